@@ -1,0 +1,75 @@
+"""The engine's knobs, under the names vLLM gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmsched.errors import InputError
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Limits and variants of the simulated engine.
+
+    Attributes
+    ----------
+    max_num_seqs : int
+        Slots: sequences that may run at once.
+    max_num_batched_tokens : int or None
+        Tokens one step may compute; None means no limit.
+    block_size : int
+        Tokens a KV-cache block holds.
+    num_gpu_blocks : int or None
+        KV-cache blocks of the device, one of which the engine reserves; None means no limit.
+    watermark : float
+        Share of the usable blocks that an admission must leave free (vLLM v0's watermark).
+    long_prefill_token_threshold : int
+        Most prompt tokens one request may compute in a step; 0 means no threshold.
+    admission : {"full_prompt", "first_chunk"}
+        What must fit into the free blocks for a request to be admitted: all tokens known so far
+        (vLLM v1) or only the first chunk.
+    reserve : {"none", "max_output"}
+        Whether admission sets aside blocks for prompt and the whole (predicted) output, so that
+        nothing is ever evicted, or admits greedily and preempts by recompute.
+    victim : {"last_arrived", "longest_remaining"}
+        Which running sequence is preempted when blocks run out.
+    """
+
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int | None = None
+    block_size: int = 16
+    num_gpu_blocks: int | None = None
+    watermark: float = 0.0
+    long_prefill_token_threshold: int = 0
+    admission: str = "full_prompt"
+    reserve: str = "none"
+    victim: str = "last_arrived"
+
+    def __post_init__(self) -> None:
+        _at_least("max_num_seqs", self.max_num_seqs, 1)
+        _at_least("block_size", self.block_size, 1)
+        _at_least("long_prefill_token_threshold", self.long_prefill_token_threshold, 0)
+        if self.max_num_batched_tokens is not None:
+            _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
+        if self.num_gpu_blocks is not None:
+            _at_least("num_gpu_blocks", self.num_gpu_blocks, 2)
+        if not 0 <= self.watermark < 1:
+            raise InputError(f"watermark: expected a number in [0, 1), got {self.watermark!r}")
+        _one_of("admission", self.admission, ("full_prompt", "first_chunk"))
+        _one_of("reserve", self.reserve, ("none", "max_output"))
+        _one_of("victim", self.victim, ("last_arrived", "longest_remaining"))
+
+    @property
+    def usable_blocks(self) -> int | None:
+        """Blocks that may hold tokens: one is reserved (vLLM's null block)."""
+        return None if self.num_gpu_blocks is None else self.num_gpu_blocks - 1
+
+
+def _at_least(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")

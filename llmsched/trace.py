@@ -1,0 +1,173 @@
+"""A trace: the requests to serve, one row a request, as read-only NumPy arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llmsched.errors import InputError
+
+_T = TypeVar("_T", bound=np.generic)
+
+MAX_TOKENS = 2**40
+"""Token counts above this are refused: sums over a million requests stay exact in int64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Requests in order of arrival.
+
+    Build one with :meth:`from_columns`, which validates; the constructor trusts its arguments.
+
+    Attributes
+    ----------
+    arrival : float64, shape (n,)
+        Seconds since the start of the trace, non-decreasing, first value >= 0.
+    input_tokens, output_tokens : int64, shape (n,)
+        Prompt and generated tokens, each >= 1.
+    id : object (str), shape (n,)
+        Unique names of the requests.
+    klass : object (str), shape (n,), or None
+        Job class of each request (the key ``class`` of the file formats).
+    predicted_output_tokens : int64, shape (n,), or None
+        Predicted output lengths that came with the trace, each >= 1.
+    hash_ids : tuple of tuples of int, or None
+        Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
+    name : str
+        Where the trace came from, for messages and records.
+    note : str
+        Provenance in one line: measured, reconstructed, synthetic.
+    """
+
+    arrival: NDArray[np.float64]
+    input_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    id: NDArray[np.object_]
+    klass: NDArray[np.object_] | None = None
+    predicted_output_tokens: NDArray[np.int64] | None = None
+    hash_ids: tuple[tuple[int, ...], ...] | None = None
+    name: str = field(default="trace")
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.arrival)
+
+    @classmethod
+    def from_columns(
+        cls,
+        arrival: ArrayLike,
+        input_tokens: ArrayLike,
+        output_tokens: ArrayLike,
+        *,
+        id: Sequence[str] | NDArray[np.object_] | None = None,
+        klass: Sequence[str] | NDArray[np.object_] | None = None,
+        predicted_output_tokens: ArrayLike | None = None,
+        hash_ids: tuple[tuple[int, ...], ...] | None = None,
+        name: str = "trace",
+        note: str = "",
+    ) -> Trace:
+        """Validate columns, sort them stably by arrival and freeze them.
+
+        Raises
+        ------
+        InputError
+            No rows, columns of different length, a token count outside 1..2**40, an arrival that is
+            negative or not finite, or an id used twice. The message names the row (from 0).
+        """
+        when = np.asarray(arrival, dtype=np.float64)
+        prompt = np.asarray(input_tokens, dtype=np.int64)
+        output = np.asarray(output_tokens, dtype=np.int64)
+        n = len(when)
+        if n == 0:
+            raise InputError(f"{name}: the trace has no requests")
+        ids = np.array([str(i) for i in range(n)] if id is None else id, dtype=object)
+        classes = None if klass is None else np.array(klass, dtype=object)
+        predicted = (
+            None
+            if predicted_output_tokens is None
+            else np.asarray(predicted_output_tokens, dtype=np.int64)
+        )
+        counts = {"input_length": prompt, "output_length": output}
+        if predicted is not None:
+            counts["predicted_output_length"] = predicted
+        for label, column in [("timestamp", when), ("id", ids), ("class", classes), *counts.items()]:
+            if column is not None and column.shape != (n,):
+                raise InputError(f"{name}: {label}: expected {n} values, got shape {column.shape}")
+        bad = ~(np.isfinite(when) & (when >= 0))
+        if bad.any():
+            row = int(bad.argmax())
+            raise InputError(f"{name}: row {row}: timestamp: expected a finite time >= 0, got {when[row]}")
+        for label, column in counts.items():
+            bad = (column < 1) | (column > MAX_TOKENS)
+            if bad.any():
+                row = int(bad.argmax())
+                raise InputError(
+                    f"{name}: row {row}: {label}: expected an integer in 1..{MAX_TOKENS}, got {column[row]}"
+                )
+        if len(set(ids)) != n:
+            raise InputError(f"{name}: id: {_first_repeated(ids)!r} is used twice")
+        order = np.argsort(when, kind="stable")
+        return cls(
+            arrival=_frozen(when[order]),
+            input_tokens=_frozen(prompt[order]),
+            output_tokens=_frozen(output[order]),
+            id=_frozen(ids[order]),
+            klass=None if classes is None else _frozen(classes[order]),
+            predicted_output_tokens=None if predicted is None else _frozen(predicted[order]),
+            hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
+            name=name,
+            note=note,
+        )
+
+    def take(self, rows: ArrayLike, *, name: str | None = None) -> Trace:
+        """Return the sub-trace of `rows` (indices, unique, any order), sorted by arrival again."""
+        pick = np.sort(np.asarray(rows, dtype=np.int64))
+
+        def of(column: NDArray[_T]) -> NDArray[_T]:
+            return _frozen(column[pick])
+
+        return Trace(
+            arrival=of(self.arrival),
+            input_tokens=of(self.input_tokens),
+            output_tokens=of(self.output_tokens),
+            id=of(self.id),
+            klass=None if self.klass is None else of(self.klass),
+            predicted_output_tokens=None
+            if self.predicted_output_tokens is None
+            else of(self.predicted_output_tokens),
+            hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
+            name=self.name if name is None else name,
+            note=self.note,
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of what a simulation depends on: arrivals, lengths, ids and predictions."""
+        digest = hashlib.sha256()
+        for column in (self.arrival, self.input_tokens, self.output_tokens):
+            digest.update(column.tobytes())
+        digest.update("\n".join(self.id).encode())
+        if self.predicted_output_tokens is not None:
+            digest.update(self.predicted_output_tokens.tobytes())
+        return digest.hexdigest()
+
+
+def _frozen(column: NDArray[_T]) -> NDArray[_T]:
+    column = np.ascontiguousarray(column)
+    column.flags.writeable = False
+    return column
+
+
+def _first_repeated(ids: NDArray[np.object_]) -> str:
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            return str(name)
+        seen.add(name)
+    raise AssertionError("no id is repeated")
