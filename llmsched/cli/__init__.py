@@ -1,0 +1,91 @@
+"""The command line: parse, call, print.
+
+Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 results not comparable, 130
+interrupted. An error a user can cause is one line on stderr, never a traceback. Command modules
+import only typer and the standard library at their top, so that ``llmsched --help`` need not wait
+for NumPy or OR-tools.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from llmsched import __version__
+from llmsched.cli.common import GroupedHelp, discard_stdout
+from llmsched.errors import LlmschedError
+
+app = typer.Typer(
+    name="llmsched",
+    help="Benchmark and plan LLM inference schedules without a GPU.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llmsched {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Benchmark and plan LLM inference schedules without a GPU."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_COMMANDS = ("compare", "simulate", "plan", "report", "policies", "hardware", "trace", "verify")
+
+for _name in _COMMANDS:
+    if importlib.util.find_spec(f"llmsched.cli.{_name}") is None:
+        continue
+    _module = importlib.import_module(f"llmsched.cli.{_name}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(_name, cls=GroupedHelp)(getattr(_module, _name))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the program's name; ``sys.argv[1:]`` by default.
+    """
+    try:
+        code = app(arguments, prog_name="llmsched", standalone_mode=False)
+        sys.stdout.flush()
+    except LlmschedError as error:
+        return _complain(str(error), error.exit_code)
+    except typer.TyperException as error:  # usage: an unknown option, a missing argument
+        return _complain(error.format_message(), error.exit_code)
+    except typer.Abort:
+        return _complain("interrupted", 130)
+    except (BrokenPipeError, SystemExit):  # typer turns the first into the second
+        discard_stdout()
+        return 0
+    if code == 130:
+        return _complain("interrupted", 130)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"llmsched: {' '.join(message.split())}", file=sys.stderr)
+    return code

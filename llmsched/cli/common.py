@@ -1,0 +1,185 @@
+"""What commands share: the trace argument, options under one name and one meaning, output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+TRACE = "Trace"
+ENGINE = "Engine"
+OUTPUT = "Output"
+
+
+class GroupedHelp(TyperCommand):
+    """Help that lists options under the panels they name, in plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                panel = getattr(parameter, "rich_help_panel", None)
+                fallback = "Options" if parameter.param_type_name == "option" else "Arguments"
+                groups.setdefault(panel or fallback, []).append(record)
+        for title in sorted(groups, key=lambda title: (title == "Options", title != "Arguments")):
+            with formatter.section(title):
+                formatter.write_dl(groups[title])
+
+
+TraceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[TRACE]",
+        show_default=False,
+        help="Trace file (plain or .gz), - for stdin, or the name of a shipped trace. "
+        "Default: the paper's trace.",
+    ),
+]
+TraceFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--trace-format", metavar="NAME", rich_help_panel=TRACE, help="Format; default: recognised."
+    ),
+]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-unit",
+        metavar="UNIT",
+        rich_help_panel=TRACE,
+        help="Unit of the arrivals: s, ms, us, ns.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", rich_help_panel=TRACE, help="Only the first N requests."),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(
+        "--speed", metavar="X", rich_help_panel=TRACE, help="Divide the arrival times by X."
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", rich_help_panel=TRACE, help="All requests arrive at time 0."),
+]
+JobClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class", metavar="NAME", rich_help_panel=TRACE, help="Only this class; may be repeated."
+    ),
+]
+OnError = Annotated[
+    str | None,
+    typer.Option(
+        "--on-error",
+        metavar="stop|skip",
+        rich_help_panel=TRACE,
+        help="What a bad row does; default: stop.",
+    ),
+]
+
+Hardware = Annotated[
+    str | None,
+    typer.Option(
+        "--hardware",
+        metavar="NAME|FILE",
+        show_default=False,
+        rich_help_panel=ENGINE,
+        help="Hardware profile, see `llmsched hardware list`. Default: the paper's.",
+    ),
+]
+MaxNumSeqs = Annotated[
+    int | None,
+    typer.Option(
+        "--max-num-seqs",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="Slots: sequences running at once.",
+    ),
+]
+MaxNumBatchedTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-num-batched-tokens",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="Tokens a step may compute.",
+    ),
+]
+BlockSize = Annotated[
+    int | None,
+    typer.Option(
+        "--block-size", metavar="N", rich_help_panel=ENGINE, help="Tokens a KV-cache block holds."
+    ),
+]
+NumGpuBlocks = Annotated[
+    int | None,
+    typer.Option(
+        "--num-gpu-blocks",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="KV-cache blocks of the device.",
+    ),
+]
+Lengths = Annotated[
+    str | None,
+    typer.Option(
+        "--lengths",
+        metavar="MODE",
+        rich_help_panel=ENGINE,
+        help="Output lengths that policies see: oracle, mean, or noisy:CV (noisy:0.3).",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", rich_help_panel=ENGINE, help="Seed of everything random."),
+]
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Write the result here, whole or not at all.",
+    ),
+]
+
+
+def emit(text: str, output: Path | None = None) -> None:
+    """Print a result, or write it whole to `output`.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    from llmsched.files import write_whole
+
+    text = text if text.endswith("\n") else text + "\n"
+    if output is not None:
+        write_whole(output, text)
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Send the rest of stdout nowhere: its reader has left, the exit code still counts."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given on the command line: those that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
