@@ -1,0 +1,24 @@
+"""Hardware profiles: what a step costs, in closed forms.
+
+Read `step_time.py` first (the one signature all kinds share), then the kinds (`stages.py`,
+`affine.py`), then `profile.py` (YAML to :class:`HardwareProfile`).
+"""
+
+from __future__ import annotations
+
+from llmsched.hardware.profile import (
+    HardwareProfile,
+    load_profile,
+    parse_profile,
+    shipped_profiles,
+)
+from llmsched.hardware.step_time import Minorant, StepTime
+
+__all__ = [
+    "HardwareProfile",
+    "Minorant",
+    "StepTime",
+    "load_profile",
+    "parse_profile",
+    "shipped_profiles",
+]

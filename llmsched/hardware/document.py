@@ -1,0 +1,81 @@
+"""A YAML file as one plain mapping, without YAML's traps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from llmsched.errors import InputError
+from llmsched.hardware.section import shown
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without its traps: no repeated keys, no aliases, no dates, and 3e-5 is a number."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem="aliases are not allowed", problem_mark=self.get_mark()
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a text", problem_mark=key.start_mark
+                )
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _resolvers() -> dict[str, list[tuple[str, Any]]]:
+    """Return the implicit types of a scalar: those of YAML 1.1 with 1.2's floats, no dates."""
+    dropped = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float", "tag:yaml.org,2002:merge")
+    kept = {
+        first: [(tag, regexp) for tag, regexp in pairs if tag not in dropped]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    number = re.compile(
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
+    )
+    for first in "-+0123456789.":
+        kept.setdefault(first, []).append(("tag:yaml.org,2002:float", number))
+    return kept
+
+
+_StrictLoader.yaml_implicit_resolvers = _resolvers()
+
+
+def read_mapping(path: Path) -> dict[str, object]:
+    """Return the mapping that a YAML file holds.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is not YAML, or holds something else than one mapping.
+    """
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected UTF-8 text, got {error.reason}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: expected YAML, got: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise InputError(f"{path}: expected YAML, got: {problem}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected a mapping, got {shown(document)}")
+    return document

@@ -1,0 +1,134 @@
+"""What a step costs: the closed forms that every kind of profile shares.
+
+One signature covers all kinds, so that the time of k decode rounds and its inverse stay closed:
+
+    t = base(P, n) + s * sum(c^2) + x * sum(c * context) + v * KV
+
+with P prefill tokens cut into chunks c, n decode sequences, and KV the context tokens that those
+sequences read. A kind is a subclass that supplies `base`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Minorant:
+    """A linear under-estimate of `StepTime.base`, for lower bounds; seconds.
+
+    It promises ``base(P, n) >= per_step_prefill + per_prefill_token * P + per_decode_seq * n`` for
+    P > 0 (and n > 0 only where mixed steps have a price) and
+    ``base(0, n) >= per_round + per_decode_seq * n``.
+    """
+
+    per_step_prefill: float
+    per_prefill_token: float
+    per_round: float
+    per_decode_seq: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTime:
+    """Seconds of a step and of k decode rounds; the base of the four kinds.
+
+    Attributes
+    ----------
+    per_kv_token_decode, per_kv_token_mixed : float
+        Seconds per context token read by decodes, without and with a prefill beside them.
+    per_prefill_token_sq : float
+        Seconds per sum of squared chunk lengths.
+    per_prefill_token_x_context : float
+        Seconds per sum of (chunk length x tokens already computed before the chunk).
+    mixed : bool
+        Whether a step that holds both prefill and decode has a price.
+    """
+
+    kind: ClassVar[str]
+
+    per_kv_token_decode: float = 0.0
+    per_kv_token_mixed: float = 0.0
+    per_prefill_token_sq: float = 0.0
+    per_prefill_token_x_context: float = 0.0
+    mixed: bool = True
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        """Return the part of a step's seconds that depends on these two counts alone."""
+        raise NotImplementedError
+
+    @property
+    def prefill_setup(self) -> float:
+        """Seconds of a prefill-only step that do not depend on its tokens."""
+        raise NotImplementedError
+
+    def minorants(self) -> tuple[Minorant, ...]:
+        """Return linear under-estimates of `base`, none implied by the others.
+
+        Each of them yields a valid lower bound; the best bound is the largest. Where `base` is
+        linear there is one, and it is tight.
+        """
+        raise NotImplementedError
+
+    def minorant(self) -> Minorant:
+        """Return the one under-estimate that is tight for the smallest steps."""
+        return self.minorants()[0]
+
+    def step(
+        self,
+        prefill_tokens: int,
+        sum_sq: int,
+        sum_x_context: int,
+        decode_seqs: int,
+        kv_tokens: int,
+    ) -> float:
+        """Return the seconds of one step.
+
+        Parameters
+        ----------
+        prefill_tokens : int
+            Prompt tokens computed, over all chunks.
+        sum_sq, sum_x_context : int
+            Over the chunks: sum of length squared, sum of length x tokens computed before it.
+        decode_seqs, kv_tokens : int
+            Sequences that decode one token each, and the context tokens they read together.
+        """
+        if prefill_tokens == 0:
+            return self.base(0, decode_seqs) + self.per_kv_token_decode * kv_tokens
+        return (
+            self.base(prefill_tokens, decode_seqs)
+            + self.per_prefill_token_sq * sum_sq
+            + self.per_prefill_token_x_context * sum_x_context
+            + self.per_kv_token_mixed * kv_tokens
+        )
+
+    def rounds(self, decode_seqs: int, kv_tokens: int, k: int) -> float:
+        """Return the seconds of k decode rounds of an unchanged batch.
+
+        `kv_tokens` are read in the first round and `decode_seqs` more in each further one.
+        """
+        return k * self.base(0, decode_seqs) + self.per_kv_token_decode * (
+            k * kv_tokens + decode_seqs * (k * (k - 1) // 2)
+        )
+
+    def rounds_until(self, decode_seqs: int, kv_tokens: int, seconds: float) -> int:
+        """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``.
+
+        Solves the quadratic, then corrects its rounding against the very expression of `rounds`.
+        """
+        base = self.base(0, decode_seqs)
+        if seconds <= base:
+            return 1
+        slope = self.per_kv_token_decode
+        half = 0.5 * slope * decode_seqs
+        linear = base + slope * kv_tokens - half
+        k = max(1, ceil(2.0 * seconds / (linear + sqrt(linear * linear + 4.0 * half * seconds))))
+        while k > 1 and (
+            (k - 1) * base + slope * ((k - 1) * kv_tokens + decode_seqs * ((k - 1) * (k - 2) // 2))
+            >= seconds
+        ):
+            k -= 1
+        while k * base + slope * (k * kv_tokens + decode_seqs * (k * (k - 1) // 2)) < seconds:
+            k += 1
+        return k
