@@ -1,0 +1,43 @@
+"""Chunked prefill beside the decodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llmsched.batching.rule import Decide
+from llmsched.engine.step import DECODE, Step
+from llmsched.engine.view import View
+from llmsched.errors import InputError
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """Mixed steps: decodes first in the token budget, then prompts begun, then new ones.
+
+    Attributes
+    ----------
+    token_budget : int or None
+        Tokens of one step; None takes the engine's `max_num_batched_tokens` (vLLM v1). A budget of
+        its own makes this Sarathi-Serve's stall-free batching (arXiv 2403.02310, algorithm 3).
+    split : bool
+        Whether prompts may be cut to fill the budget. Without, and with an engine that reserves the
+        whole output at admission, this is Orca's iteration-level batching (OSDI '22, section 4).
+    """
+
+    token_budget: int | None = None
+    split: bool = True
+
+    mixed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.token_budget is not None and self.token_budget < 1:
+            raise InputError(f"token_budget: expected an integer >= 1, got {self.token_budget!r}")
+
+    def start(self, view: View) -> Decide:
+        mixed = Step(prefill=True, decode=True, split=self.split, max_tokens=self.token_budget)
+
+        def decide() -> Step:
+            return mixed if view.can_prefill else DECODE
+
+        return decide

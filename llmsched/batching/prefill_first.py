@@ -1,0 +1,23 @@
+"""Prefill whenever a prompt fits, otherwise decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llmsched.batching.rule import Decide
+from llmsched.engine.step import DECODE, PREFILL, Step
+from llmsched.engine.view import View
+
+
+@dataclass(frozen=True)
+class PrefillFirst:
+    """Exclusive steps, prefill first: vLLM's v0 scheduler, and the baseline of arXiv 2502.15763."""
+
+    mixed: ClassVar[bool] = False
+
+    def start(self, view: View) -> Decide:
+        def decide() -> Step:
+            return PREFILL if view.can_prefill else DECODE
+
+        return decide

@@ -1,0 +1,75 @@
+"""What a simulation leaves behind: times of each request and a table of steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.engine.config import EngineConfig
+from llmsched.trace import Trace
+
+if TYPE_CHECKING:
+    from llmsched.hardware import HardwareProfile
+
+STEP_COLUMNS = (
+    "start_s",
+    "duration_s",
+    "rounds",
+    "prefill_tokens",
+    "prefill_seqs",
+    "decode_seqs",
+    "kv_tokens",
+    "running",
+    "waiting",
+    "first_tokens",
+    "sum_sq_prefill",
+    "sum_prefill_x_context",
+)
+"""Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context the
+decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences that
+begin to decode after the row, and the last two the squared sums that `StepTime.step` prices."""
+
+
+@dataclass(frozen=True, eq=False)
+class SimulationResult:
+    """The outcome of one replay. Times in seconds on the trace's clock, arrays in trace order.
+
+    Attributes
+    ----------
+    arrival, admitted, first_token, finish : float64, shape (n,)
+        When each request arrived, was first admitted to a slot, got its first and its last token.
+    preemptions, recomputed_tokens : int64, shape (n,)
+        How often each request was preempted and how many computed tokens it lost by that.
+    steps : float64, shape (rows, len(STEP_COLUMNS))
+        One row a step, or one a run of decode rounds with an unchanged batch.
+    resume_gap : float64, shape (resumptions,)
+        Seconds between the last token before a preemption and the next one after it.
+    peak_blocks : int or None
+        Most KV blocks in use at once; None if blocks were not limited.
+    """
+
+    trace: Trace
+    hardware: HardwareProfile
+    config: EngineConfig
+    policy: str
+    arrival: NDArray[np.float64]
+    admitted: NDArray[np.float64]
+    first_token: NDArray[np.float64]
+    finish: NDArray[np.float64]
+    preemptions: NDArray[np.int64]
+    recomputed_tokens: NDArray[np.int64]
+    steps: NDArray[np.float64]
+    resume_gap: NDArray[np.float64]
+    peak_blocks: int | None
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return one column of the step table by its name in :data:`STEP_COLUMNS`."""
+        return self.steps[:, STEP_COLUMNS.index(name)]
+
+    @property
+    def makespan(self) -> float:
+        """Total inference time: seconds from the first arrival to the last token."""
+        return float(self.finish.max() - self.arrival.min())
