@@ -18,6 +18,8 @@ _T = TypeVar("_T", bound=np.generic)
 MAX_TOKENS = 2**40
 """Token counts above this are refused: sums over a million requests stay exact in int64."""
 
+_EXACT_NS = 2**53
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -96,19 +98,27 @@ class Trace:
         counts = {"input_length": prompt, "output_length": output}
         if predicted is not None:
             counts["predicted_output_length"] = predicted
-        for label, column in [("timestamp", when), ("id", ids), ("class", classes), *counts.items()]:
+        for label, column in [
+            ("timestamp", when),
+            ("id", ids),
+            ("class", classes),
+            *counts.items(),
+        ]:
             if column is not None and column.shape != (n,):
                 raise InputError(f"{name}: {label}: expected {n} values, got shape {column.shape}")
         bad = ~(np.isfinite(when) & (when >= 0))
         if bad.any():
             row = int(bad.argmax())
-            raise InputError(f"{name}: row {row}: timestamp: expected a finite time >= 0, got {when[row]}")
+            raise InputError(
+                f"{name}: row {row}: timestamp: expected a finite time >= 0, got {when[row]}"
+            )
         for label, column in counts.items():
             bad = (column < 1) | (column > MAX_TOKENS)
             if bad.any():
                 row = int(bad.argmax())
                 raise InputError(
-                    f"{name}: row {row}: {label}: expected an integer in 1..{MAX_TOKENS}, got {column[row]}"
+                    f"{name}: row {row}: {label}: "
+                    f"expected an integer in 1..{MAX_TOKENS}, got {column[row]}"
                 )
         if len(set(ids)) != n:
             raise InputError(f"{name}: id: {_first_repeated(ids)!r} is used twice")
@@ -156,6 +166,25 @@ class Trace:
         if self.predicted_output_tokens is not None:
             digest.update(self.predicted_output_tokens.tobytes())
         return digest.hexdigest()
+
+
+def seconds(nanoseconds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return whole nanoseconds as seconds; the inverse of :func:`nanoseconds`.
+
+    Beyond 104 days (2**53 ns) a float64 no longer tells nanoseconds apart: microseconds then.
+    """
+    exact = nanoseconds < _EXACT_NS
+    return np.where(exact, nanoseconds / 1e9, np.rint(nanoseconds / 1e3) / 1e6)
+
+
+def nanoseconds(arrival: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return arrivals in seconds as whole nanoseconds (microseconds beyond 104 days).
+
+    Every trace that was read from a file or generated lies on this grid, so that no conversion
+    between units changes an arrival.
+    """
+    ns = np.rint(arrival * 1e9)
+    return np.where(ns < _EXACT_NS, ns, np.rint(arrival * 1e6) * 1e3).astype(np.int64)
 
 
 def _frozen(column: NDArray[_T]) -> NDArray[_T]:

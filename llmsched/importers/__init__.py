@@ -1,0 +1,269 @@
+"""Traces in: any known format becomes a valid :class:`~llmsched.trace.Trace`, or one line why not.
+
+The format is told from names (CSV header, JSON keys), never from positions or magnitudes. Each
+module here without an underscore is one format, and defines ``FORMAT``; a new one is found by
+itself. Data flows `_source` (bytes to records) -> `_table` (records to checked columns) -> here
+(one order, one clock, one Trace). `_source` says why orjson parses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.errors import InputError
+from llmsched.importers import _source
+from llmsched.importers._format import Format, detect, formats, named, unknown
+from llmsched.importers._source import Lines, Refusal, Row
+from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
+from llmsched.trace import Trace, seconds
+
+__all__ = ["Imported", "TraceOptions", "formats", "load", "read"]
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """How to read a trace; each field is the command-line option of the same name.
+
+    Attributes
+    ----------
+    format : str or None
+        Name of the format; None detects it.
+    time_unit : {"s", "ms", "us", "ns"} or None
+        What numeric times count; None follows the format.
+    limit : int or None
+        Keep the first `limit` requests in order of arrival.
+    speed : float
+        Requests arrive this many times faster.
+    offline : bool
+        Every request arrives at time 0.
+    classes : tuple of str
+        Keep only requests of these classes; empty keeps all.
+    on_error : {"fail", "skip"}
+        Whether a row that cannot be accepted is an error or is dropped and counted.
+    """
+
+    format: str | None = None
+    time_unit: str | None = None
+    limit: int | None = None
+    speed: float = 1.0
+    offline: bool = False
+    classes: tuple[str, ...] = ()
+    on_error: str = "fail"
+
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            named(self.format)
+        if self.time_unit is not None and self.time_unit not in UNITS:
+            raise InputError(
+                f"--time-unit: expected one of {', '.join(UNITS)}; got {self.time_unit!r}"
+            )
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"--limit: expected an integer >= 1, got {self.limit}")
+        if not 0 < self.speed < math.inf:
+            raise InputError(f"--speed: expected a finite number > 0, got {self.speed}")
+        if self.on_error not in ("fail", "skip"):
+            raise InputError(f"--on-error: expected fail or skip, got {self.on_error!r}")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A trace and what became of the file it was read from.
+
+    Attributes
+    ----------
+    trace : Trace
+    format : str
+        Name of the format.
+    rows : int
+        Rows in the file.
+    dropped : mapping of str to int
+        Rows dropped, by reason.
+    notes : tuple of str
+        What a user should know: rows dropped, times sorted, no arrival times.
+    """
+
+    trace: Trace
+    format: str
+    rows: int
+    dropped: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
+    """Return the trace in `source` and tell what was sorted or dropped on stderr.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, plain or compressed by gzip or Zstandard; "-" is stdin.
+    options : TraceOptions
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or accepted; the message names file, line, field and value.
+    """
+    imported = read(source, options)
+    for note in imported.notes:
+        print(f"{_source.display(source)}: {note}", file=sys.stderr)
+    return imported.trace
+
+
+def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:
+    """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
+    with _source.opened(source) as lines:
+        form, rows = _rows(lines, options)
+        unit = _unit(form, options)
+        skip = options.on_error == "skip"
+        with _progress(lines.path) as tell:
+            table = collect(rows, form, unit, lines.path, skip=skip, on_progress=tell)
+    notes = _dropped_notes(table)
+    if not table.id:
+        raise InputError(f"{lines.path}: no requests are left; {notes[0] if notes else 'no rows'}")
+    trace, more = _trace(table, form, UNITS.get(unit, 1), lines.path, options)
+    note = (form.note,) if form.note else ()
+    return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))
+
+
+def _rows(lines: Lines, options: TraceOptions) -> tuple[Format, Iterator[Row]]:
+    """Return the format of the text and its records."""
+    wanted = None if options.format is None else named(options.format)
+    kind, number, first = _source.first_line(lines)
+    if wanted is not None and wanted.kind != kind:
+        expected = "a CSV header" if wanted.kind == "csv" else "JSON"
+        raise InputError(f"{lines.path}:{number}: expected {expected} (format {wanted.name})")
+    if kind == "json":
+        rows = _source.json_rows(lines, number, first)
+        return _json_format(rows, wanted, lines.path, options.on_error == "skip")
+    names = _source.csv_names(lines.path, number, first)
+    form = wanted or detect(kind, names)
+    if form is None:
+        raise InputError(f"{lines.path}:{number}: {unknown(kind, names)}")
+    return form, _source.csv_rows(lines, names)
+
+
+def _json_format(
+    rows: Iterator[Row], wanted: Format | None, path: str, skip: bool
+) -> tuple[Format, Iterator[Row]]:
+    """Return the format of the first row (the first that has one, with `skip`) and all rows."""
+    seen: list[Row] = []
+    problem = "there is no row"
+    for where, record in rows:
+        seen.append((where, record))
+        form = None
+        if isinstance(record, Refusal):
+            problem = record.message
+        else:
+            problem = unknown("json", record)
+            form = wanted or detect("json", record)
+        if form is not None:
+            return form, itertools.chain(seen, rows)
+        if not skip:
+            raise InputError(f"{path}:{where}: {problem}")
+    raise InputError(f"{path}:1: expected a trace; {problem}")
+
+
+def _unit(form: Format, options: TraceOptions) -> str:
+    if options.time_unit is None:
+        return form.unit
+    if form.time is None or form.unit == "date":
+        has = "no arrival times" if form.time is None else "dates"
+        raise InputError(f"--time-unit: the format {form.name} has {has}")
+    return options.time_unit
+
+
+def _trace(
+    table: Table, form: Format, unit_ns: int, path: str, options: TraceOptions
+) -> tuple[Trace, list[str]]:
+    """Put the rows into one order and on one clock; return the trace and notes about it."""
+    notes = []
+    rows = _of_classes(table, path, options.classes)
+    if table.time:
+        time = _nanoseconds(table.time, unit_ns)[rows]
+    else:
+        notes.append("no arrival times in this format: every request arrives at time 0")
+        time = np.zeros(len(rows), np.int64)
+    late = int(np.count_nonzero(time[1:] < time[:-1]))
+    if late:
+        notes.append(
+            f"sorted by time: {late:,} of {len(time):,} requests came before the row above"
+        )
+    order = np.argsort(time, kind="stable")[: options.limit]
+    rows, time = rows[order], time[order] - time[order[0]]
+    if options.offline:
+        time = np.zeros_like(time)
+    if options.speed != 1:
+        time = _faster(time, options.speed)
+    return _picked(table, rows, seconds(time), Path(path).name), notes
+
+
+def _picked(
+    table: Table, rows: NDArray[np.int64], arrival: NDArray[np.float64], name: str
+) -> Trace:
+    return Trace.from_columns(
+        arrival,
+        np.array(table.input_tokens)[rows],
+        np.array(table.output_tokens)[rows],
+        id=np.array(table.id, dtype=object)[rows],
+        klass=np.array(table.klass, dtype=object)[rows] if any(table.klass) else None,
+        predicted_output_tokens=np.array(table.predicted)[rows] if table.predicted else None,
+        hash_ids=tuple(table.hash_ids[row] for row in rows) if table.hash_ids else None,
+        name=name,
+    )
+
+
+def _nanoseconds(time: list[float], unit_ns: int) -> NDArray[np.int64]:
+    """Return times as whole nanoseconds since the first; integers are never made floats."""
+    column: NDArray[Any] = np.array(time)
+    since = (column - column.min()) * unit_ns
+    return np.asarray(since if since.dtype == np.int64 else np.rint(since), np.int64)
+
+
+def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
+    scaled = time / speed
+    if scaled[-1] >= MAX_SECONDS * 1e9:
+        raise InputError(f"--speed: {speed} stretches the trace beyond {MAX_SECONDS} s")
+    return np.rint(scaled).astype(np.int64)
+
+
+def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the rows of the wanted classes."""
+    if not classes:
+        return np.arange(len(table.id))
+    there = set(table.klass) - {""}
+    if unknown_classes := [name for name in classes if name not in there]:
+        have = f"one of {', '.join(sorted(there))}" if there else "none: the trace has no classes"
+        raise InputError(f"{path}: --class: expected {have}; got {unknown_classes[0]!r}")
+    return np.flatnonzero(np.isin(np.array(table.klass), classes))
+
+
+def _dropped_notes(table: Table) -> list[str]:
+    reasons = "; ".join(f"{n:,} where {reason}" for reason, n in sorted(table.dropped.items()))
+    total = table.dropped.total()
+    return [f"dropped {total:,} of {table.rows:,} rows: {reasons}"] if total else []
+
+
+@contextmanager
+def _progress(path: str) -> Iterator[Callable[[int], None]]:
+    """Tell on stderr how many rows are read, when that is a terminal."""
+    live = sys.stderr.isatty()
+
+    def tell(rows: int) -> None:
+        if live:
+            print(f"\r{path}: {rows:,} rows", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield tell
+    finally:
+        if live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

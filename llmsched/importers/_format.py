@@ -1,0 +1,126 @@
+"""What a trace format is: the names it uses, and how to tell it from the others."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from llmsched.errors import InputError
+
+Record = dict[str, object]
+"""One row: a JSON object, or the cells of a CSV line by column name."""
+
+
+def _never(record: Record) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Format:
+    """A foreign format, as data: where each column of a :class:`~llmsched.trace.Trace` is found.
+
+    Attributes
+    ----------
+    name : str
+        What ``--trace-format`` calls it.
+    about : str
+        One line for people.
+    kind : {"csv", "json"}
+        Text of the file: a CSV header with rows, or JSON (lines, an array, or one document).
+    signatures : tuple of tuples of str
+        Sets of names; the format is recognised if all names of one set are there.
+    input_tokens, output_tokens : str
+        Names of the two lengths. A dot descends into a nested object.
+    time : str or None
+        Name of the arrival time; None where the format has none.
+    unit : {"s", "ms", "us", "ns", "date"}
+        What the arrival time counts, or that it is a date.
+    time_may_be_missing : bool
+        Whether some versions of the format leave the arrival time out (of every row).
+    id, klass, predicted, hash_ids : str or None
+        Names of optional columns.
+    failure : callable
+        Says of a record why its request failed, or None; failed requests are dropped and counted.
+    expand : callable or None
+        Turns a record that holds a whole run into one record a request.
+    aliases : tuple of str
+        Other names for ``--trace-format``.
+    note : str
+        What the import leaves out; told on stderr.
+    """
+
+    name: str
+    about: str
+    kind: str
+    signatures: tuple[tuple[str, ...], ...]
+    input_tokens: str
+    output_tokens: str
+    time: str | None = None
+    unit: str = "s"
+    time_may_be_missing: bool = False
+    id: str | None = None
+    klass: str | None = None
+    predicted: str | None = None
+    hash_ids: str | None = None
+    failure: Callable[[Record], str | None] = _never
+    expand: Callable[[Record], Iterator[Record]] | None = None
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+    def matches(self, names: Collection[str]) -> int:
+        """Return the size of the largest signature found among `names`, 0 for none."""
+        return max((len(s) for s in self.signatures if all(n in names for n in s)), default=0)
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """Return every format of this package: each module without an underscore defines one."""
+    package = importlib.import_module(__package__)
+    modules = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    return tuple(importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules)
+
+
+def named(name: str) -> Format:
+    """Return the format called `name`.
+
+    Raises
+    ------
+    InputError
+        There is none; the message lists those there are.
+    """
+    for known in formats():
+        if name == known.name or name in known.aliases:
+            return known
+    raise InputError(f"--trace-format: expected one of {_listed(formats())}; got {name!r}")
+
+
+def detect(kind: str, names: Collection[str]) -> Format | None:
+    """Return the format of kind `kind` whose signature explains most of `names`, or None.
+
+    The largest signature wins, so a format that adds names to another one's is told from it
+    without any order of trial.
+    """
+    found = [(known.matches(names), known) for known in formats() if known.kind == kind]
+    best = max((score for score, _ in found), default=0)
+    winners = [known for score, known in found if score == best]
+    return winners[0] if best and len(winners) == 1 else None
+
+
+def unknown(kind: str, names: Collection[str]) -> str:
+    """Say for an error message that `names` belong to no format, and what the nearest lacks."""
+    known = [one for one in formats() if one.kind == kind]
+    shares = [(len(set(s) & set(names)), one.name, s) for one in known for s in one.signatures]
+    share, nearest, signature = max(shares)
+    lacking = ", ".join(name for name in signature if name not in names)
+    hint = f"; {nearest} also has {lacking}" if share else ""
+    shown = ", ".join(names)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    what = "header" if kind == "csv" else "keys"
+    return f"{what}: expected those of {_listed(tuple(known))}; got {shown or 'none'}{hint}"
+
+
+def _listed(known: tuple[Format, ...]) -> str:
+    return ", ".join(sorted(one.name for one in known))

@@ -1,0 +1,281 @@
+"""From records to checked columns: the one place where values are accepted or refused."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from llmsched.errors import InputError
+from llmsched.importers._format import Format, Record
+from llmsched.importers._source import Refusal, Row, shown
+from llmsched.trace import MAX_TOKENS
+
+UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+"""Nanoseconds in each unit of time."""
+
+MAX_SECONDS = 2**33
+"""Times beyond this (as Unix time, the year 2242) are refused; below, int64 nanoseconds suffice."""
+
+_Check = Callable[[object, str], object]
+_Getter = Callable[[str], Callable[[Record], object]]
+_MISSING = object()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_DATE = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
+)
+
+
+class Dropped(Exception):
+    """A request that a trace has no place for; the argument is the reason to count."""
+
+
+@dataclass
+class Table:
+    """Checked columns of the rows kept, in the order of the file.
+
+    ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
+    empty, or as long as the others.
+    """
+
+    time: list[float] = field(default_factory=list)
+    input_tokens: array[int] = field(default_factory=lambda: array("q"))
+    output_tokens: array[int] = field(default_factory=lambda: array("q"))
+    id: list[str] = field(default_factory=list)
+    klass: list[str] = field(default_factory=list)
+    predicted: array[int] = field(default_factory=lambda: array("q"))
+    hash_ids: list[tuple[int, ...]] = field(default_factory=list)
+    rows: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def collect(
+    rows: Iterable[Row],
+    form: Format,
+    unit: str,
+    path: str,
+    *,
+    skip: bool,
+    on_progress: Callable[[int], None],
+) -> Table:
+    """Check every row and keep it, drop it with a reason, or refuse it.
+
+    Failed requests, and requests without output, are dropped. A row that cannot be accepted is
+    an error, or dropped as well if `skip`.
+
+    Raises
+    ------
+    InputError
+        `path`, line, field, what was expected and what is there.
+    """
+    table = Table()
+    add = _Adder(table, form, unit)
+    for where, record in _one_a_request(rows, form):
+        table.rows += 1
+        if not table.rows & 0xFFFF:
+            on_progress(table.rows)
+        try:
+            if isinstance(record, Refusal):
+                raise record
+            add(record)
+        except Dropped as dropped:
+            table.dropped[str(dropped)] += 1
+        except Refusal as refusal:
+            if not skip:
+                raise InputError(f"{path}:{where}: {refusal.message}") from None
+            table.dropped[refusal.reason] += 1
+    return table
+
+
+def _one_a_request(rows: Iterable[Row], form: Format) -> Iterator[Row]:
+    if form.expand is None:
+        yield from rows
+        return
+    for run, (where, record) in enumerate(rows):
+        try:
+            if isinstance(record, Refusal):
+                raise record
+            if run:
+                raise Refusal("row", "one benchmark run in the file", "another one")
+            for i, request in enumerate(form.expand(record), 1):
+                yield f"{where}: item {i}", request
+        except Refusal as refusal:
+            yield where, refusal
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column: where its value is in a record, how it is checked, where it goes."""
+
+    label: str
+    get: Callable[[Record], object]
+    check: _Check
+    target: list[object]
+    optional: bool
+    """Whether the column may be missing, then from every row."""
+
+
+class _Adder:
+    """Appends one record to a table, after all of its values are checked."""
+
+    def __init__(self, table: Table, form: Format, unit: str) -> None:
+        self.table = table
+        self.failure = form.failure
+        self.ids: set[str] = set()
+        self.id = form.id or "id"
+        self.get_id = _getter(form.id or "")
+        number = _number_getter if form.kind == "csv" else _getter
+        date = unit == "date"
+        time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
+        may = form.time_may_be_missing
+        plan: list[tuple[str | None, _Check, object, _Getter, bool]] = [
+            (form.output_tokens, _output, table.output_tokens, number, False),
+            (form.input_tokens, count, table.input_tokens, number, False),
+            (form.time, time, table.time, _getter if date else number, may),
+            (form.klass, _label, table.klass, _getter, False),
+            (form.predicted, count, table.predicted, number, True),
+            (form.hash_ids, _hashes, table.hash_ids, _getter, True),
+        ]
+        self.columns = [
+            _Column(label, getter(label), check, cast("list[object]", target), optional)
+            for label, check, target, getter, optional in plan
+            if label is not None
+        ]
+
+    def __call__(self, record: Record) -> None:
+        """Add the record.
+
+        Raises
+        ------
+        Dropped
+            The request failed or has no output.
+        Refusal
+            A value cannot be accepted.
+        """
+        if (reason := self.failure(record)) is not None:
+            raise Dropped(reason)
+        values = [self._value(column, record) for column in self.columns]
+        name = self._name(record)
+        self.ids.add(name)
+        self.table.id.append(name)
+        for column, value in zip(self.columns, values, strict=True):
+            if value is not _MISSING:
+                column.target.append(value)
+
+    def _value(self, column: _Column, record: Record) -> object:
+        value = column.get(record)
+        if column.optional:
+            value = _MISSING if value is None else value
+            if self.ids and bool(column.target) is (value is _MISSING):
+                raise Refusal(column.label, "a value in every row or in none", shown(value))
+            if value is _MISSING:
+                return value
+        return column.check(value, column.label)
+
+    def _name(self, record: Record) -> str:
+        value = self.get_id(record)
+        if value is _MISSING or value is None or value == "":
+            value = self.table.rows - 1
+        if type(value) is not str and type(value) is not int:
+            raise Refusal(self.id, "a string or an integer", shown(value))
+        name = str(value)
+        if name in self.ids:
+            raise Refusal(self.id, "an id that no row above has", shown(value))
+        return name
+
+
+def _getter(path: str) -> Callable[[Record], object]:
+    """Return a function that finds the value at `path`, descending at dots."""
+    if "." not in path:
+        return lambda record: record.get(path, _MISSING)
+    keys = path.split(".")
+
+    def descend(record: Record) -> object:
+        value: object = record
+        for key in keys:
+            value = value.get(key, _MISSING) if isinstance(value, dict) else _MISSING
+        return value
+
+    return descend
+
+
+def _number_getter(name: str) -> Callable[[Record], object]:
+    """Return a function that reads the CSV cell `name` as a number, or as text if it is none."""
+
+    def read(record: Record) -> object:
+        text = record.get(name, _MISSING)
+        if type(text) is not str:
+            return text
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        return float(text) if _DECIMAL.fullmatch(text) else text
+
+    return read
+
+
+def count(value: object, label: str) -> int:
+    """Return `value` if it is an integer in 1..MAX_TOKENS (5.0 is the integer 5).
+
+    Raises
+    ------
+    Refusal
+    """
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int or value < 1:
+        raise Refusal(label, "an integer >= 1", shown(value))
+    if value > MAX_TOKENS:
+        raise Refusal(label, f"an integer <= {MAX_TOKENS}", shown(value))
+    return value
+
+
+def _output(value: object, label: str) -> int:
+    if type(value) in (int, float) and value == 0:
+        raise Dropped(f"{label} is 0")
+    return count(value, label)
+
+
+def _time_below(limit: int) -> _Check:
+    def check(value: object, label: str) -> float:
+        if (type(value) is int or type(value) is float) and 0 <= value < limit:
+            return value
+        late = type(value) in (int, float) and limit <= cast(float, value) < math.inf
+        raise Refusal(label, f"a time < {limit}" if late else "a finite number >= 0", shown(value))
+
+    return check
+
+
+def _date(value: object, label: str) -> int:
+    """Return a date and time (UTC unless it says otherwise) as Unix nanoseconds."""
+    match = _DATE.fullmatch(value) if type(value) is str else None
+    if match is not None:
+        day, clock, fraction, zone = match.groups()
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(f"{day}T{clock}{zone or '+00:00'}")
+            whole = (moment - _EPOCH) // _SECOND
+            if 0 <= whole < MAX_SECONDS:
+                return whole * 10**9 + int((fraction or "").ljust(9, "0"))
+    raise Refusal(label, "a date as 2023-11-16 18:17:03.9799600", shown(value))
+
+
+def _label(value: object, label: str) -> str:
+    if value is _MISSING or value is None:
+        return ""
+    if type(value) is not str and type(value) is not int:
+        raise Refusal(label, "a string or an integer", shown(value))
+    return str(value)
+
+
+def _hashes(value: object, label: str) -> tuple[int, ...]:
+    if type(value) is not list or any(type(item) is not int for item in value):
+        raise Refusal(label, "a list of integers", shown(value))
+    return tuple(value)
