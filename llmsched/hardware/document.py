@@ -1,8 +1,10 @@
-"""A YAML file as one plain mapping, without YAML's traps."""
+"""A YAML file as one plain mapping, without YAML's traps, and back."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,24 @@ def read_mapping(path: Path) -> dict[str, object]:
     if not isinstance(document, dict):
         raise InputError(f"{path}: expected a mapping, got {shown(document)}")
     return document
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as a person would write it: lists of numbers on one line, lists of text indented."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        numbers = all(isinstance(item, int | float) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=numbers or None)
+
+
+def as_yaml(document: Mapping[str, object]) -> str:
+    """Return a document as YAML that `read_mapping` reads back unchanged."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=96, allow_unicode=True)
+
+
+def as_json(document: Mapping[str, object]) -> str:
+    """Return a document as indented JSON."""
+    return json.dumps(document, indent=2, ensure_ascii=False)

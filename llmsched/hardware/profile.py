@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
-from llmsched.hardware.document import read_mapping
+from llmsched.hardware.extends import read_extended
 from llmsched.hardware.kinds import read_step_time
+from llmsched.hardware.memory import kv_cache_tokens
+from llmsched.hardware.plausibility import implausible
 from llmsched.hardware.section import Section, shown
 from llmsched.hardware.step_time import StepTime
+
+_LOG = logging.getLogger(__name__)
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "data" / "hardware"
 
@@ -80,13 +86,18 @@ def shipped_profiles() -> list[str]:
 def load_profile(name_or_path: str | Path) -> HardwareProfile:
     """Load a shipped profile by name, or a YAML file by path.
 
+    Numbers that look like a mistake of units are logged as warnings, one line each.
+
     Raises
     ------
     InputError
         No such name or file, or a document that is not a valid profile: file, key and value.
     """
     path = _find(str(name_or_path))
-    return parse_profile(read_mapping(path), str(path))
+    profile = parse_profile(read_extended(path, _find), str(path))
+    for line in implausible(profile):
+        _LOG.warning("warning: %s", line)
+    return profile
 
 
 def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfile:
@@ -98,19 +109,21 @@ def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfil
     name = top.text("name")
     model = _facts(top.section("model"))
     gpu = _facts(top.section("gpu"))
-    engine = _engine(top.section("engine"))
-    step_time = read_step_time(top.section("step_time"))
+    engine, knobs = _engine(top.section("engine"), model, gpu)
+    facts = {"model": model, "gpu": gpu, "engine": knobs}
+    step_time = read_step_time(top.section("step_time", required=True), facts)
     provenance = _plain(top, "provenance")
     top.close()
     return HardwareProfile(name, step_time, engine, provenance, document, model, gpu)
 
 
-def _find(name: str) -> Path:
+def _find(name: str, folder: Path = Path()) -> Path:
     shipped = _SHIPPED / f"{name}.yaml"
     if name in shipped_profiles():
         return shipped
-    if Path(name).suffix in (".yaml", ".yml") or "/" in name or Path(name).is_file():
-        return Path(name)
+    path = folder / name
+    if path.suffix in (".yaml", ".yml") or "/" in name or path.is_file():
+        return path
     near = get_close_matches(name, shipped_profiles(), n=3, cutoff=0.4)
     hint = f"; the closest are {', '.join(near)}" if near else ""
     raise InputError(
@@ -130,16 +143,26 @@ def _facts(section: Section) -> Mapping[str, object]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def _engine(section: Section) -> EngineConfig:
-    """Read the engine's knobs; `EngineConfig` checks each value."""
-    knobs = {}
+def _engine(
+    section: Section, model: Mapping[str, object], gpu: Mapping[str, object]
+) -> tuple[EngineConfig, Mapping[str, object]]:
+    """Read the engine's knobs, which `EngineConfig` checks, and the facts about memory."""
+    knobs: dict[str, Any] = {}
     for knob in fields(EngineConfig):
         if knob.name in section:
             knobs[knob.name] = section.get(knob.name, "a value")
-    _facts(section)
+    if "watermark" in knobs:
+        knobs["watermark"] = section.number("watermark")
+    memory = _facts(section)
+    if knobs.get("num_gpu_blocks") == "auto":
+        tokens = kv_cache_tokens(model, gpu, memory)
+        if tokens is None:
+            needed = "the sizes of weights, KV cache and memory beside it"
+            raise section.expected("num_gpu_blocks", f"{needed} for auto", "not all of them")
+        knobs["num_gpu_blocks"] = tokens // int(knobs.get("block_size", 16))
     try:
-        return EngineConfig(**knobs)  # type: ignore[arg-type]  # checked in __post_init__
-    except (InputError, TypeError) as error:
+        return EngineConfig(**knobs), memory
+    except InputError as error:
         raise InputError(f"{section.source}: {section.path}.{error}") from error
 
 

@@ -105,9 +105,9 @@ class Section:
             raise self.expected(key, "true or false", shown(value))
         return value
 
-    def section(self, key: str) -> Section:
-        """Return a nested mapping; a missing one is empty."""
-        value = self._values[key] if key in self else {}
+    def section(self, key: str, *, required: bool = False) -> Section:
+        """Return a nested mapping; a missing one that is not required is empty."""
+        value = self.get(key, "a mapping") if required or key in self else {}
         if not isinstance(value, Mapping):
             raise self.expected(key, "a mapping", shown(value))
         return Section(self.source, f"{self.path}.{key}" if self.path else key, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from llmsched.errors import InputError
 from llmsched.hardware.affine import Affine
+from llmsched.hardware.piecewise import Piecewise
+from llmsched.hardware.roofline import Datasheet, Efficiencies, Roofline, Shape
 from llmsched.hardware.stages import Stages
 from llmsched.hardware.step_time import StepTime
 
@@ -27,7 +30,34 @@ affine = st.builds(
     per_prefill_token_sq=st.floats(0, 1e-8),
     per_prefill_token_x_context=st.floats(0, 1e-8),
 )
-any_kind = st.one_of(stages, affine)
+
+
+@st.composite
+def piecewise(draw: st.DrawFn) -> Piecewise:
+    tokens = sorted(draw(st.sets(st.integers(1, 4096), min_size=1, max_size=12)))
+    steps = draw(st.lists(price, min_size=len(tokens), max_size=len(tokens)))
+    seconds = list(accumulate(steps, initial=draw(some_time)))[1:]
+    return Piecewise(
+        tokens=tuple(tokens),
+        seconds=tuple(seconds),
+        per_step=draw(price),
+        per_decode_seq=draw(st.floats(0, 1e-4)),
+        per_kv_token_decode=draw(st.floats(0, 1e-6)),
+        per_kv_token_mixed=draw(st.floats(0, 1e-6)),
+        per_prefill_token_sq=draw(st.floats(0, 1e-8)),
+    )
+
+
+roofline = st.builds(
+    Roofline,
+    fixed=some_time,
+    read_weights=some_time,
+    per_token_compute=st.floats(1e-6, 1e-3),
+    per_token_move=st.floats(0, 1e-3),
+    per_decode_seq=st.floats(0, 1e-4),
+    per_kv_token_decode=st.floats(0, 1e-6),
+)
+any_kind = st.one_of(stages, affine, piecewise(), roofline)
 seqs = st.integers(1, 512)
 context = st.integers(0, 200_000)
 
@@ -90,3 +120,62 @@ def test_stages_have_a_constant_round_and_no_mixed_step() -> None:
     assert not step_time.mixed
     with pytest.raises(InputError, match="no price for prefill beside decodes"):
         step_time.base(10, 1)
+
+
+def test_a_table_is_linear_between_knots_and_jumps_between_neighbours() -> None:
+    table = Piecewise(
+        tokens=(1, 128, 129, 256), seconds=(1.0, 2.0, 3.0, 4.0), per_step=0.5, per_decode_seq=0.25
+    )
+    assert table.base(1, 0) == table.prefill_setup == 1.5
+    assert table.base(128, 0) == 2.5
+    assert table.base(129, 0) == 3.5
+    assert table.base(100, 92) == pytest.approx(3 + 63 / 127 + 0.5 + 92 * 0.25)
+
+
+def test_a_table_is_constant_below_its_first_knot() -> None:
+    table = Piecewise(tokens=(32, 64), seconds=(1.0, 2.0))
+    assert table.base(1, 0) == table.base(32, 0) == 1.0
+
+
+def test_a_table_goes_on_with_the_slope_of_its_upper_half() -> None:
+    # from 128 to 256 tokens time rises by one second, though the last segment is flat
+    table = Piecewise(tokens=(1, 128, 192, 256), seconds=(1.0, 2.0, 3.0, 3.0))
+    assert table.base(512, 0) == pytest.approx(3.0 + 256 / 128)
+    assert Piecewise(tokens=(4,), seconds=(1.0,)).base(8, 0) == pytest.approx(2.0)
+
+
+def test_the_best_minorant_of_a_table_touches_it_at_the_hull() -> None:
+    table = Piecewise(tokens=(1, 10, 20), seconds=(1.0, 1.9, 12.0))
+    lines = table.minorants()
+    assert any(line.per_round + line.per_prefill_token * 10 == pytest.approx(1.9) for line in lines)
+    assert all(line.per_round >= 0 for line in lines)
+
+
+def test_a_roofline_follows_from_shape_and_datasheet() -> None:
+    shape = Shape(
+        num_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        hidden_size=32,
+        intermediate_size=64,
+    )
+    # a layer: 32*(32+2*16) + 32*32 + 3*32*64 weights
+    weights = 2 * (32 * 64 + 32 * 32 + 3 * 32 * 64)
+    device = Datasheet(peak_flops_bf16=1e6, hbm_bandwidth=1e6, tensor_parallel_size=1)
+    ideal = Efficiencies(
+        mfu=1.0,
+        weight_bw_efficiency=1.0,
+        attention_mfu=1.0,
+        kv_bw_efficiency=1.0,
+        activation_traffic_factor=0.0,
+        us_per_layer=0.0,
+        us_per_allreduce=0.0,
+        allreduce_bw_efficiency=1.0,
+    )
+    step_time = Roofline.from_datasheet(shape, device, ideal)
+    read, compute = 2 * weights / 1e6, 2 * weights / 1e6
+    assert step_time.base(0, 1) == pytest.approx(math.hypot(read, compute))
+    assert step_time.base(1000, 0) == pytest.approx(math.hypot(read, 1000 * compute))
+    assert step_time.per_kv_token_decode == pytest.approx(2 * 2 * 2 * 16 / 1e6)
+    assert step_time.per_prefill_token_x_context == pytest.approx(2 * 4 * 32 / 1e6)

@@ -1,0 +1,73 @@
+"""`extends:`, a profile that takes another one and overrides some of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from llmsched.errors import InputError
+from llmsched.hardware.document import read_mapping
+from llmsched.hardware.section import shown
+
+_MAX_DEPTH = 8
+
+
+def read_extended(path: Path, locate: Callable[[str, Path], Path]) -> dict[str, object]:
+    """Read a YAML file and everything that it extends, the nearest file winning.
+
+    `locate` turns what `extends` says, and the folder of the file that says it, into a path.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, `extends` is not a text, or files extend each other in a circle.
+    """
+    chain = [path]
+    documents = [read_mapping(path)]
+    while "extends" in documents[-1]:
+        base = documents[-1]["extends"]
+        if not isinstance(base, str):
+            raise InputError(
+                f"{chain[-1]}: extends: expected a profile's name or file, got {shown(base)}"
+            )
+        if "name" not in documents[-1]:
+            raise InputError(f"{chain[-1]}: name: expected a text, got nothing")
+        chain.append(locate(base, chain[-1].parent))
+        if len(chain) > _MAX_DEPTH:
+            raise InputError(
+                f"{path}: extends: expected at most {_MAX_DEPTH} files, got a longer chain"
+            )
+        documents.append(read_mapping(chain[-1]))
+    resolved = documents.pop()
+    while documents:
+        resolved = _override(resolved, documents.pop())
+    return resolved
+
+
+def _override(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    """Return `base` with the fields of `own`, whose provenance says what it was built from."""
+    inherited = dict(base)
+    mine = {key: value for key, value in own.items() if key != "extends"}
+    if _kind(own) not in (None, _kind(base)):
+        inherited.pop("step_time", None)
+    origin = {"extends": own["extends"], "base": inherited.pop("provenance", {})}
+    stated = mine.pop("provenance", {"status": "modified", "method": "fields overridden by hand"})
+    merged = _merged(inherited, mine)
+    merged["provenance"] = {**stated, **origin} if isinstance(stated, Mapping) else stated
+    return merged
+
+
+def _merged(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    result = dict(base)
+    for key, value in own.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = _merged(below, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _kind(document: Mapping[str, object]) -> object:
+    step_time = document.get("step_time")
+    return step_time.get("kind") if isinstance(step_time, Mapping) else None
