@@ -275,9 +275,10 @@ class Engine:
         """Append a row to the step table, and move time to its end."""
         kv_tokens = self.kv_tokens if decode_seqs else 0
         running, waiting = len(self.running), len(self.queue)
+        blocks = 0 if self.pool is None else self.pool.usable - self.pool.free
         self.steps.extend(
             (self.now, duration, rounds, prefill_tokens, prefill_seqs, decode_seqs, kv_tokens)
-            + (running, waiting, first_tokens, squares, crossed)
+            + (running, waiting, first_tokens, squares, crossed, blocks)
         )
         self.now += duration
 

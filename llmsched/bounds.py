@@ -1,0 +1,146 @@
+"""A lower bound on the total inference time of every policy, proven from the profile alone.
+
+Whatever a policy does, each request needs one step that completes its prompt and one decode round
+for each further token, a slot for all of them, and the work that the profile charges for its tokens.
+Summed over a set of requests that leaves
+
+    steps   >= slots, token budget, KV capacity, longest request, pigeonhole over the longest ones
+    seconds >= price of a step * steps + price of the tokens
+
+and for the requests that arrive at or after some time, that time more. The bound is the best over
+all such suffixes of the trace. For profiles of kind `stages` it is the bound of the paper
+(arXiv 2502.15763): decode rounds of perfectly packed slots plus all prefill work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.engine.config import EngineConfig
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.step_time import Minorant, StepTime
+from llmsched.planner.packing import simple_bound
+from llmsched.trace import Trace
+
+
+def lower_bound(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig | None = None,
+    concurrency: int | None = None,
+) -> float:
+    """Return seconds that no policy can beat, from the first arrival to the last token.
+
+    Parameters
+    ----------
+    config : EngineConfig, optional
+        The engine's knobs; the profile's by default.
+    concurrency : int, optional
+        Closed loop of that many users: arrivals do not bind, and no more requests run at once.
+    """
+    config = hardware.engine if config is None else config
+    slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
+    arrival = trace.arrival if concurrency is None else np.zeros(len(trace))
+    return max(
+        _bound(trace, arrival, hardware.step_time, minorant, config, slots)
+        for minorant in hardware.step_time.minorants()
+    )
+
+
+@dataclass(frozen=True)
+class _Price:
+    """Seconds a request costs beyond the steps themselves; shape (n,) each."""
+
+    prefill: NDArray[np.float64]
+    decode: NDArray[np.float64]
+
+
+def _bound(
+    trace: Trace,
+    arrival: NDArray[np.float64],
+    step_time: StepTime,
+    minorant: Minorant,
+    config: EngineConfig,
+    slots: int,
+) -> float:
+    prompt, rounds = trace.input_tokens, trace.output_tokens - 1
+    price = _price(prompt, rounds, step_time, minorant)
+    chunks = -(-prompt // (config.max_num_batched_tokens or int(prompt.max())))
+    step = minorant.per_step_prefill
+    round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
+    alone = chunks * step + price.prefill + rounds * round_ + price.decode
+    longest = float((arrival + alone).max())
+
+    work = _suffix_sum(price.prefill + price.decode)
+    if step_time.mixed:
+        steps = _steps(prompt, rounds, rounds + 1, config, slots)
+        seconds = steps * round_ + work
+    else:
+        stages = np.maximum(
+            _shared(np.ones_like(prompt), slots),
+            _shared(prompt, config.max_num_batched_tokens),
+        )
+        decode = _steps(prompt, rounds, rounds, config, slots)
+        seconds = stages * step + decode * round_ + work
+    return max(longest, float((arrival + seconds).max())) - float(arrival.min())
+
+
+def _price(
+    prompt: NDArray[np.int64], rounds: NDArray[np.int64], step_time: StepTime, minorant: Minorant
+) -> _Price:
+    """Price tokens and attention: the part of a request's cost that no batching can share."""
+    p, r = prompt.astype(np.float64), rounds.astype(np.float64)
+    square, cross = step_time.per_prefill_token_sq, step_time.per_prefill_token_x_context
+    # Chunks c of a prompt satisfy sum(c^2) + 2 sum(c * context) = p^2, and p <= sum(c^2) <= p^2.
+    squares = p if square >= cross / 2 else p * p
+    attention = cross / 2 * p * p + (square - cross / 2) * squares
+    read = r * p + r * (r - 1) / 2
+    kv = min(step_time.per_kv_token_decode, step_time.per_kv_token_mixed)
+    if not step_time.mixed:
+        kv = step_time.per_kv_token_decode
+    return _Price(
+        prefill=minorant.per_prefill_token * p + attention,
+        decode=minorant.per_decode_seq * r + kv * read,
+    )
+
+
+def _steps(
+    prompt: NDArray[np.int64],
+    rounds: NDArray[np.int64],
+    occupied: NDArray[np.int64],
+    config: EngineConfig,
+    slots: int,
+) -> NDArray[np.int64]:
+    """Fewest steps for each suffix of the trace, if a request occupies a slot for `occupied`.
+
+    `occupied` is the decode rounds alone, or with the prefill's last step where steps may be mixed.
+    """
+    best = np.maximum(_shared(occupied, slots), _suffix_max(occupied))
+    if config.max_num_batched_tokens is not None:
+        tokens = rounds if occupied is rounds else prompt + rounds
+        best = np.maximum(best, _shared(tokens, config.max_num_batched_tokens))
+    if config.usable_blocks is not None:
+        # After its j-th round a sequence holds prompt + j tokens.
+        held = occupied * prompt + rounds * (rounds + 1) // 2
+        best = np.maximum(best, _shared(held, config.usable_blocks * config.block_size))
+    else:  # nothing is ever preempted, so a request stays in one slot
+        best[0] = max(best[0], simple_bound(occupied, slots)[0])
+    return best
+
+
+def _shared(amount: NDArray[np.int64], capacity: int | None) -> NDArray[np.int64]:
+    """Steps needed for each suffix if one step does `capacity` of it."""
+    if capacity is None:
+        return np.zeros_like(amount)
+    return -(-_suffix_sum(amount) // capacity)
+
+
+def _suffix_sum(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    return np.cumsum(values[::-1])[::-1]
+
+
+def _suffix_max(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.maximum.accumulate(values[::-1])[::-1]

@@ -1,0 +1,64 @@
+"""Output lengths as a policy may see them: the truth, its mean, or the truth with error."""
+
+from __future__ import annotations
+
+from math import isfinite, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.errors import InputError
+from llmsched.trace import Trace
+
+
+def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int64]:
+    """Predict the output length of each request.
+
+    Parameters
+    ----------
+    mode : str
+        ``oracle``: the true lengths. ``mean``: the trace's mean for every request. ``noisy:CV``: the
+        truth times a lognormal error of mean 1 and coefficient of variation CV, independent for each
+        request. ``trace``: the predictions that came with the trace.
+    seed : int
+        Seed of the error.
+
+    Returns
+    -------
+    int64, shape (n,)
+        Predicted output tokens, each >= 1.
+
+    Raises
+    ------
+    InputError
+        An unknown mode, a CV that is not a number >= 0, or a trace without predictions.
+    """
+    name, _, value = mode.partition(":")
+    if name == "noisy":
+        return _noisy(trace.output_tokens, _coefficient_of_variation(value), seed)
+    if mode == "oracle":
+        return trace.output_tokens
+    if mode == "mean":
+        mean = max(1, round(float(trace.output_tokens.mean())))
+        return np.full(len(trace), mean, dtype=np.int64)
+    if mode == "trace":
+        if trace.predicted_output_tokens is None:
+            raise InputError(f"lengths: {trace.name} carries no predicted_output_length")
+        return trace.predicted_output_tokens
+    raise InputError(f"lengths: expected oracle, mean, noisy:CV or trace, got {mode!r}")
+
+
+def _noisy(truth: NDArray[np.int64], cv: float, seed: int) -> NDArray[np.int64]:
+    variance = log(1 + cv * cv)
+    error = np.random.default_rng(seed).normal(-variance / 2, sqrt(variance), len(truth))
+    return np.maximum(1, np.rint(truth * np.exp(error))).astype(np.int64)
+
+
+def _coefficient_of_variation(text: str) -> float:
+    try:
+        cv = float(text)
+    except ValueError:
+        cv = -1.0
+    if not (isfinite(cv) and 0 <= cv <= 10):
+        raise InputError(f"lengths: noisy: expected a coefficient of variation in 0..10, got {text!r}")
+    return cv
