@@ -1,0 +1,19 @@
+"""Alibaba's Bailian traces: Mooncake's names, but seconds, and prefix blocks of 16 tokens."""
+
+from llmsched.importers._format import Format
+
+FORMAT = Format(
+    name="bailian",
+    about="Bailian JSONL: chat_id, parent_chat_id, turn, timestamp (s), input_length, ...",
+    kind="json",
+    signatures=(
+        ("chat_id", "parent_chat_id", "turn", "timestamp", "input_length", "output_length"),
+    ),
+    time="timestamp",
+    unit="s",
+    input_tokens="input_length",
+    output_tokens="output_length",
+    id="chat_id",
+    klass="type",
+    note="hash_ids are left out: they name 16-token blocks, where a trace has 512-token blocks",
+)

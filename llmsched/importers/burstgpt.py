@@ -1,0 +1,17 @@
+"""BurstGPT, releases 1 and 2: whole seconds; a failed request is a row of zeros."""
+
+from llmsched.importers._format import Format
+
+FORMAT = Format(
+    name="burstgpt",
+    about="BurstGPT 1/2 CSV: Timestamp (s), Model, Request tokens, Response tokens, Log Type",
+    kind="csv",
+    signatures=(
+        ("Timestamp", "Model", "Request tokens", "Response tokens", "Total tokens", "Log Type"),
+    ),
+    time="Timestamp",
+    unit="s",
+    input_tokens="Request tokens",
+    output_tokens="Response tokens",
+    klass="Log Type",
+)
