@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,9 +80,9 @@ OnError = Annotated[
     str | None,
     typer.Option(
         "--on-error",
-        metavar="stop|skip",
+        metavar="fail|skip",
         rich_help_panel=TRACE,
-        help="What a bad row does; default: stop.",
+        help="What a bad row is: an error, or dropped and counted. Default: fail.",
     ),
 ]
 
@@ -154,6 +155,32 @@ Output = Annotated[
 ]
 
 
+PAPER_TRACE = "gsm8k-llama65b"
+PAPER_HARDWARE = "llama65b-8gpu-paper"
+
+
+def trace_options(
+    form: str | None,
+    time_unit: str | None,
+    limit: int | None,
+    speed: float | None,
+    offline: bool,
+    classes: list[str] | None,
+    on_error: str | None,
+) -> dict[str, object]:
+    """Return the trace options that were given, under the names of `importers.TraceOptions`."""
+    options = {
+        "format": form,
+        "time_unit": time_unit,
+        "limit": limit,
+        "speed": speed,
+        "offline": offline or None,
+        "classes": tuple(classes) if classes else None,
+        "on_error": on_error,
+    }
+    return given(**options)
+
+
 def emit(text: str, output: Path | None = None) -> None:
     """Print a result, or write it whole to `output`.
 
@@ -183,3 +210,27 @@ def discard_stdout() -> None:
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given on the command line: those that are not None."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+class Progress:
+    """How far a long run is, on stderr; silent where that is not a terminal."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._shown = sys.stderr.isatty()
+        self._start = time.monotonic()
+        self._first = 0
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done, at most a few times a second."""
+        now = time.monotonic()
+        if not self._shown or (now - self._last < 0.2 and done < total):
+            return
+        self._first = self._first or done
+        pace = (now - self._start) / max(1, done - self._first + 1)
+        left = round(pace * (total - done))
+        self._last = now
+        text = f"{done}/{total} {self._unit}, {left // 60}:{left % 60:02d} left"
+        sys.stderr.write(f"\r{text}\x1b[K" if done < total else "\r\x1b[K")
+        sys.stderr.flush()

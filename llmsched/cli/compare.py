@@ -1,0 +1,373 @@
+"""``llmsched compare``: run a scenario, show it, hold it against gates."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmsched.cli import common
+
+if TYPE_CHECKING:
+    from llmsched.compare.checkpoint import Checkpoint
+    from llmsched.compare.document import Document
+    from llmsched.compare.run import Rows
+    from llmsched.compare.study import Study
+    from llmsched.scenario import Scenario
+
+RUN, GATES = "Run", "Gates"
+
+Target = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SCENARIO|TRACE]",
+        show_default=False,
+        help="Scenario (.yaml or a shipped name), or a trace. Default: the paper's experiment.",
+    ),
+]
+Policies = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,...", rich_help_panel=RUN, help="Policies, see `llmsched policies`."),
+]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="AXIS=GLOB",
+        rich_help_panel=RUN,
+        help="Only this part of a matrix; may be repeated.",
+    ),
+]
+CaseCount = Annotated[
+    int | None,
+    typer.Option(metavar="N", rich_help_panel=RUN, help="Draw N cases and compare them in pairs."),
+]
+Draw = Annotated[
+    str | None,
+    typer.Option(
+        metavar="bootstrap|lengths|synthetic",
+        rich_help_panel=RUN,
+        help="What differs between cases: rows drawn with replacement, the error of the predicted "
+        "lengths, or the seed of a synthetic trace. Default: bootstrap.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(metavar="N", rich_help_panel=RUN, help="Processes; 0 means one a core."),
+]
+ExecutorName = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="local|dask",
+        rich_help_panel=RUN,
+        help="Where to run. dask: the cluster at DASK_SCHEDULER_ADDRESS. Default: local.",
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=RUN, help="Keep finished rows here; go on from those there."
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="POLICY", rich_help_panel=GATES, help="Compare with this policy."),
+]
+Against = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", rich_help_panel=GATES, help="Compare with this saved result."),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[POLICY:]METRIC:LIMIT",
+        rich_help_panel=GATES,
+        help="Exit 1 beyond a limit: makespan_s:2% (worsening), p99_ttft_ms:+50 (change), "
+        "slo_attainment:0.95 (level); may be repeated.",
+    ),
+]
+Slo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=MS,...", rich_help_panel=GATES, help="Objective: ttft_ms, tpot_ms, e2el_ms."
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        rich_help_panel=common.OUTPUT,
+        help="table, json, csv, markdown, junit, customSmallerIsBetter, customBiggerIsBetter "
+        "or bencher. Default: table; for --output by its suffix, else json.",
+    ),
+]
+Pivot = Annotated[
+    str,
+    typer.Option(
+        "--pivot", metavar="METRIC", rich_help_panel=common.OUTPUT, help="What a matrix shows."
+    ),
+]
+
+
+def compare(
+    target: Target = None,
+    policies: Policies = None,
+    filter: Filter = None,
+    cases: CaseCount = None,
+    draw: Draw = None,
+    jobs: Jobs = 1,
+    executor: ExecutorName = None,
+    resume: Resume = None,
+    hardware: common.Hardware = None,
+    max_num_seqs: common.MaxNumSeqs = None,
+    max_num_batched_tokens: common.MaxNumBatchedTokens = None,
+    block_size: common.BlockSize = None,
+    num_gpu_blocks: common.NumGpuBlocks = None,
+    lengths: common.Lengths = None,
+    seed: common.Seed = None,
+    trace_format: common.TraceFormat = None,
+    time_unit: common.TimeUnit = None,
+    limit: common.Limit = None,
+    speed: common.Speed = None,
+    offline: common.Offline = False,
+    job_class: common.JobClass = None,
+    on_error: common.OnError = None,
+    baseline: Baseline = None,
+    against: Against = None,
+    fail_on: FailOn = None,
+    slo: Slo = None,
+    format: Format = None,
+    pivot: Pivot = "makespan_s",
+    output: common.Output = None,
+) -> None:
+    """Run every policy on the same requests and show them side by side."""
+    reading = common.trace_options(
+        trace_format, time_unit, limit, speed, offline, job_class, on_error
+    )
+    knobs = common.given(
+        max_num_seqs=max_num_seqs,
+        max_num_batched_tokens=max_num_batched_tokens,
+        block_size=block_size,
+        num_gpu_blocks=num_gpu_blocks,
+    )
+    scenario = _scenario(target, hardware, knobs, reading)
+    changes = common.given(
+        policies=_names(policies),
+        lengths=None if lengths is None else (lengths,),
+        seed=seed,
+        slo=None if slo is None else _slo(slo),
+        gates=None if fail_on is None else tuple(fail_on),
+        cases=_cases(scenario, cases, draw),
+    )
+    scenario = replace(scenario, **changes)
+    document = _run(scenario, baseline, _filters(filter), jobs, executor, resume, against)
+    deliver(document, format, output, pivot, gated=True)
+
+
+def _run(
+    scenario: Scenario,
+    baseline: str | None,
+    filters: dict[str, str],
+    jobs: int,
+    executor: str | None,
+    resume: Path | None,
+    against: Path | None,
+) -> Document:
+    """Check everything that can be checked at once, then run, then judge."""
+    from llmsched.compare import against as judging
+    from llmsched.compare.checkpoint import Checkpoint
+    from llmsched.compare.document import build_document, read_document
+    from llmsched.compare.executors import find_executor
+    from llmsched.compare.gates import parse_gate
+    from llmsched.compare.run import run_study
+    from llmsched.compare.study import prepare
+
+    gates = [parse_gate(text) for text in scenario.gates]
+    base = None if against is None else read_document(against)
+    study = prepare(scenario, filters)
+    scenario = replace(scenario, baseline=_baseline(scenario, baseline, study))
+    where = find_executor(executor, jobs)
+    checkpoint = None if resume is None else Checkpoint(resume, study)
+    finished: Rows = {}
+    progress = common.Progress("runs")
+    try:
+        rows = run_study(
+            study, where, finished=finished, checkpoint=checkpoint, on_progress=progress
+        )
+    except KeyboardInterrupt:
+        _save(scenario, study, finished, checkpoint)
+        raise typer.Exit(130) from None
+    document = build_document(scenario, study, rows)
+    return judging.judged(document, gates, base, against)
+
+
+def _scenario(
+    target: str | None, hardware: str | None, knobs: dict[str, int], reading: dict[str, object]
+) -> Scenario:
+    """Return the scenario that the target names, or one around a trace, with options applied."""
+    from llmsched.scenario import (
+        HardwareSource,
+        Scenario,
+        TraceSource,
+        find_scenario,
+        load_scenario,
+    )
+
+    path = find_scenario("paper-gsm8k" if target is None else target)
+    if path is not None:
+        scenario = load_scenario(path)
+        traces = tuple(
+            replace(source, options={**source.options, **reading}) if source.file else source
+            for source in scenario.traces
+        )
+        scenario = replace(scenario, traces=traces)
+    else:
+        assert target is not None
+        name = "stdin" if target == "-" else Path(target).name
+        scenario = Scenario(
+            name=name,
+            traces=(TraceSource(target, options=reading),),
+            hardware=(HardwareSource(common.PAPER_HARDWARE),),
+        )
+    engine = {**scenario.engine, **{knob: (value,) for knob, value in knobs.items()}}
+    machines = scenario.hardware if hardware is None else (HardwareSource(hardware),)
+    return replace(scenario, engine=engine, hardware=machines)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    from llmsched.errors import InputError
+
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) != len(names):
+        raise InputError(f"--policies: expected different names with commas between, got {text!r}")
+    return names
+
+
+def _slo(text: str) -> dict[str, float]:
+    from llmsched.errors import InputError
+    from llmsched.metrics import SLO_METRICS
+
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = -1.0
+        if name not in SLO_METRICS or not 0 < limit < float("inf"):
+            wanted = " or ".join(f"{metric}=MS" for metric in SLO_METRICS)
+            raise InputError(f"--slo: expected {wanted}, got {part!r}")
+        limits[name] = limit
+    return limits
+
+
+def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:
+    from llmsched.errors import InputError
+    from llmsched.scenario import Cases
+
+    given = common.given(count=count, draw=draw)
+    if scenario.cases is not None:
+        return replace(scenario.cases, **given)
+    if draw is not None and count is None:
+        raise InputError("--draw: expected together with --cases N")
+    return Cases(**given) if given else None
+
+
+def _filters(texts: list[str] | None) -> dict[str, str]:
+    from llmsched.errors import InputError
+
+    filters: dict[str, str] = {}
+    for text in texts or []:
+        axis, equals, pattern = text.partition("=")
+        if not equals:
+            raise InputError(f"--filter: expected AXIS=GLOB, got {text!r}")
+        filters[axis] = pattern
+    return filters
+
+
+def _baseline(scenario: Scenario, wanted: str | None, study: Study) -> str:
+    """Return the policy that the others are compared with: one that runs, the first by default."""
+    from llmsched.errors import InputError
+
+    if wanted is not None and wanted not in study.policies:
+        valid = ", ".join(study.policies)
+        raise InputError(f"--baseline: expected one of {valid}; got {wanted!r}")
+    if wanted is None and scenario.baseline in study.policies:
+        return scenario.baseline
+    return wanted or study.policies[0]
+
+
+def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoint | None) -> None:
+    """Keep what an interrupted run has finished, and say how to go on."""
+    from llmsched.compare.checkpoint import Checkpoint, default_path
+
+    if checkpoint is None:
+        if study.cases is None or not finished:
+            return
+        checkpoint = Checkpoint(default_path(scenario.name, study), study)
+        for task, row in finished.items():
+            if task not in checkpoint.rows:
+                checkpoint.add(task, row)
+    done, total = len(finished), sum(1 for _ in study.tasks())
+    arguments = [word for word in sys.argv[1:] if word != "--resume"]
+    again = shlex.join(["llmsched", *arguments, "--resume", str(checkpoint.path)])
+    if "--resume" in sys.argv:
+        again = shlex.join(["llmsched", *sys.argv[1:]])
+    print(f"\n{done} of {total} runs are saved; continue with: {again}", file=sys.stderr)
+
+
+def deliver(
+    document: Document, form: str | None, output: Path | None, pivot: str, *, gated: bool
+) -> None:
+    """Print or save a result, add it to GitHub's job summary, and exit 1 if a gate failed."""
+    from llmsched.report import render
+
+    shown = "table" if output is not None else form or "table"
+    width, color = shutil.get_terminal_size((80, 24)).columns, _colors()
+    text = render(document, shown, width=width, color=color, pivot=pivot)
+    if output is not None:
+        form = form or _SUFFIXES.get(output.suffix, "json")
+        common.emit(render(document, form, width=width, pivot=pivot), output)
+    common.emit(text)
+    if gated:
+        _summarize(document)
+        failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
+        if failed and shown != "table":
+            for verdict in failed:
+                print(f"FAILED {verdict['policy']}: {verdict['reason']}", file=sys.stderr)
+        if failed:
+            raise typer.Exit(1)
+
+
+_SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}
+
+
+def _colors() -> bool:
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def _summarize(document: Document) -> None:
+    """Append the Markdown to the summary of a GitHub Actions step, as far as it may grow."""
+    from llmsched.errors import InputError
+    from llmsched.report.markdown import SUMMARY_LIMIT, fitted, render_markdown
+
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("ab") as stream:
+            stream.write(fitted(render_markdown(document), SUMMARY_LIMIT - stream.tell()).encode())
+    except OSError as error:
+        raise InputError(f"GITHUB_STEP_SUMMARY: {path}: {error.strerror}") from error

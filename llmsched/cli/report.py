@@ -1,0 +1,35 @@
+"""``llmsched report``: show a saved result again, without a rerun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmsched.cli import common
+from llmsched.cli.compare import Against, FailOn, Format, Pivot, deliver
+
+
+def report(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON that `llmsched compare` saved.")
+    ],
+    against: Against = None,
+    fail_on: FailOn = None,
+    format: Format = None,
+    pivot: Pivot = "makespan_s",
+    output: common.Output = None,
+) -> None:
+    """Show a saved result in any format, or hold it against other gates, without a rerun."""
+    from llmsched.compare.against import judged
+    from llmsched.compare.document import read_document
+    from llmsched.compare.gates import parse_gate
+
+    document = read_document(file)
+    base = None if against is None else read_document(against)
+    judging = base is not None or bool(fail_on)
+    if judging:
+        gates = [parse_gate(text) for text in fail_on or []]
+        document = judged(document, gates, base, against)
+    deliver(document, format, output, pivot, gated=judging)

@@ -1,0 +1,84 @@
+"""What each metric of a row is: its unit and which way is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from llmsched.errors import InputError
+
+LOWER, HIGHER, NEITHER = "lower", "higher", "neither"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of the flat row.
+
+    Attributes
+    ----------
+    unit : str
+        Unit for reports; empty for counts and shares.
+    better : {"lower", "higher", "neither"}
+        Which way a change is an improvement; a gate needs one.
+    """
+
+    name: str
+    unit: str
+    better: str
+
+    def worsening(self, change: float) -> float:
+        """Return a change of the value with the sign turned so that positive is worse."""
+        return -change if self.better == HIGHER else change
+
+
+def _latencies() -> list[Metric]:
+    return [
+        Metric(f"{statistic}_{span}_ms", "ms", LOWER)
+        for span in ("ttft", "tpot", "itl", "e2el", "queue")
+        for statistic in ("mean", "median", "p90", "p95", "p99")
+    ]
+
+
+_ALL = [
+    Metric("makespan_s", "s", LOWER),
+    Metric("utilization", "", HIGHER),
+    Metric("gap_percent", "%", LOWER),
+    Metric("lower_bound_s", "s", NEITHER),
+    Metric("request_throughput", "requests/s", HIGHER),
+    Metric("output_throughput", "tokens/s", HIGHER),
+    Metric("total_token_throughput", "tokens/s", HIGHER),
+    *_latencies(),
+    Metric("request_goodput", "requests/s", HIGHER),
+    Metric("slo_attainment", "", HIGHER),
+    Metric("completed", "", HIGHER),
+    Metric("preemptions", "", LOWER),
+    Metric("recomputed_tokens", "tokens", LOWER),
+    Metric("total_input_tokens", "tokens", NEITHER),
+    Metric("total_output_tokens", "tokens", NEITHER),
+    Metric("steps", "", NEITHER),
+    Metric("prefill_steps", "", NEITHER),
+    Metric("mean_batch", "", NEITHER),
+    Metric("kv_peak", "", NEITHER),
+    Metric("kv_mean", "", NEITHER),
+    Metric("kv_peak_tokens", "tokens", NEITHER),
+    Metric("kv_mean_tokens", "tokens", NEITHER),
+]
+
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+
+
+def find_metric(name: str) -> Metric:
+    """Return a metric by name.
+
+    Raises
+    ------
+    InputError
+        There is none; the message names the closest and all that have a direction.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    near = get_close_matches(name, METRICS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise InputError(f"expected one of {', '.join(METRICS)}; got {name!r}{hint}")

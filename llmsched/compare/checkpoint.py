@@ -1,0 +1,105 @@
+"""Finished rows of a study in a file: JSON lines, added one by one, read back on resume."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmsched.compare.measure import Row
+from llmsched.compare.study import Study, Task
+from llmsched.errors import InputError, NotComparableError
+
+SCHEMA_VERSION = 1
+
+
+class Checkpoint:
+    """The rows of one study that are finished.
+
+    The first line of the file says which study its rows belong to; every further line is one row,
+    written with a single append. A killed run thus leaves at most one broken line, the last, which
+    is dropped.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist.
+    study : Study
+        What its rows must belong to. The number of cases may differ: a case does not depend on it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is no checkpoint.
+    NotComparableError
+        It belongs to another study.
+    """
+
+    def __init__(self, path: Path, study: Study) -> None:
+        self.path = path
+        self._header: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **study.identity()}
+        self.rows: dict[Task, Row] = {}
+        self._sound_bytes = 0
+        self._read()
+
+    def add(self, task: Task, row: Row) -> None:
+        """Remember a row; it is in the file when this returns.
+
+        Raises
+        ------
+        InputError
+            The file cannot be written.
+        """
+        line = orjson.dumps({"cell": task.cell, "case": task.case, "row": row}) + b"\n"
+        if self._sound_bytes == 0:
+            line = orjson.dumps(self._header) + b"\n" + line
+        try:
+            with self.path.open("ab") as stream:
+                os.ftruncate(stream.fileno(), self._sound_bytes)
+                stream.write(line)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot write: {error.strerror}") from error
+        self._sound_bytes += len(line)
+        self.rows[task] = row
+
+    def _read(self) -> None:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot read: {error.strerror}") from error
+        whole = content[: content.rfind(b"\n") + 1].splitlines()
+        if not whole and not orjson.dumps(self._header).startswith(content):
+            raise InputError(f"{self.path}: expected the rows of a study, got something else")
+        for number, line in enumerate(whole, 1):
+            try:
+                record = orjson.loads(line)
+                if number == 1:
+                    self._check(record)
+                else:
+                    task = Task(record["cell"], record["case"], record["row"]["policy"])
+                    self.rows[task] = record["row"]
+            except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                raise InputError(
+                    f"{self.path}:{number}: expected a row of a study, got something else"
+                ) from error
+        self._sound_bytes = sum(len(line) + 1 for line in whole)
+
+    def _check(self, header: dict[str, Any]) -> None:
+        if "schema_version" not in header:
+            raise KeyError("schema_version")
+        for key, ours in self._header.items():
+            if header.get(key) != ours:
+                raise NotComparableError(
+                    f"{self.path}: belongs to another study: {key} differs; name another file"
+                )
+
+
+def default_path(name: str, study: Study) -> Path:
+    """Return where an interrupted study without a checkpoint is saved: named by what it is."""
+    digest = hashlib.sha256(orjson.dumps(study.identity())).hexdigest()[:8]
+    return Path(f"{name}-{digest}.partial.jsonl")

@@ -1,0 +1,148 @@
+"""The result of a comparison as one JSON document; every report is a view of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmsched import __version__
+from llmsched.compare.measure import Row
+from llmsched.compare.paired import mean_row, paired_differences
+from llmsched.compare.run import Rows
+from llmsched.compare.study import Cell, Study
+from llmsched.errors import InputError, NotComparableError
+from llmsched.scenario import Scenario
+
+SCHEMA_VERSION = 1
+
+Document = dict[str, Any]
+
+
+def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
+    """Return the document of a finished study.
+
+    A study of one cell has that cell's records at the top; one of several has them under `cells`.
+    """
+    cells = [_cell(scenario, study, i, rows) for i in range(len(study.cells))]
+    document: Document = {
+        "schema_version": SCHEMA_VERSION,
+        "llmsched": __version__,
+        "scenario": scenario.name,
+        "note": scenario.note,
+        "seed": study.seed,
+        "slo": dict(study.slo or {}),
+        "baseline": scenario.baseline,
+    }
+    if study.cases is not None:
+        document["cases"] = asdict(study.cases)
+    if len(cells) == 1:
+        document |= {key: value for key, value in cells[0].items() if key != "label"}
+    else:
+        document["cells"] = cells
+    document["published"] = [asdict(row) for row in scenario.published]
+    return document
+
+
+def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
+    cell = study.cells[index]
+    by_policy: dict[str, list[Row]] = {policy: [] for policy in study.policies}
+    for task, row in rows.items():
+        if task.cell == index:
+            by_policy[task.policy].append(row)
+    record: Document = {"label": dict(cell.label), **_records(cell)}
+    record["results"] = [mean_row(of_policy) for of_policy in by_policy.values()]
+    if study.cases is not None and scenario.baseline in by_policy:
+        base = by_policy[scenario.baseline]
+        record["paired"] = [
+            {"policy": policy, **difference}
+            for policy, of_policy in by_policy.items()
+            if policy != scenario.baseline
+            for difference in paired_differences(of_policy, base)
+        ]
+    return record
+
+
+def _records(cell: Cell) -> Document:
+    """Return what the rows of a cell were computed from, so that a report needs no rerun."""
+    return {
+        "trace": {
+            "name": cell.trace.name,
+            "note": cell.trace.note,
+            "sha256": cell.trace.sha256,
+            "requests": len(cell.trace),
+            "input_tokens": int(cell.trace.input_tokens.sum()),
+            "output_tokens": int(cell.trace.output_tokens.sum()),
+        },
+        "hardware": dict(cell.hardware.document),
+        "engine": asdict(cell.engine),
+        "lengths": cell.lengths,
+    }
+
+
+def cells_of(document: Mapping[str, Any]) -> list[Document]:
+    """Return the cells of a document; the only one of a plain comparison has an empty label."""
+    return list(document["cells"]) if "cells" in document else [{"label": {}, **document}]
+
+
+def cell_name(cell: Mapping[str, Any]) -> str:
+    """Return a cell's label as one line."""
+    return ", ".join(cell["label"].values())
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """Return the document as JSON text; a value that is not finite is null."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def read_document(path: str | Path) -> Document:
+    """Read a saved result.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or holds no comparison.
+    NotComparableError
+        It has another schema version.
+    """
+    try:
+        document = orjson.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}: expected a JSON result, got: {error}") from error
+    if not isinstance(document, dict) or "schema_version" not in document:
+        raise InputError(f"{path}: expected a result of llmsched compare, got something else")
+    if document["schema_version"] != SCHEMA_VERSION:
+        raise NotComparableError(
+            f"{path}: schema_version: expected {SCHEMA_VERSION}, got {document['schema_version']!r}"
+        )
+    _check_shape(document, str(path))
+    return document
+
+
+def _check_shape(document: Document, path: str) -> None:
+    """Refuse what the reports could not read; the full schema is in docs/comparison.schema.json."""
+    cells = document.get("cells", [document])
+    for i, cell in enumerate(cells if isinstance(cells, list) else [None]):
+        where = f"cells[{i}]." if "cells" in document else ""
+        if not isinstance(cell, dict):
+            raise InputError(f"{path}: cells: expected a list of comparisons")
+        kinds = _CELL | ({"label": dict} if "cells" in document else {})
+        for key, kind in kinds.items():
+            if not isinstance(cell.get(key), kind):
+                raise InputError(f"{path}: {where}{key}: expected a comparison's, got none")
+        if not all(isinstance(row, dict) and "policy" in row for row in cell["results"]):
+            raise InputError(f"{path}: {where}results: expected rows with a policy")
+
+
+_CELL: dict[str, type] = {
+    "trace": dict,
+    "hardware": dict,
+    "engine": dict,
+    "lengths": str,
+    "results": list,
+}

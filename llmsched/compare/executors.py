@@ -1,0 +1,157 @@
+"""Where the tasks of a study run: this process, processes of this machine, or a Dask cluster.
+
+An executor takes a study and tasks and yields (task, row) as they finish, each task once. Dask and
+not Ray: it resubmits the tasks of a worker that died by itself, its address comes from
+``DASK_SCHEDULER_ADDRESS``, and it installs as a few small pure-Python wheels.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
+
+from llmsched.compare.measure import Row, measure
+from llmsched.compare.study import Study, Task
+from llmsched.errors import InputError, LlmschedError
+
+Executor = Callable[[Study, Iterable[Task]], Iterator[tuple[Task, Row]]]
+
+_RETRIES = 3
+"""Deaths of a worker that a task survives: by then it is the task that kills them."""
+
+
+def serially(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+    """Run the tasks one after the other in this process."""
+    for task in tasks:
+        yield task, measure(study, task)
+
+
+def on_processes(jobs: int) -> Executor:
+    """Return an executor on `jobs` processes of this machine.
+
+    A worker that dies (killed, out of memory) takes the pool with it; what was not finished starts
+    again on a new pool.
+    """
+
+    def run(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+        left = list(tasks)
+        deaths = 0
+        while left:
+            done: set[Task] = set()
+            try:
+                for task, row in _on_pool(jobs, study, left):
+                    done.add(task)
+                    yield task, row
+            except BrokenProcessPool as error:
+                deaths = 1 if done else deaths + 1
+                if deaths > _RETRIES:
+                    raise LlmschedError(
+                        f"worker processes died {deaths} times in a row (out of memory?); "
+                        "try fewer --jobs"
+                    ) from error
+            left = [task for task in left if task not in done]
+
+    return run
+
+
+def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task, Row]]:
+    pool = ProcessPoolExecutor(
+        max_workers=min(jobs, len(tasks)),
+        mp_context=multiprocessing.get_context("spawn"),  # fork copies locks that threads hold
+        initializer=_adopt,
+        initargs=(study,),
+    )
+    try:
+        futures = {pool.submit(_measure_adopted, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_adopted: Study | None = None
+
+
+def _adopt(study: Study) -> None:
+    """Give a worker process its study once, instead of with every task; Ctrl-C is the parent's."""
+    global _adopted
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _adopted = study
+
+
+def _measure_adopted(task: Task) -> Row:
+    assert _adopted is not None
+    return measure(_adopted, task)
+
+
+def on_dask(address: str | None = None) -> Executor:
+    """Return an executor on a Dask cluster that is already running.
+
+    Parameters
+    ----------
+    address : str, optional
+        The scheduler's; the environment variable ``DASK_SCHEDULER_ADDRESS`` by default.
+
+    Raises
+    ------
+    InputError
+        Dask is not installed, there is no address, or nobody answers there.
+    """
+    try:
+        distributed = import_module("distributed")
+    except ImportError as error:
+        raise InputError("--executor dask needs Dask: pip install 'llmsched[dask]'") from error
+    where = address or os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if not where:
+        raise InputError(
+            "--executor dask: expected the scheduler's address in DASK_SCHEDULER_ADDRESS, "
+            "for example tcp://10.0.0.1:8786"
+        )
+
+    def run(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+        try:
+            client = distributed.Client(where, set_as_default=False, timeout=10)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--executor dask: no scheduler answers at {where}") from error
+        with client:
+            # A task's result, not scattered data: Dask can make it again when its holder dies.
+            shared = client.submit(_itself, study, pure=False)
+            futures = {client.submit(measure, shared, task, pure=False): task for task in tasks}
+            try:
+                for future, row in distributed.as_completed(futures, with_results=True):
+                    yield futures[future], row
+            except distributed.KilledWorker as error:
+                raise LlmschedError(f"--executor dask: workers keep dying: {error}") from error
+
+    return run
+
+
+def _itself(study: Study) -> Study:
+    return study
+
+
+def find_executor(name: str | None, jobs: int) -> Executor:
+    """Return the executor of a name: local (with `jobs` processes, 0 one a core) or dask.
+
+    Raises
+    ------
+    InputError
+        An unknown name, or a negative number of jobs.
+    """
+    if jobs < 0:
+        raise InputError(f"--jobs: expected an integer >= 0, got {jobs}")
+    if name == "dask":
+        return on_dask()
+    if name not in (None, "local"):
+        raise InputError(f"--executor: expected local or dask, got {name!r}")
+    count = jobs or os.cpu_count() or 1
+    return serially if count == 1 else on_processes(count)

@@ -1,0 +1,138 @@
+"""Gates: limits on metrics that fail a run.
+
+A gate reads ``[POLICY:]METRIC:LIMIT``. The limit is one of
+
+- a plain number, a level: ``slo_attainment:0.95`` wants at least that where higher is better, and
+  at most that where lower is better;
+- a plain percentage, the worsening allowed against the baseline: ``makespan_s:2%``;
+- a signed number or percentage, the limit of the change itself: ``p99_ttft_ms:+50`` allows 50 ms
+  more, ``hybrid:makespan_s:-5%`` wants at least 5 % less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llmsched.compare.catalogue import HIGHER, NEITHER, Metric, find_metric
+from llmsched.errors import InputError
+
+Row = Mapping[str, object]
+
+_LIMIT = re.compile(r"(?P<sign>[+-]?)(?P<number>\d+(\.\d+)?|\.\d+)(?P<percent>%?)")
+_SLACK = 1e-9  # relative: a value that equals its limit but for rounding passes
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One limit on one metric, for one policy or for all.
+
+    Attributes
+    ----------
+    limit : float
+        A level in the metric's unit, or the change of the metric allowed: positive is an increase.
+    relative : bool
+        Whether `limit` is a change against the baseline.
+    percent : bool
+        Whether that change is in percent of the baseline's value.
+    text : str
+        The gate as written.
+    """
+
+    text: str
+    metric: Metric
+    limit: float
+    relative: bool
+    percent: bool
+    policy: str | None = None
+
+    def threshold(self, base: float | None) -> float | None:
+        """Return the worst value that passes; None if the baseline has no value."""
+        if not self.relative:
+            return self.limit
+        if base is None:
+            return None
+        return base + (abs(base) * self.limit / 100 if self.percent else self.limit)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one gate says of one row."""
+
+    gate: str
+    cell: str
+    policy: str
+    metric: str
+    value: float | None
+    base: float | None
+    threshold: float | None
+    passed: bool
+    reason: str
+
+
+def parse_gate(text: str) -> Gate:
+    """Read a gate.
+
+    Raises
+    ------
+    InputError
+        It does not have the form above, or names a metric that does not exist or has no direction.
+    """
+    policy, _, metric_name = text.rpartition(":")[0].rpartition(":")
+    limit = _LIMIT.fullmatch(text.rpartition(":")[2])
+    if not metric_name or limit is None:
+        raise InputError(
+            f"gate: expected [POLICY:]METRIC:LIMIT with a limit like 2%, +50 or 0.95, got {text!r}"
+        )
+    try:
+        metric = find_metric(metric_name)
+    except InputError as error:
+        raise InputError(f"gate {text!r}: {error}") from error
+    if metric.better == NEITHER:
+        raise InputError(f"gate {text!r}: {metric.name} has no better direction, so no gate")
+    percent, signed = bool(limit["percent"]), bool(limit["sign"])
+    bound = float(limit["sign"] + limit["number"])
+    if percent and not signed:
+        bound = metric.worsening(bound)
+    return Gate(text, metric, bound, percent or signed, percent, policy or None)
+
+
+def judge(gate: Gate, row: Row, base_row: Row | None, cell: str = "") -> Verdict:
+    """Say whether a row passes a gate. A missing value never passes."""
+    value, base = number(row, gate.metric), None
+    if gate.relative:
+        base = None if base_row is None else number(base_row, gate.metric)
+    threshold = gate.threshold(base)
+    passed, reason = _compare(gate.metric, value, threshold)
+    return Verdict(
+        gate=gate.text,
+        cell=cell,
+        policy=str(row["policy"]),
+        metric=gate.metric.name,
+        value=value,
+        base=base,
+        threshold=threshold,
+        passed=passed,
+        reason=reason,
+    )
+
+
+def _compare(metric: Metric, value: float | None, threshold: float | None) -> tuple[bool, str]:
+    if value is None:
+        return False, f"{metric.name} has no value in this run"
+    if threshold is None:
+        return False, f"{metric.name} has no value in the baseline"
+    unit = f" {metric.unit}" if metric.unit else ""
+    margin = _SLACK * max(abs(value), abs(threshold))
+    passed = metric.worsening(value - threshold) <= margin
+    side = "at least" if metric.better == HIGHER else "at most"
+    return passed, f"{metric.name} {value:.6g}{unit}, limit {side} {threshold:.6g}{unit}"
+
+
+def number(row: Row, metric: Metric) -> float | None:
+    """Return a row's value of a metric; None if it is missing, null or NaN."""
+    value = row.get(metric.name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return float(value)

@@ -1,0 +1,96 @@
+"""Paired differences: each policy against the baseline on the same cases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.compare.catalogue import METRICS, NEITHER, Metric
+from llmsched.compare.measure import Row
+
+CONFIDENCE = 0.95
+
+
+def mean_row(rows: Sequence[Row]) -> Row:
+    """Return the mean of each metric over the cases; None where a case has no value."""
+    first = rows[0]
+    return {
+        name: value if isinstance(value, str) else _mean([row[name] for row in rows])
+        for name, value in first.items()
+    }
+
+
+def paired_differences(
+    policy: Sequence[Row], baseline: Sequence[Row]
+) -> list[dict[str, float | int | str | None]]:
+    """Compare a policy with the baseline, case by case, in every metric with a direction.
+
+    Parameters
+    ----------
+    policy, baseline : sequences of rows, shape (cases,)
+        Row i of both comes from the same case.
+
+    Returns
+    -------
+    list of dict
+        For each metric that has a value in every case: the mean of the differences (policy minus
+        baseline, in the metric's unit) with its confidence interval (Student's t), the central 95 %
+        of the differences, their mean in percent of the baseline's mean, the numbers of cases
+        better, equal and worse, and the least favourable case.
+    """
+    return [
+        _summary(metric, ours, theirs)
+        for metric in METRICS.values()
+        if metric.better != NEITHER
+        and (ours := _column(policy, metric)) is not None
+        and (theirs := _column(baseline, metric)) is not None
+    ]
+
+
+def _summary(
+    metric: Metric, ours: NDArray[np.float64], theirs: NDArray[np.float64]
+) -> dict[str, float | int | str | None]:
+    difference = ours - theirs
+    worse = np.array([metric.worsening(change) for change in difference])
+    tie = np.isclose(ours, theirs, rtol=1e-9, atol=0.0)
+    mean, half = float(difference.mean()), _half_width(difference)
+    low, high = np.percentile(difference, [2.5, 97.5])
+    base = float(theirs.mean())
+    worst = int(worse.argmax())
+    return {
+        "metric": metric.name,
+        "mean": mean,
+        "ci_low": mean - half,
+        "ci_high": mean + half,
+        "p2_5": float(low),
+        "p97_5": float(high),
+        "mean_percent": 100 * mean / abs(base) if base else None,
+        "better": int((~tie & (worse < 0)).sum()),
+        "equal": int(tie.sum()),
+        "worse": int((~tie & (worse > 0)).sum()),
+        "worst": float(difference[worst]),
+        "worst_case": worst,
+    }
+
+
+def _half_width(difference: NDArray[np.float64]) -> float:
+    from scipy.special import stdtrit  # here, because a comparison without cases need not wait
+
+    n = len(difference)
+    spread = float(difference.std(ddof=1)) / math.sqrt(n)
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * spread
+
+
+def _column(rows: Sequence[Mapping[str, object]], metric: Metric) -> NDArray[np.float64] | None:
+    values = [row.get(metric.name) for row in rows]
+    if not all(isinstance(value, int | float) for value in values):
+        return None
+    return np.array(values, dtype=np.float64)
+
+
+def _mean(values: Sequence[object]) -> float | None:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return math.fsum(numbers) / len(values) if len(numbers) == len(values) else None

@@ -1,0 +1,228 @@
+"""From a scenario to a study: everything loaded, and one task a cell, case and policy.
+
+A cell is one point of the scenario's matrix (trace x hardware x engine knobs x lengths). A case is
+one draw of a cell's requests; a comparison without cases has one, the trace as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Any
+
+import orjson
+
+from llmsched import __version__
+from llmsched.engine.config import EngineConfig
+from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile, load_profile, parse_profile
+from llmsched.importers import TraceOptions, load
+from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
+from llmsched.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One point of the matrix.
+
+    Attributes
+    ----------
+    label : mapping
+        What tells this cell from the others: the axes with more than one value.
+    """
+
+    label: Mapping[str, str]
+    trace: Trace
+    hardware: HardwareProfile
+    engine: EngineConfig
+    lengths: str
+    source: TraceSource
+
+    @property
+    def name(self) -> str:
+        """The label as one line; empty for the only cell of a study."""
+        return ", ".join(self.label.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything that a worker needs to compute any row of a comparison; pickles."""
+
+    cells: tuple[Cell, ...]
+    policies: tuple[str, ...]
+    seed: int = 0
+    slo: Mapping[str, float] | None = None
+    cases: Cases | None = None
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield every task in the order of the results: cell, case, policy."""
+        for cell in range(len(self.cells)):
+            for case in range(self.cases.count if self.cases else 1):
+                for policy in self.policies:
+                    yield Task(cell, case, policy)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what rows depend on beside cell, case and policy: only equal ones may be mixed."""
+        return {
+            "llmsched": __version__,
+            "seed": self.seed,
+            "slo": dict(self.slo or {}),
+            "draw": self.cases.draw if self.cases else None,
+            "cells": [
+                hashlib.sha256(
+                    orjson.dumps(
+                        [
+                            cell.trace.sha256,
+                            cell.hardware.document,
+                            asdict(cell.engine),
+                            cell.lengths,
+                        ]
+                    )
+                ).hexdigest()
+                for cell in self.cells
+            ],
+        }
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One row to compute: indices of the cell and the case, and the policy's name."""
+
+    cell: int
+    case: int
+    policy: str
+
+
+def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Study:
+    """Load a scenario's traces and profiles and lay out its matrix.
+
+    Parameters
+    ----------
+    filters : mapping, optional
+        Glob patterns by axis (trace, hardware, lengths, policy or a knob's name): only the cells
+        and policies that match all of them stay.
+
+    Raises
+    ------
+    InputError
+        An input cannot be read, a knob is out of range, a filter names no axis or leaves nothing.
+    """
+    axes = _axes(scenario)
+    wanted = dict(filters or {})
+    policy_pattern = wanted.pop("policy", "*")
+    for axis in wanted:
+        if axis not in axes:
+            raise InputError(
+                f"--filter: expected one of {', '.join([*axes, 'policy'])}; got {axis!r}"
+            )
+    picked = {
+        axis: {name: v for name, v in values.items() if fnmatchcase(name, wanted.get(axis, "*"))}
+        for axis, values in axes.items()
+    }
+    varying = [axis for axis, values in axes.items() if len(values) > 1]
+    cells = tuple(
+        _cell(dict(zip(picked, names, strict=True)), picked, varying)
+        for names in product(*picked.values())
+    )
+    policies = tuple(
+        name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)
+    )
+    if not cells or not policies:
+        raise InputError(f"{scenario.source}: the filter leaves nothing to run")
+    return Study(cells, policies, scenario.seed, scenario.slo, scenario.cases)
+
+
+def _axes(scenario: Scenario) -> dict[str, dict[str, Any]]:
+    """Return the values of every axis by their names in labels."""
+    axes: dict[str, dict[str, Any]] = {
+        "trace": _named((source.name or _stem(source.file), source) for source in scenario.traces),
+        "hardware": _named((_hardware_name(source), source) for source in scenario.hardware),
+    }
+    for knob, values in scenario.engine.items():
+        axes[knob] = {"no limit" if value is None else str(value): value for value in values}
+    axes["lengths"] = {mode: mode for mode in scenario.lengths}
+    return axes
+
+
+def _named(pairs: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a mapping, with a number after a name that is taken."""
+    named: dict[str, Any] = {}
+    for name, value in pairs:
+        named[name if name not in named else f"{name} #{len(named) + 1}"] = value
+    return named
+
+
+def _stem(file: str | None) -> str:
+    name = str(file or "").rpartition("/")[2]
+    return name.removesuffix(".gz").rpartition(".")[0] or name
+
+
+def _hardware_name(source: HardwareSource) -> str:
+    return source.name or (_stem(source.profile) if "/" in source.profile else source.profile)
+
+
+def _cell(names: dict[str, str], values: dict[str, dict[str, Any]], varying: list[str]) -> Cell:
+    """Load one point of the matrix, given the name of its value on every axis."""
+    picked = {axis: values[axis][name] for axis, name in names.items()}
+    source, machine = picked.pop("trace"), picked.pop("hardware")
+    lengths = picked.pop("lengths")
+    hardware = load_hardware(machine)
+    return Cell(
+        label={axis: names[axis] for axis in varying},
+        trace=load_trace(source),
+        hardware=hardware,
+        engine=replace(hardware.engine, **picked),
+        lengths=lengths,
+        source=source,
+    )
+
+
+def load_trace(source: TraceSource, seed: int | None = None) -> Trace:
+    """Load or generate a trace; `seed` replaces the one that a synthetic trace names."""
+    if source.generate:
+        from llmsched.synthesize import generate
+
+        settings = dict(source.generate) if seed is None else {**source.generate, "seed": seed}
+        return generate(**settings)
+    assert source.file is not None
+    known = [option.name for option in fields(TraceOptions)]
+    for name in source.options:
+        if name not in known:
+            raise InputError(f"trace options: expected one of {', '.join(known)}; got {name!r}")
+    options = TraceOptions(**source.options)  # type: ignore[arg-type]  # checked in __post_init__
+    return load(find_trace(source.file), options)
+
+
+def load_hardware(source: HardwareSource) -> HardwareProfile:
+    """Load a profile and apply the scenario's overrides, which its record will then name."""
+    profile = load_profile(source.profile)
+    if not source.override:
+        return profile
+    document = _merged(profile.document, source.override)
+    document["name"] = source.name or f"{profile.name} (overridden)"
+    document["provenance"] = {**profile.provenance, "overridden": dict(source.override)}
+    return parse_profile(document, source.profile)
+
+
+def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in override.items():
+        inner = merged.get(key)
+        nested = isinstance(value, Mapping) and isinstance(inner, Mapping)
+        merged[key] = _merged(inner or {}, value) if nested else value
+    return merged
+
+
+def _policies(scenario: Scenario, cells: tuple[Cell, ...]) -> tuple[str, ...]:
+    """Return the policies asked for, or all that every cell's hardware can run."""
+    from llmsched import policies
+
+    if scenario.policies:
+        for name in scenario.policies:
+            policies.find(name)
+        return scenario.policies
+    mixed = all(cell.hardware.step_time.mixed for cell in cells)
+    return tuple(name for name in policies.NAMED if mixed or not policies.find(name).mixed)

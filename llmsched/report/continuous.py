@@ -1,0 +1,54 @@
+"""Formats of continuous-benchmarking services: github-action-benchmark and Bencher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from llmsched.compare.catalogue import HIGHER, LOWER, METRICS, NEITHER, Metric
+from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.compare.gates import number
+
+
+def render_smaller(document: Document) -> str:
+    """Return github-action-benchmark's `customSmallerIsBetter`: where lower is better."""
+    return _custom(document, LOWER)
+
+
+def render_bigger(document: Document) -> str:
+    """Return github-action-benchmark's `customBiggerIsBetter`: where higher is better."""
+    return _custom(document, HIGHER)
+
+
+def render_bencher(document: Document) -> str:
+    """Return Bencher Metric Format: a benchmark a cell and policy, a measure a metric.
+
+    See https://bencher.dev/docs/reference/bencher-metric-format/. A metric without a value is left
+    out: the format has no way to say so.
+    """
+    benchmarks: dict[str, dict[str, dict[str, float]]] = {}
+    for name, metric, value in _values(document):
+        if metric.better != NEITHER:
+            benchmarks.setdefault(name, {})[metric.name] = {"value": value}
+    return orjson.dumps(benchmarks, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _custom(document: Document, better: str) -> str:
+    extra = f"llmsched {document['llmsched']}"
+    entries = [
+        {"name": f"{name}/{metric.name}", "unit": metric.unit, "value": value, "extra": extra}
+        for name, metric, value in _values(document)
+        if metric.better == better
+    ]
+    return orjson.dumps(entries, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _values(document: Document) -> Iterator[tuple[str, Metric, float]]:
+    for cell in cells_of(document):
+        for row in cell["results"]:
+            where = [document["scenario"], cell_name(cell), row["policy"]]
+            for metric in METRICS.values():
+                value = number(row, metric)
+                if value is not None:
+                    yield "/".join(filter(None, where)), metric, value

@@ -1,0 +1,49 @@
+"""Plain text in columns, and colours that follow the marks in it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+BETTER, WORSE = "✓", "✗"
+
+_GREEN, _RED, _BOLD, _END = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
+
+
+def align(rows: Sequence[Sequence[str]], gap: int = 2) -> list[str]:
+    """Return lines with the first column to the left and all others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append((" " * gap).join(cells).rstrip())
+    return lines
+
+
+def width_of(rows: Sequence[Sequence[str]], gap: int = 2) -> int:
+    """Return the width of these rows once they are aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + gap * (len(widths) - 1)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the text with its middle cut out if it is longer than `limit`."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return a paragraph as lines of at most `width`."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def paint(text: str) -> str:
+    """Colour what carries a mark, and the first line."""
+    text = re.sub(rf"{BETTER} ?[^\s]+", lambda m: f"{_GREEN}{m[0]}{_END}", text)
+    text = re.sub(rf"{WORSE} ?[^\s]+", lambda m: f"{_RED}{m[0]}{_END}", text)
+    first, newline, rest = text.partition("\n")
+    return f"{_BOLD}{first}{_END}{newline}{rest}"

@@ -1,0 +1,153 @@
+"""Markdown for pull requests and job summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.report.layout import BETTER, WORSE
+
+SUMMARY_LIMIT = 1024 * 1024
+"""Bytes that GitHub accepts as the summary of one step."""
+
+_COLUMNS: Sequence[tuple[str, str, str, float]] = (
+    ("total s", "makespan_s", ",.2f", 1.0),
+    ("utilization %", "utilization", ".2f", 0.01),
+    ("output tokens/s", "output_throughput", ",.0f", 1.0),
+    ("mean TTFT ms", "mean_ttft_ms", ",.1f", 1.0),
+    ("p99 TTFT ms", "p99_ttft_ms", ",.1f", 1.0),
+    ("mean TPOT ms", "mean_tpot_ms", ",.2f", 1.0),
+    ("gap to bound %", "gap_percent", ".2f", 1.0),
+)
+
+
+def render_markdown(document: Document) -> str:
+    """Return the verdict first, then the changes, then a table a cell."""
+    blocks = [
+        f"## llmsched: {_plain(document['scenario'])}",
+        *_gates(document),
+        *_changes(document),
+    ]
+    blocks += [_cell(document, cell) for cell in cells_of(document)]
+    if document["published"]:
+        blocks.append(_published(document["published"]))
+    if document["note"]:
+        blocks.append(f"_{_plain(document['note'])}_")
+    return "\n\n".join(blocks) + "\n"
+
+
+def fitted(text: str, limit: int = SUMMARY_LIMIT) -> str:
+    """Return whole lines of a report within `limit` bytes, saying so if some are left out."""
+    if len(text.encode()) <= limit:
+        return text
+    notice = "\n… cut to the size that a job summary may have; the saved result has everything\n"
+    room, kept = limit - len(notice.encode()), []
+    for line in text.splitlines(keepends=True):
+        room -= len(line.encode())
+        if room < 0:
+            break
+        kept.append(line)
+    return "".join(kept) + notice
+
+
+def _gates(document: Document) -> list[str]:
+    verdicts = document.get("gates")
+    if not verdicts:
+        return []
+    failed = [verdict for verdict in verdicts if not verdict["passed"]]
+    if not failed:
+        return [f"**{BETTER} all {len(verdicts)} gates passed**"]
+    rows = [[v["cell"], v["policy"], f"`{v['gate']}`", v["reason"]] for v in failed]
+    head = f"**{WORSE} {len(failed)} of {len(verdicts)} gates failed**"
+    return [head, _table(["case", "policy", "gate", "why"], rows, numeric=False)]
+
+
+def _changes(document: Document) -> list[str]:
+    if "against" not in document:
+        return []
+    against = document["against"]
+    rows = [
+        [
+            WORSE if change["worse"] else BETTER,
+            change["cell"],
+            change["policy"],
+            change["metric"],
+            f"{change['base']:,.5g}",
+            f"{change['value']:,.5g}",
+            "" if change["worsening_percent"] is None else f"{_percent(change):+.2f} %",
+        ]
+        for change in against["changes"]
+    ]
+    head = f"Against `{against['file']}` (llmsched {against['llmsched']}): "
+    head += f"{sum(c['worse'] for c in against['changes'])} metrics worse, "
+    head += f"{sum(not c['worse'] for c in against['changes'])} better."
+    if not rows:
+        return [head]
+    table = _table(["", "case", "policy", "metric", "base", "now", "change"], rows, numeric=False)
+    return [f"{head}\n\n<details><summary>all changes</summary>\n\n{table}\n\n</details>"]
+
+
+def _percent(change: Mapping[str, Any]) -> float:
+    return float(100 * (change["value"] - change["base"]) / abs(change["base"]))
+
+
+def _cell(document: Document, cell: Mapping[str, Any]) -> str:
+    trace = cell["trace"]
+    where = (
+        f"{trace['name']} ({trace['requests']:,} requests), {cell['hardware'].get('name', '')}, "
+    )
+    where += f"{cell['engine']['max_num_seqs']} slots, {cell['lengths']} lengths"
+    name = cell_name(cell)
+    rows = [[row["policy"], *_values(row)] for row in cell["results"]]
+    head = f"### {_plain(name)}\n\n" if name else ""
+    table = _table(["policy", *(column[0] for column in _COLUMNS)], rows)
+    blocks = [f"{head}{_plain(where)}", table]
+    if "paired" in cell:
+        blocks.append(_paired(document, cell))
+    return "\n\n".join(blocks)
+
+
+def _paired(document: Document, cell: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            pair["policy"],
+            pair["metric"],
+            f"{pair['mean']:+.4g}",
+            f"{pair['ci_low']:+.4g} … {pair['ci_high']:+.4g}",
+            f"{pair['better']} / {pair['equal']} / {pair['worse']}",
+            f"{pair['worst']:+.4g}",
+        ]
+        for pair in cell["paired"]
+        if pair["metric"] in ("makespan_s", "utilization", "p99_ttft_ms")
+    ]
+    count = document["cases"]["count"]
+    head = f"Paired differences from `{document['baseline']}` over {count} cases:"
+    columns = ["policy", "metric", "mean", "95 % interval", "better / equal / worse", "worst"]
+    return f"{head}\n\n{_table(columns, rows, numeric=False)}"
+
+
+def _published(published: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[row["policy"], *_values(row["metrics"]), row["source"]] for row in published]
+    columns = ["published, not simulated", *(column[0] for column in _COLUMNS), "source"]
+    return _table(columns, rows)
+
+
+def _values(row: Mapping[str, Any]) -> list[str]:
+    return [
+        "" if row.get(metric) is None else f"{row[metric] / scale:{form}}"
+        for _, metric, form, scale in _COLUMNS
+    ]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bool = True) -> str:
+    used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    rule = ["---", *(["---:" if numeric else "---"] * (len(used) - 1))]
+    body = [[_plain(row[i]) for i in used] for row in rows]
+    lines = [[columns[i] for i in used], rule, *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Return text that cannot break out of a table's cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

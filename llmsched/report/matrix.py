@@ -1,0 +1,72 @@
+"""A matrix of comparisons as a pivot: a row a cell, a column a policy, one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llmsched.compare.catalogue import HIGHER, Metric, find_metric
+from llmsched.compare.document import Document, cell_name
+from llmsched.compare.gates import number
+from llmsched.report.layout import align, shortened, width_of
+
+BEST = "*"
+
+
+def matrix_lines(
+    document: Document, cells: Sequence[Mapping[str, Any]], pivot: str, width: int
+) -> list[str]:
+    """Return the pivot, in as many blocks of columns as the width needs; the best are starred."""
+    metric = find_metric(pivot)
+    side = "higher" if metric.better == HIGHER else "lower"
+    unit = f", {metric.unit}" if metric.unit else ""
+    lines = [f"{metric.name}{unit} ({side} is better, {BEST} best of its row)"]
+    table = [[" × ".join(cells[0]["label"]), *_policies(cells)]]
+    table += [
+        [shortened(cell_name(cell), 32), *_values(cell, table[0][1:], metric)] for cell in cells
+    ]
+    if metric.name == "makespan_s":
+        table = [[*row, bound] for row, bound in zip(table, _bounds(cells), strict=True)]
+    for block in _blocks(table, width):
+        lines += ["", *align(block)]
+    return lines
+
+
+def _policies(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["policy"] for cell in cells for row in cell["results"]))
+
+
+def _values(cell: Mapping[str, Any], policies: Sequence[str], metric: Metric) -> list[str]:
+    values = {row["policy"]: number(row, metric) for row in cell["results"]}
+    present = [value for value in values.values() if value is not None]
+    best = min(present, key=metric.worsening, default=None)
+    return [_text(values.get(policy), best) for policy in policies]
+
+
+def _text(value: float | None, best: float | None) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4g}"
+    return text + (BEST if value == best else " ")
+
+
+def _bounds(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "bound"
+    for cell in cells:
+        bound = cell["results"][0].get("lower_bound_s")
+        yield "" if bound is None else f"{bound:,.2f}"
+
+
+def _blocks(table: list[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """Cut the columns into blocks that fit, each with the labels in front; one column at least."""
+    left = list(range(1, len(table[0])))
+    while left:
+        count = len(left)
+        while count > 1 and width_of(_pick(table, left[:count])) > width:
+            count -= 1
+        yield _pick(table, left[:count])
+        left = left[count:]
+
+
+def _pick(table: list[list[str]], columns: Sequence[int]) -> list[list[str]]:
+    return [[row[0], *(row[column] for column in columns)] for row in table]

@@ -1,0 +1,53 @@
+"""The paired differences of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmsched.compare.catalogue import METRICS
+from llmsched.compare.document import Document, cell_name
+from llmsched.report.layout import BETTER, WORSE, align, wrapped
+
+_SHOWN = ("makespan_s", "utilization")
+
+
+def paired_lines(document: Document, cell: Mapping[str, Any], width: int) -> list[str]:
+    """Return each policy's mean difference from the baseline, its interval, wins and worst case."""
+    count = document["cases"]["count"]
+    head = f"paired differences from {document['baseline']}, {count} cases"
+    name = cell_name(cell)
+    lines = wrapped(f"{name}: {head}" if name else head, width)
+    for metric in _SHOWN:
+        rows = [pair for pair in cell["paired"] if pair["metric"] == metric]
+        if rows:
+            lines += ["", *align([_header(metric), *(_line(metric, row) for row in rows)])]
+    legend = (
+        "mean with its 95 % confidence interval; central 95 % of the cases; "
+        "cases better than the baseline; the least favourable case"
+    )
+    return [*lines, "", *wrapped(legend, width)]
+
+
+def _header(metric: str) -> list[str]:
+    unit = "points" if metric == "utilization" else METRICS[metric].unit
+    return [f"{metric}, {unit}", "Δ mean", "95 % interval", "95 % of cases", "wins", "worst"]
+
+
+def _line(metric: str, pair: Mapping[str, Any]) -> list[str]:
+    scale = 100.0 if metric == "utilization" else 1.0
+    worse = METRICS[metric].worsening(pair["mean"]) > 0
+    mark = WORSE if worse else BETTER
+    cases = pair["better"] + pair["equal"] + pair["worse"]
+
+    def signed(key: str) -> str:
+        return f"{pair[key] * scale:+.2f}"
+
+    return [
+        pair["policy"],
+        f"{mark} {signed('mean')}",
+        f"{signed('ci_low')} … {signed('ci_high')}",
+        f"{signed('p2_5')} … {signed('p97_5')}",
+        f"{100 * pair['better'] / cases:.0f}%",
+        signed("worst"),
+    ]
