@@ -52,7 +52,8 @@ def inter_token_latencies(
 
     Exact, from the step table: in a decode row all sequences wait for its rounds; before the first
     round those that decoded in the previous decode row also waited for the steps between the rows,
-    and those whose prefill ended in between waited since then. Resumed sequences add one gap each.
+    and those whose prefill ended in between waited since then. Resumed sequences add one gap each, the
+    longer one since their preemption.
     """
     rows = np.flatnonzero(result.column("decode_seqs") > 0)
     start, duration = result.column("start_s"), result.column("duration_s")
@@ -65,7 +66,7 @@ def inter_token_latencies(
     born = result.column("first_tokens")[born_rows].astype(np.int64)
     joins = np.searchsorted(rows, born_rows, side="right")  # the decode row that they join
     joined = np.bincount(joins, weights=born, minlength=len(rows)).astype(np.int64)
-    carried = seqs - joined
+    carried = seqs - joined - result.column("resumed")[rows].astype(np.int64)
     last_end = np.concatenate(([0.0], end[rows][:-1]))
 
     repeat = rounds - 1

@@ -117,6 +117,7 @@ class Engine:
         self.target = memoryview(np.array(trace.input_tokens))  # tokens to compute, then decode
         self.last = memoryview(trace.input_tokens + trace.output_tokens - 1)  # computed at the end
         self.computed = memoryview(np.zeros(n, dtype=np.int64))  # while in `partial`
+        self.held = memoryview(np.zeros(n, dtype=np.int64))  # tokens with blocks, in `partial`
         self.since = memoryview(np.zeros(n, dtype=np.int64))  # decode clock at its first round
         self.until = memoryview(np.full(n, -1))  # decode clock after its last; -1: not decoding
         self.finishing: list[tuple[int, int]] = []  # heap of (until, request), some outdated
@@ -132,7 +133,7 @@ class Engine:
 
         lengths = trace.output_tokens if predicted is None else predicted
         self.jobs = Jobs(arrival.copy(), trace.input_tokens, lengths, config, hardware)
-        self.queue = policy.order.queue(self.jobs)
+        self.queue = policy.order.queue(self.jobs, View(self))
 
     def run(self) -> None:
         """Take decisions until every request has finished."""
@@ -164,7 +165,8 @@ class Engine:
             return True
         if not len(self.queue) or len(self.running) >= self.config.max_num_seqs:
             return False
-        return self.pool is None or memory.fits(self, self.queue.peek())
+        request = self.queue.peek()
+        return request >= 0 and (self.pool is None or memory.fits(self, request))
 
     def _decode(self, step: Step) -> bool:
         """Leap over decode rounds to the next event."""
@@ -184,7 +186,7 @@ class Engine:
             if gap < duration:
                 k = min(k, price.rounds_until(n, self.kv_tokens, gap))
                 duration = price.rounds(n, self.kv_tokens, k)
-        self._record(duration, k, 0, 0, n, 0, 0, 0)
+        self._record(duration, k, (0, 0, n, self.kv_tokens), (0, 0, 0, 0))
         self._advance(n, k)
         return True
 
@@ -195,6 +197,8 @@ class Engine:
         budget = whole - (self.decoding if step.decode else 0)
         chunks: list[tuple[int, int]] = []
         for request in list(self.partial):
+            if request not in self.partial:
+                continue  # preempted for one before it
             tokens = min(self.target[request] - self.computed[request], self.threshold, budget)
             if tokens <= 0:
                 break
@@ -213,7 +217,7 @@ class Engine:
         n = self.decoding if step.decode else 0
         if not chunks and not n:
             return False
-        self._apply(chunks, n)
+        self._apply(chunks, n, step.decode)
         return True
 
     def _admit(self, step: Step, chunks: list[tuple[int, int]], budget: int, whole: int) -> None:
@@ -224,8 +228,8 @@ class Engine:
             slots = min(slots, step.max_new_seqs)
         while slots > 0 and budget > 0 and len(queue):
             request = queue.peek()
-            need = target[request]
-            tokens = min(need, self.threshold, budget)
+            need = min(target[request], self.threshold)
+            tokens = min(need, budget)
             if tokens < need and not step.split and (chunks or need <= whole):
                 return
             if self.pool is not None:
@@ -241,21 +245,31 @@ class Engine:
             budget -= tokens
             slots -= 1
 
-    def _apply(self, chunks: list[tuple[int, int]], n: int) -> None:
-        """Price and execute a step of `chunks` beside one round of `n` decodes."""
-        tokens = squares = crossed = first_tokens = 0
+    def _apply(self, chunks: list[tuple[int, int]], n: int, mixed: bool) -> None:
+        """Price and execute a step of `chunks` beside one round of `n` decodes.
+
+        In a mixed step the last token of a recomputation, left alone by the chunks before it, is a
+        decode like any other: it reads the context and yields the next token.
+        """
+        tokens = squares = crossed = first_tokens = resumed = 0
+        kv_tokens = self.kv_tokens if n else 0
         ready = []
         for request, chunk in chunks:
-            before = self.computed[request]
+            before, target = self.computed[request], self.target[request]
+            self.computed[request] = before + chunk
+            if before + chunk == target:
+                ready.append(request)
+                first_tokens += target < self.last[request]
+                if mixed and chunk == 1 and target > self.jobs.input_tokens[request]:
+                    resumed += 1
+                    kv_tokens += before
+                    continue
             tokens += chunk
             squares += chunk * chunk
             crossed += chunk * before
-            self.computed[request] = before + chunk
-            if before + chunk == self.target[request]:
-                ready.append(request)
-                first_tokens += self.target[request] < self.last[request]
-        duration = self.step_time.step(tokens, squares, crossed, n, self.kv_tokens if n else 0)
-        self._record(duration, 1, tokens, len(chunks), n, first_tokens, squares, crossed)
+        counts = (tokens, len(chunks) - resumed, n + resumed, kv_tokens)
+        duration = self.step_time.step(tokens, squares, crossed, n + resumed, kv_tokens)
+        self._record(duration, 1, counts, (first_tokens, resumed, squares, crossed))
         if n:
             self._advance(n, 1)
         for request in ready:
@@ -265,21 +279,13 @@ class Engine:
         self,
         duration: float,
         rounds: int,
-        prefill_tokens: int,
-        prefill_seqs: int,
-        decode_seqs: int,
-        first_tokens: int,
-        squares: int,
-        crossed: int,
+        counts: tuple[int, int, int, int],
+        sums: tuple[int, int, int, int],
     ) -> None:
         """Append a row to the step table, and move time to its end."""
-        kv_tokens = self.kv_tokens if decode_seqs else 0
-        running, waiting = len(self.running), len(self.queue)
+        queues = (len(self.running), len(self.queue))
         blocks = 0 if self.pool is None else self.pool.usable - self.pool.free
-        self.steps.extend(
-            (self.now, duration, rounds, prefill_tokens, prefill_seqs, decode_seqs, kv_tokens)
-            + (running, waiting, first_tokens, squares, crossed, blocks)
-        )
+        self.steps.extend((self.now, duration, rounds, *counts, *queues, *sums, blocks))
         self.now += duration
 
     def _advance(self, n: int, rounds: int) -> None:

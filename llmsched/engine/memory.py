@@ -35,6 +35,7 @@ def allocate(engine: Engine, request: int, tokens: int) -> None:
     pool = _pool(engine)
     reserve = engine.config.reserve == "max_output"
     pool.take(pool.blocks(engine.last[request] if reserve else tokens))
+    engine.held[request] = tokens
 
 
 def extend(engine: Engine, request: int, tokens: int) -> bool:
@@ -44,14 +45,15 @@ def extend(engine: Engine, request: int, tokens: int) -> bool:
     """
     if engine.config.reserve == "max_output":
         return True
-    pool, computed = _pool(engine), engine.computed[request]
-    need = pool.blocks(computed + tokens) - pool.blocks(computed)
+    pool, held = _pool(engine), engine.held[request]
+    need = pool.blocks(held + tokens) - pool.blocks(held)
     while _available(engine) < need:
         victim = _victim(engine)
         preempt(engine, victim)
         if victim == request:
             return False
     pool.take(need)
+    engine.held[request] = held + tokens
     return True
 
 
@@ -81,10 +83,10 @@ def make_room(engine: Engine) -> bool:
 def preempt(engine: Engine, request: int) -> None:
     """Take a running request's slot and blocks; it waits again and recomputes what it had."""
     if engine.until[request] < 0:
-        tokens = engine.computed[request]
+        tokens, held = engine.computed[request], engine.held[request]
         del engine.partial[request]
     else:
-        tokens = engine.decoded_tokens(request)
+        tokens = held = engine.decoded_tokens(request)
         row = engine.ready_row[request]
         if engine.since[request] < engine.clock:
             engine.last_token[request] = engine.last_round_end
@@ -96,7 +98,7 @@ def preempt(engine: Engine, request: int) -> None:
         engine.target[request] = tokens + 1  # its newest token has no KV yet
     engine.preemptions[request] += 1
     engine.recomputed[request] += tokens
-    engine.leave(request, tokens)
+    engine.leave(request, held)
     engine.queue.push(request)
     engine.fruitless += 1
     if engine.fruitless > 10_000 + 100 * engine.config.max_num_seqs:
@@ -131,9 +133,9 @@ def _pool(engine: Engine) -> BlockPool:
 
 
 def _available(engine: Engine) -> int:
-    """Blocks that a prompt may take: in mixed steps, what the decodes beside it leave."""
+    """Blocks that a prompt may take: what the next decode round leaves."""
     pool = _pool(engine)
-    return pool.free - (pool.demand(engine.clock) if engine.policy.rule.mixed else 0)
+    return pool.free - pool.demand(engine.clock)
 
 
 def _victim(engine: Engine) -> int:

@@ -25,14 +25,16 @@ STEP_COLUMNS = (
     "running",
     "waiting",
     "first_tokens",
+    "resumed",
     "sum_sq_prefill",
     "sum_prefill_x_context",
     "kv_blocks",
 )
 """Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context the
 decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences that
-begin to decode after the row, the two sums what `StepTime.step` prices, and `kv_blocks` the blocks in
-use at the row's start (0 if blocks are not limited)."""
+begin to decode after the row, `resumed` the decodes that are the last token of a recomputation, the
+two sums what `StepTime.step` prices, and `kv_blocks` the blocks in use at the row's start (0 if blocks
+are not limited)."""
 
 
 @dataclass(frozen=True, eq=False)
