@@ -18,8 +18,6 @@ _T = TypeVar("_T", bound=np.generic)
 MAX_TOKENS = 2**40
 """Token counts above this are refused: sums over a million requests stay exact in int64."""
 
-_EXACT_NS = 2**53
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -169,22 +167,25 @@ class Trace:
 
 
 def seconds(nanoseconds: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return whole nanoseconds as seconds; the inverse of :func:`nanoseconds`.
+    """Return whole nanoseconds as seconds; :func:`nanoseconds` is the inverse.
 
-    Beyond 104 days (2**53 ns) a float64 no longer tells nanoseconds apart: microseconds then.
+    Every trace read from a file or generated has arrivals made here. They are whole nanoseconds,
+    beyond 13 days microseconds and beyond 35 years milliseconds: few enough digits that a float64
+    in any unit, written as a decimal and read again, gives the same arrival.
     """
-    exact = nanoseconds < _EXACT_NS
-    return np.where(exact, nanoseconds / 1e9, np.rint(nanoseconds / 1e3) / 1e6)
+    tick = _tick(nanoseconds)
+    return np.rint(nanoseconds / tick) / (10**9 / tick)
 
 
 def nanoseconds(arrival: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return arrivals in seconds as whole nanoseconds (microseconds beyond 104 days).
+    """Return arrivals in seconds as whole nanoseconds, rounded as :func:`seconds` says."""
+    tick = _tick(arrival * 1e9)
+    return np.rint(arrival * (10**9 / tick)).astype(np.int64) * tick
 
-    Every trace that was read from a file or generated lies on this grid, so that no conversion
-    between units changes an arrival.
-    """
-    ns = np.rint(arrival * 1e9)
-    return np.where(ns < _EXACT_NS, ns, np.rint(arrival * 1e6) * 1e3).astype(np.int64)
+
+def _tick(nanoseconds: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the nanoseconds in one step of the time grid: at most 2**50 steps from 0."""
+    return np.where(nanoseconds < 2**50, 1, np.where(nanoseconds < 2**50 * 10**3, 10**3, 10**6))
 
 
 def _frozen(column: NDArray[_T]) -> NDArray[_T]:

@@ -27,7 +27,7 @@ from llmsched.importers._source import Lines, Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
 from llmsched.trace import Trace, seconds
 
-__all__ = ["Imported", "TraceOptions", "formats", "load", "read"]
+__all__ = ["Imported", "TraceOptions", "formats", "load", "read", "tell"]
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,14 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
         The file cannot be read or accepted; the message names file, line, field and value.
     """
     imported = read(source, options)
+    tell(source, imported)
+    return imported.trace
+
+
+def tell(source: str | Path, imported: Imported) -> None:
+    """Print the notes of an import on stderr."""
     for note in imported.notes:
         print(f"{_source.display(source)}: {note}", file=sys.stderr)
-    return imported.trace
 
 
 def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:

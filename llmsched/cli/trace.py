@@ -1,0 +1,190 @@
+"""`llmsched trace`: describe, convert, generate and sample traces."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmsched.cli.common import (
+    PAPER_TRACE,
+    GroupedHelp,
+    JobClass,
+    Limit,
+    Offline,
+    OnError,
+    Output,
+    Speed,
+    TimeUnit,
+    TraceArgument,
+    TraceFormat,
+    emit,
+    given,
+    trace_options,
+)
+from llmsched.errors import InputError
+
+if TYPE_CHECKING:
+    from llmsched.importers import Imported
+    from llmsched.trace import Trace
+
+app = typer.Typer(
+    help="Traces: describe one, convert, generate, sample.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Target = Annotated[
+    str, typer.Argument(metavar="OUT", help="File to write (.gz, .zst: compressed); - is stdout.")
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="FORMAT",
+        help="native, mooncake, vidur or azure. Default: native; a .csv must be told.",
+    ),
+]
+
+
+@app.command(cls=GroupedHelp)
+def info(
+    trace: TraceArgument = None,
+    format: Annotated[
+        str, typer.Option("--format", metavar="table|json", help="How to print it.")
+    ] = "table",
+    trace_format: TraceFormat = None,
+    time_unit: TimeUnit = None,
+    limit: Limit = None,
+    speed: Speed = None,
+    offline: Offline = False,
+    klass: JobClass = None,
+    on_error: OnError = None,
+    output: Output = None,
+) -> None:
+    """Describe a trace: counts, rate, burstiness, lengths."""
+    import json
+
+    if format not in ("table", "json"):
+        raise InputError(f"--format: expected one of table, json; got {format!r}")
+    imported = _read(
+        trace or PAPER_TRACE, trace_format, time_unit, limit, speed, offline, klass, on_error
+    )
+    from llmsched.traceinfo import describe, page
+
+    emit(page(imported) if format == "table" else json.dumps(describe(imported), indent=2), output)
+
+
+@app.command(cls=GroupedHelp)
+def convert(
+    trace: Annotated[str, typer.Argument(metavar="IN", help="Trace file, or - for stdin.")],
+    target: Target,
+    to: To = None,
+    trace_format: TraceFormat = None,
+    time_unit: TimeUnit = None,
+    limit: Limit = None,
+    speed: Speed = None,
+    offline: Offline = False,
+    klass: JobClass = None,
+    on_error: OnError = None,
+) -> None:
+    """Convert a trace of any known format."""
+    imported = _read(trace, trace_format, time_unit, limit, speed, offline, klass, on_error)
+    _write(imported.trace, target, to)
+
+
+@app.command(cls=GroupedHelp)
+def sample(
+    trace: Annotated[str, typer.Argument(metavar="IN", help="Trace file, or - for stdin.")],
+    target: Target,
+    requests: Annotated[int, typer.Option("--requests", "-n", metavar="N", help="How many.")],
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the draw.")] = 0,
+    to: To = None,
+    trace_format: TraceFormat = None,
+    time_unit: TimeUnit = None,
+    limit: Limit = None,
+    speed: Speed = None,
+    offline: Offline = False,
+    klass: JobClass = None,
+    on_error: OnError = None,
+) -> None:
+    """Draw some of the requests, at their own times."""
+    imported = _read(trace, trace_format, time_unit, limit, speed, offline, klass, on_error)
+    from llmsched.synthesize import sampled
+
+    _write(sampled(imported.trace, requests, seed), target, to)
+
+
+@app.command(cls=GroupedHelp)
+def generate(
+    target: Target,
+    requests: Annotated[
+        int | None, typer.Option("--requests", "-n", metavar="N", help="How many.")
+    ] = None,
+    arrivals: Annotated[
+        str | None,
+        typer.Option(
+            "--arrivals",
+            metavar="SPEC",
+            help="offline (all at once, the default; also for `simulate --concurrency`), "
+            "poisson:RATE or gamma:RATE:CV, in requests per second.",
+        ),
+    ] = None,
+    input_length: Annotated[
+        str | None,
+        typer.Option(
+            "--input-length",
+            metavar="SPEC",
+            help="fixed:N, lognormal:MEAN:STD[:CAP] or gamma:MEAN:STD[:CAP], in tokens.",
+        ),
+    ] = None,
+    output_length: Annotated[
+        str | None, typer.Option("--output-length", metavar="SPEC", help="The same for outputs.")
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", metavar="FILE", help="Follow this trace in all that is not given."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the draw.")] = 0,
+    to: To = None,
+) -> None:
+    """Generate a synthetic trace from a seed."""
+    from llmsched.scenario import find_trace
+    from llmsched.synthesize import generate as synthetic
+
+    settings = given(
+        requests=requests,
+        arrivals=arrivals,
+        input_length=input_length,
+        output_length=output_length,
+        like=None if like is None else find_trace(like),
+    )
+    _write(synthetic(**settings, seed=seed), target, to)
+
+
+def _read(source: str, *options: object) -> Imported:
+    """Read the trace and tell on stderr what was sorted or dropped."""
+    from llmsched.importers import TraceOptions, read, tell
+    from llmsched.scenario import find_trace
+
+    path = find_trace(source)
+    imported = read(path, TraceOptions(**trace_options(*options)))  # type: ignore[arg-type]
+    tell(path, imported)
+    return imported
+
+
+def _write(trace: Trace, target: str, to: str | None) -> None:
+    """Write the trace and tell on stderr what its format has no place for."""
+    from llmsched import exporters
+
+    if to is None and target.removesuffix(".gz").removesuffix(".zst").endswith(".csv"):
+        raise InputError(f"--to: expected azure or vidur for {target}, which may be either")
+    form = to or "native"
+    if target == "-":
+        emit(exporters.text(trace, form))
+        lost = exporters.lost(trace, form)
+    else:
+        lost = exporters.write(trace, target, form)
+    if lost:
+        print(f"{target}: {form} has no place for {', '.join(lost)}", file=sys.stderr)

@@ -1,0 +1,157 @@
+"""Traces out: one function a format, each the inverse of the importer of the same name.
+
+Times are written as exact decimals of the trace's time grid (see :func:`llmsched.trace.seconds`),
+so that reading the file again gives the same arrivals to the last bit.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from llmsched.errors import InputError
+from llmsched.files import write_whole
+from llmsched.trace import Trace, nanoseconds
+
+_ID, _CLASS, _PREDICTED, _HASHES = "id", "class", "predicted_output_length", "hash_ids"
+
+
+def write(trace: Trace, path: str | Path, to: str = "native") -> tuple[str, ...]:
+    """Write `trace` to `path` in the format `to`, compressed if it ends in .gz or .zst.
+
+    Parameters
+    ----------
+    trace : Trace
+    path : str or Path
+        Written whole or not at all.
+    to : {"native", "mooncake", "vidur", "azure"}
+
+    Returns
+    -------
+    tuple of str
+        The fields of the trace that the format has no place for.
+
+    Raises
+    ------
+    InputError
+        There is no such format, or the file cannot be written.
+    """
+    data = text(trace, to).encode()
+    suffix = Path(path).suffix
+    if suffix == ".gz":
+        data = gzip.compress(data, mtime=0)  # no time of day: the same trace is the same bytes
+    elif suffix == ".zst":
+        data = _zstd(data)
+    write_whole(path, data)
+    return lost(trace, to)
+
+
+def text(trace: Trace, to: str) -> str:
+    """Return `trace` in the format `to`; parameters and errors as in :func:`write`."""
+    return "\n".join(_writer(to)[0](trace)) + "\n"
+
+
+def lost(trace: Trace, to: str) -> tuple[str, ...]:
+    """Return the fields of `trace` that the format `to` has no place for."""
+    numbered = all(name == str(row) for row, name in enumerate(trace.id))
+    there = {
+        _ID: not numbered,  # ids that count the rows come back by themselves
+        _CLASS: trace.klass is not None,
+        _PREDICTED: trace.predicted_output_tokens is not None,
+        _HASHES: trace.hash_ids is not None,
+    }
+    kept = _writer(to)[1]
+    return tuple(name for name, is_there in there.items() if is_there and name not in kept)
+
+
+def _native(trace: Trace) -> Iterator[str]:
+    ids: Iterable[bytes] = map(orjson.dumps, trace.id)
+    rest = zip(_rows(trace), _extras(trace), strict=True)
+    for name, (row, extra) in zip(ids, rest, strict=True):
+        yield f'{{"id":{name.decode()},{row}{extra}}}'
+
+
+def _mooncake(trace: Trace) -> Iterator[str]:
+    if trace.hash_ids is None:
+        yield from (f"{{{row}}}" for row in _rows(trace))
+        return
+    for row, hashes in zip(_rows(trace), trace.hash_ids, strict=True):
+        yield f'{{{row},"hash_ids":{orjson.dumps(hashes).decode()}}}'
+
+
+def _vidur(trace: Trace) -> Iterator[str]:
+    yield "arrived_at,num_prefill_tokens,num_decode_tokens"
+    for ns, prompt, output in _numbers(trace):
+        yield f"{_decimal(ns, 9)},{prompt},{output}"
+
+
+def _azure(trace: Trace) -> Iterator[str]:
+    """Yield Azure's columns; a trace has no calendar, so its time 0 is the start of 1970."""
+    yield "TIMESTAMP,ContextTokens,GeneratedTokens"
+    digits = 7 if all(ns % 100 == 0 for ns, *_ in _numbers(trace)) else 9
+    for ns, prompt, output in _numbers(trace):
+        whole, fraction = divmod(ns, 10**9)
+        date = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        yield f"{date}.{f'{fraction:09d}'[:digits]},{prompt},{output}"
+
+
+_WRITERS: dict[str, tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]] = {
+    "native": (_native, (_ID, _CLASS, _PREDICTED, _HASHES)),
+    "mooncake": (_mooncake, (_HASHES,)),
+    "vidur": (_vidur, ()),
+    "azure": (_azure, ()),
+}
+"""Each format: who writes it, and which optional fields it keeps."""
+
+NAMES = tuple(_WRITERS)
+"""The formats that can be written."""
+
+
+def _writer(to: str) -> tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]:
+    if to not in _WRITERS:
+        raise InputError(f"--to: expected one of {', '.join(NAMES)}; got {to!r}")
+    return _WRITERS[to]
+
+
+def _numbers(trace: Trace) -> Iterator[tuple[int, int, int]]:
+    """Yield (arrival in ns, input tokens, output tokens) as Python integers."""
+    columns = (nanoseconds(trace.arrival), trace.input_tokens, trace.output_tokens)
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def _rows(trace: Trace) -> Iterator[str]:
+    for ns, prompt, output in _numbers(trace):
+        yield f'"timestamp":{_decimal(ns, 6)},"input_length":{prompt},"output_length":{output}'
+
+
+def _extras(trace: Trace) -> Iterator[str]:
+    """Yield the optional fields of each row as JSON text that begins with a comma, or ""."""
+    predicted = trace.predicted_output_tokens
+    columns = {
+        _CLASS: trace.klass,
+        _PREDICTED: None if predicted is None else predicted.tolist(),
+        _HASHES: trace.hash_ids,
+    }
+    there = {name: column for name, column in columns.items() if column is not None}
+    for row in range(len(trace)):
+        pairs = {name: column[row] for name, column in there.items()}
+        yield f",{orjson.dumps(pairs).decode()[1:-1]}" if pairs else ""
+
+
+def _decimal(ns: int, places: int) -> str:
+    """Return ``ns / 10**places`` as the shortest exact decimal."""
+    whole, fraction = divmod(ns, 10**places)
+    return f"{whole}.{fraction:0{places}d}".rstrip("0") if fraction else str(whole)
+
+
+def _zstd(data: bytes) -> bytes:
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ImportError as error:
+        raise InputError(".zst: writing it needs an extra: pip install 'llmsched[zst]'") from error
+    return bytes(zstandard.ZstdCompressor().compress(data))

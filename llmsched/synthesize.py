@@ -1,0 +1,264 @@
+"""Synthetic traces: seeded arrivals and lengths, drawn from a family or like another trace's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from llmsched.errors import InputError
+from llmsched.importers import load
+from llmsched.trace import MAX_TOKENS, Trace, seconds
+
+MAX_REQUESTS = 10**7
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """When requests arrive.
+
+    Attributes
+    ----------
+    rate : float
+        Requests per second; infinite means that all arrive at time 0.
+    cv : float
+        Coefficient of variation of the gaps, which are gamma distributed: 1 is a Poisson process,
+        more is bursty, 0 is one request every ``1 / rate`` seconds.
+    """
+
+    rate: float = math.inf
+    cv: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise InputError(f"arrivals: expected a rate > 0, got {self.rate}")
+        if not 0 <= self.cv <= 1000:
+            raise InputError(f"arrivals: expected a cv in 0..1000, got {self.cv}")
+
+    @classmethod
+    def parse(cls, text: str) -> Arrivals:
+        """Read ``offline``, ``poisson:RATE`` or ``gamma:RATE:CV``."""
+        kind, *numbers = text.split(":")
+        match kind, _floats("arrivals", text, numbers):
+            case "offline", []:
+                return cls()
+            case "poisson", [rate]:
+                return cls(rate)
+            case "gamma", [rate, cv]:
+                return cls(rate, cv)
+        forms = "offline, poisson:RATE or gamma:RATE:CV"
+        raise InputError(f"arrivals: expected {forms}, got {text!r}")
+
+    def draw(self, n: int, rng: Generator) -> NDArray[np.float64]:
+        """Return `n` arrival times in seconds; the first is 0."""
+        if math.isinf(self.rate):
+            return np.zeros(n)
+        if self.cv == 0:
+            return np.arange(n) / self.rate
+        shape = self.cv**-2
+        gaps = rng.gamma(shape, 1 / (shape * self.rate), n - 1)
+        return np.concatenate(([0.0], np.cumsum(gaps)))
+
+    @classmethod
+    def like(cls, trace: Trace) -> Arrivals:
+        """Return gamma arrivals with the rate and the burstiness of `trace`."""
+        span = float(trace.arrival[-1] - trace.arrival[0])
+        if span == 0:
+            return cls()
+        gaps = np.diff(trace.arrival)
+        return cls((len(trace) - 1) / span, float(gaps.std() / gaps.mean()))
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many tokens a request has: one distribution, rounded, at least 1.
+
+    Attributes
+    ----------
+    kind : {"lognormal", "gamma", "fixed"}
+    mean, std : float
+        Of the distribution, before rounding and the cap.
+    cap : int or None
+        Longer requests get exactly this length, as ``max_tokens`` does to outputs.
+    """
+
+    kind: str
+    mean: float
+    std: float = 0.0
+    cap: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("lognormal", "gamma", "fixed"):
+            raise InputError(f"lengths: expected lognormal, gamma or fixed, got {self.kind!r}")
+        if not 1 <= self.mean <= MAX_TOKENS:
+            raise InputError(f"lengths: expected a mean in 1..{MAX_TOKENS}, got {self.mean}")
+        if not 0 <= self.std <= MAX_TOKENS:
+            raise InputError(f"lengths: expected a std in 0..{MAX_TOKENS}, got {self.std}")
+        if self.cap is not None and not 1 <= self.cap <= MAX_TOKENS:
+            raise InputError(f"lengths: expected a cap in 1..{MAX_TOKENS}, got {self.cap}")
+
+    @classmethod
+    def parse(cls, field: str, text: str) -> Lengths:
+        """Read ``fixed:N`` or ``lognormal:MEAN:STD[:CAP]`` or the same with gamma."""
+        kind, *numbers = text.split(":")
+        match kind, _floats(field, text, numbers):
+            case "fixed", [mean] if mean.is_integer():
+                return cls(kind, mean)
+            case "lognormal" | "gamma", [mean, std]:
+                return cls(kind, mean, std)
+            case "lognormal" | "gamma", [mean, std, cap] if cap.is_integer():
+                return cls(kind, mean, std, int(cap))
+        forms = "fixed:N, lognormal:MEAN:STD[:CAP] or gamma:MEAN:STD[:CAP]"
+        raise InputError(f"{field}: expected {forms}, got {text!r}")
+
+    def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
+        """Return `n` lengths."""
+        if self.kind == "fixed" or self.std == 0:
+            values = np.full(n, self.mean)
+        elif self.kind == "gamma":
+            shape = (self.mean / self.std) ** 2
+            values = rng.gamma(shape, self.mean / shape, n)
+        else:
+            variance = math.log1p((self.std / self.mean) ** 2)
+            values = rng.lognormal(math.log(self.mean) - variance / 2, math.sqrt(variance), n)
+        most = MAX_TOKENS if self.cap is None else self.cap
+        return np.asarray(np.clip(np.rint(values), 1, most), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class LengthsLike:
+    """Lengths with the distribution of a sample: its inverse, read between the values too."""
+
+    sample: NDArray[np.int64]
+
+    def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
+        """Return `n` lengths."""
+        values: NDArray[np.float64] = np.quantile(self.sample, rng.random(n))
+        return np.asarray(np.rint(values), np.int64)
+
+
+def generate(
+    *,
+    requests: int | None = None,
+    arrivals: str | None = None,
+    input_length: str | None = None,
+    output_length: str | None = None,
+    like: str | None = None,
+    seed: int = 0,
+    **unknown: object,
+) -> Trace:
+    """Return a synthetic trace; the same arguments give the same trace.
+
+    Parameters
+    ----------
+    requests : int, optional
+        How many; as many as `like` has if not given.
+    arrivals : str, optional
+        ``offline`` (the default), ``poisson:RATE`` or ``gamma:RATE:CV``, in requests per second.
+    input_length, output_length : str, optional
+        ``fixed:N``, ``lognormal:MEAN:STD[:CAP]`` or ``gamma:MEAN:STD[:CAP]``, in tokens.
+    like : str, optional
+        A trace file: what is not given above follows its marginals (the distribution of each
+        length, the rate and the burstiness of arrivals), each on its own.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        A parameter is unknown, missing, malformed or out of range.
+    """
+    if unknown:
+        known = "requests, arrivals, input_length, output_length, like, seed"
+        raise InputError(f"generate: expected only {known}; got {next(iter(unknown))!r}")
+    sample = None if like is None else load(_text("like", like))
+    if sample is not None and requests is None:
+        requests = len(sample)
+    if arrivals is None:
+        when = Arrivals() if sample is None else Arrivals.like(sample)
+    else:
+        when = Arrivals.parse(_text("arrivals", arrivals))
+    given = {"input_length": input_length, "output_length": output_length}
+    lengths: list[Lengths | LengthsLike] = []
+    for field, text in given.items():
+        if text is not None:
+            lengths.append(Lengths.parse(field, _text(field, text)))
+        elif sample is not None:
+            tokens = sample.input_tokens if field == "input_length" else sample.output_tokens
+            lengths.append(LengthsLike(tokens))
+        else:
+            raise InputError(f"generate: {field}: expected a distribution, or a trace to be like")
+    settings = {"requests": requests, "arrivals": arrivals, **given, "like": like, "seed": seed}
+    said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    return draw(requests, when, *lengths, seed=seed, note=f"synthetic: {said}")
+
+
+def draw(
+    requests: object,
+    arrivals: Arrivals,
+    input_lengths: Lengths | LengthsLike,
+    output_lengths: Lengths | LengthsLike,
+    *,
+    seed: object,
+    note: str = "synthetic",
+) -> Trace:
+    """Return a synthetic trace of `requests` requests.
+
+    Arrivals, inputs and outputs are drawn independently, each from a stream of its own, so that
+    changing one of them leaves the others as they were.
+
+    Raises
+    ------
+    InputError
+        `requests` or `seed` is out of range, or the trace would last longer than 272 years.
+    """
+    n = _integer("requests", requests, 1, MAX_REQUESTS)
+    root = np.random.SeedSequence(_integer("seed", seed, 0, 2**63))
+    streams = [np.random.default_rng(child) for child in root.spawn(3)]
+    when = arrivals.draw(n, streams[0])
+    if not when[-1] < 2**33:
+        raise InputError(f"arrivals: {n} requests at {arrivals.rate} a second take over 272 years")
+    return Trace.from_columns(
+        seconds(np.rint(when * 1e9).astype(np.int64)),
+        input_lengths.draw(n, streams[1]),
+        output_lengths.draw(n, streams[2]),
+        name="synthetic",
+        note=note,
+    )
+
+
+def sampled(trace: Trace, requests: int, seed: int) -> Trace:
+    """Return `requests` different requests of `trace`, drawn evenly, at their own times.
+
+    Raises
+    ------
+    InputError
+        `requests` is not in 1..len(trace), or `seed` is negative.
+    """
+    size = _integer("requests", requests, 1, len(trace))
+    rng = np.random.default_rng(_integer("seed", seed, 0, 2**63))
+    return trace.take(rng.choice(len(trace), size, replace=False))
+
+
+def _integer(field: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{field}: expected an integer in {least}..{most}, got {value!r}")
+    return value
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{field}: expected text, got {value!r}")
+    return value
+
+
+def _floats(field: str, text: str, numbers: list[str]) -> list[float]:
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise InputError(f"{field}: expected finite numbers after the first colon, got {text!r}")
+    return values
