@@ -5,9 +5,17 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterable, Sequence
+from functools import cache
 
-MOST_FREE = 64
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_FREE = 18
 """Requests that one repartition may move; with more in the two bins, a sample of them moves."""
+
+FAR = np.int64(2**62)
+CHASE = 0.6
+"""Share of the moves that start from a bin above the target; the others mix the plateau."""
 
 
 def longest_first(durations: Sequence[int], bins: int) -> list[list[int]]:
@@ -25,117 +33,124 @@ def longest_first(durations: Sequence[int], bins: int) -> list[list[int]]:
     return members
 
 
-def split(
-    requests: Sequence[int], durations: Sequence[int], low: int, high: int, rng: random.Random
-) -> tuple[list[int], list[int]]:
-    """Split `requests` in two so that the first part sums to a value in `low`..`high`.
+def choose_subset(
+    values: NDArray[np.int64], low: int, high: int, rng: random.Random
+) -> tuple[int, int]:
+    """Choose a subset of `values` whose sum lies in `low`..`high`, or as near to it as any does.
 
-    A random reachable sum in the window, or else the reachable sum nearest to it; among the
-    subsets with that sum a random one. Reachable sums are the bits of one integer: bit s of
-    ``reach[k]`` says whether some of the first k requests sum to s.
+    Where several subsets lie in the window, each is equally likely. Returns the subset as a bit
+    mask, and its sum. Exact, by meeting in the middle (Horowitz and Sahni, 1974): the sums of one
+    half are sorted, and each sum of the other half looks up its partners.
     """
-    reach = [1]
-    for request in requests:
-        reach.append(reach[-1] | reach[-1] << durations[request])
-    total = _choose_sum(reach[-1], low, high, rng)
-    first: list[int] = []
-    second: list[int] = []
-    for k in range(len(requests) - 1, -1, -1):
-        rest = total - durations[requests[k]]
-        may_take = rest >= 0 and reach[k] >> rest & 1
-        may_leave = reach[k] >> total & 1
-        if may_take and not (may_leave and rng.random() < 0.5):
-            first.append(requests[k])
-            total = rest
-        else:
-            second.append(requests[k])
-    return first, second
+    half = len(values) // 2
+    left = _subsets(half) @ values[:half]
+    right = _subsets(len(values) - half) @ values[half:]
+    order = left.argsort(kind="stable")
+    left = left[order]
+    first = left.searchsorted(low - right)
+    count = left.searchsorted(high - right, "right") - first
+    upto = count.cumsum()
+    if upto[-1]:
+        draw = rng.randrange(int(upto[-1]))
+        r = int(upto.searchsorted(draw, "right"))
+        k = int(first[r]) + draw - int(upto[r] - count[r])
+    else:  # each right sum has one partner just above the window and one just below it
+        above = np.append(left, FAR)[first] + right
+        below = np.insert(left, 0, -FAR)[first] + right
+        up, down = int(above.argmin()), int(below.argmax())
+        is_above = int(above[up]) - high < low - int(below[down])
+        r = up if is_above else down
+        k = int(first[r]) - (not is_above)
+    return int(order[k]) | r << half, int(left[k] + right[r])
 
 
-def _choose_sum(reach: int, low: int, high: int, rng: random.Random) -> int:
-    window = reach >> low & (1 << high - low + 1) - 1
-    if window:
-        offset = rng.randrange(high - low + 1)
-        above = window >> offset
-        return low + (offset + _lowest_bit(above) if above else window.bit_length() - 1)
-    below = (reach & (1 << low) - 1).bit_length() - 1
-    above = reach >> high + 1
-    if not above:
-        return below
-    nearest_above = high + 1 + _lowest_bit(above)
-    if below < 0 or nearest_above - high < low - below:
-        return nearest_above
-    return below
-
-
-def _lowest_bit(word: int) -> int:
-    return (word & -word).bit_length() - 1
+@cache
+def _subsets(size: int) -> NDArray[np.int64]:
+    """Return the 0-1 matrix whose row k holds the bits of k."""
+    return np.arange(1 << size, dtype=np.int64)[:, None] >> np.arange(size) & 1
 
 
 class Repartition:
-    """Local search for a makespan of at most `target`, by repartition of two bins at a time.
+    """Local search for loads of at most a target each, by repartition of two bins at a time.
 
-    A move takes a bin above the target and another bin, and splits the requests of both anew so
-    that their joint excess over the target is as small as it can be. Moves that leave the excess
-    as it was are accepted too: they walk along the plateau and gather slack, scattered over many
-    bins in single units, where it can serve. The search is deterministic for a given `seed`.
+    A move splits the requests of two bins anew, so that their joint excess over the target is as
+    small as it can be. A move that leaves the excess as it was is accepted too: such moves walk
+    along the plateau and gather slack, scattered over many bins in single units, where it can
+    serve. Which of the equally good splits is taken is random, and reproducible for a given `seed`.
+
+    Attributes
+    ----------
+    members : list of lists of int
+        The requests of each bin.
+    load : list of int
+        The load of each bin.
     """
 
     def __init__(self, durations: Sequence[int], members: list[list[int]], seed: int) -> None:
         self.durations = durations
-        self.members = members
-        self.load = [sum(durations[i] for i in bin) for bin in members]
-        self.rng = random.Random(seed)
+        self.members = [list(requests) for requests in members]
+        self.load = [sum(durations[i] for i in requests) for requests in members]
+        self.random = random.Random(seed)
 
     @property
     def makespan(self) -> int:
         """Load of the fullest bin."""
         return max(self.load)
 
-    def run(self, target: int, moves: int) -> int:
-        """Make moves until no bin is above `target` or `moves` are made; return the moves left."""
-        above = _Pool(b for b, load in enumerate(self.load) if load > target)
-        bins = len(self.load)
-        while above and moves > 0 and bins > 1:
-            moves -= 1
-            a = above.pick(self.rng) if self.rng.random() < 0.7 else self.rng.randrange(bins)
-            b = self.rng.randrange(bins - 1)
-            b += b >= a
-            self._move(a, b, target)
-            for bin in (a, b):
-                above.keep(bin, self.load[bin] > target)
-        return moves
+    def run(self, target: Sequence[int], moves: int) -> bool:
+        """Make up to `moves` moves; return whether no bin is above its `target` any more."""
+        bins, rng = len(self.load), self.random
+        above = _Pool(b for b, load in enumerate(self.load) if load > target[b])
+        if bins == 1:
+            return not above
+        for _ in range(moves):
+            if not above:
+                break
+            a = above.pick(rng) if rng.random() < CHASE else rng.randrange(bins)
+            b = (a + 1 + rng.randrange(bins - 1)) % bins
+            self._move(a, b, target[a], target[b])
+            for changed in (a, b):
+                above.keep(changed, self.load[changed] > target[changed])
+        return not above
 
-    def _move(self, a: int, b: int, target: int) -> None:
-        free_a, fixed_a = self._loosen(self.members[a])
-        free_b, fixed_b = self._loosen(self.members[b])
+    def _move(self, a: int, b: int, target_a: int, target_b: int) -> None:
         both = self.load[a] + self.load[b]
-        base = sum(self.durations[i] for i in fixed_a)
-        room = both - base - sum(self.durations[i] for i in fixed_b)
-        low, high = sorted((target, both - target))  # within these loads no split has less excess
-        low, high = (min(max(end - base, 0), room) for end in (low, high))
-        free = free_a + free_b
-        self.rng.shuffle(free)
-        first, second = split(free, self.durations, low, high, self.rng)
-        load = base + sum(self.durations[i] for i in first)
-        before = max(self.load[a] - target, 0) + max(self.load[b] - target, 0)
-        if max(load - target, 0) + max(both - load - target, 0) <= before:
-            self.members[a], self.members[b] = fixed_a + first, fixed_b + second
+        free, stay_a, stay_b = self._loosen(self.members[a], self.members[b])
+        if not free:
+            return
+        base = sum(self.durations[i] for i in stay_a)
+        low, high = sorted((target_a, both - target_b))  # no split has less excess than these
+        values = np.array([self.durations[i] for i in free], dtype=np.int64)
+        subset, load = choose_subset(values, low - base, high - base, self.random)
+        load += base
+        before = max(self.load[a] - target_a, 0) + max(self.load[b] - target_b, 0)
+        if max(load - target_a, 0) + max(both - load - target_b, 0) <= before:
+            for k, request in enumerate(free):
+                (stay_a if subset >> k & 1 else stay_b).append(request)
+            self.members[a], self.members[b] = stay_a, stay_b
             self.load[a], self.load[b] = load, both - load
 
-    def _loosen(self, requests: list[int]) -> tuple[list[int], list[int]]:
-        if len(requests) <= MOST_FREE // 2:
-            return list(requests), []
-        mixed = self.rng.sample(requests, len(requests))
-        return mixed[: MOST_FREE // 2], mixed[MOST_FREE // 2 :]
+    def _loosen(self, a: list[int], b: list[int]) -> tuple[list[int], list[int], list[int]]:
+        """Choose the requests that may move, and those of either bin that stay."""
+        extra = max(len(a) + len(b) - MOST_FREE, 0)
+        drop = extra * len(a) // (len(a) + len(b)) if extra else 0
+        self._mix_end(a, len(a) - drop)
+        self._mix_end(b, len(b) - extra + drop)
+        return a[drop:] + b[extra - drop :], a[:drop], b[: extra - drop]
+
+    def _mix_end(self, requests: list[int], count: int) -> None:
+        """Bring `count` requests, drawn at random, to the end of the list in random order."""
+        for end in range(len(requests) - 1, len(requests) - 1 - count, -1):
+            k = self.random.randrange(end + 1)
+            requests[k], requests[end] = requests[end], requests[k]
 
 
 class _Pool:
-    """A set of bins with constant-time random choice in a reproducible order."""
+    """A set of bins with constant-time random choice, in a reproducible order."""
 
     def __init__(self, bins: Iterable[int]) -> None:
-        self.items: list[int] = list(bins)
-        self.place = {bin: k for k, bin in enumerate(self.items)}
+        self.items = list(bins)
+        self.place = {b: k for k, b in enumerate(self.items)}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -143,12 +158,12 @@ class _Pool:
     def pick(self, rng: random.Random) -> int:
         return self.items[rng.randrange(len(self.items))]
 
-    def keep(self, bin: int, wanted: bool) -> None:
-        if wanted and bin not in self.place:
-            self.place[bin] = len(self.items)
-            self.items.append(bin)
-        elif not wanted and bin in self.place:
-            hole, last = self.place.pop(bin), self.items.pop()
-            if last != bin:
+    def keep(self, b: int, wanted: bool) -> None:
+        if wanted and b not in self.place:
+            self.place[b] = len(self.items)
+            self.items.append(b)
+        elif not wanted and b in self.place:
+            hole, last = self.place.pop(b), self.items.pop()
+            if last != b:
                 self.items[hole] = last
                 self.place[last] = hole
