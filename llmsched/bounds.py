@@ -51,7 +51,7 @@ def lower_bound(
 
 
 @dataclass(frozen=True)
-class _Price:
+class Price:
     """Seconds a request costs beyond the steps themselves; shape (n,) each."""
 
     prefill: NDArray[np.float64]
@@ -67,7 +67,7 @@ def _bound(
     slots: int,
 ) -> float:
     prompt, rounds = trace.input_tokens, trace.output_tokens - 1
-    price = _price(prompt, rounds, step_time, minorant)
+    price = request_prices(prompt, rounds, step_time, minorant)
     chunks = -(-prompt // (config.max_num_batched_tokens or int(prompt.max())))
     step = minorant.per_step_prefill
     round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
@@ -88,9 +88,9 @@ def _bound(
     return max(longest, float((arrival + seconds).max())) - float(arrival.min())
 
 
-def _price(
+def request_prices(
     prompt: NDArray[np.int64], rounds: NDArray[np.int64], step_time: StepTime, minorant: Minorant
-) -> _Price:
+) -> Price:
     """Price tokens and attention: the part of a request's cost that no batching can share."""
     p, r = prompt.astype(np.float64), rounds.astype(np.float64)
     square, cross = step_time.per_prefill_token_sq, step_time.per_prefill_token_x_context
@@ -101,7 +101,7 @@ def _price(
     kv = min(step_time.per_kv_token_decode, step_time.per_kv_token_mixed)
     if not step_time.mixed:
         kv = step_time.per_kv_token_decode
-    return _Price(
+    return Price(
         prefill=minorant.per_prefill_token * p + attention,
         decode=minorant.per_decode_seq * r + kv * read,
     )

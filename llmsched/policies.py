@@ -1,18 +1,90 @@
-"""Named policies: an order (who is next) and a batching rule (what is next)."""
+"""Named policies: an order (who is next) and a batching rule (what is next), on one screen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from llmsched.batching import BatchingRule
+from llmsched.batching.chunked import Chunked
+from llmsched.batching.lagrangian import Lagrangian
+from llmsched.batching.prefill_first import PrefillFirst
+from llmsched.batching.static import Static
 from llmsched.orders import Order
+from llmsched.orders.fcfs import Fcfs
+from llmsched.orders.ljf import Ljf
+from llmsched.orders.plan import Plan
+from llmsched.orders.random import Random
+from llmsched.orders.sjf import Sjf
+from llmsched.rehearsal import Rehearsal
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A queue discipline together with a batching rule."""
+    """A queue discipline together with a batching rule.
+
+    Attributes
+    ----------
+    name : str
+        Name in tables and messages.
+    order, rule : Order, BatchingRule
+        Who is next, and what is next.
+    summary : str
+        One line for `llmsched policies`.
+    offline : Rehearsal or None
+        An offline phase that chooses another order and rule once the batch is known.
+    knobs : tuple of (name, value)
+        Fields of `EngineConfig` that belong to the policy and replace the engine's.
+    """
 
     name: str
     order: Order
     rule: BatchingRule
     summary: str = ""
+    offline: Rehearsal | None = None
+    knobs: tuple[tuple[str, float | str], ...] = ()
+
+
+_HYBRID = Rehearsal(
+    (
+        (Plan(), Lagrangian()),
+        *((Plan(), Lagrangian(extra_rounds=r)) for r in (1, 2, 4, 6, 8, 12, 16, 24, 32, 48)),
+        *((Ljf(), Lagrangian(multiplier=m)) for m in (0.0, 0.3, 0.5, 1.0)),
+        (Plan(steal=False), PrefillFirst()),
+        (Ljf(), Chunked()),
+    )
+)
+
+NAMED = {
+    policy.name: policy
+    for policy in (
+        Policy("fcfs", Fcfs(), PrefillFirst(), "first come first served, prefill first (baseline)"),
+        Policy("static", Fcfs(), Static(), "a batch runs until its last request has finished"),
+        Policy("sjf", Sjf(), PrefillFirst(), "shortest predicted output first"),
+        Policy("ljf", Ljf(), PrefillFirst(), "longest predicted output first (LPT)"),
+        Policy("offline", Plan(steal=False), PrefillFirst(), "the packed plan, nothing online"),
+        Policy("online", Ljf(), Lagrangian(), "longest first, prefills held back; no plan"),
+        Policy(
+            "hybrid",
+            *_HYBRID.candidates[0],
+            "plan, stealing, prefills held back; rehearsed on the predicted batch",
+            _HYBRID,
+        ),
+        Policy("vllm", Fcfs(), Chunked(), "chunked prefill beside the decodes (vLLM v1)"),
+        Policy(
+            "vllm-v0",
+            Fcfs(),
+            PrefillFirst(),
+            "prefill first, 1 % of the KV blocks kept free (vLLM v0)",
+            knobs=(("watermark", 0.01),),
+        ),
+        Policy("sarathi", Fcfs(), Chunked(token_budget=512), "chunked, 512 tokens a step (Sarathi-Serve)"),
+        Policy(
+            "orca",
+            Fcfs(),
+            Chunked(split=False),
+            "mixed steps, whole prompts, KV blocks reserved for the whole output (Orca)",
+            knobs=(("reserve", "max_output"),),
+        ),
+        Policy("random", Random(), PrefillFirst(), "seeded random order (control)"),
+    )
+}

@@ -14,6 +14,7 @@ Three ideas carry it:
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def simulate(
     PolicyError
         The policy proposed a step that does nothing, or preempts without end.
     """
-    config = hardware.engine if config is None else config
+    config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
     check_limits(trace, hardware, policy, config, concurrency)
     engine = Engine(trace, hardware, policy, config, predicted, concurrency)
     engine.run()
@@ -133,11 +134,15 @@ class Engine:
 
         lengths = trace.output_tokens if predicted is None else predicted
         self.jobs = Jobs(arrival.copy(), trace.input_tokens, lengths, config, hardware)
-        self.queue = policy.order.queue(self.jobs, View(self))
+        order, self.rule = (
+            policy.offline.choose(self.jobs) if policy.offline else (policy.order, policy.rule)
+        )
+        self.detail = f"{order} + {self.rule}"
+        self.queue = order.queue(self.jobs, View(self))
 
     def run(self) -> None:
         """Take decisions until every request has finished."""
-        decide = self.policy.rule.start(View(self))
+        decide = self.rule.start(View(self))
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running
         while True:
@@ -370,6 +375,7 @@ class Engine:
             hardware=self.hardware,
             config=self.config,
             policy=self.policy.name,
+            detail=self.detail,
             arrival=np.asarray(self.arrival),
             admitted=np.asarray(self.admitted),
             first_token=np.asarray(self.first_token),

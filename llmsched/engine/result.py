@@ -43,6 +43,8 @@ class SimulationResult:
 
     Attributes
     ----------
+    policy, detail : str
+        The policy's name, and its order and rule with all parameters, as chosen by its offline phase.
     arrival, admitted, first_token, finish : float64, shape (n,)
         When each request arrived, was first admitted to a slot, got its first and its last token.
     preemptions, recomputed_tokens : int64, shape (n,)
@@ -59,6 +61,7 @@ class SimulationResult:
     hardware: HardwareProfile
     config: EngineConfig
     policy: str
+    detail: str
     arrival: NDArray[np.float64]
     admitted: NDArray[np.float64]
     first_token: NDArray[np.float64]

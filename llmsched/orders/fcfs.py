@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llmsched.engine.view import View
 from llmsched.orders.queue import Jobs, RankQueue
 
 
@@ -11,5 +12,5 @@ from llmsched.orders.queue import Jobs, RankQueue
 class Fcfs:
     """In order of arrival."""
 
-    def queue(self, jobs: Jobs) -> RankQueue:
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
         return RankQueue(jobs.arrival)

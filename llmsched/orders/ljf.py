@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from llmsched.engine.view import View
 from llmsched.orders.queue import Jobs, RankQueue
 
 
@@ -11,5 +13,7 @@ from llmsched.orders.queue import Jobs, RankQueue
 class Ljf:
     """Most predicted output tokens first: the LPT rule of makespan scheduling (Graham, 1969)."""
 
-    def queue(self, jobs: Jobs) -> RankQueue:
+    needs: ClassVar[str] = "predicted lengths"
+
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
         return RankQueue(-jobs.predicted_output_tokens)

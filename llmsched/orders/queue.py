@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from llmsched.engine.config import EngineConfig
+    from llmsched.engine.view import View
     from llmsched.hardware import HardwareProfile
 
 
@@ -49,7 +50,7 @@ class WaitingQueue(Protocol):
         """Add a request that has arrived, or one that was preempted."""
 
     def peek(self) -> int:
-        """Return the next request without removing it."""
+        """Return the next request without removing it; -1 if none may take a slot now."""
 
     def pop(self) -> int:
         """Remove and return the next request, which takes a slot now."""
@@ -58,8 +59,8 @@ class WaitingQueue(Protocol):
 class Order(Protocol):
     """A queue discipline; its dataclass fields are its parameters."""
 
-    def queue(self, jobs: Jobs) -> WaitingQueue:
-        """Build the (empty) queue for one replay."""
+    def queue(self, jobs: Jobs, view: View) -> WaitingQueue:
+        """Build the (empty) queue for one replay; `view` is for orders that follow the state."""
 
 
 class RankQueue:
@@ -85,7 +86,7 @@ class RankQueue:
         heappush(self._heap, self._rank[request])
 
     def peek(self) -> int:
-        return self._request[self._heap[0]]
+        return self._request[self._heap[0]] if self._heap else -1
 
     def pop(self) -> int:
         return self._request[heappop(self._heap)]

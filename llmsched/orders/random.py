@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmsched.engine.view import View
 from llmsched.orders.queue import Jobs, RankQueue
 
 
@@ -15,5 +16,5 @@ class Random:
 
     seed: int = 0
 
-    def queue(self, jobs: Jobs) -> RankQueue:
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
         return RankQueue(np.random.default_rng(self.seed).random(len(jobs)))

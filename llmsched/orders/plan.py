@@ -1,0 +1,206 @@
+"""The offline plan's slot queues, with work stealing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from heapq import heapify, heappop, heappush
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.engine.view import View
+from llmsched.errors import InputError
+from llmsched.orders.queue import Jobs
+from llmsched.planner import Packing, pack
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Slot queues packed by the offline planner, longest request first within a slot.
+
+    Requests known at time 0 are packed by their predicted decode rounds; later arrivals wait in one
+    queue, longest first. A slot whose queue is empty takes from that queue, and then steals from the
+    slot with most planned work.
+
+    Attributes
+    ----------
+    steal : bool
+        Whether an empty slot helps others. Without, and with exact predictions, this is the static
+        assignment of arXiv 2502.15763, section on the offline problem.
+    align : int
+        A slot prefers the request that would end at most this many rounds before the predicted end
+        of some running one, so that both are followed by one prefill stage; -1 never does.
+    tolerance : float
+        Share of the planned makespan by which a request may miss its predicted length before the
+        plan counts as broken and the rest is list-scheduled, longest first. Slot queues amplify
+        errors: a slot that runs late delays all it holds.
+    """
+
+    steal: bool = True
+    align: int = 2
+    tolerance: float = 0.01
+
+    needs: ClassVar[str] = "predicted lengths"
+
+    def __post_init__(self) -> None:
+        if self.align < -1:
+            raise InputError(f"align: expected an integer >= -1, got {self.align}")
+        if not self.tolerance >= 0:
+            raise InputError(f"tolerance: expected a number >= 0, got {self.tolerance}")
+
+    def queue(self, jobs: Jobs, view: View) -> PlanQueue:
+        return PlanQueue(self, jobs, view)
+
+
+class _Choice(NamedTuple):
+    request: int
+    slot: int = -1
+    owner: int = -1  # slot whose queue holds the request; -1: the queue of unplanned ones
+    at: int = 0  # position in that queue
+
+
+_NOBODY = _Choice(-1)
+
+
+class PlanQueue:
+    """Waiting requests by slot. Slots are the plan's: the engine only counts them."""
+
+    def __init__(self, plan: Plan, jobs: Jobs, view: View) -> None:
+        slots = jobs.config.max_num_seqs
+        self.release: Callable[[int], None] | None = self._release
+        self._plan, self._view = plan, view
+        rounds = jobs.predicted_output_tokens - 1
+        self._rounds = memoryview(rounds)
+        known = np.flatnonzero(jobs.arrival <= 0)
+        self._own, self._load, self._horizon = _slot_queues(rounds, known, slots)
+        self._planned = len(known)  # they are pushed first: sorted by arrival
+        self._broken = False
+        self._waiting = 0
+        self._pool: list[tuple[int, int]] = []  # heap of (-rounds, request), not planned
+        self._slot: dict[int, int] = {}
+        self._began: dict[int, int] = {}  # decode clock at which a request took its slot
+        self._idle = [(-self._load[slot], slot) for slot in range(slots)]
+        heapify(self._idle)
+        self._ends: list[int] = []  # predicted ends of running requests, as decode clocks
+        self._deadline: dict[int, int] = {}  # when an idle slot's share of slack is spent
+        self._choice: _Choice | None = None
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    def push(self, request: int) -> None:
+        self._waiting += 1
+        self._choice = None
+        if request < self._planned and request not in self._began:
+            return  # its slot's queue holds it from the start
+        heappush(self._pool, (-self._rounds[request], request))
+
+    def peek(self) -> int:
+        if self._choice is None:
+            self._choice = self._choose()
+        return self._choice.request
+
+    def pop(self) -> int:
+        self.peek()
+        assert self._choice is not None
+        request, slot, owner, at = self._choice
+        self._choice = None
+        if owner < 0:
+            heappop(self._pool)
+        else:
+            del self._own[owner][at]
+            self._load[owner] -= self._rounds[request]
+        self._waiting -= 1
+        heappop(self._idle)
+        self._slot[request] = slot
+        self._deadline.pop(slot, None)
+        clock = self._began[request] = self._view.clock
+        insort(self._ends, clock + self._rounds[request])
+        return request
+
+    def patience(self, extra: int) -> int | None:
+        """Return the rounds that the idle slots can wait for their next prefill at no price.
+
+        A planned slot has slack until the plan's horizon plus `extra` rounds; it spends it evenly
+        over the requests it still has to run. Helping another slot is urgent. Without a plan (none
+        made, or broken) slots have no prices of their own, and the answer is None.
+        """
+        if self._broken or not self._planned or self._pool:
+            return None
+        clock, least = self._view.clock, None
+        for _, slot in self._idle:
+            if not self._own[slot]:
+                continue
+            if slot not in self._deadline:
+                slack = self._horizon + extra - clock - self._load[slot]
+                self._deadline[slot] = clock + max(0, slack // len(self._own[slot]))
+            left = self._deadline[slot] - clock
+            least = left if least is None else min(least, left)
+        return least or 0
+
+    def _choose(self) -> _Choice:
+        """Serve the idle slot with most planned work, from its own queue if it has one."""
+        if not self._idle or not self._waiting:
+            return _NOBODY
+        slot, load = self._idle[0][1], self._load
+        if self._own[slot]:
+            return self._aligned(slot, slot)
+        if self._pool:
+            return _Choice(self._pool[0][1], slot)
+        if not self._plan.steal:
+            return _NOBODY
+        owner = max((s for s in range(len(load)) if self._own[s]), key=lambda s: (load[s], -s))
+        return self._aligned(slot, owner)
+
+    def _aligned(self, slot: int, owner: int) -> _Choice:
+        """Choose from a slot's queue: the longest, or one that ends together with others."""
+        own, clock = self._own[owner], self._view.clock
+        ends = self._ends
+        del ends[: bisect_left(ends, clock + 1)]
+        best, pick = self._plan.align + 1, len(own) - 1
+        for at in range(len(own) - 1, -1, -1):
+            end = clock + self._rounds[own[at]]
+            later = bisect_left(ends, end)
+            if later < len(ends) and ends[later] - end < best:
+                best, pick = ends[later] - end, at
+        return _Choice(own[pick], slot, owner, pick)
+
+    def _release(self, request: int) -> None:
+        slot = self._slot.pop(request)
+        heappush(self._idle, (-self._load[slot], slot))
+        self._choice = None
+        if not self._broken and self._planned and self._plan.steal:
+            missed = self._view.clock - self._began[request] - self._rounds[request]
+            if abs(missed) > self._plan.tolerance * self._horizon + 1:
+                self._break()
+
+    def _break(self) -> None:
+        """Give up the plan: what still waits is scheduled as a list, longest first."""
+        self._broken = True
+        for own in self._own:
+            self._pool.extend((-self._rounds[request], request) for request in own)
+            own.clear()
+        heapify(self._pool)
+
+
+def _slot_queues(
+    rounds: NDArray[np.int64], known: NDArray[np.int64], slots: int
+) -> tuple[list[list[int]], list[int], int]:
+    """Return each slot's requests (shortest first: taken from the end), loads, and the makespan."""
+    own: list[list[int]] = [[] for _ in range(slots)]
+    if not len(known):
+        return own, [0] * slots, 0
+    packing = _packed(rounds[known].tobytes(), slots)
+    for i in np.argsort(rounds[known], kind="stable").tolist():
+        own[packing.bin_of[i]].append(int(known[i]))
+    return own, packing.load.tolist(), packing.makespan
+
+
+@lru_cache(maxsize=4)
+def _packed(rounds: bytes, slots: int) -> Packing:
+    """Pack once for all replays of the same requests."""
+    return pack(np.frombuffer(rounds, dtype=np.int64), slots, solver="heuristic")
