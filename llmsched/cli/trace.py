@@ -187,4 +187,5 @@ def _write(trace: Trace, target: str, to: str | None) -> None:
     else:
         lost = exporters.write(trace, target, form)
     if lost:
-        print(f"{target}: {form} has no place for {', '.join(lost)}", file=sys.stderr)
+        where = "<stdout>" if target == "-" else target
+        print(f"{where}: {form} has no place for {', '.join(lost)}", file=sys.stderr)

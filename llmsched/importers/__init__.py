@@ -67,10 +67,15 @@ class TraceOptions:
             raise InputError(
                 f"--time-unit: expected one of {', '.join(UNITS)}; got {self.time_unit!r}"
             )
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"--limit: expected an integer >= 1, got {self.limit}")
-        if not 0 < self.speed < math.inf:
-            raise InputError(f"--speed: expected a finite number > 0, got {self.speed}")
+        whole = isinstance(self.limit, int) and not isinstance(self.limit, bool)
+        if self.limit is not None and not (whole and self.limit >= 1):
+            raise InputError(f"--limit: expected an integer >= 1, got {self.limit!r}")
+        if not (isinstance(self.speed, int | float) and 0 < self.speed < math.inf):
+            raise InputError(f"--speed: expected a finite number > 0, got {self.speed!r}")
+        if not isinstance(self.offline, bool):
+            raise InputError(f"--offline: expected true or false, got {self.offline!r}")
+        if isinstance(self.classes, str) or not all(isinstance(c, str) for c in self.classes):
+            raise InputError(f"--class: expected a list of names, got {self.classes!r}")
         if self.on_error not in ("fail", "skip"):
             raise InputError(f"--on-error: expected fail or skip, got {self.on_error!r}")
 
@@ -134,7 +139,9 @@ def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported
             table = collect(rows, form, unit, lines.path, skip=skip, on_progress=tell)
     notes = _dropped_notes(table)
     if not table.id:
-        raise InputError(f"{lines.path}: no requests are left; {notes[0] if notes else 'no rows'}")
+        raise InputError(
+            f"{lines.path}:1: no requests are left; {notes[0] if notes else 'no rows'}"
+        )
     trace, more = _trace(table, form, UNITS.get(unit, 1), lines.path, options)
     note = (form.note,) if form.note else ()
     return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))

@@ -48,7 +48,7 @@ Row = tuple[str, Record | Refusal]
 class Lines:
     """Iterator over the lines that are not blank, as (number from 1, stripped bytes)."""
 
-    def __init__(self, path: str, stream: BinaryIO) -> None:
+    def __init__(self, path: str, stream: io.BufferedReader) -> None:
         self.path = path
         self.number = 0
         self._stream = stream
@@ -62,10 +62,22 @@ class Lines:
             if self.number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
             if b"\0" in line:
-                raise InputError(f"{self.path}:{self.number}: expected UTF-8 text, got binary data")
+                self.number -= 1
+                raise self._error("expected UTF-8 text, got binary data")
             if line := line.strip():
                 return self.number, line
         raise StopIteration
+
+    def refuse_binary(self) -> None:
+        """Look at the start of the first line only: a device may have no end of line at all.
+
+        Raises
+        ------
+        InputError
+            There are zero bytes, which no text has.
+        """
+        if b"\0" in self._guarded(self._stream.peek).partition(b"\n")[0]:
+            raise self._error("expected UTF-8 text, got binary data")
 
     def rest(self) -> bytes:
         """Return all that follows the last line."""
@@ -107,14 +119,14 @@ def opened(source: str | Path) -> Iterator[Lines]:
         yield Lines(str(source), _decompressed(str(source), stream))
 
 
-def _decompressed(path: str, stream: BinaryIO) -> BinaryIO:
-    buffered = io.BufferedReader(cast(io.RawIOBase, stream))
+def _decompressed(path: str, stream: BinaryIO) -> io.BufferedReader:
+    buffered: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, stream))
     try:
         magic = buffered.peek(4)[:4]
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror or error}") from error
     if magic.startswith(_GZIP):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=buffered))
+        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=buffered)), 2**17)
     if magic.startswith(_ZSTD):
         return io.BufferedReader(_Zstd(path, buffered), 2**17)
     return buffered
@@ -163,6 +175,7 @@ def _broken_data() -> tuple[type[Exception], ...]:
 
 def first_line(lines: Lines) -> tuple[str, int, bytes]:
     """Return ("csv" or "json", number, text) of the first line that is not blank."""
+    lines.refuse_binary()
     for number, line in lines:
         return ("json" if line[:1] in b"{[" else "csv"), number, line
     raise InputError(f"{lines.path}:1: expected a trace, got an empty file")

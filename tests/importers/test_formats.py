@@ -1,0 +1,170 @@
+"""Every format: recognised by its names, read with its units, failed rows counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmsched.errors import InputError
+from llmsched.importers import TraceOptions, formats, load, read
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+# file, format, arrivals in s, input tokens, output tokens, ids, rows dropped
+HAND_MADE = [
+    ("native.jsonl", "native", [0, 0.2505, 1], [11, 700, 23], [3, 41, 7], "abc", 0),
+    ("mooncake.jsonl", "native", [0, 0, 3], [513, 1025, 90], [61, 19, 5], "012", 0),
+    ("azure.csv", "azure", [0, 2e-7, 1.5000001], [120, 64, 4000], [9, 30, 211], "012", 0),
+    ("azure_2024.csv", "azure", [0, 0.99007], [812, 90], [44, 5], "01", 0),
+    ("azure_lmm.csv", "azure-lmm", [0, 0.25], [2100, 80], [70, 12], "01", 0),
+    ("burstgpt.csv", "burstgpt", [0, 12], [300, 55], [21, 180], "02", 1),
+    ("burstgpt3.csv", "burstgpt3", [0, 7], [410, 77], [33, 18], "01", 1),
+    ("bailian.jsonl", "bailian", [0, 2.5], [33, 130], [90, 20], ["70", "71"], 0),
+    ("vidur.csv", "vidur", [0, 0.75, 1.25], [374, 91, 10], [44, 16, 2], "021", 0),
+    ("vidur_lengths.csv", "vidur-lengths", [0, 0], [900, 17], [30, 34], "01", 0),
+    ("splitwise.csv", "splitwise", [0, 0.25], [512, 64], [16, 128], ["40", "41"], 0),
+    ("vllm_bench.json", "vllm-bench", [0, 0.125, 0.25], [12, 31, 40], [6, 14, 8], "031", 1),
+    ("vllm_bench_indented.json", "vllm-bench", [0, 0], [5, 6], [7, 8], "01", 0),
+    ("sglang_bench.jsonl", "sglang-bench", [0, 0, 0], [100, 7, 60], [50, 9, 30], "012", 0),
+    ("aiperf_export.jsonl", "aiperf-export", [0, 2e-7], [81, 64], [5, 12], ["q2", "q1"], 1),
+    ("openai_batch.jsonl", "openai-batch", [0, 0], [14, 30], [6, 3], ["second", "first"], 2),
+    ("llmservingsim.jsonl", "llmservingsim", [0, 1e-9], [900, 40], [25, 8], "01", 0),
+    (
+        *("llmservingsim_requests.jsonl", "llmservingsim-requests"),
+        *([0, 0.25], [20, 21], [4, 5], ["r-0", "r-1"], 0),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", HAND_MADE, ids=lambda case: case[0])
+def test_a_fixture_is_recognised_and_every_number_is_kept(case: tuple[object, ...]) -> None:
+    file, form, arrival, prompt, output, ids, dropped = case
+    imported = read(FIXTURES / str(file))
+    trace = imported.trace
+    assert imported.format == form
+    np.testing.assert_array_equal(trace.arrival, np.array(arrival))
+    np.testing.assert_array_equal(trace.input_tokens, np.array(prompt))
+    np.testing.assert_array_equal(trace.output_tokens, np.array(output))
+    assert trace.id.tolist() == list(ids)  # type: ignore[call-overload]  # a str or a list
+    assert sum(imported.dropped.values()) == dropped
+    assert imported.rows == len(trace) + sum(imported.dropped.values())
+
+
+def test_every_format_has_a_fixture() -> None:
+    assert {form.name for form in formats()} == {case[1] for case in HAND_MADE}
+
+
+@pytest.mark.parametrize("case", HAND_MADE, ids=lambda case: case[0])
+def test_naming_the_format_changes_nothing(case: tuple[object, ...]) -> None:
+    path = FIXTURES / str(case[0])
+    assert load(path, TraceOptions(format=str(case[1]))).sha256 == load(path).sha256
+
+
+def test_no_format_has_the_signature_of_another() -> None:
+    signatures = [(form.kind, frozenset(s)) for form in formats() for s in form.signatures]
+    assert len(set(signatures)) == len(signatures)
+
+
+def test_columns_are_found_by_name_wherever_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("num_decode_tokens,note,arrived_at,num_prefill_tokens\n5,x,2.0,9\n6,y,3.5,8\n")
+    trace = load(path)
+    assert (trace.arrival.tolist(), trace.input_tokens.tolist()) == ([0, 1.5], [9, 8])
+    assert trace.output_tokens.tolist() == [5, 6]
+
+
+def test_the_unit_follows_the_format_and_not_the_magnitude(tmp_path: Path) -> None:
+    names = '"input_length": 5, "output_length": 6'
+    seconds = '"chat_id": %d, "parent_chat_id": -1, "turn": 1, "timestamp": %d, ' + names
+    bailian, native = tmp_path / "bailian.jsonl", tmp_path / "native.jsonl"
+    bailian.write_text("".join(f"{{{seconds % (i, t)}}}\n" for i, t in ((1, 0), (2, 60000))))
+    native.write_text(f'{{"timestamp": 0, {names}}}\n{{"timestamp": 60000, {names}}}\n')
+    assert load(bailian).arrival[1] == 60000
+    assert load(native).arrival[1] == 60
+    assert load(native, TraceOptions(time_unit="s")).arrival[1] == 60000
+
+
+def test_epoch_nanoseconds_stay_integers(tmp_path: Path) -> None:
+    trace = load(FIXTURES / "aiperf_export.jsonl")
+    assert trace.arrival[1] == 200e-9  # a float64 of the epoch would be off by up to 128 ns
+
+
+def test_a_run_without_arrays_names_the_option_that_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text('{"date":"x","backend":"vllm","model_id":"m","num_prompts":1,"completed":1}')
+    with pytest.raises(InputError, match=r"bench.json:1: input_lens: .*--save-detailed"):
+        load(path)
+
+
+def test_arrays_of_a_run_must_be_of_one_length(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text('{"input_lens":[1,2],"output_lens":[3,4],"start_times":[0.5]}')
+    with pytest.raises(InputError, match="start_times: expected 2 items, as input_lens has, got 1"):
+        load(path)
+
+
+def test_a_bad_item_of_a_run_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text('{"input_lens":[1,-2],"output_lens":[3,4]}')
+    message = r"bench.json:1: item 2: input_lens: expected an integer >= 1, got -2"
+    with pytest.raises(InputError, match=message):
+        load(path)
+
+
+def test_a_second_run_in_the_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bench.jsonl"
+    path.write_text((FIXTURES / "sglang_bench.jsonl").read_text() * 2)
+    with pytest.raises(InputError, match=r"bench.jsonl:2: row: expected one benchmark run"):
+        load(path)
+
+
+def test_a_header_of_no_format_lists_the_formats_and_what_the_nearest_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("arrived_at,num_prefill_tokens,decode\n0,1,2\n")
+    with pytest.raises(InputError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:1: header: expected those of azure, azure-lmm, burstgpt")
+    assert message.endswith("; vidur also has num_decode_tokens")
+
+
+@pytest.mark.parametrize(
+    ("file", "form", "requests", "dropped"),
+    [
+        ("aiperf_profile_export_HANDMADE.jsonl", "aiperf-export", 1, 1),
+        ("azure_llm_2023_code_first5_crlf.csv", "azure", 5, 0),
+        ("azure_lmm_2025_HANDMADE.csv", "azure-lmm", 2, 0),
+        ("bailian_HANDMADE.jsonl", "bailian", 2, 0),
+        ("burstgpt_1_bom_crlf.csv", "burstgpt", 68, 4),
+        ("burstgpt_1_first72.csv", "burstgpt", 68, 4),
+        ("burstgpt_3_api_rows.csv", "burstgpt3", 3, 1),
+        ("burstgpt_3_first10.csv", "burstgpt3", 10, 0),
+        ("llmservingsim_mixed_first5.jsonl", "llmservingsim", 5, 0),
+        ("llmservingsim_vllm_requests_first5.jsonl", "llmservingsim-requests", 5, 0),
+        ("mooncake_conversation_first5.jsonl", "native", 5, 0),
+        ("openai_batch_output_HANDMADE.jsonl", "openai-batch", 1, 1),
+        ("sglang_bench_details_HANDMADE.jsonl", "sglang-bench", 2, 0),
+        ("splitwise_sim_test_trace.csv", "splitwise", 3, 0),
+        ("vidur_arxiv_first5.csv", "vidur-lengths", 5, 0),
+        ("vidur_splitwise_conv_first5.csv", "vidur", 5, 0),
+        ("vllm_bench_save_detailed_HANDMADE.json", "vllm-bench", 2, 1),
+    ],
+)
+def test_a_real_sample_is_read(
+    shared: Path, file: str, form: str, requests: int, dropped: int
+) -> None:
+    imported = read(shared / "formats" / file)
+    assert (imported.format, len(imported.trace)) == (form, requests)
+    assert sum(imported.dropped.values()) == dropped
+
+
+def test_the_real_traces_have_the_published_sizes(shared: Path) -> None:
+    rows = {
+        "azure_llm_2023_conv": 19366,
+        "azure_llm_2023_code": 8819,
+        "mooncake_fast25_conversation": 12031,
+    }
+    for name, size in rows.items():
+        assert len(load(shared / "traces" / f"{name}.jsonl.gz")) == size
