@@ -1,0 +1,185 @@
+"""Random traces, profiles, knobs and policies, for the laws and for engine against engine."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from llmsched.batching import Decide
+from llmsched.engine import DECODE, EngineConfig, SimulationResult, Step, View, simulate
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.affine import Affine
+from llmsched.hardware.piecewise import Piecewise
+from llmsched.hardware.stages import Stages
+from llmsched.policies import Policy
+from llmsched.trace import Trace
+
+ROUND_S = 0.01
+"""A round of this length and arrivals on its multiples make many ties."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One replay's inputs."""
+
+    trace: Trace
+    hardware: HardwareProfile
+    config: EngineConfig
+    predicted: NDArray[np.int64]
+    concurrency: int | None
+
+    def replay(self, policy: Policy) -> SimulationResult:
+        return simulate(
+            self.trace,
+            self.hardware,
+            policy,
+            self.config,
+            predicted=self.predicted,
+            concurrency=self.concurrency,
+        )
+
+
+@st.composite
+def traces(draw: st.DrawFn, most: int = 24) -> Trace:
+    """Up to `most` requests: all at once, in bursts, or one by one, some exactly on a step's end."""
+    gap = st.sampled_from([0.0, 0.0, 0.0, ROUND_S, 0.0123, 5 * ROUND_S, 0.217, 3.0])
+    largest = draw(st.sampled_from([3, 12, 50]))
+    longest = draw(st.sampled_from([1, 4, 40]))
+    rows = draw(
+        st.lists(
+            st.tuples(gap, st.integers(1, largest), st.integers(1, longest)),
+            min_size=1,
+            max_size=most,
+        )
+    )
+    gaps, prompt, output = zip(*rows, strict=True)
+    return Trace.from_columns(np.cumsum(gaps), prompt, output)
+
+
+def _prices(*values: float) -> st.SearchStrategy[float]:
+    return st.sampled_from([0.0, *values])
+
+
+stages = st.builds(
+    Stages,
+    decode_round=st.sampled_from([ROUND_S, 0.0689]),
+    per_stage=_prices(ROUND_S, 0.06),
+    per_token=_prices(0.001, 0.00026),
+)
+_attention = {
+    "per_kv_token_decode": _prices(1e-5, 3e-4),
+    "per_kv_token_mixed": _prices(1e-5, 2e-4),
+    "per_prefill_token_sq": _prices(1e-6, 1e-4),
+    "per_prefill_token_x_context": _prices(1e-6, 2e-4),
+}
+
+
+def affine(mixed: bool) -> st.SearchStrategy[Affine]:
+    """Affine step times."""
+    return st.builds(
+        Affine,
+        per_step=st.sampled_from([ROUND_S, 0.008]),
+        per_prefill_token=_prices(0.001, 0.00008),
+        per_decode_seq=_prices(0.001, 0.00005),
+        mixed=st.just(mixed),
+        **_attention,
+    )
+
+
+def piecewise(mixed: bool) -> st.SearchStrategy[Piecewise]:
+    """Tables with a jump."""
+    return st.builds(
+        Piecewise,
+        tokens=st.just((1, 8, 9, 64)),
+        seconds=st.just((0.005, 0.006, 0.009, 0.03)),
+        per_step=_prices(0.001),
+        per_decode_seq=_prices(0.0001),
+        mixed=st.just(mixed),
+        **_attention,
+    )
+
+
+def profiles(mixed: bool | None = None) -> st.SearchStrategy[HardwareProfile]:
+    """Profiles that price mixed steps, that do not, or either."""
+    exclusive = st.one_of(stages, affine(False), piecewise(False))
+    both = st.one_of(affine(True), piecewise(True))
+    kinds = {None: st.one_of(exclusive, both), True: both, False: exclusive}[mixed]
+    return st.builds(HardwareProfile, st.just("random"), kinds)
+
+
+@st.composite
+def configs(draw: st.DrawFn, trace: Trace, kv: bool | None = None) -> EngineConfig:
+    """Knobs under which every request of `trace` fits; `kv` says whether blocks are limited."""
+    slots = draw(st.sampled_from([1, 2, 3, 5, 8, 40]))
+    size = draw(st.sampled_from([1, 2, 4, 16]))
+    watermark = draw(st.sampled_from([0.0, 0.0, 0.1, 0.34]))
+    blocks = None
+    if draw(st.booleans()) if kv is None else kv:
+        spare = st.sampled_from([0, 0, 1, 3, 9, 40])
+        blocks = _enough_blocks(trace, size, watermark) + draw(spare)
+    return EngineConfig(
+        max_num_seqs=slots,
+        max_num_batched_tokens=draw(st.sampled_from([None, slots, slots + 3, slots + 17, 64])),
+        block_size=size,
+        num_gpu_blocks=blocks,
+        watermark=watermark,
+        long_prefill_token_threshold=draw(st.sampled_from([0, 0, 1, 5, 20])),
+        admission=draw(st.sampled_from(["full_prompt", "first_chunk"])),
+        reserve=draw(st.sampled_from(["none", "none", "max_output"])),
+        victim=draw(st.sampled_from(["last_arrived", "longest_remaining"])),
+    )
+
+
+def _enough_blocks(trace: Trace, size: int, watermark: float) -> int:
+    """The fewest blocks, with the reserved one, that the longest request fits into."""
+    need = int((-(-(trace.input_tokens + trace.output_tokens - 1) // size)).max())
+    usable = need
+    while usable - int(watermark * usable) < need:
+        usable += 1
+    return usable + 1
+
+
+@st.composite
+def cases(draw: st.DrawFn, mixed: bool | None = None, kv: bool | None = None) -> Case:
+    """Everything a replay needs; predictions are often wrong."""
+    trace = draw(traces())
+    n = len(trace)
+    predicted = trace.output_tokens
+    if draw(st.booleans()):
+        guesses = draw(st.lists(st.integers(1, 40), min_size=n, max_size=n))
+        predicted = np.array(guesses, dtype=np.int64)
+    return Case(
+        trace,
+        draw(profiles(mixed)),
+        draw(configs(trace, kv)),
+        predicted,
+        draw(st.sampled_from([None, None, None, 1, 4])),
+    )
+
+
+@dataclass(frozen=True)
+class AnyStep:
+    """A rule that proposes some useful step or other: all that a rule could ever ask for."""
+
+    seed: int = 0
+    mixed: bool = True
+
+    def start(self, view: View) -> Decide:
+        draw = random.Random(self.seed)
+
+        def decide() -> Step:
+            if not view.can_prefill or (view.decoding and draw.random() < 0.4):
+                return draw.choice([DECODE, Step(decode=True, rounds=draw.choice([1, 2, 9]))])
+            return Step(
+                prefill=True,
+                decode=self.mixed and draw.random() < 0.5,
+                split=draw.random() < 0.5,
+                max_tokens=draw.choice([None, 1, 7, 40]),
+                max_new_seqs=draw.choice([None, 1, 2]),
+            )
+
+        return decide

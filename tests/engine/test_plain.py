@@ -1,0 +1,89 @@
+"""The engine against the plain simulator: leaps change nothing but the time they take."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmsched.batching.chunked import Chunked
+from llmsched.batching.prefill_first import PrefillFirst
+from llmsched.batching.static import Static
+from llmsched.errors import PolicyError
+from llmsched.metrics import inter_token_latencies
+from llmsched.orders.fcfs import Fcfs
+from llmsched.orders.ljf import Ljf
+from llmsched.orders.random import Random
+from llmsched.orders.sjf import Sjf
+from llmsched.policies import Policy
+from llmsched.verify.golden import written_out
+from tests.plain_engine import PlainEngine
+from tests.cases import AnyStep, Case, cases
+
+HAND_MADE = {
+    "static": Policy("static", Fcfs(), Static()),
+    "prefill_first": Policy("prefill_first", Sjf(), PrefillFirst()),
+    "chunked": Policy("chunked", Ljf(), Chunked()),
+    "sarathi": Policy("sarathi", Random(3), Chunked(token_budget=6)),
+    "orca": Policy("orca", Fcfs(), Chunked(split=False)),
+}
+
+
+def agree(case: Case, policy: Policy) -> None:
+    """Replay `case` on both engines and compare everything that happened."""
+    plain = PlainEngine(
+        case.trace, case.hardware, policy, case.config, case.predicted, case.concurrency
+    )
+    try:
+        plain.run()
+    except PolicyError:
+        with pytest.raises(PolicyError):
+            case.replay(policy)
+        return
+    result = case.replay(policy)
+    theirs = plain.requests
+    for ours, name in (
+        (result.arrival, "arrival"),
+        (result.admitted, "admitted"),
+        (result.first_token, "first_token"),
+        (result.finish, "finish"),
+        (result.preemptions, "preemptions"),
+        (result.recomputed_tokens, "recomputed"),
+    ):
+        expected = [getattr(request, name) for request in theirs]
+        np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert written_out(result).tolist() == plain.steps
+    if result.peak_blocks is not None:
+        assert result.peak_blocks == plain.peak
+    gaps = Counter(
+        round(gap, 7) for request in theirs for gap in np.diff(request.tokens_at).tolist()
+    )
+    seconds, counts = inter_token_latencies(result)
+    ours_gaps: Counter[float] = Counter()
+    for gap, count in zip(seconds.tolist(), counts.tolist(), strict=True):
+        ours_gaps[round(gap, 7)] += count
+    assert ours_gaps.total() == gaps.total()
+    np.testing.assert_allclose(
+        sorted(ours_gaps.elements()), sorted(gaps.elements()), rtol=1e-9, atol=2e-7
+    )
+
+
+@pytest.mark.parametrize("name", HAND_MADE)
+@given(data=st.data())
+def test_both_engines_agree_on_hand_made_policies(name: str, data: st.DataObject) -> None:
+    policy = HAND_MADE[name]
+    case = data.draw(cases(mixed=True if policy.rule.mixed else None))
+    agree(case, policy)
+
+
+@given(cases(mixed=True), st.integers(0, 2**32), st.booleans())
+def test_both_engines_agree_whatever_a_rule_asks_for(case: Case, seed: int, mixed: bool) -> None:
+    agree(case, Policy("any", Fcfs(), AnyStep(seed, mixed)))
+
+
+@given(cases(kv=True, mixed=True), st.integers(0, 2**32))
+def test_both_engines_agree_when_blocks_run_out(case: Case, seed: int) -> None:
+    agree(case, Policy("any", Sjf(), AnyStep(seed)))

@@ -1,0 +1,387 @@
+"""A second simulator, deliberately plain: one step at a time over lists of objects.
+
+It is written from the semantics alone and shares with the engine only the policy objects (orders and
+batching rules, which see it through a look-alike of the view), the knobs and `StepTime.step`. There
+are no leaps, no heap of finishes, no counting of block phases: every sequence counts its own blocks
+and every round touches every sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.engine import EngineConfig, Step
+from llmsched.errors import PolicyError
+from llmsched.hardware import HardwareProfile, StepTime
+from llmsched.orders import Jobs, WaitingQueue
+from llmsched.policies import Policy
+from llmsched.trace import Trace
+
+SAME_INSTANT_S = 1e-9
+NO_LIMIT = 10**15
+
+
+@dataclass(eq=False)
+class Request:
+    index: int
+    arrival: float
+    prompt: int
+    output: int
+    predicted: int
+    generated: int = 0
+    computed: int = 0
+    goal: int = 0  # tokens to compute before it decodes; 0 while it waits
+    blocks: int = 0
+    admitted: float = float("nan")
+    tokens_at: list[float] = field(default_factory=list)
+    preemptions: int = 0
+    recomputed: int = 0
+
+    @property
+    def known(self) -> int:
+        return self.prompt + self.generated
+
+    @property
+    def begun(self) -> bool:
+        return self.computed < self.goal
+
+    @property
+    def first_token(self) -> float:
+        return self.tokens_at[0]
+
+    @property
+    def finish(self) -> float:
+        return self.tokens_at[-1]
+
+
+class PlainView:
+    """The attributes of the engine's view, counted afresh at every look."""
+
+    def __init__(self, engine: PlainEngine) -> None:
+        self._engine = engine
+
+    @property
+    def now(self) -> float:
+        return self._engine.now
+
+    @property
+    def clock(self) -> int:
+        return self._engine.clock
+
+    @property
+    def running(self) -> int:
+        return len(self._engine.running)
+
+    @property
+    def decoding(self) -> int:
+        return len(self._engine.decoding())
+
+    @property
+    def prefilling(self) -> int:
+        return sum(request.begun for request in self._engine.running)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._engine.queue)
+
+    @property
+    def idle_slots(self) -> int:
+        return self._engine.config.max_num_seqs - self.running
+
+    @property
+    def can_prefill(self) -> bool:
+        if self.prefilling:
+            return True
+        if not self.waiting or not self.idle_slots or self._engine.queue.peek() < 0:
+            return False
+        return self._engine.fits(self._engine.head())
+
+    @property
+    def kv_tokens(self) -> int:
+        return sum(request.computed for request in self._engine.decoding())
+
+    @property
+    def next_prefill_tokens(self) -> int:
+        return self._engine.head().known
+
+    @property
+    def queue(self) -> WaitingQueue:
+        return self._engine.queue
+
+    @property
+    def jobs(self) -> Jobs:
+        return self._engine.jobs
+
+    @property
+    def config(self) -> EngineConfig:
+        return self._engine.config
+
+    @property
+    def step_time(self) -> StepTime:
+        return self._engine.price
+
+
+class PlainEngine:
+    """One replay; afterwards `requests` and `steps` hold what happened."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        hardware: HardwareProfile,
+        policy: Policy,
+        config: EngineConfig,
+        predicted: NDArray[np.int64] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        lengths = trace.output_tokens if predicted is None else predicted
+        arrival = [float(time) for time in trace.arrival]
+        if concurrency is not None:
+            arrival = [0.0 if i < concurrency else float("inf") for i in range(len(trace))]
+        self.requests = [
+            Request(i, arrival[i], int(prompt), int(output), int(guess))
+            for i, (prompt, output, guess) in enumerate(
+                zip(trace.input_tokens, trace.output_tokens, lengths, strict=True)
+            )
+        ]
+        self.coming = list(self.requests)
+        self.policy, self.config, self.price = policy, config, hardware.step_time
+        self.now, self.clock, self.fruitless = 0.0, 0, 0
+        self.running: list[Request] = []
+        self.free = NO_LIMIT if config.num_gpu_blocks is None else config.num_gpu_blocks - 1
+        self.spare = 0 if config.num_gpu_blocks is None else int(config.watermark * self.free)
+        self.usable, self.peak = self.free, 0
+        self.steps: list[list[int]] = []
+        self.jobs = Jobs(np.array(arrival), trace.input_tokens, lengths, config, hardware)
+        order, self.rule = policy.order, policy.rule
+        if policy.offline is not None:
+            order, self.rule = policy.offline.choose(self.jobs)
+        self.view: Any = PlainView(self)
+        self.queue = order.queue(self.jobs, self.view)
+
+    def run(self) -> PlainEngine:
+        decide = self.rule.start(self.view)
+        step, rounds = Step(), 0  # rounds: how many more of `step` the rule has allowed
+        while self.coming or len(self.queue) or self.running:
+            if not self.running and not len(self.queue):
+                self.now = self.coming[0].arrival
+            came = self._arrive()
+            if came and len(self.running) < self.config.max_num_seqs:
+                rounds = 0
+            if self.demand() > self.free:
+                rounds = 0
+            if not rounds:
+                step = decide()
+                rounds = 1 if step.prefill else step.rounds or NO_LIMIT
+            lost, finished = self._lost(), self._finished()
+            done = self._step(step)
+            preempted = self._lost() > lost
+            if not done and not preempted:
+                raise PolicyError(f"{step} does nothing")
+            rounds = 0 if preempted or self._finished() > finished else rounds - 1
+        return self
+
+    def decoding(self) -> list[Request]:
+        return [request for request in self.running if not request.begun]
+
+    def head(self) -> Request:
+        return self.requests[self.queue.peek()]
+
+    def demand(self) -> int:
+        """Blocks that the next decode round takes."""
+        return sum(self._missing(request, 1) for request in self.decoding())
+
+    def fits(self, request: Request) -> bool:
+        """Whether a request may be admitted; the next decode round's blocks are not for it."""
+        tokens = request.known
+        if self.config.admission == "first_chunk":
+            tokens = min([tokens, *self._limits()])
+        if self.config.reserve == "max_output":
+            tokens = request.prompt + request.output - 1
+        return self._blocks(tokens) + self.spare <= self.free - self.demand()
+
+    def _limits(self) -> Iterator[int]:
+        if self.config.long_prefill_token_threshold:
+            yield self.config.long_prefill_token_threshold
+        if self.config.max_num_batched_tokens is not None:
+            yield self.config.max_num_batched_tokens
+
+    def _arrive(self) -> bool:
+        came = False
+        while self.coming and self.coming[0].arrival <= self.now + SAME_INSTANT_S:
+            request = self.coming.pop(0)
+            self.now = max(self.now, request.arrival)
+            self.queue.push(request.index)
+            came = True
+        return came
+
+    def _step(self, step: Step) -> bool:
+        """Take one step: one decode round, a prefill, or both."""
+        lost = self._lost()
+        decodes: list[Request] = []
+        if step.decode:
+            self._give_blocks_to_decodes()
+        chunks: list[tuple[Request, int]] = []
+        if step.prefill:
+            whole = min([step.max_tokens or NO_LIMIT, self.config.max_num_batched_tokens or NO_LIMIT])
+            budget = whole - (len(self.decoding()) if step.decode else 0)
+            budget = self._continue_prompts(chunks, budget)
+            if self._lost() == lost:
+                self._admit(chunks, budget, whole, step)
+        chunks = [chunk for chunk in chunks if chunk[0] in self.running]
+        decodes = self.decoding() if step.decode else []
+        if not chunks and not decodes:
+            return False
+        self._execute(chunks, decodes, step.decode)
+        return True
+
+    def _give_blocks_to_decodes(self) -> None:
+        for request in self.decoding():
+            if request in self.running:
+                self._grow(request, 1)
+
+    def _continue_prompts(
+        self, chunks: list[tuple[Request, int]], budget: int
+    ) -> int:
+        """Go on with prompts that were begun, in order of admission; return the budget left."""
+        for request in [request for request in self.running if request.begun]:
+            if request not in self.running:
+                continue
+            tokens = min([request.goal - request.computed, budget, *self._threshold()])
+            if tokens <= 0:
+                break
+            if not self._grow(request, tokens, prompt=True):
+                break
+            chunks.append((request, tokens))
+            budget -= tokens
+        return budget
+
+    def _threshold(self) -> list[int]:
+        threshold = self.config.long_prefill_token_threshold
+        return [threshold] if threshold else []
+
+    def _admit(
+        self, chunks: list[tuple[Request, int]], budget: int, whole: int, step: Step
+    ) -> None:
+        admitted = 0
+        while len(self.queue) and len(self.running) < self.config.max_num_seqs and budget > 0:
+            if admitted == step.max_new_seqs:
+                return
+            if self.queue.peek() < 0:
+                return
+            request = self.head()
+            wanted = min([request.known, *self._threshold()])
+            tokens = min(wanted, budget)
+            if tokens < wanted and not step.split and (chunks or wanted <= whole):
+                return
+            if not self.fits(request):
+                return
+            assert self.queue.pop() == request.index
+            self.running.append(request)
+            request.goal, request.computed = request.known, 0
+            if self.config.reserve == "max_output":
+                self._take(request, self._blocks(request.prompt + request.output - 1))
+            else:
+                self._take(request, self._blocks(tokens))
+            if request.admitted != request.admitted:
+                request.admitted = self.now
+            chunks.append((request, tokens))
+            budget -= tokens
+            admitted += 1
+
+    def _execute(
+        self, chunks: list[tuple[Request, int]], decodes: list[Request], mixed: bool
+    ) -> None:
+        self.peak = max(self.peak, self.usable - self.free)
+        prefill = squares = crossed = 0
+        seqs, kv = len(decodes), sum(request.computed for request in decodes)
+        for request, tokens in chunks:
+            newest = tokens == 1 and request.computed + 1 == request.known and request.generated
+            if mixed and newest:
+                seqs, kv = seqs + 1, kv + request.computed
+            else:
+                prefill += tokens
+                squares += tokens * tokens
+                crossed += tokens * request.computed
+        self.steps.append([prefill, seqs, kv, len(self.running), len(self.queue)])
+        self.now += self.price.step(prefill, squares, crossed, seqs, kv)
+        self.clock += bool(decodes)
+        for request in sorted(decodes, key=lambda request: request.index):
+            request.computed += 1
+            request.goal += 1
+            self._emit(request)
+        for request, tokens in chunks:
+            request.computed += tokens
+            if request.computed == request.goal:
+                self._emit(request)
+
+    def _emit(self, request: Request) -> None:
+        request.generated += 1
+        request.tokens_at.append(self.now)
+        if request.generated < request.output:
+            return
+        self.fruitless = 0
+        self._leave(request)
+        for later in self.coming:
+            if later.arrival == float("inf"):
+                later.arrival = self.now
+                break
+
+    def _grow(self, request: Request, tokens: int, prompt: bool = False) -> bool:
+        """Give a running request blocks for `tokens` more; False if it lost its own instead."""
+        while self._missing(request, tokens) > self.free - (self.demand() if prompt else 0):
+            victim = self._victim()
+            self._preempt(victim)
+            if victim is request:
+                return False
+        self._take(request, self._missing(request, tokens))
+        return True
+
+    def _victim(self) -> Request:
+        if self.config.victim == "last_arrived":
+            return self.running[-1]
+        longest = self.running[-1]
+        for request in reversed(self.running):
+            if request.predicted - request.generated > longest.predicted - longest.generated:
+                longest = request
+        return longest
+
+    def _preempt(self, request: Request) -> None:
+        request.preemptions += 1
+        request.recomputed += request.computed
+        self._leave(request)
+        self.queue.push(request.index)
+        self.fruitless += 1
+        if self.fruitless > 10_000 + 100 * self.config.max_num_seqs:
+            raise PolicyError("livelock")
+
+    def _leave(self, request: Request) -> None:
+        self.running.remove(request)
+        self.free += request.blocks
+        request.blocks = request.computed = request.goal = 0
+        if self.queue.release is not None:
+            self.queue.release(request.index)
+
+    def _take(self, request: Request, blocks: int) -> None:
+        self.free -= blocks
+        request.blocks += blocks
+
+    def _missing(self, request: Request, tokens: int) -> int:
+        if self.config.num_gpu_blocks is None:
+            return 0
+        return max(0, self._blocks(request.computed + tokens) - request.blocks)
+
+    def _blocks(self, tokens: int) -> int:
+        if self.config.num_gpu_blocks is None:
+            return 0
+        return -(-tokens // self.config.block_size)
+
+    def _lost(self) -> int:
+        return sum(request.preemptions for request in self.requests)
+
+    def _finished(self) -> int:
+        return sum(request.generated == request.output for request in self.requests)
