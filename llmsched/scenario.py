@@ -31,9 +31,9 @@ class TraceSource:
     Attributes
     ----------
     file : str or None
-        Path or shipped name; None if `generate` describes a synthetic trace.
+        Path or shipped name; None for a synthetic trace.
     generate : mapping
-        Parameters of a synthetic trace.
+        What `synthesize.generate` takes, for a synthetic trace.
     options : mapping
         What `importers.TraceOptions` takes: format, limit, speed, offline ...
     name : str or None
@@ -204,8 +204,10 @@ def _trace(where: Section, value: object, beside: Path) -> TraceSource:
         return TraceSource(file=_beside(value, beside))
     _expect_mapping(where, value, "a file, a shipped name or a mapping")
     if "generate" in where:
-        generate = _free(where, "generate")
-        name = where.text("name")
+        generate = dict(_free(where, "generate"))
+        if isinstance(like := generate.get("like"), str):
+            generate["like"] = _beside(like, beside)
+        name = where.text("name", "synthetic")
         where.close()
         return TraceSource(generate=generate, name=name)
     source = TraceSource(

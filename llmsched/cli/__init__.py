@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Benchmark and plan LLM inference schedules without a GPU.",
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 

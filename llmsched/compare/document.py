@@ -68,6 +68,7 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
 
 def _records(cell: Cell) -> Document:
     """Return what the rows of a cell were computed from, so that a report needs no rerun."""
+    how = {"options": cell.source.options, "generate": cell.source.generate}
     return {
         "trace": {
             "name": cell.trace.name,
@@ -76,6 +77,7 @@ def _records(cell: Cell) -> Document:
             "requests": len(cell.trace),
             "input_tokens": int(cell.trace.input_tokens.sum()),
             "output_tokens": int(cell.trace.output_tokens.sum()),
+            **{key: dict(value) for key, value in how.items() if value},
         },
         "hardware": dict(cell.hardware.document),
         "engine": asdict(cell.engine),

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched import bounds, lengths, metrics, policies
+from llmsched import bounds, catalog, lengths, metrics
 from llmsched.compare.study import Cell, Study, Task, load_trace
 from llmsched.engine import simulate
 from llmsched.trace import Trace
@@ -24,7 +24,7 @@ def measure(study: Study, task: Task) -> Row:
     cell = study.cells[task.cell]
     trace, predicted, bound = _case(study, task.cell, task.case)
     result = simulate(
-        trace, cell.hardware, policies.find(task.policy), cell.engine, predicted=predicted
+        trace, cell.hardware, catalog.find(task.policy), cell.engine, predicted=predicted
     )
     row = metrics.summarize(result, lower_bound_s=bound, slo=study.slo)
     return {"policy": task.policy, **{name: _plain(value) for name, value in row.items()}}

@@ -17,6 +17,8 @@ CONFIDENCE = 0.95
 def mean_row(rows: Sequence[Row]) -> Row:
     """Return the mean of each metric over the cases; None where a case has no value."""
     first = rows[0]
+    if len(rows) == 1:
+        return first
     return {
         name: value if isinstance(value, str) else _mean([row[name] for row in rows])
         for name, value in first.items()

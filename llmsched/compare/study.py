@@ -21,6 +21,7 @@ from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
 from llmsched.importers import TraceOptions, load
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
+from llmsched.synthesize import generate
 from llmsched.trace import Trace
 
 
@@ -124,7 +125,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     }
     varying = [axis for axis, values in axes.items() if len(values) > 1]
     cells = tuple(
-        _cell(dict(zip(picked, names, strict=True)), picked, varying)
+        _cell(dict(zip(picked, names, strict=True)), picked, varying, scenario.seed)
         for names in product(*picked.values())
     )
     policies = tuple(
@@ -132,7 +133,20 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     )
     if not cells or not policies:
         raise InputError(f"{scenario.source}: the filter leaves nothing to run")
+    _check_draw(scenario)
     return Study(cells, policies, scenario.seed, scenario.slo, scenario.cases)
+
+
+def _check_draw(scenario: Scenario) -> None:
+    """Refuse cases that would all be the same."""
+    draw = scenario.cases.draw if scenario.cases else ""
+    if draw == "synthetic":
+        for source in scenario.traces:
+            if not source.generate or "seed" in source.generate:
+                raise InputError("draw: synthetic: expected synthetic traces without a seed")
+    if draw == "lengths" and not all(mode.startswith("noisy:") for mode in scenario.lengths):
+        modes = ", ".join(scenario.lengths)
+        raise InputError(f"draw: lengths: expected lengths noisy:CV, got {modes}")
 
 
 def _axes(scenario: Scenario) -> dict[str, dict[str, Any]]:
@@ -164,7 +178,9 @@ def _hardware_name(source: HardwareSource) -> str:
     return source.name or (_stem(source.profile) if "/" in source.profile else source.profile)
 
 
-def _cell(names: dict[str, str], values: dict[str, dict[str, Any]], varying: list[str]) -> Cell:
+def _cell(
+    names: dict[str, str], values: dict[str, dict[str, Any]], varying: list[str], seed: int
+) -> Cell:
     """Load one point of the matrix, given the name of its value on every axis."""
     picked = {axis: values[axis][name] for axis, name in names.items()}
     source, machine = picked.pop("trace"), picked.pop("hardware")
@@ -172,7 +188,7 @@ def _cell(names: dict[str, str], values: dict[str, dict[str, Any]], varying: lis
     hardware = load_hardware(machine)
     return Cell(
         label={axis: names[axis] for axis in varying},
-        trace=load_trace(source),
+        trace=load_trace(source, seed),
         hardware=hardware,
         engine=replace(hardware.engine, **picked),
         lengths=lengths,
@@ -180,13 +196,11 @@ def _cell(names: dict[str, str], values: dict[str, dict[str, Any]], varying: lis
     )
 
 
-def load_trace(source: TraceSource, seed: int | None = None) -> Trace:
-    """Load or generate a trace; `seed` replaces the one that a synthetic trace names."""
+def load_trace(source: TraceSource, seed: int) -> Trace:
+    """Load a trace, or generate a synthetic one from `seed` unless it names its own."""
     if source.generate:
-        from llmsched.synthesize import generate
-
-        settings = dict(source.generate) if seed is None else {**source.generate, "seed": seed}
-        return generate(**settings)
+        settings: dict[str, Any] = {"seed": seed, **source.generate}
+        return replace(generate(**settings), name=str(source.name))
     assert source.file is not None
     known = [option.name for option in fields(TraceOptions)]
     for name in source.options:
@@ -218,11 +232,12 @@ def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, A
 
 def _policies(scenario: Scenario, cells: tuple[Cell, ...]) -> tuple[str, ...]:
     """Return the policies asked for, or all that every cell's hardware can run."""
-    from llmsched import policies
+    from llmsched.catalog import find
+    from llmsched.policies import NAMED
 
     if scenario.policies:
         for name in scenario.policies:
-            policies.find(name)
+            find(name)
         return scenario.policies
     mixed = all(cell.hardware.step_time.mixed for cell in cells)
-    return tuple(name for name in policies.NAMED if mixed or not policies.find(name).mixed)
+    return tuple(name for name, policy in NAMED.items() if mixed or not policy.rule.mixed)

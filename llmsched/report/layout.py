@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-BETTER, WORSE = "✓", "✗"
+BETTER, WORSE, UNDECIDED = "✓", "✗", "~"
 
 _GREEN, _RED, _BOLD, _END = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
@@ -26,6 +26,14 @@ def width_of(rows: Sequence[Sequence[str]], gap: int = 2) -> int:
     """Return the width of these rows once they are aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return sum(widths) + gap * (len(widths) - 1)
+
+
+def cut(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
+    """Return the rows without the last columns if they do not fit; the first two always stay."""
+    count = len(rows[0])
+    while count > 2 and width_of([row[:count] for row in rows]) > width:
+        count -= 1
+    return [row[:count] for row in rows]
 
 
 def shortened(text: str, limit: int) -> str:

@@ -26,7 +26,8 @@ def matrix_lines(
         [shortened(cell_name(cell), 32), *_values(cell, table[0][1:], metric)] for cell in cells
     ]
     if metric.name == "makespan_s":
-        table = [[*row, bound] for row, bound in zip(table, _bounds(cells), strict=True)]
+        bounds = _bounds(cells)
+        table = [[label, bound, *row] for (label, *row), bound in zip(table, bounds, strict=True)]
     for block in _blocks(table, width):
         lines += ["", *align(block)]
     return lines

@@ -7,8 +7,13 @@ from typing import Any
 
 from llmsched.compare.catalogue import METRICS
 from llmsched.compare.document import Document, cell_name
-from llmsched.report.layout import BETTER, WORSE, align, wrapped
+from llmsched.report.layout import BETTER, UNDECIDED, WORSE, align, cut, wrapped
 
+LEGEND = (
+    f"Δ mean of the paired differences ({BETTER} better, {WORSE} worse, {UNDECIDED} if its 95 % "
+    "confidence interval holds zero); where 95 % of the cases lie; cases better than the baseline; "
+    "the least favourable case"
+)
 _SHOWN = ("makespan_s", "utilization")
 
 
@@ -21,12 +26,9 @@ def paired_lines(document: Document, cell: Mapping[str, Any], width: int) -> lis
     for metric in _SHOWN:
         rows = [pair for pair in cell["paired"] if pair["metric"] == metric]
         if rows:
-            lines += ["", *align([_header(metric), *(_line(metric, row) for row in rows)])]
-    legend = (
-        "mean with its 95 % confidence interval; central 95 % of the cases; "
-        "cases better than the baseline; the least favourable case"
-    )
-    return [*lines, "", *wrapped(legend, width)]
+            table = [_header(metric), *(_line(metric, row) for row in rows)]
+            lines += ["", *align(cut(table, width))]
+    return lines
 
 
 def _header(metric: str) -> list[str]:
@@ -37,7 +39,8 @@ def _header(metric: str) -> list[str]:
 def _line(metric: str, pair: Mapping[str, Any]) -> list[str]:
     scale = 100.0 if metric == "utilization" else 1.0
     worse = METRICS[metric].worsening(pair["mean"]) > 0
-    mark = WORSE if worse else BETTER
+    decided = pair["ci_low"] > 0 or pair["ci_high"] < 0
+    mark = (WORSE if worse else BETTER) if decided else UNDECIDED
     cases = pair["better"] + pair["equal"] + pair["worse"]
 
     def signed(key: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from llmsched.compare.catalogue import METRICS
 from llmsched.compare.document import Document, cells_of
 from llmsched.report.gates import change_lines, gate_lines
-from llmsched.report.layout import BETTER, WORSE, align, paint, shortened, width_of, wrapped
+from llmsched.report.layout import BETTER, WORSE, align, cut, paint, shortened, wrapped
 from llmsched.report.matrix import matrix_lines
-from llmsched.report.paired import paired_lines
+from llmsched.report.paired import LEGEND, paired_lines
 
 Row = Mapping[str, Any]
 _SAME = 0.005
@@ -37,6 +37,8 @@ def render_table(document: Document, *, width: int, color: bool, pivot: str) -> 
     for cell in cells:
         if "paired" in cell:
             lines += ["", *paired_lines(document, cell, width)]
+    if "paired" in cells[0]:
+        lines += ["", *wrapped(LEGEND, width)]
     lines += change_lines(document, width)
     lines += gate_lines(document, width)
     lines += ["", *wrapped(document["note"], width)] if document["note"] else []
@@ -51,7 +53,9 @@ def title(document: Document, cells: Sequence[Row]) -> str:
     shared = {key: value for key, value in _facts(cell).items() if _same(cells, key)}
     parts.append(", ".join(shared.values()))
     if "cases" in document:
-        parts.append(f"— {document['cases']['count']} cases ({document['cases']['draw']})")
+        parts.append(
+            f"— means over {document['cases']['count']} cases ({document['cases']['draw']})"
+        )
     return " ".join(parts)
 
 
@@ -78,7 +82,7 @@ def _policy_lines(document: Document, cell: Row, width: int) -> list[str]:
     if bound is not None:
         rows.append({"policy": "(lower bound)", "makespan_s": bound})
     published = [{"policy": row["policy"], **row["metrics"]} for row in document["published"]]
-    lines = align(_fitted(_columns(document, cell), [*rows, *published], width))
+    lines = align(cut(_texts(_columns(document, cell), [*rows, *published]), width))
     if published:
         sources = ", ".join(dict.fromkeys(row["source"] for row in document["published"]))
         lines.insert(2 + len(rows), f"published, not simulated ({sources}):")
@@ -87,14 +91,9 @@ def _policy_lines(document: Document, cell: Row, width: int) -> list[str]:
     return lines
 
 
-def _fitted(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[list[str]]:
-    """Return titles and rows with as many columns as fit, the first two always."""
-    texts = [[column.title[line] for column in columns] for line in (0, 1)]
-    texts += [[column.text(row) for column in columns] for row in rows]
-    count = len(columns)
-    while count > 2 and width_of([row[:count] for row in texts]) > width:
-        count -= 1
-    return [row[:count] for row in texts]
+def _texts(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str]]:
+    titles = [[column.title[line] for column in columns] for line in (0, 1)]
+    return [*titles, *([column.text(row) for column in columns] for row in rows)]
 
 
 def _columns(document: Document, cell: Row) -> list[Column]:

@@ -1,0 +1,104 @@
+"""Gates: their syntax, and both sides of every kind of limit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmsched.compare.catalogue import HIGHER, METRICS, NEITHER
+from llmsched.compare.gates import judge, parse_gate
+from llmsched.errors import InputError
+from tests.compare.results import row
+
+DIRECTED = [name for name, metric in METRICS.items() if metric.better != NEITHER]
+
+
+@pytest.mark.parametrize(
+    ("gate", "base", "passing", "failing"),
+    [
+        # unsigned percentage: the worsening allowed, whichever way is worse
+        ("makespan_s:2%", 100.0, 102.0, 102.1),
+        ("utilization:2%", 0.80, 0.784, 0.783),
+        # signed percentage: the change itself
+        ("makespan_s:+2%", 100.0, 102.0, 102.1),
+        ("makespan_s:-5%", 100.0, 95.0, 95.1),
+        ("output_throughput:-10%", 1000.0, 900.0, 899.0),
+        ("output_throughput:+10%", 1000.0, 1100.0, 1099.0),
+        # signed number: the change in the metric's unit
+        ("p99_ttft_ms:+50", 500.0, 550.0, 550.5),
+        ("utilization:-0.05", 0.80, 0.75, 0.749),
+        # plain number: a level, without a baseline
+        ("slo_attainment:0.95", None, 0.95, 0.949),
+        ("p99_ttft_ms:300", None, 300.0, 300.1),
+        # a base of zero: any worsening is too much in percent
+        ("preemptions:50%", 0.0, 0.0, 1.0),
+        ("gap_percent:10%", 0.0, 0.0, 0.01),
+        ("makespan_s:0%", 100.0, 100.0, 100.001),
+    ],
+)
+def test_a_gate_passes_at_its_limit_and_fails_just_beyond(
+    gate: str, base: float | None, passing: float, failing: float
+) -> None:
+    parsed = parse_gate(gate)
+    before = None if base is None else row("fcfs", **{parsed.metric.name: base})
+    assert judge(parsed, row("fcfs", **{parsed.metric.name: passing}), before).passed
+    assert not judge(parsed, row("fcfs", **{parsed.metric.name: failing}), before).passed
+
+
+@given(st.sampled_from(DIRECTED), st.floats(1e-3, 1e6), st.floats(0, 50))
+def test_no_gate_on_worsening_fails_an_improvement(name: str, base: float, share: float) -> None:
+    metric = METRICS[name]
+    better = base * (1 + share / 100 if metric.better == HIGHER else 1 - share / 100)
+    gate = parse_gate(f"{name}:{share:.6f}%")
+    assert judge(gate, row("p", **{name: better}), row("p", **{name: base})).passed
+    assert judge(gate, row("p", **{name: base}), row("p", **{name: base})).passed
+
+
+@pytest.mark.parametrize("missing", [None, math.nan])
+@pytest.mark.parametrize("gate", ["p99_tpot_ms:2%", "p99_tpot_ms:+1", "p99_tpot_ms:30"])
+def test_a_missing_value_fails_loudly(gate: str, missing: float | None) -> None:
+    there, gone = row("p", p99_tpot_ms=20.0), row("p", p99_tpot_ms=missing)
+    verdict = judge(parse_gate(gate), gone, there)
+    assert not verdict.passed
+    assert verdict.value is None
+    assert "no value in this run" in verdict.reason
+
+
+@pytest.mark.parametrize("gate", ["p99_tpot_ms:2%", "p99_tpot_ms:+1"])
+@pytest.mark.parametrize("before", [None, row("p"), row("p", p99_tpot_ms=math.nan)])
+def test_a_missing_baseline_value_fails_loudly(gate: str, before: dict[str, object] | None) -> None:
+    verdict = judge(parse_gate(gate), row("p", p99_tpot_ms=20.0), before)
+    assert not verdict.passed
+    assert "no value in the baseline" in verdict.reason
+
+
+def test_a_gate_may_name_its_policy_even_one_with_colons() -> None:
+    assert parse_gate("makespan_s:2%").policy is None
+    assert parse_gate("hybrid:makespan_s:2%").policy == "hybrid"
+    assert parse_gate("./mine.py:Rule:makespan_s:2%").policy == "./mine.py:Rule"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan_s", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan_s:", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan_s:two", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan_s:nan", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan_s:1e9", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan_s:2 %", "expected [POLICY:]METRIC:LIMIT"),
+        (":2%", "expected [POLICY:]METRIC:LIMIT"),
+        ("makespan:2%", "did you mean makespan_s?"),
+        ("steps:2%", "no better direction"),
+        ("lower_bound_s:2%", "no better direction"),
+    ],
+)
+def test_a_bad_gate_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_gate(text)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,138 @@
+"""The table: what it shows, that it fits, that its marks survive a pipe."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from llmsched.compare.against import judged
+from llmsched.compare.document import Document
+from llmsched.compare.gates import parse_gate
+from llmsched.errors import InputError
+from llmsched.report import render
+from llmsched.report.layout import shortened
+from tests.compare.results import cell, document, matrix, row
+from tests.report.test_formats import DOCUMENTS
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_table_fits_its_width(name: str, width: int) -> None:
+    tables = render(DOCUMENTS[name](), "table", width=width)
+    # the reason of a failed gate is one line, however long
+    lines = [line for line in tables.splitlines() if "FAILED" not in line]
+    assert max(map(len, lines)) <= width
+
+
+def test_eighty_columns_hold_every_column_that_the_table_owes() -> None:
+    text = render(document(row("fcfs"), row("a-long-policy-name")), "table", width=80)
+    top, below = text.splitlines()[2:4]
+    for word in ("total", "util", "output", "mean", "p99", "gap to"):
+        assert word in top
+    for word in ("vs fcfs", "tok/s", "TTFT, ms", "bound, %"):
+        assert word in below
+
+
+def test_more_width_shows_more_columns() -> None:
+    narrow, wide = (render(document(row("fcfs")), "table", width=w) for w in (80, 120))
+    assert "TPOT" not in narrow
+    assert "TPOT" in wide
+
+
+def test_the_delta_is_marked_by_direction_in_plain_text() -> None:
+    rows = [row("fcfs"), row("ljf", makespan_s=90.0), row("sjf", makespan_s=110.0), row("same")]
+    lines = render(document(*rows), "table").splitlines()
+    assert _line(lines, "fcfs").split()[2] == "–"
+    assert "✓ -10.00%" in _line(lines, "ljf")
+    assert "✗ +10.00%" in _line(lines, "sjf")
+    assert _line(lines, "same").split()[2] == "="
+
+
+def test_colours_only_add_to_the_plain_text() -> None:
+    for build in DOCUMENTS.values():
+        plain = render(build(), "table", width=100)
+        colored = render(build(), "table", width=100, color=True)
+        assert "\x1b" not in plain
+        assert "\x1b" in colored
+        assert re.sub(r"\x1b\[\d+m", "", colored) == plain
+
+
+def test_published_rows_stand_beneath_a_line_that_says_so() -> None:
+    published = [{"policy": "paper", "metrics": {"makespan_s": 190.58}, "source": "arXiv 1"}]
+    lines = render(document(row("fcfs"), published=published), "table").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("published, not simulated"))
+    assert "arXiv 1" in lines[at]
+    assert lines[at + 1].split() == ["paper", "190.58"]
+    assert lines[at - 1].split() == ["(lower", "bound)", "80.00"]
+
+
+def test_a_missing_metric_is_a_blank_not_a_zero() -> None:
+    text = render(document(row("fcfs", mean_ttft_ms=None, p99_ttft_ms=None)), "table")
+    assert "0.00" not in _line(text.splitlines(), "fcfs").replace("100.00", "").replace("80.00", "")
+
+
+def test_slo_attainment_has_a_column_when_there_is_an_objective() -> None:
+    text = render(document(row("fcfs", slo_attainment=0.955), slo={"ttft_ms": 100}), "table")
+    assert "95.5" in _line(text.splitlines(), "fcfs")
+
+
+def test_against_an_earlier_result_the_worst_changes_come_first() -> None:
+    base = document(row("fcfs", makespan_s=50.0, utilization=0.1))
+    result = judged(document(row("fcfs")), [parse_gate("makespan_s:2%")], base, "x/base.json")
+    lines = render(result, "table").splitlines()
+    at = lines.index("against x/base.json: 1 worse, 1 better")
+    assert lines[at + 1].split() == ["✗", "fcfs", "makespan_s", "50", "→", "100", "s", "+100.00%"]
+    assert lines[at + 2].split() == ["✓", "fcfs", "utilization", "0.1", "→", "0.8", "+700.00%"]
+    assert any(line.startswith("✗ FAILED fcfs (makespan_s:2%)") for line in lines)
+    assert "✗ gates: 0 of 1 passed" in lines
+
+
+def _matrix() -> Document:
+    return matrix(
+        *(
+            cell(
+                *(
+                    row(policy, makespan_s=100.0 - i)
+                    for i in range(n)
+                    for policy in [f"policy-{i}"]
+                ),
+                label={"max_num_seqs": str(n)},
+            )
+            for n in (9, 12)
+        ),
+        baseline="policy-0",
+    )
+
+
+def test_a_matrix_is_a_pivot_with_the_best_of_each_row_starred() -> None:
+    text = render(_matrix(), "table", width=200)
+    (line,) = [line for line in text.splitlines() if line.startswith("12 ")]
+    assert "89.00*" in line
+    assert line.count("*") == 1
+    (short,) = [line for line in text.splitlines() if line.startswith("9 ")]
+    assert short.count("–") == 3  # three policies did not run there
+
+
+def test_a_wide_matrix_is_cut_into_blocks_that_each_carry_the_labels() -> None:
+    text = render(_matrix(), "table", width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    heads = [line for line in text.splitlines() if line.startswith("max_num_seqs")]
+    assert len(heads) == 2
+    assert sum(line.count("policy-") for line in heads) == 12
+
+
+def test_a_matrix_may_be_shown_by_another_metric() -> None:
+    text = render(_matrix(), "table", pivot="utilization")
+    assert "utilization (higher is better" in text
+    with pytest.raises(InputError, match="did you mean utilization"):
+        render(_matrix(), "table", pivot="utilisation")
+
+
+def test_a_long_name_loses_its_middle() -> None:
+    assert shortened("abcdefghij", 10) == "abcdefghij"
+    assert shortened("abcdefghijk", 10) == "abcd…ghijk"
+
+
+def _line(lines: list[str], policy: str) -> str:
+    return next(line for line in lines if line.startswith(policy))

@@ -1,0 +1,141 @@
+"""Scenarios: the shipped ones, what may vary, and a table of bad files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmsched.errors import InputError
+from llmsched.files import shipped
+from llmsched.scenario import find_scenario, find_trace, load_scenario
+
+SMALL = """
+schema_version: 1
+name: small
+trace: t.jsonl
+hardware: llama65b-8gpu-paper
+"""
+
+
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "s.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(shipped("scenarios").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_scenario_loads_under_its_own_name(path: Path) -> None:
+    scenario = load_scenario(path)
+    assert scenario.name == path.stem
+    assert scenario.note
+    assert find_scenario(path.stem) == path
+
+
+def test_the_example_in_the_readme_loads(tmp_path: Path) -> None:
+    readme = (shipped("scenarios") / "README.md").read_text()
+    example = readme.split("```yaml\n")[1].split("```")[0]
+    scenario = load_scenario(_written(tmp_path, example))
+    assert scenario.engine == {"max_num_seqs": (64, 128)}
+    assert scenario.gates == ("makespan_s:2%", "hybrid:slo_attainment:0.95")
+
+
+def test_one_value_or_a_list_of_them(tmp_path: Path) -> None:
+    one = load_scenario(_written(tmp_path, SMALL))
+    assert [source.file for source in one.traces] == ["t.jsonl"]
+    assert one.policies == ()
+    many = load_scenario(
+        _written(
+            tmp_path,
+            SMALL.replace("trace: t.jsonl", "trace: [a.jsonl, {file: b.jsonl, name: B}]")
+            + "engine: {max_num_seqs: [1, 2], num_gpu_blocks: [null, 100]}\n"
+            + "lengths: [oracle, 'noisy:0.3']\n",
+        )
+    )
+    assert [source.name for source in many.traces] == [None, "B"]
+    assert many.engine == {"max_num_seqs": (1, 2), "num_gpu_blocks": (None, 100)}
+    assert many.lengths == ("oracle", "noisy:0.3")
+
+
+def test_files_are_looked_for_beside_the_scenario_first(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text("")
+    scenario = load_scenario(_written(tmp_path, SMALL))
+    assert scenario.traces[0].file == str(tmp_path / "t.jsonl")
+    assert scenario.hardware[0].profile == "llama65b-8gpu-paper"
+
+
+def test_shipped_traces_have_names_and_files_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_trace("gsm8k-llama65b") == str(shipped("traces", "gsm8k-llama65b.jsonl"))
+    assert find_trace("other.jsonl") == "other.jsonl"
+    assert find_trace("-") == "-"
+    Path("gsm8k-llama65b").write_text("")
+    assert find_trace("gsm8k-llama65b") == "gsm8k-llama65b"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("polices: [fcfs]", "polices: expected one of .*unknown key .did you mean policies"),
+        ("engine: {max_num_seq: 4}", r"engine\.max_num_seq: expected .*did you mean max_num_seqs"),
+        ("engine: {max_num_seqs: 0}", r"engine\.max_num_seqs: expected an integer >= 1, got 0"),
+        ("engine: {max_num_seqs: [4, x]}", r"engine\.max_num_seqs: expected an integer"),
+        ("engine: {max_num_seqs: []}", r"engine\.max_num_seqs: expected at least one value"),
+        ("engine: {watermark: half}", r"engine\.watermark: expected a number, got 'half'"),
+        ("engine: [4]", "engine: expected a mapping"),
+        ("policies: [fcfs, 4]", r"policies\[1\]: expected a text, got 4"),
+        ("policies: [fcfs, fcfs]", "policies: expected each value once"),
+        ("policies: []", "policies: expected at least one value"),
+        ("seed: -1", "seed: expected an integer >= 0"),
+        ("seed: 1.5", "seed: expected an integer >= 0"),
+        ("cases: 100", "cases: expected a mapping"),
+        ("cases: {count: 1}", r"cases\.count: expected an integer >= 2"),
+        ("cases: {count: 9, draw: rows}", r"cases\.draw: expected one of bootstrap"),
+        ("slo: {ttft_ms: fast}", r"slo\.ttft_ms: expected a number"),
+        ("published: [{policy: x}]", r"published\[0\]\.source: expected a text"),
+        ("baseline: [fcfs]", "baseline: expected a text"),
+        ("name: again", "name is given twice"),
+        ("note: [", "expected YAML"),
+    ],
+)
+def test_a_bad_scenario_is_refused_in_one_line_that_names_file_and_key(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    path = _written(tmp_path, f"{SMALL}{line}\n")
+    with pytest.raises(InputError, match=message) as refused:
+        load_scenario(path)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("trace: t.jsonl", "", "trace: expected a value or a list, got nothing"),
+        ("trace: t.jsonl", "trace: []", "trace: expected at least one value"),
+        ("trace: t.jsonl", "trace: 7", "trace: expected a file, a shipped name or a mapping"),
+        ("trace: t.jsonl", "trace: {name: x}", r"trace\.file: expected a text, got nothing"),
+        ("trace: t.jsonl", "trace: [a, {fil: b}]", r"trace\[1\]\.file: expected a text"),
+        (
+            "trace: t.jsonl",
+            "trace: {file: a, limit: 3}",
+            r"trace\.limit: expected one of .*unknown",
+        ),
+        ("hardware: llama65b-8gpu-paper", "hardware: {profile: x, overide: {}}", "did you mean"),
+        ("schema_version: 1", "schema_version: 2", "schema_version: expected 1, got 2"),
+        ("schema_version: 1", "", "schema_version: expected an integer"),
+        ("name: small", "name: ''", "name: expected a text"),
+    ],
+)
+def test_a_scenario_without_its_main_keys_is_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_scenario(_written(tmp_path, SMALL.replace(old, new)))
+
+
+def test_a_scenario_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        load_scenario(tmp_path / "none.yaml")
