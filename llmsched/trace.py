@@ -80,44 +80,26 @@ class Trace:
             No rows, columns of different length, a token count outside 1..2**40, an arrival that is
             negative or not finite, or an id used twice. The message names the row (from 0).
         """
-        when = np.asarray(arrival, dtype=np.float64)
-        prompt = np.asarray(input_tokens, dtype=np.int64)
-        output = np.asarray(output_tokens, dtype=np.int64)
+        when = _times(name, arrival)
         n = len(when)
         if n == 0:
             raise InputError(f"{name}: the trace has no requests")
         ids = np.array([str(i) for i in range(n)] if id is None else id, dtype=object)
         classes = None if klass is None else np.array(klass, dtype=object)
+        prompt = _tokens(name, "input_length", input_tokens)
+        output = _tokens(name, "output_length", output_tokens)
+        label = "predicted_output_length"
         predicted = (
             None
             if predicted_output_tokens is None
-            else np.asarray(predicted_output_tokens, dtype=np.int64)
+            else _tokens(name, label, predicted_output_tokens)
         )
-        counts = {"input_length": prompt, "output_length": output}
-        if predicted is not None:
-            counts["predicted_output_length"] = predicted
-        for label, column in [
-            ("timestamp", when),
-            ("id", ids),
-            ("class", classes),
-            *counts.items(),
-        ]:
+        columns = {"input_length": prompt, "output_length": output, "id": ids}
+        for field_, column in {**columns, "class": classes, label: predicted}.items():
             if column is not None and column.shape != (n,):
-                raise InputError(f"{name}: {label}: expected {n} values, got shape {column.shape}")
-        bad = ~(np.isfinite(when) & (when >= 0))
-        if bad.any():
-            row = int(bad.argmax())
-            raise InputError(
-                f"{name}: row {row}: timestamp: expected a finite time >= 0, got {when[row]}"
-            )
-        for label, column in counts.items():
-            bad = (column < 1) | (column > MAX_TOKENS)
-            if bad.any():
-                row = int(bad.argmax())
-                raise InputError(
-                    f"{name}: row {row}: {label}: "
-                    f"expected an integer in 1..{MAX_TOKENS}, got {column[row]}"
-                )
+                raise InputError(f"{name}: {field_}: expected {n} values, got shape {column.shape}")
+        if hash_ids is not None and len(hash_ids) != n:
+            raise InputError(f"{name}: hash_ids: expected {n} values, got {len(hash_ids)}")
         if len(set(ids)) != n:
             raise InputError(f"{name}: id: {_first_repeated(ids)!r} is used twice")
         order = np.argsort(when, kind="stable")
@@ -186,6 +168,35 @@ def nanoseconds(arrival: NDArray[np.float64]) -> NDArray[np.int64]:
 def _tick(nanoseconds: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the nanoseconds in one step of the time grid: at most 2**50 steps from 0."""
     return np.where(nanoseconds < 2**50, 1, np.where(nanoseconds < 2**50 * 10**3, 10**3, 10**6))
+
+
+def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    column = np.asarray(values, dtype=np.float64)
+    if column.ndim != 1:
+        raise InputError(f"{name}: timestamp: expected one dimension, got shape {column.shape}")
+    bad = ~(np.isfinite(column) & (column >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"{name}: row {row}: timestamp: expected a finite time >= 0, got {column[row]}"
+        )
+    return column
+
+
+def _tokens(name: str, field: str, values: ArrayLike) -> NDArray[np.int64]:
+    """Return `values` as integers; unlike a cast, which cuts 5.5 to 5, refuse what is none."""
+    column = np.asarray(values)
+    bad = np.full(column.shape, True)
+    if column.dtype.kind in "iuf":
+        bad = ~((column >= 1) & (column <= MAX_TOKENS) & (column == np.floor(column)))
+    if bad.any():
+        where = tuple(int(i[0]) for i in np.nonzero(bad))
+        row = where[0] if where else 0
+        raise InputError(
+            f"{name}: row {row}: {field}: "
+            f"expected an integer in 1..{MAX_TOKENS}, got {column[where]}"
+        )
+    return column.astype(np.int64)
 
 
 def _frozen(column: NDArray[_T]) -> NDArray[_T]:

@@ -1,0 +1,36 @@
+"""Traces for property tests."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from llmsched.trace import MAX_TOKENS, Trace, seconds
+
+_TOKENS = st.one_of(st.integers(1, 5000), st.integers(1, MAX_TOKENS))
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+@st.composite
+def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
+    """Traces as a file gives them: the first request at 0, times on the grid of nanoseconds."""
+    n = draw(st.integers(1, 8))
+    latest = draw(st.sampled_from([10, 10**6, 10**10, 10**15, 10**18, 8 * 10**18]))
+    gaps = draw(st.lists(st.integers(0, latest // n), min_size=n - 1, max_size=n - 1))
+
+    def column(values: st.SearchStrategy[int]) -> list[int]:
+        return draw(st.lists(values, min_size=n, max_size=n))
+
+    maybe = st.booleans() if extras else st.just(False)
+    ids = draw(st.lists(_TEXT, min_size=n, max_size=n, unique=True)) if draw(maybe) else None
+    klass = draw(st.lists(_TEXT, min_size=n, max_size=n)) if draw(maybe) else None
+    hashes = st.lists(st.integers(0, 2**63 - 1), max_size=4).map(tuple)
+    return Trace.from_columns(
+        seconds(np.cumsum([0, *gaps], dtype=np.int64)),
+        column(_TOKENS),
+        column(_TOKENS),
+        id=ids,
+        klass=klass,
+        predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
+        hash_ids=tuple(draw(st.lists(hashes, min_size=n, max_size=n))) if draw(maybe) else None,
+    )

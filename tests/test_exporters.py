@@ -1,0 +1,121 @@
+"""Writers: what is written is read again as it was."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from llmsched import exporters
+from llmsched.errors import InputError
+from llmsched.importers import load, read
+from llmsched.trace import Trace
+from tests.importers.strategies import traces
+
+READ_AS = {"native": "native", "mooncake": "native", "vidur": "vidur", "azure": "azure"}
+
+
+def again(trace: Trace, to: str, suffix: str = "") -> Trace:
+    """Write and read `trace`, in the format of the importer that should recognise it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"trace{suffix}"
+        exporters.write(trace, path, to)
+        imported = read(path)
+    assert imported.format == READ_AS[to]
+    assert not imported.notes
+    return imported.trace
+
+
+def assert_same_numbers(one: Trace, other: Trace) -> None:
+    np.testing.assert_array_equal(one.arrival, other.arrival)
+    np.testing.assert_array_equal(one.input_tokens, other.input_tokens)
+    np.testing.assert_array_equal(one.output_tokens, other.output_tokens)
+
+
+@given(traces())
+def test_the_native_format_keeps_everything(trace: Trace) -> None:
+    back = again(trace, "native")
+    assert_same_numbers(trace, back)
+    assert back.sha256 == trace.sha256
+    assert back.hash_ids == trace.hash_ids
+    assert (back.klass is None) is (trace.klass is None)
+    if trace.klass is not None and back.klass is not None:
+        assert back.klass.tolist() == trace.klass.tolist()
+
+
+@given(traces())
+@settings(max_examples=60)
+@pytest.mark.parametrize("to", ["mooncake", "vidur", "azure"])
+def test_a_foreign_format_keeps_every_number(to: str, trace: Trace) -> None:
+    assert_same_numbers(trace, again(trace, to))
+
+
+@given(traces())
+@settings(max_examples=60)
+def test_mooncake_keeps_hash_ids(trace: Trace) -> None:
+    assert again(trace, "mooncake").hash_ids == trace.hash_ids
+
+
+@given(traces(extras=False))
+@settings(max_examples=30)
+def test_a_chain_through_every_format_changes_nothing(trace: Trace) -> None:
+    there = trace
+    for to in exporters.NAMES:
+        there = again(there, to)
+    assert there.sha256 == trace.sha256
+
+
+@pytest.fixture
+def trace() -> Trace:
+    return Trace.from_columns([0, 0.0000005, 1.25], [5, 6, 7], [8, 9, 10], id=["x", "y", "z"])
+
+
+def test_the_text_of_each_format(trace: Trace) -> None:
+    assert exporters.text(trace, "native").splitlines()[1] == (
+        '{"id":"y","timestamp":0.0005,"input_length":6,"output_length":9}'
+    )
+    assert exporters.text(trace, "mooncake").splitlines()[2] == (
+        '{"timestamp":1250,"input_length":7,"output_length":10}'
+    )
+    assert exporters.text(trace, "vidur").splitlines()[::3] == [
+        "arrived_at,num_prefill_tokens,num_decode_tokens",
+        "1.25,7,10",
+    ]
+    assert exporters.text(trace, "azure").splitlines()[1:3] == [
+        "1970-01-01 00:00:00.0000000,5,8",
+        "1970-01-01 00:00:00.0000005,6,9",
+    ]
+
+
+def test_compressed_files_are_read_again_and_are_the_same_bytes(
+    trace: Trace, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz"
+    exporters.write(trace, first)
+    exporters.write(trace, second)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.read_bytes()[:2] == b"\x1f\x8b"
+    assert load(first).sha256 == trace.sha256
+
+
+def test_zstandard_files_are_read_again(trace: Trace) -> None:
+    pytest.importorskip("zstandard", reason="needs the extra llmsched[zst]")
+    assert again(trace, "native", ".zst").sha256 == trace.sha256
+
+
+def test_what_a_format_has_no_place_for_is_told(trace: Trace) -> None:
+    assert exporters.lost(trace, "native") == ()
+    assert exporters.lost(trace, "vidur") == ("id",)
+    plain = Trace.from_columns([0], [1], [2], klass=["a"], predicted_output_tokens=[3])
+    assert exporters.lost(plain, "azure") == ("class", "predicted_output_length")
+
+
+def test_an_unknown_format_and_an_unwritable_file_are_refused(trace: Trace, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--to: expected one of native, mooncake, vidur, azure"):
+        exporters.write(trace, tmp_path / "x", "splitwise")
+    with pytest.raises(InputError, match="cannot write"):
+        exporters.write(trace, tmp_path / "none" / "x")
+    assert list(tmp_path.iterdir()) == []

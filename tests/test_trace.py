@@ -1,0 +1,107 @@
+"""Trace: columns are validated, sorted, frozen; times lie on a grid that conversions keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmsched.errors import InputError
+from llmsched.trace import MAX_TOKENS, Trace, nanoseconds, seconds
+
+
+def test_rows_are_sorted_stably_by_arrival() -> None:
+    trace = Trace.from_columns([2, 0, 2, 0], [1, 2, 3, 4], [5, 6, 7, 8], klass=["a", "b", "c", "d"])
+    assert trace.id.tolist() == ["1", "3", "0", "2"]
+    assert trace.input_tokens.tolist() == [2, 4, 1, 3]
+    assert trace.klass is not None
+    assert trace.klass.tolist() == ["b", "d", "a", "c"]
+
+
+@pytest.mark.parametrize("column", ["arrival", "input_tokens", "output_tokens", "id"])
+def test_columns_cannot_be_written(column: str) -> None:
+    trace = Trace.from_columns([0], [1], [2])
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(trace, column)[0] = 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        (([], [], []), "the trace has no requests"),
+        (([0, 1], [1], [1, 1]), r"input_length: expected 2 values, got shape \(1,\)"),
+        (([0], [[1]], [1]), r"input_length: expected 1 values, got shape \(1, 1\)"),
+        (([0, np.nan], [1, 1], [1, 1]), "row 1: timestamp: expected a finite time >= 0, got nan"),
+        (([-1], [1], [1]), "row 0: timestamp: expected a finite time >= 0, got -1.0"),
+        (([0], [0], [1]), f"row 0: input_length: expected an integer in 1..{MAX_TOKENS}, got 0"),
+        (([0, 1], [1, 5.5], [1, 1]), "row 1: input_length: expected an integer .* got 5.5"),
+        (([0], [1], [True]), "row 0: output_length: expected an integer .* got True"),
+        (([0], [1], ["a"]), "row 0: output_length: expected an integer .* got a"),
+        (([0], [1], [10**30]), "row 0: output_length: expected an integer"),
+        ((0, [1], [1]), r"timestamp: expected one dimension, got shape \(\)"),
+        (([0], [1], [MAX_TOKENS + 1]), f"row 0: output_length: .* got {MAX_TOKENS + 1}"),
+    ],
+)
+def test_bad_columns_are_refused(columns: tuple[list[float], ...], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        Trace.from_columns(*columns)
+
+
+def test_bad_optional_columns_are_refused() -> None:
+    with pytest.raises(InputError, match="id: 'a' is used twice"):
+        Trace.from_columns([0, 0], [1, 1], [1, 1], id=["a", "a"])
+    with pytest.raises(InputError, match="class: expected 2 values"):
+        Trace.from_columns([0, 0], [1, 1], [1, 1], klass=["a"])
+    with pytest.raises(InputError, match="hash_ids: expected 2 values, got 1"):
+        Trace.from_columns([0, 0], [1, 1], [1, 1], hash_ids=((1,),))
+    with pytest.raises(InputError, match=r"row 1: predicted_output_length: .* got 0"):
+        Trace.from_columns([0, 0], [1, 1], [1, 1], predicted_output_tokens=[1, 0])
+
+
+def test_take_keeps_every_column_of_the_rows_in_order() -> None:
+    trace = Trace.from_columns(
+        *([0, 1, 2], [1, 2, 3], [4, 5, 6]),
+        klass=["a", "b", "c"],
+        predicted_output_tokens=[7, 8, 9],
+        hash_ids=((1,), (2,), (3,)),
+    )
+    part = trace.take([2, 0], name="part")
+    assert (part.name, part.id.tolist(), part.arrival.tolist()) == ("part", ["0", "2"], [0, 2])
+    assert part.klass is not None
+    assert part.predicted_output_tokens is not None
+    assert part.klass.tolist() == ["a", "c"]
+    assert part.predicted_output_tokens.tolist() == [7, 9]
+    assert part.hash_ids == ((1,), (3,))
+
+
+def test_the_hash_depends_on_what_a_simulation_sees() -> None:
+    def sha256(**changes: object) -> str:
+        columns: dict[str, Any] = {"arrival": [0.0], "input_tokens": [5], "output_tokens": [6]}
+        return Trace.from_columns(**{**columns, **changes}).sha256
+
+    assert sha256() == sha256(name="other", note="other", klass=["a"], hash_ids=((1,),))
+    different: list[dict[str, object]] = [
+        {"arrival": [1.0]},
+        {"input_tokens": [6]},
+        {"output_tokens": [7]},
+        {"id": ["a"]},
+        {"predicted_output_tokens": [6]},
+    ]
+    assert len({sha256(), *(sha256(**change) for change in different)}) == 6
+
+
+@given(st.integers(0, 2**33 * 10**9))
+def test_a_time_on_the_grid_is_kept(ns: int) -> None:
+    once = seconds(np.array([ns]))
+    np.testing.assert_array_equal(seconds(nanoseconds(once)), once)
+    assert abs(int(nanoseconds(once)[0]) - ns) <= (0 if ns < 2**50 else 500_000)
+
+
+@given(st.floats(0, 2**33))
+def test_any_time_is_rounded_to_a_step_of_the_grid(time: float) -> None:
+    rounded = seconds(nanoseconds(np.array([time])))[0]
+    step = 1e-9 if time < 2**50 / 1e9 else 1e-6 if time < 2**50 / 1e6 else 1e-3
+    assert rounded == pytest.approx(time, abs=step)
