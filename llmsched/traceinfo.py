@@ -112,12 +112,14 @@ def _histogram(title: str, column: NDArray[np.int64]) -> str:
     """Return horizontal bars over bins of equal ratio, which long tails need."""
     edges = np.unique(np.rint(np.geomspace(column.min(), column.max() + 1, _BINS + 1)))
     counts, _ = np.histogram(column, edges)
-    room, most = WIDTH - 36, max(int(counts.max()), 1)
+    bounds = zip(edges[:-1].astype(int).tolist(), (edges[1:].astype(int) - 1).tolist(), strict=True)
+    labels = [f"{low:,} to {high:,}" if high > low else f"{low:,}" for low, high in bounds]
+    margin = max(20, *map(len, labels))
+    room, most = WIDTH - margin - 12, int(counts.max())
     lines = [title]
-    for low, high, count in zip(edges[:-1].astype(int), edges[1:].astype(int), counts, strict=True):
-        between = f"{low:,} to {high - 1:,}" if high - 1 > low else f"{low:,}"
-        bar = "█" * int(np.ceil(room * count / most))
-        lines.append(f"{between:>23} {count:>10,} {bar}".rstrip())
+    for label, count in zip(labels, counts.tolist(), strict=True):
+        bar = "█" * -(-room * count // most)
+        lines.append(f"{label:>{margin}}{count:>11,} {bar}".rstrip())
     return "\n".join(lines)
 
 
@@ -131,4 +133,5 @@ def _arrivals(arrival: NDArray[np.float64], span: float) -> str:
 
 
 def _clipped(line: str) -> str:
+    line = "".join(c if c.isprintable() else "?" for c in line)
     return line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."

@@ -1,0 +1,154 @@
+"""llmsched trace info, convert, generate and sample."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmsched.files import shipped
+from llmsched.importers import load
+from tests.cli.conftest import Outcome
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+Run = Callable[..., Outcome]
+GENERATE = ("--requests", 20, "--input-length", "fixed:5", "--output-length", "gamma:9:3")
+
+
+def test_info_without_a_trace_describes_the_papers(llmsched: Run) -> None:
+    outcome = llmsched("trace", "info")
+    assert outcome.code == 0
+    assert "requests      1,319 of 1,319 rows" in outcome.out
+    assert "input       68.4    25.0    24.0" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert outcome.err == ""
+
+
+def test_info_is_the_same_bytes_twice_and_notes_go_to_stderr(llmsched: Run) -> None:
+    one, two = (llmsched("trace", "info", FIXTURES / "burstgpt.csv") for _ in range(2))
+    assert one == two
+    assert "dropped 1 of 3 rows" in one.err
+
+
+def test_info_prints_json(llmsched: Run) -> None:
+    facts = json.loads(llmsched("trace", "info", FIXTURES / "vidur.csv", "--format", "json").out)
+    assert (facts["format"], facts["requests"], facts["span_s"]) == ("vidur", 3, 1.25)
+
+
+def test_every_trace_option_reaches_the_importer(llmsched: Run) -> None:
+    options = ["--trace-format", "mooncake", "--time-unit", "s", "--class", "chat", "--limit", 2]
+    more = ["--speed", 2, "--on-error", "skip", "--format", "json"]
+    path = FIXTURES / "native.jsonl"
+    facts = json.loads(llmsched("trace", "info", path, *options, *more).out)
+    assert (facts["requests"], facts["span_s"]) == (2, 500)
+    facts = json.loads(llmsched("trace", "info", path, "--offline", "--format", "json").out)
+    assert facts["span_s"] == 0
+
+
+def test_info_reads_stdin(llmsched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (FIXTURES / "vidur.csv").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert "format        vidur" in llmsched("trace", "info", "-").out
+
+
+@pytest.mark.parametrize("to", ["native", "mooncake", "vidur", "azure"])
+def test_convert_writes_a_file_that_is_read_the_same(
+    llmsched: Run, tmp_path: Path, to: str
+) -> None:
+    target = tmp_path / "out"
+    outcome = llmsched("trace", "convert", FIXTURES / "vidur.csv", target, "--to", to)
+    assert (outcome.code, outcome.out) == (0, "")
+    before, after = load(FIXTURES / "vidur.csv"), load(target)
+    assert before.arrival.tolist() == after.arrival.tolist()
+    assert before.output_tokens.tolist() == after.output_tokens.tolist()
+
+
+def test_convert_to_stdout_tells_what_is_left_out_on_stderr(llmsched: Run) -> None:
+    outcome = llmsched("trace", "convert", FIXTURES / "native.jsonl", "-", "--to", "vidur")
+    assert outcome.out.splitlines()[:2] == [
+        "arrived_at,num_prefill_tokens,num_decode_tokens",
+        "0,11,3",
+    ]
+    left = "id, class, predicted_output_length, hash_ids"
+    assert outcome.err == f"<stdout>: vidur has no place for {left}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["info", "nope.jsonl"], "nope.jsonl: cannot read: No such file"),
+        (["info", "--format", "xml"], "--format: expected one of table, json; got 'xml'"),
+        (["info", "--trace-format", "xml"], "--trace-format: expected one of aiperf-export,"),
+        (["info", "--speed", "-1"], "--speed: expected a finite number > 0, got -1.0"),
+        (["convert", FIXTURES / "vidur.csv", "out.csv"], "--to: expected azure or vidur"),
+        (["convert", FIXTURES / "vidur.csv", "out", "--to", "x"], "--to: expected one of native,"),
+        (["convert", "nope", "out"], "nope: cannot read"),
+        (["generate", "out", "--requests", "3"], "input_length: expected a distribution"),
+        (["generate", "out", *GENERATE, "--seed", "-3"], "seed: expected an integer"),
+        (["sample", FIXTURES / "vidur.csv", "out", "-n", "9"], "expected an integer in 1..3"),
+    ],
+)
+def test_bad_input_is_one_line_exit_2_and_nothing_written(
+    llmsched: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[object],
+    problem: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = llmsched("trace", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert problem in outcome.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_row_is_one_line_and_nothing_is_written(llmsched: Run, tmp_path: Path) -> None:
+    source = tmp_path / "trace.jsonl"
+    source.write_text('{"timestamp": 0, "input_length": 5, "output_length": "abc"}\n')
+    outcome = llmsched("trace", "convert", source, tmp_path / "out.jsonl")
+    problem = 'trace.jsonl:1: output_length: expected an integer >= 1, got "abc"'
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"llmsched: {tmp_path}/{problem}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["trace.jsonl"]
+
+
+def test_generate_is_seeded(llmsched: Run, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert llmsched("trace", "generate", tmp_path / name, *GENERATE, "--seed", seed).code == 0
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+    assert len(load(tmp_path / "a")) == 20
+
+
+def test_generate_follows_a_shipped_trace(llmsched: Run) -> None:
+    outcome = llmsched("trace", "generate", "-", "--like", "gsm8k-llama65b", "-n", 5)
+    assert len(outcome.out.splitlines()) == 5
+
+
+def test_sample_keeps_rows_as_they_are(llmsched: Run) -> None:
+    outcome = llmsched("trace", "sample", "gsm8k-llama65b", "-", "-n", 3, "--seed", 1)
+    lines = shipped("traces", "gsm8k-llama65b.jsonl").read_text().splitlines()
+    assert len(outcome.out.splitlines()) == 3
+    assert set(outcome.out.splitlines()) <= set(lines)
+
+
+def commands() -> list[list[str]]:
+    """Return the `llmsched trace generate` commands that traces/README.md gives."""
+    readme = shipped("traces", "README.md").read_text().replace("\\\n", " ")
+    lines = [line.strip() for line in readme.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("llmsched trace generate")]
+
+
+def test_a_shipped_synthetic_trace_is_what_its_command_makes(llmsched: Run, tmp_path: Path) -> None:
+    made = []
+    for trace, generate, target, *options in commands():
+        name = Path(target).name
+        assert llmsched(trace, generate, tmp_path / name, *options).code == 0
+        assert (tmp_path / name).read_bytes() == shipped("traces", name).read_bytes()
+        made.append(name)
+    assert sorted(made) == sorted(path.name for path in shipped("traces").glob("*-synthetic.jsonl"))
+    assert len(made) == 4

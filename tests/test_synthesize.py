@@ -1,0 +1,169 @@
+"""Synthetic traces: seeded, with the moments asked for, and like another trace's marginals."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmsched import exporters
+from llmsched.errors import InputError
+from llmsched.importers import load
+from llmsched.synthesize import Arrivals, Lengths, generate, sampled
+from llmsched.trace import Trace
+
+RNG = np.random.default_rng
+
+
+def small(**changes: object) -> Trace:
+    settings: dict[str, object] = {
+        "requests": 50,
+        "arrivals": "gamma:2:3",
+        "input_length": "lognormal:100:50",
+        "output_length": "gamma:30:10:40",
+        "seed": 7,
+    }
+    return generate(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:
+    assert small().sha256 == small().sha256
+    assert small().sha256 != small(seed=8).sha256
+
+
+def test_changing_one_distribution_leaves_the_others_as_they_were() -> None:
+    one, other = small(), small(input_length="fixed:9")
+    assert set(other.input_tokens) == {9}
+    np.testing.assert_array_equal(one.output_tokens, other.output_tokens)
+    np.testing.assert_array_equal(one.arrival, other.arrival)
+
+
+def test_the_first_request_comes_at_0_and_a_file_keeps_the_trace(tmp_path: Path) -> None:
+    trace = small()
+    exporters.write(trace, tmp_path / "trace.jsonl")
+    assert trace.arrival[0] == 0
+    assert load(tmp_path / "trace.jsonl").sha256 == trace.sha256
+
+
+def test_the_note_tells_how_to_make_it_again() -> None:
+    assert small().note == (
+        "synthetic: requests 50, arrivals gamma:2:3, input_length lognormal:100:50, "
+        "output_length gamma:30:10:40, seed 7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "cv"), [("poisson:4", 1.0), ("gamma:4:0.5", 0.5), ("gamma:4:3", 3)]
+)
+def test_gaps_have_the_mean_and_the_variation_asked_for(text: str, cv: float) -> None:
+    gaps = np.diff(Arrivals.parse(text).draw(200_000, RNG(0)))
+    assert gaps.mean() == pytest.approx(1 / 4, rel=0.03)
+    assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=0.03)
+
+
+def test_a_variation_of_0_is_a_metronome_and_offline_is_all_at_once() -> None:
+    assert Arrivals.parse("gamma:4:0").draw(3, RNG(0)).tolist() == [0, 0.25, 0.5]
+    assert Arrivals.parse("offline").draw(3, RNG(0)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["lognormal", "gamma"])
+def test_lengths_have_the_mean_and_the_deviation_asked_for(kind: str) -> None:
+    lengths = Lengths.parse("input_length", f"{kind}:1000:600").draw(200_000, RNG(0))
+    assert lengths.mean() == pytest.approx(1000, rel=0.01)
+    assert lengths.std() == pytest.approx(600, rel=0.02)
+
+
+def test_a_cap_gathers_what_is_longer() -> None:
+    free = Lengths("gamma", 300, 200).draw(10_000, RNG(1))
+    capped = Lengths("gamma", 300, 200, cap=512).draw(10_000, RNG(1))
+    np.testing.assert_array_equal(capped, np.minimum(free, 512))
+    assert np.count_nonzero(capped == 512) == np.count_nonzero(free >= 512) > 1000
+
+
+@given(
+    st.sampled_from(["lognormal", "gamma", "fixed"]),
+    st.floats(1, 2**40),
+    st.floats(0, 2**40),
+    st.integers(0, 9),
+)
+def test_a_length_is_always_one_that_a_trace_takes(
+    kind: str, mean: float, std: float, seed: int
+) -> None:
+    lengths = Lengths(kind, mean, std).draw(20, RNG(seed))
+    Trace.from_columns(np.zeros(20), lengths, lengths)
+
+
+def test_like_follows_the_marginals_of_a_trace(tmp_path: Path) -> None:
+    original = small(requests=4000)
+    exporters.write(original, tmp_path / "trace.jsonl")
+    copy = generate(like=str(tmp_path / "trace.jsonl"), seed=1)
+    assert len(copy) == len(original)
+    for one, other in (
+        (original.input_tokens, copy.input_tokens),
+        (original.output_tokens, copy.output_tokens),
+        (np.diff(original.arrival), np.diff(copy.arrival)),
+    ):
+        assert other.mean() == pytest.approx(one.mean(), rel=0.15)
+        assert other.std() == pytest.approx(one.std(), rel=0.2)
+        assert one.min() - 1e-9 <= other.min() or one.min() < 1e-3
+    assert copy.input_tokens.max() <= original.input_tokens.max()
+    given_too = generate(like=str(tmp_path / "trace.jsonl"), output_length="fixed:3", requests=5)
+    assert given_too.output_tokens.tolist() == [3] * 5
+
+
+def test_like_an_offline_trace_is_offline(tmp_path: Path) -> None:
+    exporters.write(small(arrivals="offline"), tmp_path / "trace.jsonl")
+    assert generate(like=str(tmp_path / "trace.jsonl")).arrival.max() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"requests": 0}, r"requests: expected an integer in 1..10000000, got 0"),
+        ({"requests": None}, "requests: expected an integer"),
+        ({"requests": 2.0}, "requests: expected an integer"),
+        ({"requests": True}, "requests: expected an integer"),
+        ({"seed": -1}, "seed: expected an integer in 0.."),
+        ({"arrivals": "uniform:3"}, "arrivals: expected offline, poisson:RATE or gamma:RATE:CV"),
+        ({"arrivals": "poisson"}, "arrivals: expected offline"),
+        ({"arrivals": "poisson:0"}, "arrivals: expected a rate > 0, got 0.0"),
+        ({"arrivals": "poisson:x"}, "arrivals: expected finite numbers"),
+        ({"arrivals": "poisson:inf"}, "arrivals: expected finite numbers"),
+        ({"arrivals": "gamma:1:-1"}, r"arrivals: expected a cv in 0..1000, got -1.0"),
+        ({"arrivals": "poisson:1e-12"}, "arrivals: 50 requests at 1e-12 a second take over 272"),
+        ({"arrivals": 3}, "arrivals: expected text, got 3"),
+        ({"input_length": None}, "input_length: expected a distribution, or a trace to be like"),
+        ({"input_length": "fixed:1.5"}, "input_length: expected fixed:N, lognormal"),
+        ({"output_length": "gamma:5"}, "output_length: expected fixed:N, lognormal"),
+        ({"output_length": "gamma:5:1:0"}, "lengths: expected a cap in 1.."),
+        ({"output_length": "gamma:0:1"}, "lengths: expected a mean in 1.."),
+        ({"output_length": "gamma:5:-1"}, "lengths: expected a std in 0.."),
+        ({"output_length": "gamma:nan:1"}, "output_length: expected finite numbers"),
+        ({"like": "/none"}, "/none: cannot read"),
+        ({"burst": 3}, "generate: expected only requests, arrivals, .*; got 'burst'"),
+    ],
+)
+def test_bad_parameters_are_refused(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        small(**changes)
+
+
+def test_parameters_are_validated_where_they_are_held() -> None:
+    with pytest.raises(InputError, match="expected lognormal, gamma or fixed, got 'normal'"):
+        Lengths("normal", 3)
+    assert math.isinf(Arrivals().rate)
+
+
+def test_a_sample_holds_different_requests_at_their_own_times() -> None:
+    trace = small()
+    part = sampled(trace, 20, seed=3)
+    rows = [trace.id.tolist().index(name) for name in part.id]
+    assert rows == sorted(set(rows))
+    np.testing.assert_array_equal(part.arrival, trace.arrival[rows])
+    assert sampled(trace, 50, seed=0).sha256 == trace.sha256
+    with pytest.raises(InputError, match=r"requests: expected an integer in 1..50, got 51"):
+        sampled(trace, 51, seed=0)

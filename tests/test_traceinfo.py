@@ -1,0 +1,64 @@
+"""What a trace holds: figures worked by hand, and a page of 80 columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from llmsched.importers import Imported, read
+from llmsched.trace import Trace
+from llmsched.traceinfo import describe, page
+from tests.importers.strategies import traces
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def imported(trace: Trace) -> Imported:
+    return Imported(trace, "native", len(trace), {}, ())
+
+
+def test_the_figures_of_a_small_trace() -> None:
+    trace = Trace.from_columns([0, 1, 1, 4], [1, 2, 3, 10], [5, 5, 5, 5], klass=list("abab"))
+    facts = describe(imported(trace))
+    assert facts["span_s"] == 4
+    assert facts["rate_per_s"] == 0.75  # three gaps in four seconds
+    assert facts["gap_cv"] == pytest.approx((14 / 9) ** 0.5 / (4 / 3))  # gaps 1, 0, 3
+    assert facts["simultaneous"] == 1
+    assert facts["input_tokens"]["mean"] == 4
+    assert facts["input_tokens"]["p50"] == 2.5
+    assert facts["output_tokens"]["std"] == 0
+    assert (facts["total_input_tokens"], facts["total_output_tokens"]) == (16, 20)
+    assert facts["classes"] == {"a": 2, "b": 2}
+
+
+def test_a_trace_that_arrives_at_once_has_no_rate() -> None:
+    facts = describe(imported(Trace.from_columns([0, 0], [1, 1], [1, 1])))
+    assert (facts["rate_per_s"], facts["gap_cv"], facts["span_s"]) == (None, None, 0)
+
+
+@given(traces())
+@settings(max_examples=60)
+def test_the_page_has_80_columns_and_the_record_is_json(trace: Trace) -> None:
+    assert max(map(len, page(imported(trace)).splitlines())) <= 80
+    json.dumps(describe(imported(trace)), allow_nan=False)
+
+
+@given(traces())
+@settings(max_examples=60)
+def test_a_histogram_counts_every_request(trace: Trace) -> None:
+    block = page(imported(trace)).split("\n\n")[2]
+    assert block.splitlines()[0] == "input tokens"
+    counts = [
+        int(line.rstrip("█ ").split()[-1].replace(",", "")) for line in block.splitlines()[1:]
+    ]
+    assert sum(counts) == len(trace)
+
+
+def test_the_page_tells_what_was_dropped_and_why() -> None:
+    text = page(read(FIXTURES / "burstgpt.csv"))
+    assert "requests      2 of 3 rows" in text
+    assert "dropped 1     Response tokens is 0" in text
+    assert "classes       API log 1, Conversation log 1" in text
