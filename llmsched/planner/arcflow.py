@@ -126,13 +126,14 @@ def _bits(word: int) -> NDArray[np.int64]:
     return np.flatnonzero(np.unpackbits(raw, bitorder="little")).astype(np.int64)
 
 
-def is_refuted(network: Network) -> bool:
+def is_refuted(network: Network, seconds: float = float("inf")) -> bool:
     """Return whether the linear relaxation proves that no packing has this makespan.
 
     The relaxation leaves as few requests unplaced as it can. Its dual prices the sizes; the prices
     are rounded to integers, and the dearest path is found exactly. If all requests together cost
     more than `bins` times the dearest path, no packing exists. This bound equals that of Gilmore
     and Gomory's column generation, and rounding errors of the LP solver cannot make it wrong.
+    After `seconds` of wall-clock time the answer is no.
     """
     from scipy import sparse
     from scipy.optimize import linprog
@@ -155,6 +156,7 @@ def is_refuted(network: Network) -> bool:
         A_eq=whole[fixed],
         b_eq=most[fixed],
         method="highs",
+        options={"time_limit": seconds},
     )
     if result.status != 0 or result.fun < 1e-6:
         return False

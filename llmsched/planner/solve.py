@@ -15,10 +15,10 @@ from llmsched.planner.repartition import Repartition, longest_first
 
 SOLVERS = ("auto", "cp-sat", "heuristic")
 
-MOVES = 20_000
-"""Repartitions tried for one target where an exact search can follow, or none is wanted."""
-MOVES_ALONE = 300_000
-"""Repartitions tried for one target where the instance is too large for an exact search."""
+MOVES, MOVES_ALONE = 20_000, 300_000
+"""Most repartitions for one target where an exact search can follow, and where none can."""
+MOVES_A_REQUEST = {"auto": 200, "heuristic": 16}
+"""Repartitions for one target and request, within those limits."""
 SLICE = 1_000
 """Repartitions between two looks at the clock."""
 
@@ -71,13 +71,11 @@ def pack(
         if solver == "cp-sat":
             run.assign()
         else:
-            exact = solver == "auto" and run.network(run.bound) is not None
-            run.walk(run.bound, moves or (MOVES if exact or solver != "auto" else MOVES_ALONE))
-            if exact:
+            run.improve(moves or run.effort(solver))
+            if solver == "auto" and run.network(run.bound) is not None:
                 run.raise_bound()
-                run.walk(run.bound, moves or MOVES)
+                run.improve(moves or run.effort(solver))
                 run.decide()
-            run.descend(moves or MOVES)
     except KeyboardInterrupt:
         run.stopped_by = "interrupt"
     return run.packing()
@@ -152,25 +150,40 @@ class _Run:
                 return True
         return self.best <= target
 
-    def descend(self, moves: int) -> None:
-        """Lower the makespan unit by unit while repartition succeeds."""
-        while not self.is_over and self.walk(self.best - 1, moves):
-            pass
+    def improve(self, moves: int) -> None:
+        """Walk to the bound, or else bisect for the least makespan that the walk reaches."""
+        low, target = self.bound, self.bound
+        while low < self.best and not self.is_over:
+            if not self.walk(target, moves):
+                low = target + 1
+            target = (low + self.best) // 2
+
+    def effort(self, solver: str) -> int:
+        """Return the moves for one target."""
+        alone = solver == "auto" and self.network(self.bound) is None
+        return min(MOVES_ALONE if alone else MOVES, MOVES_A_REQUEST[solver] * len(self.length))
 
     def network(self, capacity: int) -> arcflow.Network | None:
         return arcflow.build(self.durations, self.bins, capacity)
 
     def raise_bound(self) -> None:
-        """Bisect for the least makespan that the linear relaxation cannot refute."""
-        low, high = self.bound, self.best
-        while low < high and not self.is_over:
-            middle = (low + high) // 2
-            network = self.network(middle)
-            if network is not None and flow.aside(partial(arcflow.is_refuted, network)):
-                low = middle + 1
-                self.lift(low, "columns")
+        """Look for the least makespan that the linear relaxation cannot refute.
+
+        The search gallops up from the bound: networks are small where little may be wasted.
+        """
+        step, high = 1, self.best
+        while self.bound < high and not self.is_over:
+            capacity = min(self.bound + step - 1, high - 1)
+            network = self.network(capacity)
+            if network is not None and flow.aside(
+                partial(arcflow.is_refuted, network, self.seconds_left)
+            ):
+                self.lift(capacity + 1, "columns")
+                step *= 2
+            elif step == 1:
+                return
             else:
-                high = middle
+                high, step = capacity, 1
 
     def decide(self) -> None:
         """Find a packing at the bound or raise the bound, until one of the two is impossible."""

@@ -1,0 +1,205 @@
+"""Splitting a batch over data-parallel replicas, balanced on simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.bounds import lower_bound, request_prices
+from llmsched.engine.config import EngineConfig
+from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile
+from llmsched.planner.repartition import Repartition
+from llmsched.planner.solve import pack
+from llmsched.trace import Trace
+
+TICK_S = 1e-6
+"""Seconds of engine time that weights are rounded to, so that they can be packed."""
+PATIENCE = 3
+"""Corrections without a shorter makespan after which balancing ends."""
+MOVES = 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class ReplicaPlan:
+    """Requests assigned to replicas, with the time that each replica was simulated to take.
+
+    Attributes
+    ----------
+    replica_of : int32, shape (n,)
+        Replica of each request.
+    seconds : float64, shape (replicas,)
+        Simulated total inference time of each replica; 0 for one without requests.
+    lower_bound_s : float
+        No split of these requests over so many replicas ends sooner, whatever their policies.
+    corrections : int
+        Simulations of all replicas after the first one.
+    """
+
+    replica_of: NDArray[np.int32]
+    seconds: NDArray[np.float64]
+    lower_bound_s: float
+    corrections: int
+
+    @property
+    def makespan_s(self) -> float:
+        """Seconds until the last replica is done."""
+        return float(self.seconds.max())
+
+    @property
+    def gap_percent(self) -> float:
+        """Distance to the bound in percent of the bound."""
+        return 100.0 * (self.makespan_s / self.lower_bound_s - 1.0)
+
+    def members(self) -> list[NDArray[np.int64]]:
+        """Return the requests of each replica, rising."""
+        return [np.flatnonzero(self.replica_of == r) for r in range(len(self.seconds))]
+
+
+def balance(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    replicas: int,
+    replay: Callable[[NDArray[np.int64]], float],
+    *,
+    output_tokens: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> ReplicaPlan:
+    """Split `trace` so that all replicas end at the same time.
+
+    Requests are packed by the engine time each is certain to cost. What that leaves out (idle
+    slots at the end, set-ups) shows in a simulation of each replica, and corrects the replica's
+    share for the next packing; that repeats until the makespan no longer falls.
+
+    Parameters
+    ----------
+    replay : callable
+        Takes the rows of a replica's requests; returns its simulated total inference time.
+    output_tokens : int64, shape (n,), optional
+        Predicted output lengths to balance on; the true ones by default.
+
+    Raises
+    ------
+    InputError
+        Fewer than one replica.
+    """
+    if replicas < 1:
+        raise InputError(f"--replicas: expected an integer >= 1, got {replicas}")
+    seen = trace if output_tokens is None else replace(trace, output_tokens=output_tokens)
+    weight = np.rint(engine_seconds(seen, hardware, config) / TICK_S).astype(np.int64)
+    packing = pack(weight, replicas, solver="heuristic", seed=seed)
+    members = [np.flatnonzero(packing.bin_of == r).tolist() for r in range(replicas)]
+    search = Repartition(weight.tolist(), members, seed)
+    best: ReplicaPlan | None = None
+    bound = replicated_bound(trace, hardware, config, replicas)
+    corrections, failures = 0, 0
+    while failures < PATIENCE:
+        seconds = np.array([replay(np.sort(some)) if some else 0.0 for some in search.members])
+        if best is None or seconds.max() < best.makespan_s:
+            best, failures = ReplicaPlan(_inverse(search, len(trace)), seconds, bound, 0), 0
+        else:
+            failures += 1
+        late = np.rint((seconds - seconds.mean()) / TICK_S).astype(np.int64).tolist()
+        share = [load - more for load, more in zip(search.load, late, strict=True)]
+        if replicas == 1 or share == search.load:
+            break
+        search.run(share, MOVES)
+        corrections += 1
+    assert best is not None
+    return replace(best, corrections=corrections)
+
+
+def _inverse(search: Repartition, n: int) -> NDArray[np.int32]:
+    replica_of = np.empty(n, dtype=np.int32)
+    for replica, requests in enumerate(search.members):
+        replica_of[requests] = replica
+    return replica_of
+
+
+def engine_seconds(
+    trace: Trace, hardware: HardwareProfile, config: EngineConfig
+) -> NDArray[np.float64]:
+    """Return the engine time, shape (n,), that each request costs even in an ever full engine.
+
+    A request holds a slot for one step (its prefill's last) and its decode rounds, and so pays
+    1/slots of each, and the price of its own tokens. No replica ends before the sum over its
+    requests. Where several linear under-estimates of the profile exist, the one with most in sum.
+    """
+    step_time, slots = hardware.step_time, config.max_num_seqs
+    rounds = trace.output_tokens - 1
+    best = np.zeros(len(trace))
+    for minorant in step_time.minorants():
+        price = request_prices(trace.input_tokens, rounds, step_time, minorant)
+        step, round_ = minorant.per_step_prefill, minorant.per_round
+        least = min(step, round_)  # a mixed step may be either
+        shared = least * (rounds + 1) if step_time.mixed else step + round_ * rounds
+        cost = shared / slots + price.prefill + price.decode
+        best = max(best, cost, key=np.sum)
+    return best
+
+
+def replicated_bound(
+    trace: Trace, hardware: HardwareProfile, config: EngineConfig, replicas: int
+) -> float:
+    """Return seconds before which the last of `replicas` cannot end, requests being there at 0.
+
+    The larger of the engine time of all requests shared evenly, and the time that the request with
+    most engine time takes alone.
+    """
+    if replicas == 1:
+        return lower_bound(trace, hardware, config)
+    cost = engine_seconds(trace, hardware, config)
+    alone = trace.take([int(cost.argmax())])
+    return max(float(cost.sum()) / replicas, lower_bound(alone, hardware, config))
+
+
+def split(trace: Trace, replica_of: NDArray[np.int32], replicas: int) -> list[Trace]:
+    """Return each replica's part of a trace, for `simulate`; a replica must have a request.
+
+    Raises
+    ------
+    InputError
+        A replica without requests.
+    """
+    parts = []
+    for replica in range(replicas):
+        rows = np.flatnonzero(replica_of == replica)
+        if not len(rows):
+            raise InputError(f"{trace.name}: replica {replica} of {replicas} has no requests")
+        parts.append(trace.take(rows, name=f"{trace.name}, replica {replica}"))
+    return parts
+
+
+def merge(
+    trace: Trace, replica_of: NDArray[np.int32], results: Sequence[SimulationResult]
+) -> SimulationResult:
+    """Join the replicas' results into that of one engine with all their slots.
+
+    Times and counts of requests are exact. Steps of different replicas overlap in time; they are
+    sorted by their start.
+    """
+    rows = np.concatenate([np.flatnonzero(replica_of == r) for r in range(len(results))])
+    back = np.argsort(rows)
+    steps = np.concatenate([result.steps for result in results])
+    by_start = np.argsort(steps[:, STEP_COLUMNS.index("start_s")], kind="stable")
+    peaks = [result.peak_blocks for result in results if result.peak_blocks is not None]
+    config = results[0].config
+    return replace(
+        results[0],
+        trace=trace,
+        config=replace(config, max_num_seqs=config.max_num_seqs * len(results)),
+        arrival=np.concatenate([result.arrival for result in results])[back],
+        admitted=np.concatenate([result.admitted for result in results])[back],
+        first_token=np.concatenate([result.first_token for result in results])[back],
+        finish=np.concatenate([result.finish for result in results])[back],
+        preemptions=np.concatenate([result.preemptions for result in results])[back],
+        recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
+        steps=steps[by_start],
+        resume_gap=np.concatenate([result.resume_gap for result in results]),
+        peak_blocks=sum(peaks) if peaks else None,
+    )
