@@ -1,8 +1,8 @@
 """A lower bound on the total inference time of every policy, proven from the profile alone.
 
 Whatever a policy does, each request needs one step that completes its prompt and one decode round
-for each further token, a slot for all of them, and the work that the profile charges for its tokens.
-Summed over a set of requests that leaves
+for each further token, a slot for all of them, and the work that the profile charges for its
+tokens. Summed over a set of requests that leaves
 
     steps   >= slots, token budget, KV capacity, longest request, pigeonhole over the longest ones
     seconds >= price of a step * steps + price of the tokens
@@ -15,6 +15,7 @@ all such suffixes of the trace. For profiles of kind `stages` it is the bound of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,9 @@ def lower_bound(
         _bound(trace, arrival, hardware.step_time, minorant, config, slots)
         for minorant in hardware.step_time.minorants()
     )
+
+
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _shared(amount: NDArray[np.int64], capacity: int | None) -> NDArray[np.int64
     return -(-_suffix_sum(amount) // capacity)
 
 
-def _suffix_sum(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def _suffix_sum(values: NDArray[_Number]) -> NDArray[_Number]:
     return np.cumsum(values[::-1])[::-1]
 
 

@@ -61,7 +61,8 @@ def parts(kind: str) -> dict[str, type]:
     known: dict[str, type] = {}
     for module in pkgutil.iter_modules(package.__path__):
         loaded = importlib.import_module(f"{package.__name__}.{module.name}")
-        known |= {module.name: part for part in _parts_in(loaded, kind)}
+        for part in _parts_in(loaded, kind):
+            known[module.name] = part
     for entry in importlib.metadata.entry_points(group=f"llmsched.{kind}"):
         known[entry.name] = entry.load()
     return known
@@ -100,14 +101,15 @@ def _part(text: str, spec: str) -> tuple[str, Any]:
         kinds = [kind for kind, method in _METHOD.items() if callable(getattr(part, method, None))]
         if len(kinds) != 1:
             raise InputError(
-                f"policy {spec!r}: {class_name} must have a method queue (an order) or start (a rule)"
+                f"policy {spec!r}: {class_name} must have a method queue (an order) or "
+                "start (a rule)"
             )
         return kinds[0], _build(part, parameters, spec)
     name, *parameters = text.split(":")
     for kind in _METHOD:
-        part = parts(kind).get(name.replace("-", "_"), parts(kind).get(name))
-        if part is not None:
-            return kind, _build(part, parameters, spec)
+        found = parts(kind).get(name) or parts(kind).get(name.replace("-", "_"))
+        if found is not None:
+            return kind, _build(found, parameters, spec)
     orders, rules = ", ".join(parts("orders")), ", ".join(parts("batching"))
     near = get_close_matches(name, [*NAMED, *parts("orders"), *parts("batching")], n=1)
     hint = f"; did you mean {near[0]}?" if near else ""

@@ -17,9 +17,9 @@ def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int
     Parameters
     ----------
     mode : str
-        ``oracle``: the true lengths. ``mean``: the trace's mean for every request. ``noisy:CV``: the
-        truth times a lognormal error of mean 1 and coefficient of variation CV, independent for each
-        request. ``trace``: the predictions that came with the trace.
+        ``oracle``: the true lengths. ``mean``: the trace's mean for every request. ``noisy:CV``:
+        the truth times a lognormal error of mean 1 and coefficient of variation CV, independent for
+        each request. ``trace``: the predictions that came with the trace.
     seed : int
         Seed of the error.
 
@@ -60,5 +60,7 @@ def _coefficient_of_variation(text: str) -> float:
     except ValueError:
         cv = -1.0
     if not (isfinite(cv) and 0 <= cv <= 10):
-        raise InputError(f"lengths: noisy: expected a coefficient of variation in 0..10, got {text!r}")
+        raise InputError(
+            f"lengths: noisy: expected a coefficient of variation in 0..10, got {text!r}"
+        )
     return cv

@@ -52,8 +52,8 @@ def inter_token_latencies(
 
     Exact, from the step table: in a decode row all sequences wait for its rounds; before the first
     round those that decoded in the previous decode row also waited for the steps between the rows,
-    and those whose prefill ended in between waited since then. Resumed sequences add one gap each, the
-    longer one since their preemption.
+    and those whose prefill ended in between waited since then. Resumed sequences add one gap each,
+    the longer one since their preemption.
     """
     rows = np.flatnonzero(result.column("decode_seqs") > 0)
     start, duration = result.column("start_s"), result.column("duration_s")
@@ -218,7 +218,7 @@ def _distribution(name: str, values: NDArray[np.float64], counts: NDArray[np.int
 
 
 def _percentile(values: NDArray[np.float64], ranks: NDArray[np.int64], percent: float) -> float:
-    """Linear interpolation between order statistics, as `numpy.percentile` of the repeated values."""
+    """Interpolate between order statistics, as `numpy.percentile` of the repeated values."""
     position = percent / 100 * (int(ranks[-1]) - 1)
     low, high = np.searchsorted(ranks, [np.floor(position), np.ceil(position)], side="right")
     return float(values[low] + (values[high] - values[low]) * (position - np.floor(position)))

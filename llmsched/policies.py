@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from llmsched.batching import BatchingRule
 from llmsched.batching.chunked import Chunked
@@ -41,7 +42,7 @@ class Policy:
     rule: BatchingRule
     summary: str = ""
     offline: Rehearsal | None = None
-    knobs: tuple[tuple[str, float | str], ...] = ()
+    knobs: tuple[tuple[str, Any], ...] = ()
 
 
 _HYBRID = Rehearsal(
@@ -77,7 +78,12 @@ NAMED = {
             "prefill first, 1 % of the KV blocks kept free (vLLM v0)",
             knobs=(("watermark", 0.01),),
         ),
-        Policy("sarathi", Fcfs(), Chunked(token_budget=512), "chunked, 512 tokens a step (Sarathi-Serve)"),
+        Policy(
+            "sarathi",
+            Fcfs(),
+            Chunked(token_budget=512),
+            "chunked, 512 tokens a step (Sarathi-Serve)",
+        ),
         Policy(
             "orca",
             Fcfs(),

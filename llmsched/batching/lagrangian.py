@@ -1,25 +1,26 @@
 """Insert a prefill now, or keep decoding: a comparison of what each costs, at the slots' prices.
 
 Derivation. Let slot j have the capacity constraint "its requests' rounds, plus the rounds it waits
-idle, fit into the horizon", with multiplier l_j >= 0. In the Lagrangian of the total time the horizon
-has coefficient one, so the multipliers sum to one: they share out what a round of delay is worth.
+idle, fit into the horizon", with multiplier l_j >= 0. In the Lagrangian of the total time the
+horizon has coefficient one, so the multipliers sum to one: they share out what a round of delay is
+worth.
 
 - A prefill stage costs everybody its set-up a, the part that does not depend on its tokens. (The
   tokens are owed whenever they are computed, so they cancel out of the comparison; comparing the
   whole stage waits far too long.)
-- A round of waiting costs the sum of l_j over the idle slots that a waiting request could fill, times
-  the round.
+- A round of waiting costs the sum of l_j over the idle slots that a waiting request could fill,
+  times the round.
 
 Under steadily growing waiting cost, set-up plus holding per cycle is least when the two are equal
 (the economic lot size; in its discrete form part-period balancing, DeMatteis 1968): wait until the
 holding cost since the last stage has reached the set-up.
 
-The prices come from what is known of the slots. Without a plan all are alike, l_j = 1/J, and the rule
-inserts once the idle slot-seconds reach J * a, times `multiplier`. Under a plan, complementary
+The prices come from what is known of the slots. Without a plan all are alike, l_j = 1/J, and the
+rule inserts once the idle slot-seconds reach J * a, times `multiplier`. Under a plan, complementary
 slackness prices a slot with slack at zero, and one without at so much that it cannot wait: the rule
-lets every idle slot wait until the first has spent its slack, then serves them all in one stage. How
-far the horizon may move to make slack, `extra_rounds`, is the dual variable that is left; the hybrid
-policy finds it by rehearsing the plan (`llmsched.rehearsal`).
+lets every idle slot wait until the first has spent its slack, then serves them all in one stage.
+How far the horizon may move to make slack, `extra_rounds`, is the dual variable that is left; the
+hybrid policy finds it by rehearsing the plan (`llmsched.rehearsal`).
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ Decide: TypeAlias = Callable[[], Step]
 class BatchingRule(Protocol):
     """Says what the engine does next; its dataclass fields are its parameters.
 
-    A rule proposes and never touches time or state: `start` is given a read-only view for one replay
-    and returns a function that the engine calls at every decision. Whatever the rule remembers
-    between decisions lives in that function.
+    A rule proposes and never touches time or state: `start` is given a read-only view for one
+    replay and returns a function that the engine calls at every decision. Whatever the rule
+    remembers between decisions lives in that function.
     """
 
     @property

@@ -6,10 +6,15 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from llmsched.engine import EngineConfig
+    from llmsched.hardware import HardwareProfile
+    from llmsched.trace import Trace
 
 TRACE = "Trace"
 ENGINE = "Engine"
@@ -157,6 +162,113 @@ Output = Annotated[
 
 PAPER_TRACE = "gsm8k-llama65b"
 PAPER_HARDWARE = "llama65b-8gpu-paper"
+
+
+EngineKnob = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="KNOB=VALUE",
+        rich_help_panel=ENGINE,
+        help="Any other knob (watermark, admission, reserve, victim, "
+        "long_prefill_token_threshold); may be repeated.",
+    ),
+]
+Slo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC=MS,...",
+        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput.",
+    ),
+]
+
+
+def load_trace(source: str | None, reading: dict[str, Any]) -> Trace:
+    """Load the trace that the command line names; the paper's by default."""
+    from llmsched.importers import TraceOptions, load
+    from llmsched.scenario import find_trace
+
+    return load(find_trace(PAPER_TRACE if source is None else source), TraceOptions(**reading))
+
+
+def load_engine(
+    hardware: str | None, engine: list[str] | None, **knobs: int | None
+) -> tuple[HardwareProfile, EngineConfig]:
+    """Load the profile that the command line names, and its engine with the knobs given.
+
+    Raises
+    ------
+    InputError
+        An unknown profile or knob, or a value that the knob does not take.
+    """
+    from dataclasses import replace
+
+    from llmsched.hardware import load_profile
+
+    profile = load_profile(PAPER_HARDWARE if hardware is None else hardware)
+    changes = given(**knobs) | dict(_knob(text) for text in engine or [])
+    return profile, replace(profile.engine, **changes)
+
+
+def _knob(text: str) -> tuple[str, object]:
+    from dataclasses import fields
+
+    from llmsched.engine.config import EngineConfig
+    from llmsched.errors import InputError
+
+    name, equals, value = text.partition("=")
+    known = [field.name for field in fields(EngineConfig)]
+    name = name.replace("-", "_")
+    if name not in known or not equals:
+        raise InputError(
+            f"--engine: expected KNOB=VALUE with one of {', '.join(known)}; got {text!r}"
+        )
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, None if value == "none" and name.startswith(("max_", "num_")) else value
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    from llmsched.errors import InputError
+
+    if value not in choices:
+        raise InputError(f"{option}: expected one of {', '.join(choices)}; got {value!r}")
+    return value
+
+
+def parse_slo(text: str) -> dict[str, float]:
+    """Read ``ttft_ms=200,tpot_ms=50``.
+
+    Raises
+    ------
+    InputError
+        An unknown metric, or a limit that is not a positive number.
+    """
+    from llmsched.errors import InputError
+    from llmsched.metrics import SLO_METRICS
+
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = -1.0
+        if name not in SLO_METRICS or not 0 < limit < float("inf"):
+            wanted = " or ".join(f"{metric}=MS" for metric in SLO_METRICS)
+            raise InputError(f"--slo: expected {wanted}, got {part!r}")
+        limits[name] = limit
+    return limits
 
 
 def trace_options(

@@ -163,7 +163,7 @@ def compare(
         policies=_names(policies),
         lengths=None if lengths is None else (lengths,),
         seed=seed,
-        slo=None if slo is None else _slo(slo),
+        slo=None if slo is None else common.parse_slo(slo),
         gates=None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, cases, draw),
     )
@@ -251,24 +251,6 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if not all(names) or len(set(names)) != len(names):
         raise InputError(f"--policies: expected different names with commas between, got {text!r}")
     return names
-
-
-def _slo(text: str) -> dict[str, float]:
-    from llmsched.errors import InputError
-    from llmsched.metrics import SLO_METRICS
-
-    limits: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
-        try:
-            limit = float(value)
-        except ValueError:
-            limit = -1.0
-        if name not in SLO_METRICS or not 0 < limit < float("inf"):
-            wanted = " or ".join(f"{metric}=MS" for metric in SLO_METRICS)
-            raise InputError(f"--slo: expected {wanted}, got {part!r}")
-        limits[name] = limit
-    return limits
 
 
 def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:

@@ -15,6 +15,7 @@ from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.errors import InputError, NotComparableError
+from llmsched.records import record_trace
 from llmsched.scenario import Scenario
 
 SCHEMA_VERSION = 1
@@ -71,12 +72,7 @@ def _records(cell: Cell) -> Document:
     how = {"options": cell.source.options, "generate": cell.source.generate}
     return {
         "trace": {
-            "name": cell.trace.name,
-            "note": cell.trace.note,
-            "sha256": cell.trace.sha256,
-            "requests": len(cell.trace),
-            "input_tokens": int(cell.trace.input_tokens.sum()),
-            "output_tokens": int(cell.trace.output_tokens.sum()),
+            **record_trace(cell.trace),
             **{key: dict(value) for key, value in how.items() if value},
         },
         "hardware": dict(cell.hardware.document),

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.columns import ints
 from llmsched.engine.view import View
 from llmsched.errors import InputError
 from llmsched.orders.queue import Jobs
@@ -23,8 +24,8 @@ class Plan:
     """Slot queues packed by the offline planner, longest request first within a slot.
 
     Requests known at time 0 are packed by their predicted decode rounds; later arrivals wait in one
-    queue, longest first. A slot whose queue is empty takes from that queue, and then steals from the
-    slot with most planned work.
+    queue, longest first. A slot whose queue is empty takes from that queue, and then steals from
+    the slot with most planned work.
 
     Attributes
     ----------
@@ -74,7 +75,7 @@ class PlanQueue:
         self.release: Callable[[int], None] | None = self._release
         self._plan, self._view = plan, view
         rounds = jobs.predicted_output_tokens - 1
-        self._rounds = memoryview(rounds)
+        self._rounds = ints(rounds)
         known = np.flatnonzero(jobs.arrival <= 0)
         self._own, self._load, self._horizon = _slot_queues(rounds, known, slots)
         self._planned = len(known)  # they are pushed first: sorted by arrival

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from llmsched.columns import ints
+
 if TYPE_CHECKING:
     from llmsched.engine.config import EngineConfig
     from llmsched.engine.view import View
@@ -75,8 +77,8 @@ class RankQueue:
         by_rank = np.argsort(np.asarray(keys), kind="stable")
         rank = np.empty(len(by_rank), dtype=np.int64)
         rank[by_rank] = np.arange(len(by_rank))
-        self._request = memoryview(by_rank)
-        self._rank = memoryview(rank)
+        self._request = ints(by_rank)
+        self._rank = ints(rank)
         self._heap: list[int] = []
 
     def __len__(self) -> int:

@@ -1,0 +1,128 @@
+"""``llmsched simulate``: replay one trace under one policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmsched.cli import common
+
+if TYPE_CHECKING:
+    from llmsched.engine import SimulationResult
+
+PolicyName = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="A named policy, ORDER+RULE, or FILE.py:CLASS; see `llmsched policies`.",
+    ),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        rich_help_panel=common.ENGINE,
+        help="Closed loop of N users: ignore arrivals, the next request starts as one finishes.",
+    ),
+]
+Requests = Annotated[
+    Path | None,
+    typer.Option(
+        "--requests",
+        metavar="FILE.csv",
+        rich_help_panel=common.OUTPUT,
+        help="Write the times of each request.",
+    ),
+]
+Steps = Annotated[
+    Path | None,
+    typer.Option(
+        "--steps",
+        metavar="FILE.csv",
+        rich_help_panel=common.OUTPUT,
+        help="Write the steps; a run of equal decode rounds is one row.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="table|json",
+        rich_help_panel=common.OUTPUT,
+        help="Default: table; json for a file.",
+    ),
+]
+
+
+def simulate(
+    trace: common.TraceArgument = None,
+    policy: PolicyName = "hybrid",
+    hardware: common.Hardware = None,
+    max_num_seqs: common.MaxNumSeqs = None,
+    max_num_batched_tokens: common.MaxNumBatchedTokens = None,
+    block_size: common.BlockSize = None,
+    num_gpu_blocks: common.NumGpuBlocks = None,
+    engine: common.EngineKnob = None,
+    concurrency: Concurrency = None,
+    lengths: common.Lengths = None,
+    seed: common.Seed = None,
+    slo: common.Slo = None,
+    trace_format: common.TraceFormat = None,
+    time_unit: common.TimeUnit = None,
+    limit: common.Limit = None,
+    speed: common.Speed = None,
+    offline: common.Offline = False,
+    job_class: common.JobClass = None,
+    on_error: common.OnError = None,
+    requests: Requests = None,
+    steps: Steps = None,
+    format: Format = None,
+    output: common.Output = None,
+) -> None:
+    """Replay a trace under one policy on a simulated engine."""
+    from llmsched.bounds import lower_bound
+    from llmsched.catalog import find
+    from llmsched.engine import simulate as replay
+    from llmsched.lengths import predict
+    from llmsched.metrics import summarize
+    from llmsched.report.single import render_json, render_single
+
+    form = common.one_of("--format", format or ("json" if output else "table"), ("table", "json"))
+    reading = common.trace_options(
+        trace_format, time_unit, limit, speed, offline, job_class, on_error
+    )
+    loaded = common.load_trace(trace, reading)
+    profile, config = common.load_engine(
+        hardware,
+        engine,
+        max_num_seqs=max_num_seqs,
+        max_num_batched_tokens=max_num_batched_tokens,
+        block_size=block_size,
+        num_gpu_blocks=num_gpu_blocks,
+    )
+    mode, seed = lengths or "oracle", seed or 0
+    limits = None if slo is None else common.parse_slo(slo)
+    predicted = predict(loaded, mode, seed)
+    result = replay(
+        loaded, profile, find(policy), config, predicted=predicted, concurrency=concurrency
+    )
+    bound = lower_bound(loaded, profile, config, concurrency)
+    row = summarize(result, lower_bound_s=bound, slo=limits)
+    how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}
+    text = render_json(result, row, how) if form == "json" else render_single(result, row, how)
+    _write_tables(result, requests, steps)
+    common.emit(text, output)
+
+
+def _write_tables(result: SimulationResult, requests: Path | None, steps: Path | None) -> None:
+    from llmsched.files import write_whole
+    from llmsched.report.tables import requests_csv, steps_csv
+
+    if requests is not None:
+        write_whole(requests, requests_csv(result))
+    if steps is not None:
+        write_whole(steps, steps_csv(result))

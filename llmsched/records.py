@@ -1,0 +1,43 @@
+"""What every JSON result carries, so that a report never needs a rerun."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from llmsched import __version__
+from llmsched.engine.config import EngineConfig
+from llmsched.hardware import HardwareProfile
+from llmsched.trace import Trace
+
+
+def record_inputs(trace: Trace, hardware: HardwareProfile, engine: EngineConfig) -> dict[str, Any]:
+    """Return version, trace (hash and counts), hardware with its provenance, and engine knobs."""
+    return {
+        "llmsched": __version__,
+        "trace": record_trace(trace),
+        "hardware": dict(hardware.document),
+        "engine": asdict(engine),
+    }
+
+
+def record_trace(trace: Trace) -> dict[str, Any]:
+    """Return a trace's name, note, hash and counts."""
+    return {
+        "name": trace.name,
+        "note": trace.note,
+        "sha256": trace.sha256,
+        "requests": len(trace),
+        "input_tokens": int(trace.input_tokens.sum()),
+        "output_tokens": int(trace.output_tokens.sum()),
+    }
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as JSON has it: what is not a finite number is None."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,106 @@
+"""One replay, for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from llmsched.engine.result import SimulationResult
+from llmsched.metrics import Row
+from llmsched.records import finite, record_inputs
+
+SCHEMA_VERSION = 1
+
+_LATENCIES = (
+    ("queueing", "queue"),
+    ("time to first token", "ttft"),
+    ("time per output token", "tpot"),
+    ("inter-token latency", "itl"),
+    ("end-to-end latency", "e2el"),
+)
+_STATISTICS = ("mean", "median", "p90", "p95", "p99")
+
+
+def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> str:
+    """Return the row of one replay as a page of at most 80 columns; `how` as in `render_json`."""
+    trace = result.trace
+    lines = [
+        f"{result.policy} on {trace.name} ({len(trace):,} requests)",
+        f"  {result.hardware.name}, {result.config.max_num_seqs} slots, {how['lengths']} lengths",
+        f"  {result.detail}" if result.policy == "hybrid" else "",
+        "",
+        _line("total inference time", f"{row['makespan_s']:,.3f} s", _bound(row)),
+        _line("utilization", f"{100 * row['utilization']:.2f} %", "of slot-seconds computing"),
+        _line(
+            "output throughput",
+            f"{row['output_throughput']:,.1f} tok/s",
+            f"{row['request_throughput']:,.2f} requests/s, "
+            f"{row['total_token_throughput']:,.0f} tok/s with input",
+        ),
+        _line(
+            "steps",
+            f"{row['steps']:,}",
+            f"{row['prefill_steps']:,} with prefill, mean batch {row['mean_batch']:.1f}",
+        ),
+        _line(
+            "preemptions", f"{row['preemptions']:,}", f"{row['recomputed_tokens']:,} tokens again"
+        ),
+        _line("KV cache at peak", f"{row['kv_peak_tokens']:,} tok", _kv(row)),
+        *_slo_line(row, how),
+        "",
+        f"{'ms':<24}" + "".join(f"{name:>11}" for name in _STATISTICS),
+        *(
+            f"{label:<24}"
+            + "".join(f"{_milliseconds(row[f'{s}_{key}_ms']):>11}" for s in _STATISTICS)
+            for label, key in _LATENCIES
+        ),
+    ]
+    note = f"\n{trace.note}\n" if trace.note else ""
+    return "\n".join(line for i, line in enumerate(lines) if line or i != 2) + "\n" + note
+
+
+def render_json(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> str:
+    """Return the row with everything it was computed from.
+
+    Parameters
+    ----------
+    how : mapping
+        Lengths mode, seed, closed-loop concurrency and SLO of the run.
+    """
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        **record_inputs(result.trace, result.hardware, result.config),
+        **how,
+        "policy_detail": result.detail,
+        "results": [{"policy": result.policy, **finite(row)}],
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _line(label: str, value: str, remark: str) -> str:
+    return f"{label:<22}{value:>16}   {remark}".rstrip()
+
+
+def _bound(row: Row) -> str:
+    return f"lower bound {row['lower_bound_s']:,.3f} s, gap {row['gap_percent']:.2f} %"
+
+
+def _kv(row: Row) -> str:
+    if math.isnan(row["kv_peak"]):
+        return "no limit on KV blocks"
+    return f"blocks: {100 * row['kv_peak']:.1f} % at peak, {100 * row['kv_mean']:.1f} % on average"
+
+
+def _slo_line(row: Row, how: Mapping[str, Any]) -> list[str]:
+    if not how["slo"]:
+        return []
+    limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
+    goodput = f"goodput {row['request_goodput']:.2f} requests/s"
+    return [_line("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
+
+
+def _milliseconds(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:,.1f}"
