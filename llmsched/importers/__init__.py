@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from llmsched.errors import InputError
 from llmsched.importers import _source
-from llmsched.importers._format import Format, detect, formats, named, unknown
+from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Lines, Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
 from llmsched.trace import Trace, seconds
@@ -254,7 +254,7 @@ def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> NDArray[np
         return np.arange(len(table.id))
     there = set(table.klass) - {""}
     if unknown_classes := [name for name in classes if name not in there]:
-        have = f"one of {', '.join(sorted(there))}" if there else "none: the trace has no classes"
+        have = f"one of {listed(sorted(there))}" if there else "none: the trace has no classes"
         raise InputError(f"{path}: --class: expected {have}; got {unknown_classes[0]!r}")
     return np.flatnonzero(np.isin(np.array(table.klass), classes))
 

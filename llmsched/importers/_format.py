@@ -80,7 +80,8 @@ def formats() -> tuple[Format, ...]:
     """Return every format of this package: each module without an underscore defines one."""
     package = importlib.import_module(__package__)
     modules = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
-    return tuple(importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules)
+    found = [importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules]
+    return tuple(sorted(found, key=lambda form: form.name))
 
 
 def named(name: str) -> Format:
@@ -94,7 +95,9 @@ def named(name: str) -> Format:
     for known in formats():
         if name == known.name or name in known.aliases:
             return known
-    raise InputError(f"--trace-format: expected one of {_listed(formats())}; got {name!r}")
+    raise InputError(
+        f"--trace-format: expected one of {listed(sorted(known.name for known in formats()))}; got {name!r}"
+    )
 
 
 def detect(kind: str, names: Collection[str]) -> Format | None:
@@ -116,11 +119,13 @@ def unknown(kind: str, names: Collection[str]) -> str:
     share, nearest, signature = max(shares)
     lacking = ", ".join(name for name in signature if name not in names)
     hint = f"; {nearest} also has {lacking}" if share else ""
-    shown = ", ".join(names)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
     what = "header" if kind == "csv" else "keys"
-    return f"{what}: expected those of {_listed(tuple(known))}; got {shown or 'none'}{hint}"
+    expected = ", ".join(one.name for one in known)
+    return f"{what}: expected those of {expected}; got {listed(names) or 'none'}{hint}"
 
 
-def _listed(known: tuple[Format, ...]) -> str:
-    return ", ".join(sorted(one.name for one in known))
+def listed(names: Collection[str]) -> str:
+    """Return names from a file on one line of moderate length."""
+    text = ", ".join(names)
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= 80 else text[:77] + "..."

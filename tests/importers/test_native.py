@@ -133,6 +133,13 @@ def test_a_first_row_without_a_field_names_it(file: Path) -> None:
         load(file)
 
 
+def test_keys_with_line_breaks_stay_on_one_line(file: Path) -> None:
+    file.write_text(r'{"time\nstamp": 0, "input_length": 5}')
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert "got time?stamp, input_length" in str(caught.value)
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read: Is a directory"):
         load(tmp_path)
