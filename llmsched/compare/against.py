@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.catalogue import METRICS, NEITHER
 from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.compare.gates import Gate, Row, Verdict, judge, number
+from llmsched.compare.metric import METRICS, NEITHER
 from llmsched.errors import InputError, NotComparableError
 
 

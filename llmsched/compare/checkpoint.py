@@ -53,7 +53,8 @@ class Checkpoint:
         InputError
             The file cannot be written.
         """
-        line = orjson.dumps({"cell": task.cell, "case": task.case, "row": row}) + b"\n"
+        record = {"cell": task.cell, "case": task.case, "row": row}
+        line = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
         if self._sound_bytes == 0:
             line = orjson.dumps(self._header) + b"\n" + line
         try:

@@ -15,7 +15,7 @@ from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.errors import InputError, NotComparableError
-from llmsched.records import record_trace
+from llmsched.records import record_inputs
 from llmsched.scenario import Scenario
 
 SCHEMA_VERSION = 1
@@ -70,13 +70,12 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
 def _records(cell: Cell) -> Document:
     """Return what the rows of a cell were computed from, so that a report needs no rerun."""
     how = {"options": cell.source.options, "generate": cell.source.generate}
+    given = {key: dict(value) for key, value in how.items() if value}
+    records = record_inputs(cell.trace, cell.hardware, cell.engine)
     return {
-        "trace": {
-            **record_trace(cell.trace),
-            **{key: dict(value) for key, value in how.items() if value},
-        },
-        "hardware": dict(cell.hardware.document),
-        "engine": asdict(cell.engine),
+        "trace": {**records["trace"], **given},
+        "hardware": records["hardware"],
+        "engine": records["engine"],
         "lengths": cell.lengths,
     }
 
@@ -93,7 +92,10 @@ def cell_name(cell: Mapping[str, Any]) -> str:
 
 def dump(document: Mapping[str, Any]) -> str:
     """Return the document as JSON text; a value that is not finite is null."""
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return (
+        orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
+        + "\n"
+    )
 
 
 def read_document(path: str | Path) -> Document:

@@ -127,7 +127,9 @@ def on_dask(address: str | None = None) -> Executor:
             shared = client.submit(_itself, study, pure=False)
             futures = {client.submit(measure, shared, task, pure=False): task for task in tasks}
             try:
-                for future, row in distributed.as_completed(futures, with_results=True):
+                for future, row in distributed.as_completed(
+                    futures, loop=client.loop, with_results=True
+                ):
                     yield futures[future], row
             except distributed.KilledWorker as error:
                 raise LlmschedError(f"--executor dask: workers keep dying: {error}") from error

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmsched.compare.catalogue import HIGHER, NEITHER, Metric, find_metric
+from llmsched.compare.metric import HIGHER, NEITHER, Metric, find_metric
 from llmsched.errors import InputError
 
 Row = Mapping[str, object]

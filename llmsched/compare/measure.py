@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from llmsched import bounds, catalog, lengths, metrics
 from llmsched.compare.study import Cell, Study, Task, load_trace
 from llmsched.engine import simulate
+from llmsched.records import finite
 from llmsched.trace import Trace
 
 Row = dict[str, float | int | str | None]
@@ -27,7 +27,7 @@ def measure(study: Study, task: Task) -> Row:
         trace, cell.hardware, catalog.find(task.policy), cell.engine, predicted=predicted
     )
     row = metrics.summarize(result, lower_bound_s=bound, slo=study.slo)
-    return {"policy": task.policy, **{name: _plain(value) for name, value in row.items()}}
+    return {"policy": task.policy, **finite(row)}
 
 
 @lru_cache(maxsize=2)
@@ -73,9 +73,3 @@ def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
         name=trace.name,
         note=trace.note,
     )
-
-
-def _plain(value: float | int) -> float | int | None:
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value

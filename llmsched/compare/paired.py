@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.compare.catalogue import METRICS, NEITHER, Metric
 from llmsched.compare.measure import Row
+from llmsched.compare.metric import METRICS, NEITHER, Metric
 
 CONFIDENCE = 0.95
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import orjson
 
-from llmsched.compare.catalogue import HIGHER, LOWER, METRICS, NEITHER, Metric
 from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.compare.gates import number
+from llmsched.compare.metric import HIGHER, LOWER, METRICS, NEITHER, Metric
 
 
 def render_smaller(document: Document) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.catalogue import METRICS
 from llmsched.compare.document import Document
+from llmsched.compare.metric import METRICS
 from llmsched.report.layout import BETTER, WORSE, align
 
 _MOST = 8

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.catalogue import HIGHER, Metric, find_metric
 from llmsched.compare.document import Document, cell_name
 from llmsched.compare.gates import number
+from llmsched.compare.metric import HIGHER, Metric, find_metric
 from llmsched.report.layout import align, shortened, width_of
 
 BEST = "*"

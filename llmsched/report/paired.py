@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmsched.compare.catalogue import METRICS
 from llmsched.compare.document import Document, cell_name
+from llmsched.compare.metric import METRICS
 from llmsched.report.layout import BETTER, UNDECIDED, WORSE, align, cut, wrapped
 
 LEGEND = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from llmsched.compare.catalogue import METRICS
 from llmsched.compare.document import Document, cells_of
+from llmsched.compare.metric import METRICS
 
 
 def render_csv(document: Document) -> str:

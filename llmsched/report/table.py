@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmsched.compare.catalogue import METRICS
 from llmsched.compare.document import Document, cells_of
+from llmsched.compare.metric import METRICS
 from llmsched.report.gates import change_lines, gate_lines
 from llmsched.report.layout import BETTER, WORSE, align, cut, paint, shortened, wrapped
 from llmsched.report.matrix import matrix_lines

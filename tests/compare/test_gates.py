@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.compare.catalogue import HIGHER, METRICS, NEITHER
 from llmsched.compare.gates import judge, parse_gate
+from llmsched.compare.metric import HIGHER, METRICS, NEITHER
 from llmsched.errors import InputError
 from tests.compare.results import row
 

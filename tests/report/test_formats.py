@@ -13,9 +13,9 @@ import jsonschema
 import pytest
 
 from llmsched.compare.against import judged
-from llmsched.compare.catalogue import HIGHER, LOWER, METRICS
 from llmsched.compare.document import Document
 from llmsched.compare.gates import parse_gate
+from llmsched.compare.metric import HIGHER, LOWER, METRICS
 from llmsched.errors import InputError
 from llmsched.report import FORMATS, render
 from llmsched.report.markdown import fitted

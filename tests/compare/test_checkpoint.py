@@ -1,0 +1,102 @@
+"""Checkpoints: what a killed run leaves, and what must not be mixed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from llmsched.compare.checkpoint import Checkpoint, default_path
+from llmsched.compare.study import Study, Task
+from llmsched.errors import InputError, NotComparableError
+from llmsched.scenario import Cases
+from tests.compare.studies import small_study
+
+CASES = Cases(5)
+
+
+def _rows(count: int) -> dict[Task, dict[str, float | int | str | None]]:
+    return {
+        Task(0, case, "fcfs"): {"policy": "fcfs", "makespan_s": 0.1 + case, "p99_tpot_ms": None}
+        for case in range(count)
+    }
+
+
+def _filled(path: Path, study: Study, count: int) -> None:
+    checkpoint = Checkpoint(path, study)
+    for task, row in _rows(count).items():
+        checkpoint.add(task, row)
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    path, study = tmp_path / "rows.jsonl", small_study(cases=CASES)
+    _filled(path, study, 3)
+    assert Checkpoint(path, study).rows == _rows(3)
+
+
+def test_every_cut_of_the_file_leaves_the_whole_rows_before_it(tmp_path: Path) -> None:
+    path, study = tmp_path / "rows.jsonl", small_study(cases=CASES)
+    _filled(path, study, 3)
+    content = path.read_bytes()
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        checkpoint = Checkpoint(path, study)
+        whole = max(0, content[:size].count(b"\n") - 1)
+        assert checkpoint.rows == _rows(whole)
+        for task, row in list(_rows(3).items())[whole:]:
+            checkpoint.add(task, row)
+        assert path.read_bytes() == content
+
+
+def test_the_number_of_cases_may_grow(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    _filled(path, small_study(cases=CASES), 3)
+    assert len(Checkpoint(path, small_study(cases=Cases(50))).rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (small_study(cases=CASES, seed=1), "seed"),
+        (small_study(cases=CASES, lengths="mean"), "cells"),
+        (small_study(cases=CASES, requests=31), "cells"),
+        (small_study(cases=Cases(5, "lengths")), "draw"),
+        (small_study(), "draw"),
+        (replace(small_study(cases=CASES), slo={"ttft_ms": 1.0}), "slo"),
+    ],
+)
+def test_rows_of_another_study_are_refused(tmp_path: Path, other: Study, named: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    _filled(path, small_study(cases=CASES), 3)
+    with pytest.raises(NotComparableError, match=f"another study: {named} differs"):
+        Checkpoint(path, other)
+    assert default_path("x", other) != default_path("x", small_study(cases=CASES))
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"hello\n", b"[1]\n", b"{}\n", b"\x00\n", b"schema_version: 1\n"]
+)
+def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "precious.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected"):
+        Checkpoint(path, small_study(cases=CASES))
+    assert path.read_bytes() == content
+
+
+def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
+    path, study = tmp_path / "rows.jsonl", small_study(cases=CASES)
+    _filled(path, study, 1)
+    with path.open("ab") as stream:
+        stream.write(b'{"cell": 0}\n')
+    with pytest.raises(InputError, match=r"rows\.jsonl:3: expected a row"):
+        Checkpoint(path, study)
+
+
+def test_an_unwritable_place_is_an_input_error(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "none" / "rows.jsonl", small_study(cases=CASES))
+    with pytest.raises(InputError, match="cannot write"):
+        checkpoint.add(Task(0, 0, "fcfs"), {"policy": "fcfs"})
