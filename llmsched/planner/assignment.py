@@ -6,9 +6,9 @@ some bins or barred from others. For identical bins without such constraints `pa
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 
 from llmsched.errors import InputError
 from llmsched.planner.flow import Budget, aside, configure
+from llmsched.planner.repartition import Repartition
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
+
+LEVELLING_MOVES = 4_000
+"""Repartitions tried for one makespan where bins differ in speed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +68,9 @@ class Assignment:
         return cls(duration, (1,) * bins)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether bins differ in nothing but speed."""
-        return not self.allowed and not any(limit is not None for limit in self.capacity)
+    def has_limits(self) -> bool:
+        """Whether some bin holds a limited number of tokens."""
+        return any(limit is not None for limit in self.capacity)
 
     def bins_of(self, request: int) -> Sequence[int]:
         """Return the bins that a request may use, rising."""
@@ -78,21 +82,31 @@ class Assignment:
         return [w * slow for w, slow in zip(work, self.slowness, strict=True)]
 
     def lower_bound(self) -> int:
-        """Return the larger of two bounds: all work shared by all bins, each request on its own."""
-        rate = sum(Fraction(1, slow) for slow in self.slowness)
-        shared = -(-int(self.duration.sum()) // rate)
+        """Return the larger of two bounds: all work shared by all bins, each request on its own.
+
+        Bins are busy for whole units of work, so the first is the least makespan at which they can
+        do all of it together.
+        """
+        work = int(self.duration.sum())
+        low, high = 0, work * max(self.slowness)
+        while low < high:
+            middle = (low + high) // 2
+            if sum(middle // slow for slow in self.slowness) < work:
+                low = middle + 1
+            else:
+                high = middle
         alone = int(self.duration.max()) * min(self.slowness)
         for request in self.allowed:
             best = min(self.slowness[b] for b in self.bins_of(request))
             alone = max(alone, int(self.duration[request]) * best)
-        return max(int(shared), alone)
+        return max(low, alone)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What CP-SAT says: ``optimal``, ``feasible``, ``infeasible`` or ``unknown``.
+class Outcome:
+    """What came of it: ``optimal``, ``feasible``, ``infeasible`` or ``unknown``.
 
-    `members` holds the requests of each bin, or is None; `lower_bound` is proven.
+    `members` holds the requests of each bin, or is None; `lower_bound` on the makespan is proven.
     """
 
     status: str
@@ -163,7 +177,7 @@ def solve(
     bound: int,
     hint: list[list[int]] | None = None,
     tell: Tell | None = None,
-) -> Answer:
+) -> Outcome:
     """Solve `problem` by CP-SAT, knowing that no makespan is below `bound`.
 
     `tell` is called from CP-SAT's thread with every better assignment and the bound at that time.
@@ -187,8 +201,67 @@ def solve(
 
     code = aside(lambda: solver.solve(model.model, Watch()), on_interrupt=solver.stop_search)
     if code == cp_model.INFEASIBLE:
-        return Answer("infeasible", None, bound)
+        return Outcome("infeasible", None, bound)
     if code not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return Answer("unknown", None, max(bound, int(solver.best_objective_bound)))
+        return Outcome("unknown", None, max(bound, int(solver.best_objective_bound)))
     status = "optimal" if code == cp_model.OPTIMAL else "feasible"
-    return Answer(status, members(solver.value), max(bound, round(solver.best_objective_bound)))
+    return Outcome(status, members(solver.value), max(bound, round(solver.best_objective_bound)))
+
+
+def assign(problem: Assignment, budget: Budget | None = None) -> Outcome:
+    """Assign requests under side constraints: a greedy start, repartition, then CP-SAT.
+
+    Where no bin is limited in tokens, repartition (with a target of its own for each bin, moving the
+    requests that may use all bins) mostly meets the bound. CP-SAT is asked only if it does not.
+    """
+    budget = budget or Budget()
+    deadline = time.monotonic() + budget.seconds
+    bound = problem.lower_bound()
+    start = _greedy(problem)
+    if start is not None and not problem.has_limits:
+        start = _levelled(problem, start, bound, budget.seed)
+    if start is not None and max(problem.time(start)) == bound:
+        return Outcome("optimal", start, bound)
+    left = max(deadline - time.monotonic(), 0.1)
+    return solve(problem, replace(budget, seconds=left), bound, hint=start)
+
+
+def _greedy(problem: Assignment) -> list[list[int]] | None:
+    """Put requests, longest first, where they end soonest; None if one fits nowhere."""
+    room = [float("inf") if limit is None else limit for limit in problem.capacity]
+    room = room or [float("inf")] * len(problem.slowness)
+    tokens = problem.tokens.tolist() if problem.capacity else [0] * len(problem.duration)
+    work = [0] * len(room)
+    members: list[list[int]] = [[] for _ in room]
+    for i in np.argsort(-problem.duration, kind="stable").tolist():
+        duration = int(problem.duration[i])
+        fitting = [b for b in problem.bins_of(i) if tokens[i] <= room[b]]
+        if not fitting:
+            return None
+        b = min(fitting, key=lambda b: (work[b] + duration) * problem.slowness[b])
+        work[b] += duration
+        room[b] -= tokens[i]
+        members[b].append(i)
+    return members
+
+
+def _levelled(
+    problem: Assignment, members: list[list[int]], bound: int, seed: int
+) -> list[list[int]]:
+    """Bisect for the least makespan at which repartition gives every bin its share of the work."""
+    length = problem.duration.tolist()
+    fixed = [[i for i in some if i in problem.allowed] for some in members]
+    owed = [sum(length[i] for i in some) for some in fixed]
+    free = [[i for i in some if i not in problem.allowed] for some in members]
+    search = Repartition(length, free, seed)
+    low, target = bound, bound
+    best = max(problem.time(members))
+    while low < best:
+        share = [target // slow - w for slow, w in zip(problem.slowness, owed, strict=True)]
+        if search.run(share, LEVELLING_MOVES):
+            members = [a + b for a, b in zip(fixed, search.members, strict=True)]
+            best = max(problem.time(members))
+        else:
+            low = target + 1
+        target = (low + best) // 2
+    return members

@@ -253,6 +253,7 @@ def export(
     queues: Sequence[Sequence[int]],
     folder: Path,
     record: Mapping[str, object],
+    slots: int,
     *,
     force: bool = False,
 ) -> None:
@@ -262,6 +263,8 @@ def export(
     ----------
     record : mapping
         What else the manifest says: the plan.
+    slots : int
+        ``max_num_seqs`` of each replica.
     force : bool
         Replace the files of an earlier export, and remove those that this one does not have.
 
@@ -291,7 +294,7 @@ def export(
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "input_tokens": int(batch.trace.input_tokens[rows].sum()),
                 "output_tokens": int(batch.trace.output_tokens[rows].sum()),
-                "command": _command(name, batch.model),
+                "command": _command(name, batch.model, slots),
             }
         )
     manifest = {
@@ -315,6 +318,7 @@ def _joined(lines: list[bytes]) -> bytes:
     return b"".join([*ended, *lines[-1:]])
 
 
-def _command(name: str, model: str) -> str:
+def _command(name: str, model: str, slots: int) -> str:
     results = name.replace(".jsonl", ".results.jsonl")
-    return f"vllm run-batch -i {name} -o {results} --model {shlex.quote(model)}"
+    command = f"vllm run-batch -i {name} -o {results} --model {shlex.quote(model)}"
+    return f"{command} --max-num-seqs {slots}"

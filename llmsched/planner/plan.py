@@ -1,66 +1,85 @@
-"""A plan: which slot or replica runs which requests, in which order; its table and its document."""
+"""What ``llmsched plan`` does: a plan for slots, for replicas, for a batch file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from llmsched import __version__
-from llmsched.engine.config import EngineConfig
+from llmsched.engine import simulate
 from llmsched.errors import InputError
-from llmsched.hardware import HardwareProfile
-from llmsched.planner.packing import Packing
-from llmsched.trace import Trace
+from llmsched.planner import batch as batches
+from llmsched.planner import robust, view
+from llmsched.planner.case import Case
+from llmsched.planner.packing import OnProgress, Packing
+from llmsched.planner.replicas import balance
+from llmsched.planner.solve import pack
 
-SCHEMA_VERSION = 1
 UNITS = ("rounds", "ms")
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """A packing of a trace with the order of requests in each bin.
+class Answer:
+    """A plan: the requests of each bin in planned order, its table, and its document."""
 
-    Attributes
-    ----------
-    packing : Packing
-    unit : {"rounds", "ms"}
-        What loads and bound count.
-    queues : list of lists of int
-        The requests of each bin in the order in which they start: longest first.
-    """
-
-    packing: Packing
-    unit: str
     queues: list[list[int]]
+    table: str
+    document: Mapping[str, object]
+    interrupted: bool = False
 
-    @classmethod
-    def longest_first(cls, packing: Packing, unit: str, durations: NDArray[np.int64]) -> Plan:
-        """Order each bin by falling duration; ties keep the trace's order."""
-        queues: list[list[int]] = [[] for _ in packing.load]
-        for request in np.argsort(-durations, kind="stable").tolist():
-            queues[packing.bin_of[request]].append(request)
-        return cls(packing, unit, queues)
+    def json(self) -> str:
+        """Return the document as text."""
+        return orjson.dumps(self.document, option=orjson.OPT_INDENT_2).decode()
 
 
-def slot_durations(
-    trace: Trace,
-    output_tokens: NDArray[np.int64],
-    unit: str,
-    hardware: HardwareProfile,
-    config: EngineConfig,
-) -> NDArray[np.int64]:
+def plan_slots(
+    case: Case,
+    unit: str = "rounds",
+    solver: str = "auto",
+    time_limit_s: float | None = None,
+    on_progress: OnProgress | None = None,
+) -> Answer:
+    """Pack a trace onto the slots of one engine, by decode rounds or by milliseconds.
+
+    Raises
+    ------
+    InputError
+        An unknown unit, solver or mode of lengths.
+    """
+    cv, bins = case.error, case.config.max_num_seqs
+    planned = slot_durations(case, case.output_tokens(), unit)
+    risk = 0.0
+    if case.objective == "expected" and cv is not None:
+        packing, risk = robust.expected(planned, bins, cv, case.samples, case.seed)
+    else:
+        packing = pack(
+            planned,
+            bins,
+            solver=solver,
+            time_limit_s=time_limit_s,
+            seed=case.seed,
+            on_progress=on_progress,
+        )
+    realised = _realised(case, packing, planned, unit)
+    how = {"solver": solver, "time_limit_s": time_limit_s, "seed": case.seed, "risk": risk}
+    queues = _longest_first(planned, packing.bin_of, bins)
+    return Answer(
+        queues,
+        view.slot_table(case, packing, unit) + view.realised_table(case, realised, unit),
+        view.slot_document(case, packing, unit, queues, realised, how),
+        packing.stopped_by == "interrupt",
+    )
+
+
+def slot_durations(case: Case, output_tokens: NDArray[np.int64], unit: str) -> NDArray[np.int64]:
     """Return how long each request keeps a slot.
 
-    Parameters
-    ----------
-    output_tokens : int64, shape (n,)
-        True or predicted output lengths.
-    unit : {"rounds", "ms"}
-        rounds: decode rounds, output tokens - 1. ms: under the profile, a prefill stage of its own
-        and decode rounds beside a full engine; an estimate where rounds depend on the batch.
+    rounds: its decode rounds, output tokens - 1. ms: under the profile, a prefill stage of its own
+    and decode rounds beside a full engine; an estimate where a round's time depends on the batch.
 
     Raises
     ------
@@ -71,70 +90,86 @@ def slot_durations(
     if unit == "rounds":
         return rounds
     if unit != "ms":
-        raise InputError(f"unit: expected one of {', '.join(UNITS)}; got {unit!r}")
-    step = hardware.step_time
-    prompt = trace.input_tokens.tolist()
-    prefill = np.array([step.step(p, p * p, 0, 0, 0) for p in prompt])
-    read = trace.input_tokens * rounds + rounds * (rounds + 1) // 2
-    decode = rounds * step.base(0, config.max_num_seqs) + step.per_kv_token_decode * read
+        raise InputError(f"--unit: expected one of {', '.join(UNITS)}; got {unit!r}")
+    step, prompt = case.hardware.step_time, case.trace.input_tokens
+    prefill = np.array([step.step(p, p * p, 0, 0, 0) for p in prompt.tolist()])
+    read = prompt * rounds + rounds * (rounds + 1) // 2
+    decode = rounds * step.base(0, case.config.max_num_seqs) + step.per_kv_token_decode * read
     return np.rint(1000 * (prefill + decode)).astype(np.int64)
 
 
-def plan_document(
-    plan: Plan,
-    trace: Trace,
-    hardware: HardwareProfile,
-    config: EngineConfig,
-    solver: Mapping[str, object],
-) -> dict[str, object]:
-    """Return the plan as a JSON-able record that needs no rerun to be understood."""
-    packing = plan.packing
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "llmsched": __version__,
-        "status": packing.status,
-        "makespan": packing.makespan,
-        "lower_bound": packing.lower_bound,
-        "gap_percent": packing.gap_percent,
-        "unit": plan.unit,
-        "closed_by": packing.closed_by,
-        "bound_by": packing.bound_by,
-        "stopped_by": packing.stopped_by,
-        "cpu_s": round(packing.cpu_s, 3),
-        "slots": [[str(trace.id[i]) for i in queue] for queue in plan.queues],
-        "load": packing.load.tolist(),
-        "trace": trace_record(trace),
-        "hardware": dict(hardware.document),
-        "engine": asdict(config),
-        "solver": dict(solver),
-    }
+def _longest_first(
+    durations: NDArray[np.int64], bin_of: NDArray[np.int32], bins: int
+) -> list[list[int]]:
+    queues: list[list[int]] = [[] for _ in range(bins)]
+    for request in np.argsort(-durations, kind="stable").tolist():
+        queues[bin_of[request]].append(request)
+    return queues
 
 
-def trace_record(trace: Trace) -> dict[str, object]:
-    """Return what identifies a trace: name, hash and counts."""
-    return {
-        "name": trace.name,
-        "note": trace.note,
-        "sha256": trace.sha256,
-        "requests": len(trace),
-        "input_tokens": int(trace.input_tokens.sum()),
-        "output_tokens": int(trace.output_tokens.sum()),
-    }
+def _realised(
+    case: Case, packing: Packing, planned: NDArray[np.int64], unit: str
+) -> list[robust.Realised]:
+    """Return what the plan comes to where lengths are not known: in samples, or in truth."""
+    if case.lengths == "oracle":
+        return []
+    if case.error is None:
+        truth = slot_durations(case, case.trace.output_tokens, unit)
+        return robust.realise(packing, planned, truth[None])
+    # Other draws than those that chose the plan, where that is how it was chosen.
+    draws = robust.sample(planned, case.error, case.samples, case.seed + 1)
+    return robust.realise(packing, planned, draws)
 
 
-def plan_table(plan: Plan, trace: Trace, lengths: str) -> str:
-    """Return the plan's figures as text: load, bound, gap, status, spread, seconds."""
-    packing, load = plan.packing, plan.packing.load
-    why = {"": "", "effort": " (effort spent)"}.get(packing.stopped_by)
-    stopped = f" (stopped by {packing.stopped_by})" if why is None else why
-    lines = [
-        f"{trace.name}: {len(trace):,} requests on {len(load):,} slots, lengths {lengths}",
-        f"makespan     {packing.makespan:,} {plan.unit}, found by {packing.closed_by}",
-        f"lower bound  {packing.lower_bound:,} {plan.unit}, by {packing.bound_by}",
-        f"gap          {packing.gap_percent:.4f} %",
-        f"status       {packing.status}{stopped}",
-        f"slot loads   min {load.min():,}, mean {load.mean():,.1f}, max {load.max():,}, "
-        f"std {load.std():,.1f}",
-        f"cpu          {packing.cpu_s:.2f} s",
-    ]
-    return "\n".join(lines) + "\n"
+def plan_replicas(case: Case, replicas: int, policy: str | None = None) -> Answer:
+    """Split a trace over replicas so that their simulated times are alike.
+
+    Parameters
+    ----------
+    policy : str, optional
+        What each replica is simulated with; longest first by default, which is how an engine that
+        takes its file in order treats an exported one.
+
+    Raises
+    ------
+    InputError
+        More replicas than requests, an unknown policy, or a request that does not fit.
+    """
+    from llmsched.catalog import find
+
+    if not 1 <= replicas <= len(case.trace):
+        limit = f"1..{len(case.trace)} (the requests)"
+        raise InputError(f"--replicas: expected an integer in {limit}, got {replicas}")
+    name = policy or ("ljf+chunked" if case.hardware.step_time.mixed else "ljf")
+    how = find(name)
+    tokens = case.output_tokens()
+
+    def replay(rows: NDArray[np.int64]) -> float:
+        part, seen = case.trace.take(rows), tokens[rows]
+        return simulate(part, case.hardware, how, case.config, predicted=seen).makespan
+
+    split = balance(
+        case.trace,
+        case.hardware,
+        case.config,
+        replicas,
+        replay,
+        output_tokens=tokens,
+        seed=case.seed,
+    )
+    queues = _longest_first(tokens, split.replica_of, replicas)
+    return Answer(
+        queues,
+        view.replica_table(case, split, queues, name),
+        view.replica_document(case, split, queues, name),
+        split.interrupted,
+    )
+
+
+def write_batch(
+    batch: batches.Batch, answer: Answer, slots: int, folder: Path, force: bool
+) -> None:
+    """Write the files of an exported batch; the manifest says what the plan promises."""
+    keys = ("makespan", "lower_bound", "gap_percent", "unit", "engine", "solver")
+    record = {"plan": {key: answer.document[key] for key in keys}}
+    batches.export(batch, answer.queues, folder, record, slots, force=force)

@@ -38,12 +38,15 @@ class ReplicaPlan:
         No split of these requests over so many replicas ends sooner, whatever their policies.
     corrections : int
         Simulations of all replicas after the first one.
+    interrupted : bool
+        Whether Ctrl-C ended the corrections; the plan is the best one until then.
     """
 
     replica_of: NDArray[np.int32]
     seconds: NDArray[np.float64]
     lower_bound_s: float
     corrections: int
+    interrupted: bool = False
 
     @property
     def makespan_s(self) -> float:
@@ -95,22 +98,26 @@ def balance(
     packing = pack(weight, replicas, solver="heuristic", seed=seed)
     members = [np.flatnonzero(packing.bin_of == r).tolist() for r in range(replicas)]
     search = Repartition(weight.tolist(), members, seed)
-    best: ReplicaPlan | None = None
     bound = replicated_bound(trace, hardware, config, replicas)
-    corrections, failures = 0, 0
-    while failures < PATIENCE:
-        seconds = np.array([replay(np.sort(some)) if some else 0.0 for some in search.members])
-        if best is None or seconds.max() < best.makespan_s:
-            best, failures = ReplicaPlan(_inverse(search, len(trace)), seconds, bound, 0), 0
-        else:
+
+    def simulated() -> ReplicaPlan:
+        seconds = [replay(np.sort(some)) if some else 0.0 for some in search.members]
+        return ReplicaPlan(_inverse(search, len(trace)), np.array(seconds), bound, 0)
+
+    best = last = simulated()
+    corrections = failures = 0
+    try:
+        while replicas > 1 and failures < PATIENCE:
+            late = np.rint((last.seconds - last.seconds.mean()) / TICK_S).astype(np.int64).tolist()
+            share = [load - more for load, more in zip(search.load, late, strict=True)]
+            search.run(share, MOVES)
+            last = simulated()
+            corrections += 1
             failures += 1
-        late = np.rint((seconds - seconds.mean()) / TICK_S).astype(np.int64).tolist()
-        share = [load - more for load, more in zip(search.load, late, strict=True)]
-        if replicas == 1 or share == search.load:
-            break
-        search.run(share, MOVES)
-        corrections += 1
-    assert best is not None
+            if last.makespan_s < best.makespan_s:
+                best, failures = last, 0
+    except KeyboardInterrupt:
+        return replace(best, corrections=corrections, interrupted=True)
     return replace(best, corrections=corrections)
 
 

@@ -1,0 +1,231 @@
+"""``llmsched plan``: the offline phase, for slots, for replicas, for a batch file."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmsched.cli import common
+from llmsched.errors import InputError
+
+if TYPE_CHECKING:
+    from llmsched.engine import EngineConfig
+    from llmsched.hardware import HardwareProfile
+    from llmsched.planner import Progress
+    from llmsched.planner.batch import Batch
+    from llmsched.trace import Trace
+
+PLAN, BATCH = "Plan", "Batch file"
+
+Replicas = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=PLAN,
+        help="Split the requests over N engines of max_num_seqs slots each.",
+    ),
+]
+Unit = Annotated[
+    str, typer.Option(metavar="rounds|ms", rich_help_panel=PLAN, help="What slot loads count.")
+]
+Solver = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cp-sat|heuristic",
+        rich_help_panel=PLAN,
+        help="heuristic: no proof beyond simple bounds; cp-sat: the plain assignment model.",
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        rich_help_panel=PLAN,
+        help="Wall-clock cap; what it cuts short may differ from run to run.",
+    ),
+]
+Objective = Annotated[
+    str,
+    typer.Option(
+        metavar="makespan|expected",
+        rich_help_panel=PLAN,
+        help="expected: least mean over sampled lengths; needs --lengths noisy:CV.",
+    ),
+]
+Samples = Annotated[
+    int, typer.Option(metavar="N", rich_help_panel=PLAN, help="Sampled lengths, if noisy.")
+]
+ReplayPolicy = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        rich_help_panel=PLAN,
+        help="Policy that replicas are simulated with. Default: ljf, or ljf+chunked where the "
+        "profile prices mixed steps.",
+    ),
+]
+Input = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=BATCH, help="Plan an OpenAI batch file (vllm run-batch)."
+    ),
+]
+Export = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", rich_help_panel=BATCH, help="Write a batch file a replica here."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", rich_help_panel=BATCH, help="Replace an earlier export.")
+]
+CharsPerToken = Annotated[
+    float,
+    typer.Option(metavar="X", rich_help_panel=BATCH, help="Estimate prompt tokens by characters."),
+]
+Tokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=BATCH, help="Count them with this tokenizer.json instead."
+    ),
+]
+Predict = Annotated[
+    str,
+    typer.Option(
+        metavar="SOURCE",
+        rich_help_panel=BATCH,
+        help="Output lengths: max_tokens, a path in the request (body.metadata.expected), or a "
+        "CSV file with custom_id,output_tokens.",
+    ),
+]
+Format = Annotated[
+    str,
+    typer.Option("--format", "-f", metavar="table|json", rich_help_panel=common.OUTPUT),
+]
+
+
+def plan(
+    trace: common.TraceArgument = None,
+    replicas: Replicas = None,
+    unit: Unit = "rounds",
+    solver: Solver = "auto",
+    time_limit: TimeLimit = None,
+    objective: Objective = "makespan",
+    samples: Samples = 100,
+    policy: ReplayPolicy = None,
+    input: Input = None,
+    export: Export = None,
+    force: Force = False,
+    chars_per_token: CharsPerToken = 4.0,
+    tokenizer: Tokenizer = None,
+    predict: Predict = "max_tokens",
+    hardware: common.Hardware = None,
+    max_num_seqs: common.MaxNumSeqs = None,
+    max_num_batched_tokens: common.MaxNumBatchedTokens = None,
+    lengths: common.Lengths = None,
+    seed: common.Seed = None,
+    trace_format: common.TraceFormat = None,
+    time_unit: common.TimeUnit = None,
+    limit: common.Limit = None,
+    speed: common.Speed = None,
+    offline: common.Offline = False,
+    job_class: common.JobClass = None,
+    on_error: common.OnError = None,
+    format: Format = "table",
+    output: common.Output = None,
+) -> None:
+    """Pack requests onto slots or replicas, with a proven bound on the makespan."""
+    from llmsched.planner.case import Case
+    from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
+
+    reading = common.trace_options(
+        trace_format, time_unit, limit, speed, offline, job_class, on_error
+    )
+    if format not in ("table", "json"):
+        raise InputError(f"--format: expected table or json, got {format!r}")
+    if time_limit is not None and not 0 < time_limit < float("inf"):
+        raise InputError(f"--time-limit: expected seconds > 0, got {time_limit}")
+    _refuse_mixtures(input, export, trace or reading, replicas, objective, lengths)
+    batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
+    machine, config = _engine(hardware, max_num_seqs, max_num_batched_tokens)
+    requests = _trace(trace, reading) if batch is None else batch.trace
+    mode = predict if batch is not None else lengths or "oracle"
+    case = Case(requests, machine, config, mode, seed or 0, objective, samples)
+    if replicas is None and batch is None:
+        answer = plan_slots(case, unit, solver, time_limit, _Ticker())
+    else:
+        answer = plan_replicas(case, replicas or 1, policy)
+        if batch is not None and export is not None:
+            write_batch(batch, answer, config.max_num_seqs, export, force)
+    if output is not None:
+        common.emit(answer.json(), output)
+    common.emit(answer.json() if format == "json" else answer.table)
+    if answer.interrupted:
+        raise typer.Exit(130)
+
+
+def _refuse_mixtures(
+    input: Path | None,
+    export: Path | None,
+    traced: object,
+    replicas: int | None,
+    objective: str,
+    lengths: str | None,
+) -> None:
+    """Refuse options that say nothing together."""
+    if input is None and export is not None:
+        raise InputError("--export: expected together with --input FILE")
+    if input is not None and (traced or lengths is not None):
+        raise InputError("--input: expected without a trace, its options, and --lengths")
+    if objective not in ("makespan", "expected"):
+        raise InputError(f"--objective: expected makespan or expected, got {objective!r}")
+    if objective == "expected" and (replicas or not (lengths or "").startswith("noisy:")):
+        raise InputError("--objective: expected needs --lengths noisy:CV, and no --replicas")
+
+
+def _batch(path: Path, chars_per_token: float, tokenizer: Path | None, predict: str) -> Batch:
+    from llmsched.planner import batch
+
+    if tokenizer is None:
+        count = batch.count_characters(chars_per_token)
+    else:
+        count = batch.count_with(tokenizer)
+    read = batch.read_batch(path, count, predict)
+    if read.skipped_parts:
+        note = f"{read.skipped_parts:,} parts that are not text count no tokens"
+        print(f"{path}: {note}", file=sys.stderr)
+    return read
+
+
+def _trace(source: str | None, reading: dict[str, Any]) -> Trace:
+    from llmsched.importers import TraceOptions, load
+    from llmsched.scenario import find_trace
+
+    return load(find_trace(source or common.PAPER_TRACE), TraceOptions(**reading))
+
+
+def _engine(
+    hardware: str | None, max_num_seqs: int | None, max_num_batched_tokens: int | None
+) -> tuple[HardwareProfile, EngineConfig]:
+    from llmsched.hardware import load_profile
+
+    profile = load_profile(hardware or common.PAPER_HARDWARE)
+    knobs = common.given(max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens)
+    return profile, replace(profile.engine, **knobs)
+
+
+class _Ticker:
+    """Bound and incumbent on stderr, once a second, for what takes longer than that."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.seconds - self._told < 1.0:
+            return
+        self._told = progress.seconds
+        stands = f"makespan {progress.makespan:,}, bound {progress.lower_bound:,}"
+        print(f"plan: {progress.seconds:5.1f} s  {stands}  ({progress.stage})", file=sys.stderr)
