@@ -95,9 +95,8 @@ def named(name: str) -> Format:
     for known in formats():
         if name == known.name or name in known.aliases:
             return known
-    raise InputError(
-        f"--trace-format: expected one of {listed(sorted(known.name for known in formats()))}; got {name!r}"
-    )
+    names = ", ".join(known.name for known in formats())
+    raise InputError(f"--trace-format: expected one of {names}; got {name!r}")
 
 
 def detect(kind: str, names: Collection[str]) -> Format | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmsched import importers
 from llmsched.errors import InputError
 from llmsched.importers import TraceOptions, formats, load, read
 
@@ -168,3 +169,31 @@ def test_the_real_traces_have_the_published_sizes(shared: Path) -> None:
     }
     for name, size in rows.items():
         assert len(load(shared / "traces" / f"{name}.jsonl.gz")) == size
+
+
+NEW_FORMAT = """
+from llmsched.importers._format import Format
+
+FORMAT = Format(
+    name="mine",
+    about="a new format",
+    kind="csv",
+    signatures=(("when", "prompt", "answer"),),
+    time="when",
+    unit="us",
+    input_tokens="prompt",
+    output_tokens="answer",
+)
+"""
+
+
+def test_a_new_importer_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(NEW_FORMAT)
+    monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path)])
+    formats.cache_clear()
+    try:
+        (tmp_path / "trace.csv").write_text("answer,prompt,when\n3,4,0\n5,6,2000000\n")
+        imported = read(tmp_path / "trace.csv")
+        assert (imported.format, imported.trace.arrival.tolist()) == ("mine", [0, 2])
+    finally:
+        formats.cache_clear()
