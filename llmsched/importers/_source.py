@@ -234,12 +234,12 @@ def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Row]:
         An array or a document is malformed, so that there are no records at all.
     """
     if first[:1] != b"[" and first != b"{":
-        yield str(number), _object(parse(first))
+        yield str(number), _record(first)
         for number, line in lines:
-            yield str(number), _object(parse(line))
+            yield str(number), _record(line)
         return
     try:
-        document = orjson.loads(first + b"\n" + lines.rest())
+        document = _loads(first + b"\n" + lines.rest())
     except orjson.JSONDecodeError as error:
         where = f"{lines.path}:{number + error.lineno - 1}"
         raise InputError(f"{where}: expected JSON, got {_malformed(error)}") from error
@@ -250,26 +250,35 @@ def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Row]:
         yield str(number), _object(document)
 
 
-def parse(text: bytes) -> object:
-    """Parse one line of JSON; where it holds NaN or Infinity, keep them, to be refused by field."""
+def _record(line: bytes) -> Record | Refusal:
+    try:
+        return _object(_loads(line))
+    except orjson.JSONDecodeError as error:
+        return Refusal("row", "a JSON object", _malformed(error))
+
+
+def _object(value: object) -> Record | Refusal:
+    return value if isinstance(value, dict) else Refusal("row", "a JSON object", shown(value))
+
+
+def _loads(text: bytes) -> object:
+    """Parse JSON; keep NaN and Infinity, which Python tools write.
+
+    Where they stand in a field that counts they are refused by its name, elsewhere they do no harm.
+    """
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        malformed = _malformed(error)
-    if b"NaN" in text or b"Infinity" in text:
-        with suppress(ValueError, RecursionError):
-            return cast(object, json.loads(text))
-    return Refusal("row", "a JSON object", malformed)
+    except orjson.JSONDecodeError:
+        if b"NaN" in text or b"Infinity" in text:
+            with suppress(ValueError, TypeError, RecursionError):
+                value: object = json.loads(text)
+                orjson.dumps(value)  # refuses what orjson would have refused: half a surrogate pair
+                return value
+        raise
 
 
 def _malformed(error: orjson.JSONDecodeError) -> str:
     return f"malformed JSON ({error.msg}, column {error.colno})"
-
-
-def _object(value: object) -> Record | Refusal:
-    if isinstance(value, dict | Refusal):
-        return value
-    return Refusal("row", "a JSON object", shown(value))
 
 
 def shown(value: object) -> str:

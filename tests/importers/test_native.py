@@ -189,6 +189,20 @@ def test_a_whole_float_is_the_integer(file: Path) -> None:
     assert (trace.input_tokens[0], trace.output_tokens[0]) == (5, 1000)
 
 
+def test_nan_in_a_field_that_does_not_count_does_no_harm(file: Path) -> None:
+    file.write_text(GOOD[:-1] + ', "ttft": NaN}')
+    assert len(load(file)) == 1
+    file.write_text("{\n" + GOOD[1:-1] + ', "ttft": NaN}')
+    assert len(load(file)) == 1
+
+
+def test_half_a_surrogate_pair_is_refused(file: Path) -> None:
+    for more in ("", ', "ttft": NaN'):
+        file.write_text(GOOD[:-1] + r', "id": "\ud800"' + more + "}")
+        with pytest.raises(InputError, match=r"trace.jsonl:1: row: expected a JSON object, got ma"):
+            load(file)
+
+
 def test_a_10_million_token_prompt_is_read_as_it_stands(file: Path) -> None:
     file.write_text(row(input_length="10000000"))
     assert load(file).input_tokens[0] == 10_000_000
