@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from llmsched.cli.common import Output, emit
+from llmsched.cli.common import (
+    BlockSize,
+    GroupedHelp,
+    MaxNumBatchedTokens,
+    MaxNumSeqs,
+    NumGpuBlocks,
+    Output,
+    emit,
+    given,
+)
 from llmsched.errors import InputError
 
 app = typer.Typer(
@@ -48,3 +58,109 @@ def show(
         emit(as_json(profile.document), output)
     else:
         raise InputError(f"--format: expected one of table, yaml, json, got {format!r}")
+
+
+@app.command(cls=GroupedHelp)
+def calibrate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV of measured steps, or the per-request times of a real run: vllm bench "
+            "--save-detailed JSON, or JSONL or CSV with first_token_s and last_token_s.",
+        ),
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind", metavar="affine|piecewise", help="Default: piecewise; runs: affine."
+        ),
+    ] = None,
+    fit_share: Annotated[
+        float,
+        typer.Option(
+            "--fit-share",
+            metavar="X",
+            help="Runs: fit to this first share of the requests, judge on the rest; 1 fits to all.",
+        ),
+    ] = 0.5,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the profile; default: from FILE.")
+    ] = None,
+    max_num_seqs: MaxNumSeqs = None,
+    max_num_batched_tokens: MaxNumBatchedTokens = None,
+    block_size: BlockSize = None,
+    num_gpu_blocks: NumGpuBlocks = None,
+    output: Output = None,
+) -> None:
+    """Fit a profile to measurements; the report goes to stdout, the profile to --output."""
+    from llmsched.files import write_whole
+    from llmsched.hardware.document import as_yaml
+    from llmsched.hardware.run import is_run
+
+    engine = given(
+        max_num_seqs=max_num_seqs,
+        max_num_batched_tokens=max_num_batched_tokens,
+        block_size=block_size,
+        num_gpu_blocks=num_gpu_blocks,
+    )
+    name = name or Path(source).name.partition(".")[0]
+    if is_run(source):
+        if kind not in (None, "affine"):
+            raise InputError(f"--kind: expected affine for a run, got {kind!r}")
+        report, document = _from_run(source, name, engine, fit_share)
+    else:
+        report, document = _from_steps(source, name, engine, kind or "piecewise")
+    if output is not None:
+        write_whole(output, as_yaml(document))
+    emit(report)
+
+
+def _from_steps(
+    source: str, name: str, engine: dict[str, Any], kind: str
+) -> tuple[str, dict[str, object]]:
+    from llmsched.hardware.calibrate import calibrate
+    from llmsched.hardware.calibrated import profile_document, steps_provenance, steps_report
+    from llmsched.hardware.measured import read_steps
+
+    steps = read_steps(source)
+    found = calibrate(steps, kind)
+    provenance = steps_provenance(Path(source).name, steps, found)
+    document = profile_document(name, found.step_time, engine, provenance)
+    return steps_report(Path(source).name, steps, found), document
+
+
+def _from_run(
+    source: str, name: str, engine: dict[str, Any], share: float
+) -> tuple[str, dict[str, object]]:
+    from dataclasses import replace
+
+    import numpy as np
+
+    from llmsched.engine import EngineConfig
+    from llmsched.hardware import parse_profile
+    from llmsched.hardware.agreement import headlines
+    from llmsched.hardware.calibrate_run import calibrate_run
+    from llmsched.hardware.calibrated import profile_document, run_provenance, run_report
+    from llmsched.hardware.run import read_run
+
+    if not 0 < share <= 1:
+        raise InputError(f"--fit-share: expected a number in (0, 1], got {share:g}")
+    if "max_num_seqs" not in engine or "max_num_batched_tokens" not in engine:
+        raise InputError("--max-num-seqs, --max-num-batched-tokens: a run needs the engine's knobs")
+    run = read_run(source)
+    if run.dropped:
+        typer.echo(f"warning: {source}: {run.dropped} failed requests left out", err=True)
+    config = replace(EngineConfig(), **engine)
+    fitted = np.arange(len(run.trace)) < round(share * len(run.trace))
+    found = calibrate_run(run, config, fitted, lambda line: typer.echo(line, err=True))
+    document = profile_document(name, found.step_time, engine, {})
+    profile = parse_profile(document, source)
+    groups = {f"first {fitted.sum()} requests, fitted": fitted}
+    if not fitted.all():
+        groups[f"last {(~fitted).sum()} requests, not fitted"] = ~fitted
+    judged = headlines(run, profile, config, groups)
+    held_out = [] if fitted.all() else list(judged.values())[-1]
+    provenance = run_provenance(Path(source).name, int(fitted.sum()), found, held_out)
+    document = profile_document(name, found.step_time, engine, provenance)
+    return run_report(Path(source).name, found, judged), document

@@ -33,7 +33,7 @@ def profile_list(profiles: Sequence[HardwareProfile]) -> str:
         )
     return "\n".join(
         [
-            *_aligned(rows, left=3, gap=" "),
+            *aligned(rows, left=3, gap=" "),
             "",
             "error: held-out or expected mean error of a step, %, where known (- is unknown)",
             "d1, d200: ms of a decode round of 1 and 200 sequences, each with 512 tokens of",
@@ -76,14 +76,14 @@ def _step_table(profile: HardwareProfile) -> list[str]:
     for context in _CONTEXTS:
         times = (_ms(_decode(step_time, n, context)) for n in batches)
         rows.append((f"  {context:,} tokens each", *times))
-    lines = _aligned(rows, left=1)
+    lines = aligned(rows, left=1)
     prompts = [("prefill step, ms", *(f"{p:,}" for p in _PROMPTS))]
     prompts.append(("  one prompt", *(_ms(_prefill(step_time, p)) for p in _PROMPTS)))
     if step_time.mixed:
         beside = min(64, most)
         mixed = (step_time.step(p, p * p, 0, beside, 512 * beside) for p in _PROMPTS)
         prompts.append((f"  beside {beside} decodes", *(_ms(time) for time in mixed)))
-    return [*lines, "", *_aligned(prompts, left=1)]
+    return [*lines, "", *aligned(prompts, left=1)]
 
 
 def _decode(step_time: StepTime, seqs: int, context: int) -> float:
@@ -126,7 +126,7 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]], *, left: int, gap: str = "  ") -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], *, left: int, gap: str = "  ") -> list[str]:
     """Return rows as lines, the first `left` columns flush left, the rest flush right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [

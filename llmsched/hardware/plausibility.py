@@ -44,7 +44,7 @@ def _by_magnitude(step_time: StepTime) -> Iterator[str]:
     prompt = step_time.base(_PROMPT, 0)
     setup = step_time.base(1, 0)
     if prompt - setup > 20 * _SLOWEST:
-        yield f"a prefill of {_PROMPT} tokens takes {prompt:.3g} s; is it the price of 1,000 tokens?"
+        yield f"a prefill of {_PROMPT} tokens takes {prompt:.3g} s; is a price that of 1,000?"
     if prompt < step_time.base(0, 1) / 2:
         yield f"a prefill of {_PROMPT} tokens costs less than half a decode round of one sequence"
     squared = step_time.per_prefill_token_sq * _PROMPT**2
