@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from llmsched.batching import BatchingRule
+from llmsched.engine.limits import admissible_blocks
+from llmsched.errors import PolicyError
 from llmsched.orders import Jobs, Order
 from llmsched.trace import Trace
 
@@ -45,11 +47,18 @@ class Rehearsal:
         if not jobs.config.max_num_seqs < len(known) <= MOST_REQUESTS:
             return self.candidates[0]
         lengths = jobs.predicted_output_tokens[known]
+        blocks = admissible_blocks(jobs.config)
+        if blocks is not None:  # a prediction may exceed what fits; the request itself does not
+            room = blocks * jobs.config.block_size + 1 - jobs.input_tokens[known]
+            lengths = np.minimum(lengths, room)
         batch = Trace.from_columns(np.zeros(len(known)), jobs.input_tokens[known], lengths)
 
         def makespan(candidate: Candidate) -> float:
             policy: Policy = Policy("rehearsal", *candidate)
-            return simulate(batch, jobs.hardware, policy, jobs.config).makespan
+            try:
+                return simulate(batch, jobs.hardware, policy, jobs.config).makespan
+            except PolicyError:  # it does not get through these requests at all
+                return float("inf")
 
         able = [c for c in self.candidates if jobs.hardware.step_time.mixed or not c[1].mixed]
         return min(able, key=makespan)

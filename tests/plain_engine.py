@@ -9,7 +9,7 @@ and every round touches every sequence.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,7 @@ class PlainEngine:
         predicted: NDArray[np.int64] | None = None,
         concurrency: int | None = None,
     ) -> None:
+        config = replace(config, **dict(policy.knobs))
         lengths = trace.output_tokens if predicted is None else predicted
         arrival = [float(time) for time in trace.arrival]
         if concurrency is not None:
@@ -168,7 +169,7 @@ class PlainEngine:
         step, rounds = Step(), 0  # rounds: how many more of `step` the rule has allowed
         while self.coming or len(self.queue) or self.running:
             if not self.running and not len(self.queue):
-                self.now = self.coming[0].arrival
+                self.now = max(self.now, self.coming[0].arrival)
             came = self._arrive()
             if came and len(self.running) < self.config.max_num_seqs:
                 rounds = 0
@@ -227,7 +228,9 @@ class PlainEngine:
             self._give_blocks_to_decodes()
         chunks: list[tuple[Request, int]] = []
         if step.prefill:
-            whole = min([step.max_tokens or NO_LIMIT, self.config.max_num_batched_tokens or NO_LIMIT])
+            whole = min(
+                [step.max_tokens or NO_LIMIT, self.config.max_num_batched_tokens or NO_LIMIT]
+            )
             budget = whole - (len(self.decoding()) if step.decode else 0)
             budget = self._continue_prompts(chunks, budget)
             if self._lost() == lost:
@@ -244,9 +247,7 @@ class PlainEngine:
             if request in self.running:
                 self._grow(request, 1)
 
-    def _continue_prompts(
-        self, chunks: list[tuple[Request, int]], budget: int
-    ) -> int:
+    def _continue_prompts(self, chunks: list[tuple[Request, int]], budget: int) -> int:
         """Go on with prompts that were begun, in order of admission; return the budget left."""
         for request in [request for request in self.running if request.begun]:
             if request not in self.running:

@@ -1,8 +1,8 @@
 """KV-cache blocks: how many are free, and in how many decode rounds they run out.
 
 A decoding sequence needs a new block once in `block_size` rounds, always at the same remainder of
-the decode clock. Counting sequences by that remainder (their phase) gives the blocks that any number
-of rounds will take without walking through them.
+the decode clock. Counting sequences by that remainder (their phase) gives the blocks that any
+number of rounds will take without walking through them.
 """
 
 from __future__ import annotations

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from llmsched.policies import Policy
 
 
+def admissible_blocks(config: EngineConfig) -> int | None:
+    """Return the KV blocks that one request may have to itself; None means no limit."""
+    usable = config.usable_blocks
+    return None if usable is None else usable - int(config.watermark * usable)
+
+
 def check_limits(
     trace: Trace,
     hardware: HardwareProfile,
@@ -40,16 +46,15 @@ def check_limits(
             f"max_num_batched_tokens: expected at least max_num_seqs = {config.max_num_seqs}, so "
             f"that every running sequence can decode, got {budget}"
         )
-    usable = config.usable_blocks
+    usable = admissible_blocks(config)
     if usable is None:
         return
-    usable -= int(config.watermark * usable)
     tokens = trace.input_tokens + trace.output_tokens - 1  # the last token is never computed
     if tokens.max() > usable * config.block_size:
         row = int((tokens > usable * config.block_size).argmax())
         blocks = -(-int(tokens[row]) // config.block_size)
         raise InputError(
             f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} + "
-            f"{trace.output_tokens[row]} tokens need {blocks} KV blocks of {config.block_size}, and "
-            f"{usable} can be used"
+            f"{trace.output_tokens[row]} tokens need {blocks} KV blocks of {config.block_size}, "
+            f"and {usable} can be used"
         )

@@ -2,11 +2,11 @@
 
 Three ideas carry it:
 
-- A *decode clock* counts decode rounds. A sequence that begins to decode at round r with m tokens to
-  go finishes at round r + m, known at once; a heap holds those rounds.
+- A *decode clock* counts decode rounds. A sequence that begins to decode at round r with m tokens
+  to go finishes at round r + m, known at once; a heap holds those rounds.
 - While the batch is decode-only and unchanged, the time of k rounds is a closed form in k, so the
-  engine jumps to the next event: a finish, an arrival while a slot is idle, KV blocks running out, or
-  the round at which the rule asked to be asked again.
+  engine jumps to the next event: a finish, an arrival while a slot is idle, KV blocks running out,
+  or the round at which the rule asked to be asked again.
 - State is arrays with one entry a request, read through memory views: plain Python numbers in the
   loop, NumPy arrays afterwards.
 """
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.columns import floats, ints
 from llmsched.engine import memory
 from llmsched.engine.config import EngineConfig
 from llmsched.engine.kv import BlockPool
@@ -61,8 +62,8 @@ def simulate(
     predicted : int64, shape (n,), optional
         Output lengths as the policy sees them; the true ones by default.
     concurrency : int, optional
-        Closed loop: ignore the trace's arrivals, start with this many requests at 0 and let the next
-        one arrive whenever one finishes.
+        Closed loop: ignore the trace's arrivals, start with this many requests at 0 and let the
+        next one arrive whenever one finishes.
 
     Raises
     ------
@@ -109,25 +110,25 @@ class Engine:
             arrival[:concurrency], arrival[concurrency:] = 0.0, np.inf
             self.known = min(concurrency, n)
         self.arrived = 0
-        self.arrival = memoryview(arrival)
-        self.admitted = memoryview(np.full(n, np.nan))
-        self.first_token = memoryview(np.full(n, np.nan))
-        self.finish = memoryview(np.full(n, np.nan))
-        self.preemptions = memoryview(np.zeros(n, dtype=np.int64))
-        self.recomputed = memoryview(np.zeros(n, dtype=np.int64))
-        self.target = memoryview(np.array(trace.input_tokens))  # tokens to compute, then decode
-        self.last = memoryview(trace.input_tokens + trace.output_tokens - 1)  # computed at the end
-        self.computed = memoryview(np.zeros(n, dtype=np.int64))  # while in `partial`
-        self.held = memoryview(np.zeros(n, dtype=np.int64))  # tokens with blocks, in `partial`
-        self.since = memoryview(np.zeros(n, dtype=np.int64))  # decode clock at its first round
-        self.until = memoryview(np.full(n, -1))  # decode clock after its last; -1: not decoding
+        self.arrival = floats(arrival)
+        self.admitted = floats(np.full(n, np.nan))
+        self.first_token = floats(np.full(n, np.nan))
+        self.finish = floats(np.full(n, np.nan))
+        self.preemptions = ints(np.zeros(n, dtype=np.int64))
+        self.recomputed = ints(np.zeros(n, dtype=np.int64))
+        self.target = ints(np.array(trace.input_tokens))  # tokens to compute, then decode
+        self.last = ints(trace.input_tokens + trace.output_tokens - 1)  # computed at the end
+        self.computed = ints(np.zeros(n, dtype=np.int64))  # while in `partial`
+        self.held = ints(np.zeros(n, dtype=np.int64))  # tokens with blocks, in `partial`
+        self.since = ints(np.zeros(n, dtype=np.int64))  # decode clock at its first round
+        self.until = ints(np.full(n, -1))  # decode clock after its last; -1: not decoding
         self.finishing: list[tuple[int, int]] = []  # heap of (until, request), some outdated
 
         usable = config.usable_blocks
         self.pool = None if usable is None else BlockPool(usable, config.block_size)
         self.fruitless = 0  # preemptions since a request last finished
         self.last_round_end = 0.0
-        self.ready_row = memoryview(np.zeros(n, dtype=np.int64))  # step that finished its prompt
+        self.ready_row = ints(np.zeros(n, dtype=np.int64))  # step that finished its prompt
         self.last_token: dict[int, float] = {}  # of preempted requests
         self.resume_gap = array("d")
         self.steps = array("d")
@@ -160,8 +161,8 @@ class Engine:
             done = self._prefill(step) if step.prefill else step.decode and self._decode(step)
             if not done and self.fruitless == fruitless:
                 raise PolicyError(
-                    f"policy {self.policy.name}: at {self.now:.6f} s it proposed {step}, which does "
-                    f"nothing with {len(running)} running and {len(queue)} waiting"
+                    f"policy {self.policy.name}: at {self.now:.6f} s it proposed {step}, which "
+                    f"does nothing with {len(running)} running and {len(queue)} waiting"
                 )
 
     def can_prefill(self) -> bool:
@@ -233,6 +234,8 @@ class Engine:
             slots = min(slots, step.max_new_seqs)
         while slots > 0 and budget > 0 and len(queue):
             request = queue.peek()
+            if request < 0:
+                return
             need = min(target[request], self.threshold)
             tokens = min(need, budget)
             if tokens < need and not step.split and (chunks or need <= whole):

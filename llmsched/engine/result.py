@@ -30,11 +30,11 @@ STEP_COLUMNS = (
     "sum_prefill_x_context",
     "kv_blocks",
 )
-"""Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context the
-decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences that
-begin to decode after the row, `resumed` the decodes that are the last token of a recomputation, the
-two sums what `StepTime.step` prices, and `kv_blocks` the blocks in use at the row's start (0 if blocks
-are not limited)."""
+"""Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context
+the decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences
+that begin to decode after the row, `resumed` the decodes that are the last token of a
+recomputation, the two sums what `StepTime.step` prices, and `kv_blocks` the blocks in use at the
+row's start (0 if blocks are not limited)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,8 @@ class SimulationResult:
     Attributes
     ----------
     policy, detail : str
-        The policy's name, and its order and rule with all parameters, as chosen by its offline phase.
+        The policy's name, and its order and rule with all parameters, as chosen by its offline
+        phase.
     arrival, admitted, first_token, finish : float64, shape (n,)
         When each request arrived, was first admitted to a slot, got its first and its last token.
     preemptions, recomputed_tokens : int64, shape (n,)
