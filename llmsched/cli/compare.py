@@ -149,6 +149,7 @@ def compare(
     output: common.Output = None,
 ) -> None:
     """Run every policy on the same requests and show them side by side."""
+    check_delivery(format, output, pivot)
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error
     )
@@ -194,6 +195,8 @@ def _run(
     base = None if against is None else read_document(against)
     study = prepare(scenario, filters)
     scenario = replace(scenario, baseline=_baseline(scenario, baseline, study))
+    if base is not None:
+        judging.check_comparable(build_document(scenario, study, {}), base, str(against))
     where = find_executor(executor, jobs)
     checkpoint = None if resume is None else Checkpoint(resume, study)
     finished: Rows = {}
@@ -306,6 +309,22 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
     if "--resume" in sys.argv:
         again = shlex.join(["llmsched", *sys.argv[1:]])
     print(f"\n{done} of {total} runs are saved; continue with: {again}", file=sys.stderr)
+
+
+def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
+    """Refuse before the run what would fail after it."""
+    from llmsched.compare.metric import find_metric
+    from llmsched.errors import InputError
+    from llmsched.report import FORMATS
+
+    if form is not None:
+        common.one_of("--format", form, FORMATS)
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"{output}: cannot write: no such folder")
+    try:
+        find_metric(pivot)
+    except InputError as error:
+        raise InputError(f"--pivot: {error}") from error
 
 
 def deliver(

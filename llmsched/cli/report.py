@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
-from llmsched.cli.compare import Against, FailOn, Format, Pivot, deliver
+from llmsched.cli.compare import Against, FailOn, Format, Pivot, check_delivery, deliver
 
 
 def report(
@@ -26,6 +26,7 @@ def report(
     from llmsched.compare.document import read_document
     from llmsched.compare.gates import parse_gate
 
+    check_delivery(format, output, pivot)
     document = read_document(file)
     base = None if against is None else read_document(against)
     judging = base is not None or bool(fail_on)

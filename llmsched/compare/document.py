@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
-    """Return the document of a finished study.
+    """Return the document of a study; without rows, everything but the results.
 
     A study of one cell has that cell's records at the top; one of several has them under `cells`.
     """
@@ -55,9 +55,9 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
         if task.cell == index:
             by_policy[task.policy].append(row)
     record: Document = {"label": dict(cell.label), **_records(cell)}
-    record["results"] = [mean_row(of_policy) for of_policy in by_policy.values()]
-    if study.cases is not None and scenario.baseline in by_policy:
-        base = by_policy[scenario.baseline]
+    record["results"] = [mean_row(of_policy) for of_policy in by_policy.values() if of_policy]
+    base = by_policy.get(scenario.baseline or "")
+    if study.cases is not None and base:
         record["paired"] = [
             {"policy": policy, **difference}
             for policy, of_policy in by_policy.items()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
@@ -18,6 +19,9 @@ from importlib import import_module
 from llmsched.compare.measure import Row, measure
 from llmsched.compare.study import Study, Task
 from llmsched.errors import InputError, LlmschedError
+
+_PATIENCE_S = 10
+"""Seconds to wait for a scheduler to answer, and for its first worker."""
 
 Executor = Callable[[Study, Iterable[Task]], Iterator[tuple[Task, Row]]]
 
@@ -67,9 +71,9 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
         initargs=(study,),
     )
     try:
-        futures = {pool.submit(_measure_adopted, task): task for task in tasks}
+        futures = {pool.submit(_measure_adopted, batch): batch for batch in batches(tasks, jobs)}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield from zip(futures[future], future.result(), strict=True)
     except BaseException:
         for worker in multiprocessing.active_children():
             worker.terminate()
@@ -85,12 +89,39 @@ def _adopt(study: Study) -> None:
     """Give a worker process its study once, instead of with every task; Ctrl-C is the parent's."""
     global _adopted
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     _adopted = study
 
 
-def _measure_adopted(task: Task) -> Row:
+def _leave_with_parent() -> None:
+    """End this worker when the process that waits for its rows is killed; a pool does not."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _measure_adopted(batch: Sequence[Task]) -> list[Row]:
     assert _adopted is not None
-    return measure(_adopted, task)
+    return _measure_batch(_adopted, batch)
+
+
+def _measure_batch(study: Study, batch: Sequence[Task]) -> list[Row]:
+    return [measure(study, task) for task in batch]
+
+
+def batches(tasks: Iterable[Task], workers: int) -> list[list[Task]]:
+    """Return the tasks in batches for `workers`.
+
+    The policies of one case share its draw, its bound and its plan, so they stay together, unless
+    that would leave workers without work.
+    """
+    together: dict[tuple[int, int], list[Task]] = {}
+    for task in tasks:
+        together.setdefault((task.cell, task.case), []).append(task)
+    if len(together) >= workers:
+        return list(together.values())
+    return [[task] for batch in together.values() for task in batch]
 
 
 def on_dask(address: str | None = None) -> Executor:
@@ -119,18 +150,25 @@ def on_dask(address: str | None = None) -> Executor:
 
     def run(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
         try:
-            client = distributed.Client(where, set_as_default=False, timeout=10)
+            client = distributed.Client(where, set_as_default=False, timeout=_PATIENCE_S)
         except (OSError, ValueError) as error:
             raise InputError(f"--executor dask: no scheduler answers at {where}") from error
         with client:
+            try:
+                client.wait_for_workers(1, timeout=_PATIENCE_S)
+            except TimeoutError as error:
+                raise InputError(f"--executor dask: {where} has no workers") from error
             # A task's result, not scattered data: Dask can make it again when its holder dies.
             shared = client.submit(_itself, study, pure=False)
-            futures = {client.submit(measure, shared, task, pure=False): task for task in tasks}
+            futures = {
+                client.submit(_measure_batch, shared, batch, pure=False): batch
+                for batch in batches(tasks, sum(client.nthreads().values()))
+            }
             try:
-                for future, row in distributed.as_completed(
+                for future, rows in distributed.as_completed(
                     futures, loop=client.loop, with_results=True
                 ):
-                    yield futures[future], row
+                    yield from zip(futures[future], rows, strict=True)
             except distributed.KilledWorker as error:
                 raise LlmschedError(f"--executor dask: workers keep dying: {error}") from error
 

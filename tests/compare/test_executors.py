@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmsched.compare.checkpoint import Checkpoint
-from llmsched.compare.executors import find_executor, on_processes, serially
+from llmsched.compare.executors import batches, find_executor, on_processes, serially
 from llmsched.compare.measure import Row
 from llmsched.compare.run import run_study
 from llmsched.compare.study import Study, Task
@@ -30,7 +30,7 @@ def test_processes_give_the_rows_of_one_process_in_the_same_order() -> None:
 
 
 def test_a_killed_process_costs_no_row_and_doubles_none() -> None:
-    study = small_study(cases=CASES)
+    study = small_study(cases=Cases(40), requests=300)
     seen: list[Task] = []
     for task, _ in on_processes(2)(study, list(study.tasks())):
         seen.append(task)
@@ -39,6 +39,12 @@ def test_a_killed_process_costs_no_row_and_doubles_none() -> None:
             assert victim is not None
             os.kill(victim, signal.SIGKILL)
     assert sorted(seen) == sorted(study.tasks())
+
+
+def test_the_policies_of_a_case_stay_together_while_every_worker_has_work() -> None:
+    tasks = list(small_study(cases=Cases(3)).tasks())
+    assert batches(tasks, 3) == [tasks[0:2], tasks[2:4], tasks[4:6]]
+    assert batches(tasks, 4) == [[task] for task in tasks]
 
 
 def test_a_row_that_arrives_twice_counts_once() -> None:
