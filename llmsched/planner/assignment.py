@@ -211,14 +211,14 @@ def solve(
 def assign(problem: Assignment, budget: Budget | None = None) -> Outcome:
     """Assign requests under side constraints: a greedy start, repartition, then CP-SAT.
 
-    Where no bin is limited in tokens, repartition (with a target of its own for each bin, moving the
-    requests that may use all bins) mostly meets the bound. CP-SAT is asked only if it does not.
+    Repartition (with a target of its own for each bin, moving the requests that may use all bins,
+    never beyond a bin's tokens) mostly meets the bound. CP-SAT is asked only if it does not.
     """
     budget = budget or Budget()
     deadline = time.monotonic() + budget.seconds
     bound = problem.lower_bound()
     start = _greedy(problem)
-    if start is not None and not problem.has_limits:
+    if start is not None:
         start = _levelled(problem, start, bound, budget.seed)
     if start is not None and max(problem.time(start)) == bound:
         return Outcome("optimal", start, bound)
@@ -228,8 +228,7 @@ def assign(problem: Assignment, budget: Budget | None = None) -> Outcome:
 
 def _greedy(problem: Assignment) -> list[list[int]] | None:
     """Put requests, longest first, where they end soonest; None if one fits nowhere."""
-    room = [float("inf") if limit is None else limit for limit in problem.capacity]
-    room = room or [float("inf")] * len(problem.slowness)
+    room = _room(problem, [[] for _ in problem.slowness])
     tokens = problem.tokens.tolist() if problem.capacity else [0] * len(problem.duration)
     work = [0] * len(room)
     members: list[list[int]] = [[] for _ in room]
@@ -245,6 +244,16 @@ def _greedy(problem: Assignment) -> list[list[int]] | None:
     return members
 
 
+def _room(problem: Assignment, members: list[list[int]]) -> list[float]:
+    """Return the tokens that each bin can hold beside what it holds already."""
+    if not problem.capacity:
+        return [float("inf")] * len(members)
+    return [
+        float("inf") if limit is None else limit - int(problem.tokens[some].sum())
+        for limit, some in zip(problem.capacity, members, strict=True)
+    ]
+
+
 def _levelled(
     problem: Assignment, members: list[list[int]], bound: int, seed: int
 ) -> list[list[int]]:
@@ -253,7 +262,14 @@ def _levelled(
     fixed = [[i for i in some if i in problem.allowed] for some in members]
     owed = [sum(length[i] for i in some) for some in fixed]
     free = [[i for i in some if i not in problem.allowed] for some in members]
-    search = Repartition(length, free, seed)
+    room = _room(problem, fixed)
+    tokens = problem.tokens.tolist()
+
+    def admits(b: int, requests: list[int]) -> bool:
+        held: int = sum(tokens[i] for i in requests)
+        return held <= room[b]
+
+    search = Repartition(length, free, seed, admits if problem.has_limits else None)
     low, target = bound, bound
     best = max(problem.time(members))
     while low < best:
