@@ -45,7 +45,7 @@ class Case:
 
 @st.composite
 def traces(draw: st.DrawFn, most: int = 24) -> Trace:
-    """Up to `most` requests: all at once, in bursts, or one by one, some exactly on a step's end."""
+    """Up to `most` requests: all at once, in bursts, one by one, some exactly at a step's end."""
     gap = st.sampled_from([0.0, 0.0, 0.0, ROUND_S, 0.0123, 5 * ROUND_S, 0.217, 3.0])
     largest = draw(st.sampled_from([3, 12, 50]))
     longest = draw(st.sampled_from([1, 4, 40]))

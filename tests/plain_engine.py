@@ -1,21 +1,21 @@
 """A second simulator, deliberately plain: one step at a time over lists of objects.
 
-It is written from the semantics alone and shares with the engine only the policy objects (orders and
-batching rules, which see it through a look-alike of the view), the knobs and `StepTime.step`. There
-are no leaps, no heap of finishes, no counting of block phases: every sequence counts its own blocks
-and every round touches every sequence.
+It is written from the semantics alone and shares with the engine only the policy objects (orders
+and batching rules, which see it through a look-alike of the view), the knobs and `StepTime.step`.
+There are no leaps, no heap of finishes, no counting of block phases: every sequence counts its own
+blocks and every round touches every sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine import EngineConfig, Step
+from llmsched.engine import EngineConfig, Step, View
 from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
 from llmsched.orders import Jobs, WaitingQueue
@@ -161,7 +161,7 @@ class PlainEngine:
         order, self.rule = policy.order, policy.rule
         if policy.offline is not None:
             order, self.rule = policy.offline.choose(self.jobs)
-        self.view: Any = PlainView(self)
+        self.view = cast(View, PlainView(self))  # the same attributes, nothing else
         self.queue = order.queue(self.jobs, self.view)
 
     def run(self) -> PlainEngine:

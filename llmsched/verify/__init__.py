@@ -1,1 +1,1 @@
-"""Checks on results: against schedules that a real engine recorded, and by an independent reader."""
+"""Checks on results: against schedules a real engine recorded, and by an independent reader."""

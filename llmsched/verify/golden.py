@@ -1,8 +1,8 @@
 """Replay a schedule that a real engine's scheduler recorded, and compare step by step.
 
-A recorded schedule is a JSON document: the requests, the scheduler's knobs, the price of a step, and
-for every step what was scheduled. The engine leaps over equal decode rounds, so its step table is
-first written out, one line a round.
+A recorded schedule is a JSON document: the requests, the scheduler's knobs, the price of a step,
+and for every step what was scheduled. The engine leaps over equal decode rounds, so its step table
+is first written out, one line a round.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def replay(golden: Golden) -> SimulationResult:
 
 
 def compare(golden: Golden, result: SimulationResult) -> str:
-    """Return what differs first, with both sides' numbers; nothing if the schedules are the same."""
+    """Return what differs first, with both sides' numbers; nothing if all is the same."""
     ours = written_out(result)
     shared = min(len(ours), len(golden.steps))
     wrong = (ours[:shared] != golden.steps[:shared]).any(axis=1)
@@ -172,7 +172,7 @@ def read(path: str | Path) -> Golden:
     config = _config(document.inner("config"))
     prices = document.inner("step_time")
     base, prefill, decode, kv = (prices.number(name) / 1e3 for name in _PRICES)
-    if tuple(document.get("steps_columns")) != COLUMNS:
+    if document.get("steps_columns") != list(COLUMNS):
         raise document.expected("steps_columns", ", ".join(COLUMNS))
     if (requests[:, 1:] != np.floor(requests[:, 1:])).any():
         raise document.expected("requests", "whole numbers of tokens")

@@ -21,8 +21,8 @@ from llmsched.orders.random import Random
 from llmsched.orders.sjf import Sjf
 from llmsched.policies import NAMED, Policy
 from llmsched.verify.golden import written_out
-from tests.plain_engine import PlainEngine
 from tests.cases import AnyStep, Case, cases
+from tests.plain_engine import PlainEngine
 
 COMPOSED = {
     "sjf+static": Policy("", Sjf(), Static()),
