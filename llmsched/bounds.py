@@ -32,6 +32,7 @@ def lower_bound(
     hardware: HardwareProfile,
     config: EngineConfig | None = None,
     concurrency: int | None = None,
+    replicas: int = 1,
 ) -> float:
     """Return seconds that no policy can beat, from the first arrival to the last token.
 
@@ -41,12 +42,15 @@ def lower_bound(
         The engine's knobs; the profile's by default.
     concurrency : int, optional
         Closed loop of that many users: arrivals do not bind, and no more requests run at once.
+    replicas : int
+        Engines that share the requests, each with these knobs: together they do at least the steps
+        and the work of one, so the last of them ends no sooner than an even share.
     """
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
     arrival = trace.arrival if concurrency is None else np.zeros(len(trace))
     return max(
-        _bound(trace, arrival, hardware.step_time, minorant, config, slots)
+        _bound(trace, arrival, hardware.step_time, minorant, config, slots, replicas)
         for minorant in hardware.step_time.minorants()
     )
 
@@ -69,6 +73,7 @@ def _bound(
     minorant: Minorant,
     config: EngineConfig,
     slots: int,
+    replicas: int,
 ) -> float:
     prompt, rounds = trace.input_tokens, trace.output_tokens - 1
     price = request_prices(prompt, rounds, step_time, minorant)
@@ -89,7 +94,7 @@ def _bound(
         )
         decode = _steps(prompt, rounds, rounds, config, slots)
         seconds = stages * step + decode * round_ + work
-    return max(longest, float((arrival + seconds).max())) - float(arrival.min())
+    return max(longest, float((arrival + seconds / replicas).max())) - float(arrival.min())
 
 
 def request_prices(

@@ -146,7 +146,8 @@ def plan_replicas(case: Case, replicas: int, policy: str | None = None) -> Answe
 
     def replay(rows: NDArray[np.int64]) -> float:
         part, seen = case.trace.take(rows), tokens[rows]
-        return simulate(part, case.hardware, how, case.config, predicted=seen).makespan
+        result = simulate(part, case.hardware, how, case.config, predicted=seen)
+        return float(result.finish.max() - case.trace.arrival.min())
 
     split = balance(
         case.trace,

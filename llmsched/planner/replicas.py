@@ -98,7 +98,7 @@ def balance(
     packing = pack(weight, replicas, solver="heuristic", seed=seed)
     members = [np.flatnonzero(packing.bin_of == r).tolist() for r in range(replicas)]
     search = Repartition(weight.tolist(), members, seed)
-    bound = replicated_bound(trace, hardware, config, replicas)
+    bound = lower_bound(trace, hardware, config, replicas=replicas)
 
     def simulated() -> ReplicaPlan:
         seconds = [replay(np.sort(some)) if some else 0.0 for some in search.members]
@@ -148,21 +148,6 @@ def engine_seconds(
         cost = shared / slots + price.prefill + price.decode
         best = max(best, cost, key=np.sum)
     return best
-
-
-def replicated_bound(
-    trace: Trace, hardware: HardwareProfile, config: EngineConfig, replicas: int
-) -> float:
-    """Return seconds before which the last of `replicas` cannot end, requests being there at 0.
-
-    The larger of the engine time of all requests shared evenly, and the time that the request with
-    most engine time takes alone.
-    """
-    if replicas == 1:
-        return lower_bound(trace, hardware, config)
-    cost = engine_seconds(trace, hardware, config)
-    alone = trace.take([int(cost.argmax())])
-    return max(float(cost.sum()) / replicas, lower_bound(alone, hardware, config))
 
 
 def split(trace: Trace, replica_of: NDArray[np.int32], replicas: int) -> list[Trace]:
