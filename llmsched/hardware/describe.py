@@ -7,6 +7,7 @@ from dataclasses import fields
 from textwrap import wrap
 
 from llmsched.hardware.profile import HardwareProfile
+from llmsched.hardware.roofline import EXPECTED_ERROR, Roofline
 from llmsched.hardware.step_time import StepTime
 
 _WIDTH = 79
@@ -65,6 +66,8 @@ def _prices(step_time: StepTime) -> dict[str, object]:
             prices["table"] = f"{len(value)} knots, {value[0]} to {value[-1]} tokens"
         elif isinstance(value, float):
             prices[field.name] = f"{1e3 * value:.6g}"
+    if isinstance(step_time, Roofline):
+        prices["error to expect"] = EXPECTED_ERROR
     return prices
 
 

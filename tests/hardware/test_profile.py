@@ -248,7 +248,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         ("- 1", "expected a mapping"),
         ("", "expected a mapping, got None"),
         ("a: 1\n---\nb: 2", "expected YAML"),
-        ("[" * 3000, "expected YAML"),
+        ("[" * 1000, "expected YAML"),
         ("a: \x00", "expected YAML"),
     ],
 )
