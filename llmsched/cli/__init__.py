@@ -1,9 +1,9 @@
 """The command line: parse, call, print.
 
-Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 results not comparable, 130
-interrupted. An error a user can cause is one line on stderr, never a traceback. Command modules
-import only typer and the standard library at their top, so that ``llmsched --help`` need not wait
-for NumPy or OR-tools.
+Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 results not comparable, 70 a defect of
+llmsched or of a policy from a file (with a traceback), 130 interrupted. An error a user can cause
+is one line on stderr, never a traceback. Command modules import only typer and the standard library
+at their top, so that ``llmsched --help`` need not wait for NumPy or OR-tools.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -82,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit):  # typer turns the first into the second
         discard_stdout()
         return 0
+    except Exception:  # a defect must not look like a failed gate, which is what Python's 1 means
+        traceback.print_exc()
+        return 70
     if code == 130:
         return _complain("interrupted", 130)
     return code if isinstance(code, int) else 0

@@ -92,6 +92,9 @@ FailOn = Annotated[
         "slo_attainment:0.95 (level); may be repeated.",
     ),
 ]
+NoGates = Annotated[
+    bool, typer.Option("--no-gates", rich_help_panel=GATES, help="Ignore the scenario's gates.")
+]
 Slo = Annotated[
     str | None,
     typer.Option(
@@ -143,6 +146,7 @@ def compare(
     baseline: Baseline = None,
     against: Against = None,
     fail_on: FailOn = None,
+    no_gates: NoGates = False,
     slo: Slo = None,
     format: Format = None,
     pivot: Pivot = "makespan_s",
@@ -165,12 +169,14 @@ def compare(
         lengths=None if lengths is None else (lengths,),
         seed=seed,
         slo=None if slo is None else common.parse_slo(slo),
-        gates=None if fail_on is None else tuple(fail_on),
+        gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, cases, draw),
     )
     scenario = replace(scenario, **changes)
     document = _run(scenario, baseline, _filters(filter), jobs, executor, resume, against)
-    deliver(document, format, output, pivot, gated=True)
+    deliver(document, format, output, pivot, table=True)
+    if not no_gates:
+        conclude(document)
 
 
 def _run(
@@ -328,26 +334,30 @@ def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
 
 
 def deliver(
-    document: Document, form: str | None, output: Path | None, pivot: str, *, gated: bool
+    document: Document, form: str | None, output: Path | None, pivot: str, *, table: bool = False
 ) -> None:
-    """Print or save a result, add it to GitHub's job summary, and exit 1 if a gate failed."""
+    """Print a result, or save it; with `table`, a result that is saved is shown as well."""
     from llmsched.report import render
 
-    shown = "table" if output is not None else form or "table"
-    width, color = shutil.get_terminal_size((80, 24)).columns, _colors()
-    text = render(document, shown, width=width, color=color, pivot=pivot)
+    shown: str | None = form or "table"
     if output is not None:
-        form = form or _SUFFIXES.get(output.suffix, "json")
-        common.emit(render(document, form, width=width, pivot=pivot), output)
-    common.emit(text)
-    if gated:
-        _summarize(document)
-        failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
-        if failed and shown != "table":
-            for verdict in failed:
+        saved = form or _SUFFIXES.get(output.suffix, "json")
+        common.emit(render(document, saved, pivot=pivot), output)
+        shown = "table" if table else None
+    if shown is not None:
+        width = shutil.get_terminal_size((80, 24)).columns
+        common.emit(render(document, shown, width=width, color=_colors(), pivot=pivot))
+    if shown != "table":
+        for verdict in document["gates"]:
+            if not verdict["passed"]:
                 print(f"FAILED {verdict['policy']}: {verdict['reason']}", file=sys.stderr)
-        if failed:
-            raise typer.Exit(1)
+
+
+def conclude(document: Document) -> None:
+    """Add the result to GitHub's job summary, and exit 1 if a gate failed."""
+    _summarize(document)
+    if not all(verdict["passed"] for verdict in document["gates"]):
+        raise typer.Exit(1)
 
 
 _SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}

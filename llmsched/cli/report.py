@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
-from llmsched.cli.compare import Against, FailOn, Format, Pivot, check_delivery, deliver
+from llmsched.cli.compare import Against, FailOn, Format, Pivot, check_delivery, conclude, deliver
 
 
 def report(
@@ -29,8 +29,9 @@ def report(
     check_delivery(format, output, pivot)
     document = read_document(file)
     base = None if against is None else read_document(against)
-    judging = base is not None or bool(fail_on)
-    if judging:
-        gates = [parse_gate(text) for text in fail_on or []]
-        document = judged(document, gates, base, against)
-    deliver(document, format, output, pivot, gated=judging)
+    if base is None and not fail_on:
+        deliver(document, format, output, pivot)
+        return
+    document = judged(document, [parse_gate(text) for text in fail_on or []], base, against)
+    deliver(document, format, output, pivot)
+    conclude(document)

@@ -45,6 +45,7 @@ def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
     else:
         document["cells"] = cells
     document["published"] = [asdict(row) for row in scenario.published]
+    document["gates"] = []
     return document
 
 
@@ -126,6 +127,9 @@ def read_document(path: str | Path) -> Document:
 
 def _check_shape(document: Document, path: str) -> None:
     """Refuse what the reports could not read; the full schema is in docs/comparison.schema.json."""
+    for key, kind in _RUN.items():
+        if not isinstance(document.get(key), kind):
+            raise InputError(f"{path}: {key}: expected a comparison's, got none")
     cells = document.get("cells", [document])
     for i, cell in enumerate(cells if isinstance(cells, list) else [None]):
         where = f"cells[{i}]." if "cells" in document else ""
@@ -139,6 +143,14 @@ def _check_shape(document: Document, path: str) -> None:
             raise InputError(f"{path}: {where}results: expected rows with a policy")
 
 
+_RUN: dict[str, type] = {
+    "llmsched": str,
+    "scenario": str,
+    "note": str,
+    "slo": dict,
+    "published": list,
+    "gates": list,
+}
 _CELL: dict[str, type] = {
     "trace": dict,
     "hardware": dict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document
@@ -22,13 +23,14 @@ def change_lines(document: Document, width: int) -> list[str]:
     changes = [c for c in against["changes"] if _percent(c) >= _NOTICED]
     worse = [change for change in changes if change["worse"]]
     better = [change for change in reversed(changes) if not change["worse"]]
-    lines = ["", f"against {against['file']}: {len(worse)} worse, {len(better)} better"]
+    file = PurePath(against["file"]).name
+    lines = ["", f"against {file}: {len(worse)} worse, {len(better)} better"]
     for mark, group in ((WORSE, worse), (BETTER, better)):
         lines += align([_change(mark, change) for change in group[:_MOST]]) if group else []
         if len(group) > _MOST:
             lines.append(f"  and {len(group) - _MOST} more (--format json has all)")
     if against["new"]:
-        lines.append(f"not in {against['file']}: {', '.join(against['new'])}")
+        lines.append(f"not in {file}: {', '.join(against['new'])}")
     return [line[:width] if len(line) > width else line for line in lines]
 
 

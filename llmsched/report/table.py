@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document, cells_of
@@ -99,7 +100,9 @@ def _texts(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str]]:
 def _columns(document: Document, cell: Row) -> list[Column]:
     """Return the columns, most important first."""
     seconds = max((row.get("mean_ttft_ms") or 0.0) for row in cell["results"]) >= 10_000
-    unit, scale = ("s", 1000.0) if seconds else ("ms", 1.0)
+    unit, scale, form = ("s", 1000.0, ",.2f") if seconds else ("ms", 1.0, ",.0f")
+
+    versus = "base" if "against" in document else shortened(_reference(document), 8)
 
     def number(metric: str, form: str, scale: float = 1.0) -> Callable[[Row], str]:
         def text(row: Row) -> str:
@@ -109,13 +112,13 @@ def _columns(document: Document, cell: Row) -> list[Column]:
         return text
 
     columns = [
-        Column(("policy", ""), lambda row: shortened(row["policy"], 20)),
+        Column(("policy", ""), lambda row: shortened(row["policy"].rpartition(".py:")[2], 20)),
         Column(("total", "s"), number("makespan_s", ",.2f")),
-        Column(("Δ total", f"vs {shortened(_reference(document), 8)}"), _delta(document, cell)),
+        Column(("Δ total", f"vs {versus}"), _delta(document, cell)),
         Column(("util", "%"), number("utilization", ".2f", 0.01)),
         Column(("output", "tok/s"), number("output_throughput", ",.0f")),
-        Column(("mean", f"TTFT, {unit}"), number("mean_ttft_ms", ",.2f", scale)),
-        Column(("p99", f"TTFT, {unit}"), number("p99_ttft_ms", ",.2f", scale)),
+        Column(("mean", f"TTFT, {unit}"), number("mean_ttft_ms", form, scale)),
+        Column(("p99", f"TTFT, {unit}"), number("p99_ttft_ms", form, scale)),
         Column(("gap to", "bound, %"), number("gap_percent", ".2f")),
         Column(("mean", "TPOT, ms"), number("mean_tpot_ms", ",.2f")),
         Column(("p99", "TPOT, ms"), number("p99_tpot_ms", ",.2f")),
@@ -130,8 +133,8 @@ def _columns(document: Document, cell: Row) -> list[Column]:
 def _reference(document: Document) -> str:
     """Return the name of what rows are compared with; empty if nothing."""
     if "against" in document:
-        return str(document["against"]["file"]).rpartition("/")[2]
-    return str(document["baseline"] or "")
+        return PurePath(document["against"]["file"]).name
+    return str(document.get("baseline") or "")
 
 
 def _delta(document: Document, cell: Row) -> Callable[[Row], str]:
@@ -145,8 +148,8 @@ def _delta(document: Document, cell: Row) -> Callable[[Row], str]:
         }
         new = set(document["against"]["new"])
     else:
-        base = policies.get(document["baseline"], {}).get("makespan_s")
-        before, new = dict.fromkeys(policies, base), {document["baseline"]}
+        base = policies.get(document.get("baseline"), {}).get("makespan_s")
+        before, new = dict.fromkeys(policies, base), {document.get("baseline")}
 
     def text(row: Row) -> str:
         if row["policy"] not in policies or row is not policies[row["policy"]]:

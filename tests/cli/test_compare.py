@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from llmsched.compare.executors import serially
+from llmsched.compare.measure import Row
+from llmsched.compare.study import Study, Task
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -388,15 +391,22 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
 
 
 def test_an_interrupted_study_without_a_file_is_saved_and_says_how_to_go_on(
-    llmsched: Run, scenario: Path
+    llmsched: Run, scenario: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = _spawn("compare", scenario, "--cases", 5000)
-    time.sleep(3)
-    run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=60)
-    assert run.returncode == 130
-    (saved,) = Path().glob("small-*.partial.jsonl")
-    assert f"--resume {saved}" in err
+    def interrupted(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+        for done, result in enumerate(serially(study, tasks)):
+            if done == 7:
+                raise KeyboardInterrupt
+            yield result
+
     arguments = ("compare", scenario, "--cases", 10, "--format", "json")
+    with monkeypatch.context() as patched:
+        patched.setattr("llmsched.compare.executors.serially", interrupted)
+        patched.setattr(sys, "argv", ["llmsched", *map(str, arguments)])
+        outcome = llmsched(*arguments)
+    assert outcome.code == 130
+    (saved,) = Path().glob("small-*.partial.jsonl")
+    assert "7 of 30 runs are saved" in outcome.err
+    assert f"--resume {saved}" in outcome.err
     resumed = llmsched(*arguments, "--resume", saved)
     assert resumed.out == llmsched(*arguments).out

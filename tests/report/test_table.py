@@ -81,7 +81,7 @@ def test_against_an_earlier_result_the_worst_changes_come_first() -> None:
     base = document(row("fcfs", makespan_s=50.0, utilization=0.1))
     result = judged(document(row("fcfs")), [parse_gate("makespan_s:2%")], base, "x/base.json")
     lines = render(result, "table").splitlines()
-    at = lines.index("against x/base.json: 1 worse, 1 better")
+    at = lines.index("against base.json: 1 worse, 1 better")
     assert lines[at + 1].split() == ["✗", "fcfs", "makespan_s", "50", "→", "100", "s", "+100.00%"]
     assert lines[at + 2].split() == ["✓", "fcfs", "utilization", "0.1", "→", "0.8", "+700.00%"]
     assert any(line.startswith("✗ FAILED fcfs (makespan_s:2%)") for line in lines)
