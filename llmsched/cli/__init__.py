@@ -8,8 +8,6 @@ at their top, so that ``llmsched --help`` need not wait for NumPy or OR-tools.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from typing import Annotated
 import typer
 
 from llmsched import __version__
+from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
 from llmsched.cli.common import GroupedHelp, discard_stdout
 from llmsched.errors import LlmschedError
 
@@ -51,16 +50,16 @@ def root(
         typer.echo(context.get_help())
 
 
-_COMMANDS = ("compare", "simulate", "plan", "report", "policies", "hardware", "trace", "verify")
-
-for _name in _COMMANDS:
-    if importlib.util.find_spec(f"llmsched.cli.{_name}") is None:
-        continue
-    _module = importlib.import_module(f"llmsched.cli.{_name}")
-    if hasattr(_module, "app"):
-        app.add_typer(_module.app, name=_name)
-    else:
-        app.command(_name, cls=GroupedHelp)(getattr(_module, _name))
+for command in (
+    compare.compare,
+    simulate.simulate,
+    plan.plan,
+    report.report,
+    policies.policies,
+):
+    app.command(cls=GroupedHelp)(command)
+for group in (hardware, trace, verify):
+    app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -40,7 +40,7 @@ class GroupedHelp(TyperCommand):
 TraceArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[TRACE]",
+        metavar="TRACE",
         show_default=False,
         help="Trace file (plain or .gz), - for stdin, or the name of a shipped trace. "
         "Default: the paper's trace.",

@@ -26,7 +26,7 @@ RUN, GATES = "Run", "Gates"
 Target = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SCENARIO|TRACE]",
+        metavar="SCENARIO|TRACE",
         show_default=False,
         help="Scenario (.yaml or a shipped name), or a trace. Default: the paper's experiment.",
     ),
@@ -152,7 +152,7 @@ def compare(
     pivot: Pivot = "makespan_s",
     output: common.Output = None,
 ) -> None:
-    """Run every policy on the same requests and show them side by side."""
+    """Run policies on the same requests and show them side by side."""
     check_delivery(format, output, pivot)
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error

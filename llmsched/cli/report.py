@@ -21,7 +21,7 @@ def report(
     pivot: Pivot = "makespan_s",
     output: common.Output = None,
 ) -> None:
-    """Show a saved result in any format, or hold it against other gates, without a rerun."""
+    """Show a saved result again, in any format or against other gates."""
     from llmsched.compare.against import judged
     from llmsched.compare.document import read_document
     from llmsched.compare.gates import parse_gate
