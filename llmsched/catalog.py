@@ -110,9 +110,13 @@ def _part(text: str, spec: str) -> tuple[str, Any]:
         found = parts(kind).get(name) or parts(kind).get(name.replace("-", "_"))
         if found is not None:
             return kind, _build(found, parameters, spec)
+    if name in NAMED:
+        raise InputError(
+            f"policy {spec!r}: {name} is a whole policy, it takes no parameters and no other part"
+        )
     orders, rules = ", ".join(parts("orders")), ", ".join(parts("batching"))
     near = get_close_matches(name, [*NAMED, *parts("orders"), *parts("batching")], n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"; did you mean {near[0]}?" if near else "."
     raise InputError(
         f"policy {spec!r}: unknown {name!r}{hint} Policies: {', '.join(NAMED)}. "
         f"Or ORDER+RULE: orders {orders}; rules {rules}."
@@ -145,6 +149,8 @@ def _build(part: type, parameters: list[str], spec: str) -> Any:
         if name not in known:
             listed = ", ".join(known) or "none"
             raise InputError(f"policy {spec!r}: unknown parameter {name!r} (parameters: {listed})")
+        if name in values:
+            raise InputError(f"policy {spec!r}: parameter {name!r} is given twice")
         values[name] = _value(text, known[name], f"policy {spec!r}: {name}")
     return part(**values)
 

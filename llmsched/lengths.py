@@ -31,8 +31,10 @@ def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int
     Raises
     ------
     InputError
-        An unknown mode, a CV that is not a number >= 0, or a trace without predictions.
+        An unknown mode, a CV outside 0..10, a negative seed, or a trace without predictions.
     """
+    if seed < 0:
+        raise InputError(f"seed: expected an integer >= 0, got {seed}")
     name, _, value = mode.partition(":")
     if name == "noisy":
         return _noisy(trace.output_tokens, _coefficient_of_variation(value), seed)

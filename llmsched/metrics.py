@@ -69,8 +69,10 @@ def inter_token_latencies(
     carried = seqs - joined - result.column("resumed")[rows].astype(np.int64)
     last_end = np.concatenate(([0.0], end[rows][:-1]))
 
-    repeat = rounds - 1
+    even = growth == 0  # one run holds all further rounds of such a row
+    repeat = np.where(even, np.minimum(rounds - 1, 1), rounds - 1)
     index = np.repeat(np.arange(len(rows)), repeat)
+    further = np.where(even, seqs * (rounds - 1), seqs)
     step = np.arange(len(index)) - np.repeat(np.cumsum(repeat) - repeat, repeat) + 1
     gaps = np.concatenate(
         (
@@ -81,7 +83,7 @@ def inter_token_latencies(
         )
     )
     counts = np.concatenate(
-        (carried, born, seqs[index], np.ones(len(result.resume_gap), dtype=np.int64))
+        (carried, born, further[index], np.ones(len(result.resume_gap), dtype=np.int64))
     )
     return gaps[counts > 0], counts[counts > 0]
 
@@ -108,6 +110,7 @@ def summarize(
         `slo` names an unknown metric.
     """
     trace, makespan = result.trace, result.makespan
+    seconds = makespan or np.nan  # a profile may charge nothing for a step
     inputs, outputs = int(trace.input_tokens.sum()), int(trace.output_tokens.sum())
     times = latencies(result)
     attained = _attained(times, slo)
@@ -117,9 +120,9 @@ def summarize(
         "total_output_tokens": outputs,
         "makespan_s": makespan,
         "utilization": utilization(result),
-        "request_throughput": len(trace) / makespan,
-        "output_throughput": outputs / makespan,
-        "total_token_throughput": (inputs + outputs) / makespan,
+        "request_throughput": len(trace) / seconds,
+        "output_throughput": outputs / seconds,
+        "total_token_throughput": (inputs + outputs) / seconds,
     }
     ones = np.ones(len(trace), dtype=np.int64)
     for name, values in (("ttft", times.ttft), ("tpot", times.tpot), ("e2el", times.e2el)):
@@ -127,12 +130,12 @@ def summarize(
     row |= _distribution("itl", *inter_token_latencies(result))
     row |= _distribution("queue", times.queue, ones)
     row |= {
-        "request_goodput": np.nan if attained is None else attained.sum() / makespan,
+        "request_goodput": np.nan if attained is None else attained.sum() / seconds,
         "slo_attainment": np.nan if attained is None else float(attained.mean()),
     }
     row |= _engine_metrics(result)
     row["lower_bound_s"] = lower_bound_s
-    row["gap_percent"] = 100 * (makespan / lower_bound_s - 1)
+    row["gap_percent"] = 100 * (makespan / (lower_bound_s or np.nan) - 1)
     return row
 
 
@@ -141,7 +144,8 @@ def utilization(result: SimulationResult) -> float:
     busy = result.column("duration_s") * (
         result.column("decode_seqs") + result.column("prefill_seqs")
     )
-    return float(busy.sum() / (result.config.max_num_seqs * result.makespan))
+    seconds = result.makespan or np.nan
+    return float(busy.sum() / (result.config.max_num_seqs * seconds))
 
 
 def request_columns(result: SimulationResult) -> dict[str, NDArray[np.generic]]:
@@ -173,12 +177,12 @@ def _engine_metrics(result: SimulationResult) -> Row:
         "mean_batch": float((seqs * rounds).sum() / rounds.sum()),
         "kv_peak_tokens": int((result.column("kv_tokens") + decode * (rounds - 1)).max()),
         "kv_mean_tokens": float(
-            ((result.column("kv_tokens") + growth) * seconds).sum() / result.makespan
+            ((result.column("kv_tokens") + growth) * seconds).sum() / (result.makespan or np.nan)
         ),
         "kv_peak": np.nan if usable is None else (result.peak_blocks or 0) / usable,
         "kv_mean": np.nan
         if usable is None
-        else float((held * seconds).sum() / (usable * result.makespan)),
+        else float((held * seconds).sum() / (usable * (result.makespan or np.nan))),
     }
 
 

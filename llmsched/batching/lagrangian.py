@@ -61,8 +61,8 @@ class Lagrangian:
     mixed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.multiplier >= 0:
-            raise InputError(f"multiplier: expected a number >= 0, got {self.multiplier}")
+        if not 0 <= self.multiplier <= 1e6:
+            raise InputError(f"multiplier: expected a number in 0..1e6, got {self.multiplier}")
         if self.extra_rounds < 0:
             raise InputError(f"extra_rounds: expected an integer >= 0, got {self.extra_rounds}")
 

@@ -104,7 +104,7 @@ def simulate(
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
     )
-    mode, seed = lengths or "oracle", seed or 0
+    mode, seed = "oracle" if lengths is None else lengths, seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
     result = replay(

@@ -84,8 +84,9 @@ class PlanQueue:
         self._pool: list[tuple[int, int]] = []  # heap of (-rounds, request), not planned
         self._slot: dict[int, int] = {}
         self._began: dict[int, int] = {}  # decode clock at which a request took its slot
-        self._idle = [(-self._load[slot], slot) for slot in range(slots)]
-        heapify(self._idle)
+        self._idle: list[tuple[int, bool, int]] = []  # heap: most work first, then any at all
+        for slot in range(slots):
+            self._vacate(slot)
         self._ends: list[int] = []  # predicted ends of running requests, as decode clocks
         self._deadline: dict[int, int] = {}  # when an idle slot's share of slack is spent
         self._choice: _Choice | None = None
@@ -133,7 +134,7 @@ class PlanQueue:
         if self._broken or not self._planned or self._pool:
             return None
         clock, least = self._view.clock, None
-        for _, slot in self._idle:
+        for *_, slot in self._idle:
             if not self._own[slot]:
                 continue
             if slot not in self._deadline:
@@ -147,7 +148,7 @@ class PlanQueue:
         """Serve the idle slot with most planned work, from its own queue if it has one."""
         if not self._idle or not self._waiting:
             return _NOBODY
-        slot, load = self._idle[0][1], self._load
+        slot, load = self._idle[0][-1], self._load
         if self._own[slot]:
             return self._aligned(slot, slot)
         if self._pool:
@@ -172,12 +173,15 @@ class PlanQueue:
 
     def _release(self, request: int) -> None:
         slot = self._slot.pop(request)
-        heappush(self._idle, (-self._load[slot], slot))
+        self._vacate(slot)
         self._choice = None
         if not self._broken and self._planned and self._plan.steal:
             missed = self._view.clock - self._began[request] - self._rounds[request]
             if abs(missed) > self._plan.tolerance * self._horizon + 1:
                 self._break()
+
+    def _vacate(self, slot: int) -> None:
+        heappush(self._idle, (-self._load[slot], not self._own[slot], slot))
 
     def _break(self) -> None:
         """Give up the plan: what still waits is scheduled as a list, longest first."""
@@ -196,7 +200,7 @@ def _slot_queues(
     if not len(known):
         return own, [0] * slots, 0
     packing = _packed(rounds[known].tobytes(), slots)
-    for i in np.argsort(rounds[known], kind="stable").tolist():
+    for i in np.argsort(-rounds[known], kind="stable")[::-1].tolist():
         own[packing.bin_of[i]].append(int(known[i]))
     return own, packing.load.tolist(), packing.makespan
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmsched.engine.view import View
+from llmsched.errors import InputError
 from llmsched.orders.queue import Jobs, RankQueue
 
 
@@ -15,6 +16,10 @@ class Random:
     """A seeded random order."""
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed: expected an integer >= 0, got {self.seed}")
 
     def queue(self, jobs: Jobs, view: View) -> RankQueue:
         return RankQueue(np.random.default_rng(self.seed).random(len(jobs)))
