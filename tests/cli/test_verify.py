@@ -50,3 +50,54 @@ def test_golden_refuses_a_file_that_is_no_recording(llmsched: Run, tmp_path: Pat
     assert outcome.code == 2
     assert outcome.out == ""
     assert str(path) in outcome.err
+
+
+@pytest.fixture
+def replayed(llmsched: Run, tmp_path: Path) -> list[object]:
+    """A replay's tables, and the options that check them."""
+    trace = tmp_path / "trace.jsonl"
+    rows = [
+        {"timestamp": 40 * (i // 4), "input_length": 9 + i, "output_length": 3 + i % 5}
+        for i in range(12)
+    ]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tables = ["--requests", tmp_path / "r.csv", "--steps", tmp_path / "s.csv"]
+    knobs = ["--max-num-seqs", 4]
+    assert llmsched("simulate", trace, "--policy", "fcfs", *knobs, *tables).code == 0
+    return ["--trace", trace, *knobs, *tables]
+
+
+def test_result_passes_what_simulate_wrote(llmsched: Run, replayed: list[object]) -> None:
+    outcome = llmsched("verify", "result", *replayed, "--order", "fcfs")
+    assert outcome.code == 0
+    assert outcome.out.startswith("ok  12 requests, ")
+
+
+def test_result_names_the_law_that_a_changed_table_breaks(
+    llmsched: Run, replayed: list[object], tmp_path: Path
+) -> None:
+    steps = tmp_path / "s.csv"
+    lines = steps.read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[1] = str(float(cells[1]) * 0.99)
+    steps.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    outcome = llmsched("verify", "result", *replayed)
+    assert outcome.code == 1
+    assert "fault  prices: step row 1: takes " in outcome.out
+
+
+def test_result_holds_the_knobs_it_is_given(llmsched: Run, replayed: list[object]) -> None:
+    outcome = llmsched("verify", "result", *replayed, "--max-num-seqs", 3)
+    assert outcome.code == 1
+    assert "fault  slots: step row " in outcome.out
+
+
+def test_result_refuses_a_table_with_a_bad_cell(
+    llmsched: Run, replayed: list[object], tmp_path: Path
+) -> None:
+    steps = tmp_path / "s.csv"
+    steps.write_text(steps.read_text().replace("\n0.0,", "\nsoon,", 1))
+    outcome = llmsched("verify", "result", *replayed)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert f"{steps}:2: start_s: expected a finite number, got 'soon'" in outcome.err

@@ -1,0 +1,80 @@
+"""The evidence of a replay: its two tables, the trace, the knobs, the prices; and a time line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.engine.config import EngineConfig
+from llmsched.hardware import StepTime
+from llmsched.trace import Trace
+from llmsched.verify.tables import Requests, Steps
+
+_RELATIVE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What is checked, and against what.
+
+    Attributes
+    ----------
+    config : EngineConfig
+        The limits that held; of the variants none matters here.
+    step_time : StepTime or None
+        Prices; None leaves durations unchecked.
+    concurrency : int or None
+        Users of a closed loop: the trace's arrivals did not count.
+    order : {"any", "fcfs"}
+        Whether requests must have been admitted in order of arrival.
+    """
+
+    trace: Trace
+    requests: Requests
+    steps: Steps
+    config: EngineConfig
+    step_time: StepTime | None = None
+    concurrency: int | None = None
+    order: str = "any"
+
+    @cached_property
+    def preempted(self) -> bool:
+        """Whether anything was."""
+        return bool(self.requests.preemptions.any())
+
+    @cached_property
+    def rounds_before(self) -> NDArray[np.int64]:
+        """Decode rounds before each row, and after the last; shape (rows + 1,)."""
+        rounds = np.where(self.steps.decode_seqs > 0, self.steps.rounds, 0)
+        return np.concatenate(([0], np.cumsum(rounds)))
+
+    def rounds_at(self, time: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Decode rounds that have ended by each time."""
+        return self.rounds_before[counted(self.steps.end_s, time)]
+
+    @cached_property
+    def rounds_first(self) -> NDArray[np.int64]:
+        """Decode rounds by each request's first token."""
+        return self.rounds_at(self.requests.first_token_s)
+
+
+def counted(times: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how many of the sorted `times` are not after each of `by`."""
+    return np.searchsorted(times, by + slack(by), side="right")
+
+
+def summed(
+    times: NDArray[np.float64], values: NDArray[np.int64], by: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the sum of the `values` whose time is not after each of `by`."""
+    order = np.argsort(times, kind="stable")
+    sums = np.concatenate(([0], np.cumsum(values[order])))
+    return sums[counted(times[order], by)]
+
+
+def slack(time: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the seconds by which two statements of the same instant may differ."""
+    return _RELATIVE * np.maximum(1.0, np.abs(time))

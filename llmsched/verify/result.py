@@ -1,0 +1,353 @@
+"""An independent check of a replay: only its two tables, the trace, the knobs and the prices.
+
+Nothing here comes from the engine. The tables are held against each other: what the requests say
+happened must be what the steps say was computed. Where nothing was preempted the accounts are
+exact; a preemption hides what was recomputed, and they become bounds. The time line rests on steps
+that take time: one that takes none is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.verify.replay import Replay, counted, slack, summed
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that cannot be: the law it breaks, and where."""
+
+    law: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.law}: {self.message}"
+
+
+Law = Callable[[Replay], Iterator[str]]
+
+
+def faults(replay: Replay) -> list[Fault]:
+    """Return everything that is wrong, nothing if the tables are those of a possible replay."""
+    found: list[Fault] = []
+    for laws in (_FIRST, _THEN):
+        for law in laws:
+            found += [Fault(law.__name__.replace("_", " "), message) for message in law(replay)]
+        if found:
+            break  # the laws that follow take these for granted
+    return found
+
+
+def _wrong(
+    bad: NDArray[np.bool_], name: Callable[[int], str], says: Callable[[int], str] | str
+) -> Iterator[str]:
+    """Yield one message for the first place where `bad`, and how many more there are."""
+    where = np.flatnonzero(bad)
+    if len(where):
+        first = int(where[0])
+        text = says if isinstance(says, str) else says(first)
+        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
+        yield f"{name(first)}: {text}{more}"
+
+
+def _request(replay: Replay) -> Callable[[int], str]:
+    return lambda i: f"request {replay.requests.id[i]}"
+
+
+def _row(i: int) -> str:
+    return f"step row {i + 1}"
+
+
+def same_requests(replay: Replay) -> Iterator[str]:
+    """Each request of the trace has one row, with its lengths."""
+    trace, requests = replay.trace, replay.requests
+    given = tuple(str(name) for name in trace.id)
+    if given != requests.id:
+        missing = sorted(set(given) - set(requests.id))
+        extra = sorted(set(requests.id) - set(given))
+        if missing or extra:
+            yield f"missing {missing[:3]}, not in the trace {extra[:3]}"
+        else:
+            yield f"{len(requests.id)} rows for {len(given)} requests, or in another order"
+        return
+    ours = np.column_stack((requests.input_tokens, requests.output_tokens))
+    theirs = np.column_stack((trace.input_tokens, trace.output_tokens))
+    yield from _wrong(
+        (ours != theirs).any(axis=1),
+        _request(replay),
+        lambda i: f"{ours[i].tolist()} input and output tokens, in the trace {theirs[i].tolist()}",
+    )
+
+
+def arrivals(replay: Replay) -> Iterator[str]:
+    """Requests arrive as the trace says; in a closed loop, one whenever another has finished."""
+    times = replay.requests.arrival_s
+    expected = replay.trace.arrival
+    if replay.concurrency is not None:
+        finishes = np.sort(replay.requests.finish_s)
+        opening = min(replay.concurrency, len(times))
+        expected = np.concatenate((np.zeros(opening), finishes))[: len(times)]
+    yield from _wrong(
+        np.abs(times - expected) > slack(expected),
+        _request(replay),
+        lambda i: f"arrived at {times[i]:.9g} s, expected {expected[i]:.9g} s",
+    )
+
+
+def order_of_events(replay: Replay) -> Iterator[str]:
+    """A request arrives, is admitted, gets its first token, then its last."""
+    r, who = replay.requests, _request(replay)
+    early = r.admitted_s < r.arrival_s - slack(r.arrival_s)
+    yield from _wrong(early, who, "admitted before it arrived")
+    early = r.first_token_s <= r.admitted_s + slack(r.admitted_s)
+    yield from _wrong(early, who, "has its first token when it is admitted")
+    later = r.finish_s - r.first_token_s
+    bad = np.where(r.output_tokens == 1, np.abs(later), -later) > slack(r.finish_s)
+    bad |= (r.output_tokens > 1) & (later <= 0)
+    yield from _wrong(bad, who, lambda i: f"finishes {later[i]:.9g} s after its first token")
+
+
+def steps_in_order(replay: Replay) -> Iterator[str]:
+    """Steps take time, follow each other, and never run at once."""
+    s = replay.steps
+    yield from _wrong(s.duration_s <= 0, _row, lambda i: f"takes {s.duration_s[i]} s")
+    early = s.start_s[1:] < s.end_s[:-1] - slack(s.end_s[:-1])
+    yield from _wrong(early, _row, "ends after the next one has started")
+
+
+def rows_that_make_sense(replay: Replay) -> Iterator[str]:
+    """A step computes something for sequences that hold a slot."""
+    s = replay.steps
+    yield from _wrong(s.rounds < 1, _row, "no rounds")
+    yield from _wrong(s.prefill_seqs + s.decode_seqs < 1, _row, "computes nothing")
+    prompts = (s.prefill_tokens < s.prefill_seqs) | ((s.prefill_seqs == 0) & (s.prefill_tokens > 0))
+    yield from _wrong(
+        prompts, _row, lambda i: f"{s.prefill_tokens[i]} tokens of {s.prefill_seqs[i]} prompts"
+    )
+    leap = (s.rounds > 1) & (s.prefill_seqs > 0)
+    yield from _wrong(leap, _row, "several rounds with a prefill")
+    yield from _wrong(
+        s.prefill_seqs + s.decode_seqs > s.running,
+        _row,
+        lambda i: f"{s.prefill_seqs[i]} + {s.decode_seqs[i]} computed, {s.running[i]} running",
+    )
+
+
+def slots(replay: Replay) -> Iterator[str]:
+    """No more sequences run than there are slots."""
+    most, running = replay.config.max_num_seqs, replay.steps.running
+    yield from _wrong(running > most, _row, lambda i: f"{running[i]} running in {most} slots")
+
+
+def token_budget(replay: Replay) -> Iterator[str]:
+    """No step computes more tokens than its budget."""
+    budget = replay.config.max_num_batched_tokens
+    if budget is not None:
+        tokens = replay.steps.prefill_tokens + replay.steps.decode_seqs
+        yield from _wrong(tokens > budget, _row, lambda i: f"{tokens[i]} tokens of {budget}")
+
+
+def exclusive_steps(replay: Replay) -> Iterator[str]:
+    """Prefill and decode share a step only where that has a price."""
+    if replay.step_time is not None and not replay.step_time.mixed:
+        both = (replay.steps.prefill_seqs > 0) & (replay.steps.decode_seqs > 0)
+        yield from _wrong(both, _row, "mixes prefill and decode, which has no price")
+
+
+def work_conserved(replay: Replay) -> Iterator[str]:
+    """The engine rests only with nothing to do, starts with an arrival, ends with a finish."""
+    s, r = replay.steps, replay.requests
+    arrived, finished = np.sort(r.arrival_s), np.sort(r.finish_s)
+    rest = s.start_s[1:] > s.end_s[:-1] + slack(s.end_s[:-1])
+    left = counted(arrived, s.end_s[:-1]) - counted(finished, s.end_s[:-1])
+    yield from _wrong(
+        rest & (left > 0), _row, lambda i: f"nothing runs after it, with {left[i]} to serve"
+    )
+    starts = np.concatenate(([s.start_s[0]], s.start_s[1:][rest]))
+    late = counted(arrived, starts) == np.searchsorted(arrived, starts - slack(starts))
+    yield from _wrong(late, lambda i: f"start at {starts[i]:.9g} s", "nothing arrived")
+    if abs(s.end_s[-1] - finished[-1]) > slack(finished[-1:])[0]:
+        yield f"the last step ends at {s.end_s[-1]:.9g} s, the last request at {finished[-1]:.9g} s"
+
+
+def times_on_the_time_line(replay: Replay) -> Iterator[str]:
+    """Requests are admitted at starts of prefills, and get first and last tokens at ends."""
+    s, r = replay.steps, replay.requests
+    every = s.prefill_seqs + s.decode_seqs
+    yield from _on_marks(replay, "admitted", r.admitted_s, s.start_s, s.prefill_seqs)
+    yield from _on_marks(replay, "first token", r.first_token_s, s.end_s, s.prefill_seqs)
+    yield from _on_marks(replay, "finish", r.finish_s, s.end_s, every)
+
+
+def _on_marks(
+    replay: Replay,
+    label: str,
+    times: NDArray[np.float64],
+    marks: NDArray[np.float64],
+    room: NDArray[np.int64],
+) -> Iterator[str]:
+    """Each time lies on a mark, and no more of them than there is room for."""
+    row = np.maximum(counted(marks, times) - 1, 0)
+    off = np.abs(marks[row] - times) > slack(times)
+    yield from _wrong(
+        off, _request(replay), lambda i: f"{label} at {times[i]:.9g} s, where no step says so"
+    )
+    many = np.bincount(row, minlength=len(marks))
+    yield from _wrong(
+        many > room, _row, lambda i: f"{label} of {many[i]} requests, it computes {room[i]} such"
+    )
+
+
+def queue_lengths(replay: Replay) -> Iterator[str]:
+    """Who has arrived and not finished is running or waiting."""
+    s, r = replay.steps, replay.requests
+    arrived = counted(np.sort(r.arrival_s), s.start_s)
+    admitted = counted(np.sort(r.admitted_s), s.start_s)
+    finished = counted(np.sort(r.finish_s), s.start_s)
+    there, held = s.running + s.waiting, arrived - finished
+    yield from _wrong(
+        there != held,
+        _row,
+        lambda i: f"{s.running[i]} running + {s.waiting[i]} waiting, {held[i]} in the system",
+    )
+    slot = admitted - finished
+    bad = s.running > slot if replay.preempted else s.running != slot
+    yield from _wrong(bad, _row, lambda i: f"{s.running[i]} running, {slot[i]} hold a slot")
+
+
+def prompts_conserved(replay: Replay) -> Iterator[str]:
+    """Prompts are computed after their admission, by their first token, and only once."""
+    s, r = replay.steps, replay.requests
+    done = np.cumsum(s.prefill_tokens)
+    owed = summed(r.first_token_s, r.input_tokens, s.end_s)
+    again = int((r.preemptions * (r.input_tokens + r.output_tokens)).sum())
+    allowed = summed(r.admitted_s, r.input_tokens, s.start_s) + again
+    yield from _wrong(
+        done < owed, _row, lambda i: f"{done[i]} prompt tokens computed, {owed[i]} were needed"
+    )
+    yield from _wrong(
+        done > allowed, _row, lambda i: f"{done[i]} prompt tokens computed of {allowed[i]}"
+    )
+
+
+def tokens_conserved(replay: Replay) -> Iterator[str]:
+    """Each request decodes once for each token after the first."""
+    r = replay.requests
+    rounds = replay.rounds_at(r.finish_s) - replay.rounds_first
+    left = r.output_tokens - 1
+    bad = np.where(r.preemptions == 0, rounds != left, rounds < left - r.preemptions)
+    yield from _wrong(
+        bad, _request(replay), lambda i: f"{rounds[i]} decode rounds for {left[i]} further tokens"
+    )
+    total, due = int((replay.steps.decode_seqs * replay.steps.rounds).sum()), int(left.sum())
+    if not due - int(r.preemptions.sum()) <= total <= due:
+        yield f"all steps decode {total} tokens, the requests need {due}"
+
+
+def decode_batches(replay: Replay) -> Iterator[str]:
+    """A decode round advances everybody who has a first token and not the last."""
+    s, r = replay.steps, replay.requests
+    begun = counted(np.sort(r.first_token_s), s.start_s)
+    ended = counted(np.sort(r.finish_s), s.start_s)
+    due, rows = begun - ended, s.decode_seqs > 0
+    bad = rows & ((s.decode_seqs > due) if replay.preempted else (s.decode_seqs != due))
+    yield from _wrong(bad, _row, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
+    base = r.input_tokens - replay.rounds_first
+    context = summed(r.first_token_s, base, s.start_s) - summed(r.finish_s, base, s.start_s)
+    context += due * replay.rounds_before[:-1]
+    most = context + int(r.preemptions.sum())
+    bad = rows & ((s.kv_tokens > most) if replay.preempted else (s.kv_tokens != context))
+    bad |= ~rows & (s.kv_tokens > 0)
+    yield from _wrong(bad, _row, lambda i: f"{s.kv_tokens[i]} KV tokens read, {context[i]} there")
+
+
+def kv_capacity(replay: Replay) -> Iterator[str]:
+    """Sequences that were never preempted alone fit into the blocks; without limit none was."""
+    s, r, blocks = replay.steps, replay.requests, replay.config.usable_blocks
+    if blocks is None:
+        bad = r.preemptions > 0
+        yield from _wrong(bad, _request(replay), "preempted, but KV is not limited")
+        return
+    size = replay.config.block_size
+    tokens = s.kv_tokens + s.decode_seqs * s.rounds + s.prefill_tokens
+    room = blocks * size
+    yield from _wrong(tokens > room, _row, lambda i: f"{tokens[i]} tokens held in {room}")
+    held = _blocks_held(replay, size)
+    yield from _wrong(held > blocks, _row, lambda i: f"{held[i]} blocks held of {blocks}")
+
+
+def _blocks_held(replay: Replay, size: int) -> NDArray[np.int64]:
+    """Blocks at each row's end of the sequences with a first token that were never preempted."""
+    s, r = replay.steps, replay.requests
+    ours = np.flatnonzero(r.preemptions == 0)
+    ours = ours[np.argsort(r.first_token_s[ours], kind="stable")]
+    begun = counted(r.first_token_s[ours], s.end_s)
+    base = r.input_tokens - replay.rounds_first
+    gone = r.finish_s + slack(r.finish_s)
+    held = np.zeros(len(s.end_s), dtype=np.int64)
+    active, taken = np.empty(0, dtype=np.int64), 0
+    for row, (end, until) in enumerate(zip(s.end_s.tolist(), begun.tolist(), strict=True)):
+        active = active[gone[active] >= end]
+        if until > taken:
+            active, taken = np.concatenate((active, ours[taken:until])), until
+        held[row] = (-(-(base[active] + replay.rounds_before[row + 1]) // size)).sum()
+    return held
+
+
+def prices(replay: Replay) -> Iterator[str]:
+    """A step takes what its profile says; attention within prompts is known only by bounds."""
+    price, s = replay.step_time, replay.steps
+    if price is None:
+        return
+    longest = int((replay.trace.input_tokens + replay.trace.output_tokens).max())
+    low, high = np.empty(len(s.start_s)), np.empty(len(s.start_s))
+    columns = (s.prefill_tokens, s.prefill_seqs, s.decode_seqs, s.kv_tokens, s.rounds)
+    for i, (tokens, seqs, n, kv, k) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        per_kv = price.per_kv_token_mixed if tokens else price.per_kv_token_decode
+        seconds = k * price.base(tokens, n) + per_kv * (k * kv + n * k * (k - 1) / 2)
+        least = tokens * tokens / max(seqs, 1)
+        low[i] = seconds + price.per_prefill_token_sq * least
+        high[i] = seconds + price.per_prefill_token_sq * tokens * tokens
+        high[i] += price.per_prefill_token_x_context * tokens * longest
+    off = (s.duration_s < low * (1 - 1e-6)) | (s.duration_s > high * (1 + 1e-6))
+    yield from _wrong(
+        off, _row, lambda i: f"takes {s.duration_s[i]:.9g} s, its price is {low[i]:.9g} s"
+    )
+
+
+def first_come_first_served(replay: Replay) -> Iterator[str]:
+    """With order fcfs, nobody is admitted before an earlier arrival."""
+    if replay.order == "fcfs":
+        r = replay.requests
+        by_arrival = np.argsort(r.arrival_s, kind="stable")
+        admitted = r.admitted_s[by_arrival]
+        latest = np.maximum.accumulate(admitted)
+        yield from _wrong(
+            admitted < latest - slack(latest),
+            lambda i: f"request {r.id[by_arrival[i]]}",
+            "admitted before one that arrived earlier",
+        )
+
+
+_FIRST: tuple[Law, ...] = (same_requests, order_of_events, steps_in_order, rows_that_make_sense)
+_THEN: tuple[Law, ...] = (
+    arrivals,
+    slots,
+    token_budget,
+    exclusive_steps,
+    work_conserved,
+    times_on_the_time_line,
+    queue_lengths,
+    prompts_conserved,
+    tokens_conserved,
+    decode_batches,
+    kv_capacity,
+    prices,
+    first_come_first_served,
+)
+LAWS = tuple(law.__name__.replace("_", " ") for law in _FIRST + _THEN)
+"""Names of everything that is checked."""

@@ -1,0 +1,267 @@
+"""The independent checker: it passes every replay, and finds every planted fault."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from llmsched.engine import EngineConfig, SimulationResult
+from llmsched.errors import InputError, PolicyError
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.affine import Affine
+from llmsched.policies import NAMED, Policy
+from llmsched.report.tables import requests_csv, steps_csv
+from llmsched.trace import Trace
+from llmsched.verify.replay import Replay
+from llmsched.verify.result import LAWS, faults
+from llmsched.verify.tables import read_requests, read_steps
+from tests.cases import AnyStep, Case, cases
+
+
+def evidence(case: Case, result: SimulationResult, folder: Path) -> Replay:
+    """The tables by way of the files that a user would have."""
+    requests, steps = folder / "requests.csv", folder / "steps.csv"
+    requests.write_text(requests_csv(result))
+    steps.write_text(steps_csv(result))
+    return Replay(
+        case.trace,
+        read_requests(requests),
+        read_steps(steps),
+        result.config,
+        case.hardware.step_time,
+        case.concurrency,
+        "fcfs" if result.policy in ("fcfs", "vllm", "orca") else "any",
+    )
+
+
+@given(data=st.data())
+def test_every_replay_of_every_policy_passes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    any_rule = Policy("any", NAMED["sjf"].order, AnyStep(data.draw(st.integers(0, 99))))
+    policy = data.draw(st.sampled_from([*NAMED.values(), any_rule]))
+    case = data.draw(cases(mixed=True if policy.rule.mixed else None))
+    try:
+        result = case.replay(policy)
+    except PolicyError:
+        return
+    assume((result.column("duration_s") > 0).all())
+    assert faults(evidence(case, result, tmp_path_factory.getbasetemp())) == []
+
+
+@pytest.fixture(scope="module")
+def ample(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """A mixed replay without preemption: 30 requests in two bursts, 8 slots, an idle gap."""
+    return _replay(tmp_path_factory.mktemp("ample"), "vllm", EngineConfig(8, 32))
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """The same in 30 blocks of 4, with preemptions."""
+    config = EngineConfig(8, 32, block_size=4, num_gpu_blocks=31)
+    replay = _replay(tmp_path_factory.mktemp("tight"), "vllm", config)
+    assert replay.preempted
+    return replay
+
+
+@pytest.fixture(scope="module")
+def exclusive(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """Prefill first."""
+    return _replay(tmp_path_factory.mktemp("exclusive"), "fcfs", EngineConfig(8, 64))
+
+
+def _replay(folder: Path, name: str, config: EngineConfig) -> Replay:
+    arrival = np.repeat([0.0, 9.0], 15) + np.tile([0.0, 0.0, 0.013], 10)
+    i = np.arange(30)
+    trace = Trace.from_columns(arrival, 5 + i * 7 % 23, 4 + i * 5 % 17)
+    price = Affine(
+        per_step=0.01,
+        per_prefill_token=0.001,
+        per_kv_token_decode=1e-5,
+        per_kv_token_mixed=1e-5,
+        mixed=name == "vllm",
+    )
+    case = Case(trace, HardwareProfile("p", price), config, trace.output_tokens, None)
+    replay = evidence(case, case.replay(NAMED[name]), folder)
+    assert faults(replay) == []
+    return replay
+
+
+def _change(
+    table: str, column: str, row: int | Callable[[Replay], int], by: float
+) -> Callable[[Replay], Replay]:
+    """Add `by` to one cell."""
+
+    def plant(replay: Replay) -> Replay:
+        old = getattr(replay, table)
+        values = getattr(old, column).copy()
+        values[row if isinstance(row, int) else row(replay)] += by
+        return dataclasses.replace(replay, **{table: dataclasses.replace(old, **{column: values})})
+
+    return plant
+
+
+def _drop(table: str, row: int) -> Callable[[Replay], Replay]:
+    def plant(replay: Replay) -> Replay:
+        old = getattr(replay, table)
+        kept: dict[str, Any] = {}
+        for field in dataclasses.fields(old):
+            values = getattr(old, field.name)
+            if isinstance(values, tuple):
+                kept[field.name] = values[:row] + values[row + 1 :]
+            else:
+                kept[field.name] = np.delete(values, row)
+        return dataclasses.replace(replay, **{table: dataclasses.replace(old, **kept)})
+
+    return plant
+
+
+def _knob(**knobs: Any) -> Callable[[Replay], Replay]:
+    return lambda replay: dataclasses.replace(
+        replay, config=dataclasses.replace(replay.config, **knobs)
+    )
+
+
+def _longest_leap(replay: Replay) -> int:
+    return int(replay.steps.rounds.argmax())
+
+
+def _later(row: int, by: float) -> Callable[[Replay], Replay]:
+    """Shift everything from a step on: a stolen pause."""
+
+    def plant(replay: Replay) -> Replay:
+        start = replay.steps.start_s.copy()
+        at = start[row]
+        start[row:] += by
+        steps = dataclasses.replace(replay.steps, start_s=start)
+        moved = {
+            name: np.where(times > at + 1e-6, times + by, times)
+            for name in ("admitted_s", "first_token_s", "finish_s")
+            for times in (getattr(replay.requests, name),)
+        }
+        requests = dataclasses.replace(replay.requests, **moved)
+        return dataclasses.replace(replay, steps=steps, requests=requests)
+
+    return plant
+
+
+PLANTED = {
+    "a request is missing": (_drop("requests", 4), "same requests"),
+    "a prompt has grown": (_change("requests", "input_tokens", 4, 1), "same requests"),
+    "an output was cut": (_change("requests", "output_tokens", 4, -1), "same requests"),
+    "an arrival was moved": (_change("requests", "arrival_s", 3, -1e-6), "arrivals"),
+    "admitted before its arrival": (_change("requests", "admitted_s", 29, -5.0), "order of events"),
+    "first token at admission": (_change("requests", "first_token_s", 0, -9.0), "order of events"),
+    "last token before the first": (_change("requests", "finish_s", 7, -9.0), "order of events"),
+    "two steps at once": (_change("steps", "duration_s", 2, 0.5), "steps in order"),
+    "a step that takes no time": (_change("steps", "duration_s", 2, -9.0), "steps in order"),
+    "a step without rounds": (_change("steps", "rounds", 5, -9), "rows that make sense"),
+    "prefill tokens of nobody": (_change("steps", "prefill_seqs", 0, -9), "rows that make sense"),
+    "more computed than running": (_change("steps", "running", 6, -7), "rows that make sense"),
+    "a slot too many": (_knob(max_num_seqs=7), "slots"),
+    "a budget overrun": (_knob(max_num_batched_tokens=31), "token budget"),
+    "a step left out": (_drop("steps", 6), "work conserved"),
+    "a stolen pause": (_later(9, 0.004), "work conserved"),
+    "a phantom waiting request": (_change("steps", "waiting", 4, 1), "queue lengths"),
+    "a finish between steps": (_change("requests", "finish_s", 5, 1e-4), "times on the time line"),
+    "a first token one step late": (
+        _change("requests", "first_token_s", 0, 0.01),
+        "times on the time line",
+    ),
+    "a prompt token left out": (_change("steps", "prefill_tokens", 0, -1), "prompts conserved"),
+    "a prompt token twice": (_change("steps", "prefill_tokens", -3, 1), "rows that make sense"),
+    "a decode left out": (_change("steps", "decode_seqs", 8, -1), "decode batches"),
+    "a round too many": (_change("steps", "rounds", _longest_leap, 1), "tokens conserved"),
+    "context that is not there": (_change("steps", "kv_tokens", 8, 5), "decode batches"),
+    "a step too cheap": (_change("steps", "duration_s", 3, -1e-4), "prices"),
+    "blocks exceeded": (_knob(num_gpu_blocks=20, block_size=4), "kv capacity"),
+    "a preemption without a limit": (_change("requests", "preemptions", 4, 1), "kv capacity"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found(ample: Replay, name: str) -> None:
+    plant, law = PLANTED[name]
+    found = faults(plant(ample))
+    assert law in {fault.law for fault in found}, [str(fault) for fault in found]
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (_knob(num_gpu_blocks=20), "kv capacity"),
+        (_change("steps", "running", 3, 1), "queue lengths"),
+        (_change("steps", "decode_seqs", 8, -3), "tokens conserved"),
+        (_change("requests", "preemptions", 0, -1), "tokens conserved"),
+    ],
+)
+def test_faults_are_found_among_preemptions(
+    tight: Replay, plant: Callable[[Replay], Replay], law: str
+) -> None:
+    found = faults(plant(tight))
+    assert law in {fault.law for fault in found}, [str(fault) for fault in found]
+
+
+def test_a_mixed_step_without_a_price_is_a_fault(exclusive: Replay) -> None:
+    row = int(np.flatnonzero(exclusive.steps.prefill_seqs > 0)[-1])
+    found = faults(_change("steps", "decode_seqs", row, 1)(exclusive))
+    assert "exclusive steps" in {fault.law for fault in found}
+
+
+def test_a_running_request_that_is_said_to_wait_is_a_fault(exclusive: Replay) -> None:
+    steps = exclusive.steps
+    idle = (steps.prefill_seqs > 0) & (steps.running > steps.prefill_seqs)
+    row = int(np.flatnonzero(idle)[0])
+    waits = _change("steps", "waiting", row, 1)(exclusive)
+    found = faults(_change("steps", "running", row, -1)(waits))
+    assert [fault.law for fault in found] == ["queue lengths"]
+
+
+def test_a_queue_jumper_is_a_fault_only_where_the_order_is_claimed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("ljf")
+    replay = _replay(folder, "ljf", EngineConfig(2, 64))
+    found = faults(dataclasses.replace(replay, order="fcfs"))
+    assert [fault.law for fault in found] == ["first come first served"]
+
+
+def test_each_law_is_broken_by_some_planted_fault() -> None:
+    elsewhere = {"exclusive steps", "first come first served"}
+    assert {law for _, law in PLANTED.values()} | elsewhere == set(LAWS)
+
+
+REQUESTS = "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", ":2: expected at least one row"),
+        (REQUESTS, ":2: expected at least one row"),
+        (REQUESTS + "a,0,1,1,0,1\n", ":2: expected 8 cells, got 6"),
+        (REQUESTS + "a,0,1,1,0,nan,1,0\n", ":2: first_token_s: expected a finite number"),
+        (REQUESTS + "a,0,1,1,0,,1,0\n", ":2: first_token_s: expected a finite number, got ''"),
+        (REQUESTS + "a,0,1.5,1,0,1,1,0\n", ":2: input_tokens: expected an integer >= 0"),
+        (REQUESTS + "a,0,1,1,0,1,1,-1\n", ":2: preemptions: expected an integer >= 0"),
+        ("id,arrival_s\na,0\n", ":1: header: expected one column"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "requests.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        read_requests(path)
+    assert f"{path}{says}" in str(refused.value)
+
+
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        read_steps(tmp_path / "none.csv")
