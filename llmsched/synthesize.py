@@ -33,8 +33,8 @@ class Arrivals:
     cv: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.rate > 0:
-            raise InputError(f"arrivals: expected a rate > 0, got {self.rate}")
+        if not (1e-9 <= self.rate <= 1e12 or self.rate == math.inf):
+            raise InputError(f"arrivals: expected a rate in 1e-9..1e12, got {self.rate}")
         if not 0 <= self.cv <= 1000:
             raise InputError(f"arrivals: expected a cv in 0..1000, got {self.cv}")
 
@@ -56,7 +56,7 @@ class Arrivals:
         """Return `n` arrival times in seconds; the first is 0."""
         if math.isinf(self.rate):
             return np.zeros(n)
-        if self.cv == 0:
+        if self.cv < 1e-6:
             return np.arange(n) / self.rate
         shape = self.cv**-2
         gaps = rng.gamma(shape, 1 / (shape * self.rate), n - 1)
@@ -116,7 +116,7 @@ class Lengths:
 
     def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
         """Return `n` lengths."""
-        if self.kind == "fixed" or self.std == 0:
+        if self.kind == "fixed" or self.std < 1e-6:
             values = np.full(n, self.mean)
         elif self.kind == "gamma":
             shape = (self.mean / self.std) ** 2

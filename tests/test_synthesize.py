@@ -97,6 +97,14 @@ def test_a_length_is_always_one_that_a_trace_takes(
     Trace.from_columns(np.zeros(20), lengths, lengths)
 
 
+@given(st.floats(1e-9, 1e12), st.floats(0, 1000), st.integers(0, 9))
+def test_arrivals_never_go_back(rate: float, cv: float, seed: int) -> None:
+    when = Arrivals(rate, cv).draw(20, RNG(seed))
+    assert when[0] == 0
+    assert (np.diff(when) >= 0).all()
+    assert np.isfinite(when).all()
+
+
 def test_like_follows_the_marginals_of_a_trace(tmp_path: Path) -> None:
     original = small(requests=4000)
     exporters.write(original, tmp_path / "trace.jsonl")
@@ -130,11 +138,11 @@ def test_like_an_offline_trace_is_offline(tmp_path: Path) -> None:
         ({"seed": -1}, "seed: expected an integer in 0.."),
         ({"arrivals": "uniform:3"}, "arrivals: expected offline, poisson:RATE or gamma:RATE:CV"),
         ({"arrivals": "poisson"}, "arrivals: expected offline"),
-        ({"arrivals": "poisson:0"}, "arrivals: expected a rate > 0, got 0.0"),
+        ({"arrivals": "poisson:0"}, r"arrivals: expected a rate in 1e-9..1e12, got 0.0"),
         ({"arrivals": "poisson:x"}, "arrivals: expected finite numbers"),
         ({"arrivals": "poisson:inf"}, "arrivals: expected finite numbers"),
         ({"arrivals": "gamma:1:-1"}, r"arrivals: expected a cv in 0..1000, got -1.0"),
-        ({"arrivals": "poisson:1e-12"}, "arrivals: 50 requests at 1e-12 a second take over 272"),
+        ({"arrivals": "poisson:1e-9"}, "arrivals: 50 requests at 1e-09 a second take over 272"),
         ({"arrivals": 3}, "arrivals: expected text, got 3"),
         ({"input_length": None}, "input_length: expected a distribution, or a trace to be like"),
         ({"input_length": "fixed:1.5"}, "input_length: expected fixed:N, lognormal"),

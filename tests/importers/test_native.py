@@ -55,6 +55,10 @@ BAD_ROWS = [
     ('{"input_length": 5, "output_length": 5}', f"timestamp: {NUMBER} nothing (it is missing)"),
     (GOOD[:-1], "row: expected a JSON object, got malformed JSON (unexpected end of data"),
     (GOOD + "x", "row: expected a JSON object, got malformed JSON (unexpected content after"),
+    (
+        GOOD[:-1] + ', "output_length": 7}',
+        'row: expected every key once, got "output_length" twice',
+    ),
     ("[1, 2]", "row: expected a JSON object, got [1, 2]"),
     ("7", "row: expected a JSON object, got 7"),
     ('{"a": ' * 3000, "row: expected a JSON object, got malformed JSON"),
