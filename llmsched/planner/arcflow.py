@@ -138,6 +138,8 @@ def is_refuted(network: Network, seconds: float = float("inf")) -> bool:
     from scipy import sparse
     from scipy.optimize import linprog
 
+    if not len(network.size):
+        return False
     matrix, least, most = network.rows()
     sizes = len(network.size)
     nodes = matrix.shape[0] - sizes

@@ -46,6 +46,8 @@ def find_by_highs(network: Network, budget: Budget) -> NDArray[np.int64] | None:
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     matrix, least, most = network.rows()
+    if not len(network.tail):
+        return np.empty(0, np.int64) if not len(network.size) else None
     result = aside(
         lambda: milp(
             np.zeros(matrix.shape[1]),
@@ -93,6 +95,7 @@ def configure(parameters: object, budget: Budget) -> None:
         "random_seed": budget.seed,
         "max_deterministic_time": budget.deterministic,
         "max_time_in_seconds": budget.seconds,
+        "catch_sigint_signal": False,  # it would take Ctrl-C away from Python, and for good
     }.items():
         setattr(parameters, name, value)
 

@@ -21,7 +21,8 @@ TICK_S = 1e-6
 """Seconds of engine time that weights are rounded to, so that they can be packed."""
 PATIENCE = 3
 """Corrections without a shorter makespan after which balancing ends."""
-MOVES = 4_000
+MOVES, MOVES_A_REQUEST = 4_000, 16
+"""Repartitions tried for one correction: the first, or the second times the requests, if less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def balance(
         while replicas > 1 and failures < PATIENCE:
             late = np.rint((last.seconds - last.seconds.mean()) / TICK_S).astype(np.int64).tolist()
             share = [load - more for load, more in zip(search.load, late, strict=True)]
-            search.run(share, MOVES)
+            search.run(share, min(MOVES, MOVES_A_REQUEST * len(trace)))
             last = simulated()
             corrections += 1
             failures += 1

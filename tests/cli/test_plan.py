@@ -1,0 +1,173 @@
+"""``llmsched plan``: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outcome
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    rows = [{"timestamp": 0, "input_length": 50, "output_length": 3 + 7 * k} for k in range(40)]
+    path = tmp_path / "trace.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    path = tmp_path / "batch.jsonl"
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    rows = [
+        {"custom_id": f"r{k}", "url": "/v1/chat/completions", "body": {**body, "max_tokens": 9 + k}}
+        for k in range(30)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_the_paper_trace_is_planned_at_its_bound(llmsched: Run) -> None:
+    outcome = llmsched("plan", "--solver", "heuristic")
+    assert outcome.code == 0
+    assert "makespan     2,268 rounds, found by repartition" in outcome.out
+    assert "lower bound  2,268 rounds, by average" in outcome.out
+    assert "status       optimal" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_the_output_file_holds_the_document(llmsched: Run, trace: Path, tmp_path: Path) -> None:
+    target = tmp_path / "plan.json"
+    outcome = llmsched("plan", trace, "--max-num-seqs", 4, "--output", target)
+    assert outcome.code == 0
+    document = json.loads(target.read_text())
+    assert document["status"] == "optimal"
+    assert sorted(i for slot in document["slots"] for i in slot) == sorted(map(str, range(40)))
+    shown = json.loads(llmsched("plan", trace, "--max-num-seqs", 4, "--format", "json").out)
+    assert {**shown, "cpu_s": 0} == {**document, "cpu_s": 0}
+
+
+@pytest.mark.parametrize("solver", ["auto", "heuristic", "cp-sat"])
+def test_every_solver_plans(llmsched: Run, trace: Path, solver: str) -> None:
+    outcome = llmsched("plan", trace, "--max-num-seqs", 3, "--solver", solver, "-f", "json")
+    assert outcome.code == 0
+    document = json.loads(outcome.out)
+    assert document["lower_bound"] <= document["makespan"] == max(document["load"])
+
+
+def test_replicas_are_shown_one_a_row(llmsched: Run, trace: Path) -> None:
+    outcome = llmsched("plan", trace, "--replicas", 3, "--max-num-seqs", 4)
+    assert outcome.code == 0
+    assert "40 requests on 3 replicas of 4 slots" in outcome.out
+    assert [line.split()[0] for line in outcome.out.splitlines()[-3:]] == ["0", "1", "2"]
+
+
+def test_the_expected_objective_samples_lengths(llmsched: Run, trace: Path) -> None:
+    noisy = ("plan", trace, "--max-num-seqs", 4, "--lengths", "noisy:0.2", "--samples", 10)
+    outcome = llmsched(*noisy, "--objective", "expected", "--format", "json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["solver"]["objective"] == "expected"
+
+
+def test_a_batch_file_makes_the_round_trip(llmsched: Run, batch: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ("plan", "--input", batch, "--replicas", 2, "--max-num-seqs", 4, "--export", out)
+    assert llmsched(*command).code == 0
+    lines = [line for k in range(2) for line in (out / f"replica-{k}.jsonl").open()]
+    assert sorted(lines) == sorted(batch.open())
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["plan"]["solver"]["lengths"] == "max_tokens"
+    again = llmsched(*command)
+    assert (again.code, again.out) == (2, "")
+    assert "is there already; --force replaces it" in again.err
+    assert llmsched(*command, "--force").code == 0
+
+
+def test_the_same_command_prints_the_same_bytes(llmsched: Run, trace: Path) -> None:
+    command = ("plan", trace, "--max-num-seqs", 3, "--replicas", 2, "--format", "json")
+    assert llmsched(*command).out == llmsched(*command).out
+
+
+def test_an_interrupt_still_prints_the_best_plan(
+    llmsched: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmsched.planner.repartition import Repartition
+
+    def interrupt(*_: object) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return False
+
+    monkeypatch.setattr(Repartition, "run", interrupt)
+    outcome = llmsched("plan", trace, "--max-num-seqs", 7)
+    assert outcome.code == 130
+    assert "status       feasible: stopped by interrupt" in outcome.out
+    assert "gap " in outcome.out
+
+
+def test_what_takes_over_a_second_shows_progress_once_a_second(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from llmsched.cli.plan import _Ticker
+    from llmsched.planner import Progress
+
+    tick = _Ticker()
+    for seconds in (0.2, 0.9, 1.2, 1.5, 2.3):
+        tick(Progress(seconds, "repartition", 1234, 1200))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        f"plan:   {s} s  makespan 1,234, bound 1,200  (repartition)" for s in (1.2, 2.3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "xml"], "--format: expected table or json, got 'xml'"),
+        (["--solver", "magic"], "solver: expected one of auto, cp-sat, heuristic; got 'magic'"),
+        (["--time-limit", "0"], "--time-limit: expected seconds > 0, got 0.0"),
+        (["--time-limit", "nan"], "--time-limit: expected seconds > 0, got nan"),
+        (["--unit", "days"], "--unit: expected one of rounds, ms; got 'days'"),
+        (["--max-num-seqs", "0"], "max_num_seqs: expected an integer >= 1, got 0"),
+        (["--replicas", "0"], "--replicas: expected an integer in 1..40"),
+        (["--replicas", "2", "--policy", "nope"], "nope"),
+        (["--objective", "best"], "--objective: expected makespan or expected, got 'best'"),
+        (["--objective", "expected"], "expected needs --lengths noisy:CV"),
+        (["--lengths", "noisy:0.1", "--samples", "0"], "--samples: expected an integer >= 1"),
+        (["--export", "out"], "--export: expected together with --input FILE"),
+        (["--input", "none.jsonl"], "--input: expected without a trace"),
+        (["--output", "/nonexistent/plan.json"], "/nonexistent/plan.json: cannot write"),
+    ],
+)
+def test_bad_usage_is_one_line_and_nothing_on_stdout(
+    llmsched: Run, trace: Path, arguments: list[str], message: str
+) -> None:
+    outcome = llmsched("plan", trace, *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "none.jsonl"], "none.jsonl: cannot read: No such file or directory"),
+        (["--input", "none.jsonl", "--chars-per-token", "0"], "--chars-per-token: expected"),
+        (["--input", "none.jsonl", "--lengths", "mean"], "--input: expected without"),
+        (["--input", "none.jsonl", "--tokenizer", "none.json"], "none.json"),
+    ],
+)
+def test_bad_usage_of_batch_files_is_one_line(
+    llmsched: Run, arguments: list[str], message: str
+) -> None:
+    outcome = llmsched("plan", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err or "tokenizers library" in outcome.err
+    assert len(outcome.err.splitlines()) == 1

@@ -1,0 +1,111 @@
+"""Replicas: every request once, balanced on simulated time, bounds that hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llmsched.bounds import lower_bound
+from llmsched.catalog import find
+from llmsched.engine import EngineConfig, SimulationResult, simulate
+from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile, load_profile
+from llmsched.metrics import summarize
+from llmsched.planner import replicas
+from llmsched.trace import Trace
+
+PROFILES = ("llama65b-8gpu-paper", "llama2-7b-a100")
+
+
+def batch(n: int, seed: int = 0) -> Trace:
+    rng = np.random.default_rng(seed)
+    return Trace.from_columns(np.zeros(n), rng.integers(5, 400, n), rng.integers(1, 300, n))
+
+
+def replayed(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    rows: NDArray[np.int64] | None = None,
+) -> SimulationResult:
+    part = trace if rows is None else trace.take(rows)
+    return simulate(part, hardware, find("ljf"), config)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_replicas_end_together_and_above_the_bound(name: str) -> None:
+    trace, hardware = batch(240), load_profile(name)
+    config = replace(hardware.engine, max_num_seqs=10)
+
+    def replay(rows: NDArray[np.int64]) -> float:
+        return replayed(trace, hardware, config, rows).makespan
+
+    plan = replicas.balance(trace, hardware, config, 3, replay)
+    assert sorted(np.concatenate(plan.members()).tolist()) == list(range(240))
+    assert [replay(rows) for rows in plan.members()] == plan.seconds.tolist()
+    assert plan.lower_bound_s <= plan.makespan_s
+    assert plan.seconds.min() > 0.97 * plan.makespan_s
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("seed", range(3))
+def test_no_random_split_beats_the_bound(name: str, seed: int) -> None:
+    trace, hardware = batch(40, seed), load_profile(name)
+    config = replace(hardware.engine, max_num_seqs=4)
+    bound = lower_bound(trace, hardware, config, replicas=2)
+    replica_of = np.random.default_rng(seed).integers(0, 2, 40).astype(np.int32)
+    parts = replicas.split(trace, replica_of, 2)
+    assert bound <= max(replayed(part, hardware, config).makespan for part in parts)
+
+
+def test_engine_seconds_add_up_to_no_more_than_the_bound_of_one_engine() -> None:
+    trace = batch(80)
+    for name in PROFILES:
+        hardware = load_profile(name)
+        config = replace(hardware.engine, max_num_seqs=8, num_gpu_blocks=None)
+        seconds = replicas.engine_seconds(trace, hardware, config).sum()
+        assert seconds <= lower_bound(trace, hardware, config) * (1 + 1e-9)
+
+
+def test_predicted_lengths_decide_the_split_and_true_ones_the_bound() -> None:
+    trace, hardware = batch(60), load_profile(PROFILES[0])
+    config = replace(hardware.engine, max_num_seqs=5)
+    equal = np.full(60, 50)
+
+    def count(rows: NDArray[np.int64]) -> float:
+        return float(len(rows))
+
+    plan = replicas.balance(trace, hardware, config, 3, count, output_tokens=equal)
+    assert plan.seconds.tolist() == [20, 20, 20]
+    assert plan.lower_bound_s == lower_bound(trace, hardware, config, replicas=3)
+
+
+def test_merged_results_are_those_of_the_replicas_in_the_order_of_the_trace() -> None:
+    trace, hardware = batch(50), load_profile(PROFILES[0])
+    config = replace(hardware.engine, max_num_seqs=5)
+    replica_of = (np.arange(50) % 3).astype(np.int32)
+    results = [replayed(part, hardware, config) for part in replicas.split(trace, replica_of, 3)]
+    merged = replicas.merge(trace, replica_of, results)
+    for k, result in enumerate(results):
+        assert merged.finish[replica_of == k].tolist() == result.finish.tolist()
+    assert merged.makespan == max(result.makespan for result in results)
+    assert merged.config.max_num_seqs == 15
+    starts = merged.column("start_s")
+    assert np.all(np.diff(starts) >= 0)
+    row = summarize(merged)
+    assert row["completed"] == 50
+    assert 0 < row["utilization"] <= 1
+
+
+def test_a_replica_without_requests_cannot_be_replayed() -> None:
+    with pytest.raises(InputError, match="replica 1 of 2 has no requests"):
+        replicas.split(batch(3), np.zeros(3, dtype=np.int32), 2)
+
+
+def test_no_replicas_are_refused() -> None:
+    hardware = load_profile(PROFILES[0])
+    with pytest.raises(InputError, match="--replicas: expected an integer >= 1, got 0"):
+        replicas.balance(batch(3), hardware, hardware.engine, 0, len)
