@@ -182,7 +182,9 @@ def _best_affine(data: MeasuredSteps) -> float:
         b_eq=np.ones(n),
         bounds=(0, None),
     )
-    return 100 * float(np.sum(found.x[k:])) / n
+    if found.fun is None:
+        raise RuntimeError(f"linear program: {found.message}")
+    return float(100 * found.fun / n)
 
 
 @dataclass(frozen=True)

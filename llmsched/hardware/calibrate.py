@@ -87,22 +87,24 @@ def _check(steps: MeasuredSteps) -> None:
     """Refuse data that cannot determine a profile, saying why."""
     kinds = steps.kinds
     if len(steps) < _LEAST_ROWS:
-        raise InputError(f"steps: expected at least {_LEAST_ROWS} rows, got {len(steps)}")
+        raise InputError(f"{steps.source}: expected at least {_LEAST_ROWS} rows, got {len(steps)}")
     if not kinds["decode"].any():
-        raise InputError("steps: no row is decode-only, so a decode round has no price")
+        raise InputError(f"{steps.source}: no row is decode-only, so a decode round has no price")
     if not (kinds["prefill"] | kinds["mixed"]).any():
-        raise InputError("steps: no row holds prefill tokens, so a prompt has no price")
+        raise InputError(f"{steps.source}: no row holds prefill tokens, so a prompt has no price")
     if np.ptp(steps.seconds) == 0:
-        raise InputError("steps: every step takes the same time, whatever it holds")
+        raise InputError(f"{steps.source}: every step takes the same time, whatever it holds")
     if np.ptp(steps.kv_tokens[kinds["decode"]]) == 0:
-        raise InputError("steps: all decode rows read equally many tokens; vary the context")
+        raise InputError(
+            f"{steps.source}: all decode rows read equally many tokens; vary the context"
+        )
     # two columns alone, because in a large file the constant and others hide the dependence
     decode = steps.take(kinds["decode"])
     pair = np.column_stack([decode.decode_seqs, decode.kv_tokens])
     if indistinguishable(pair, decode.seconds):
         raise InputError(
-            "steps: kv_tokens is proportional to num_decode_seqs in all decode rows, so the price "
-            "of a sequence and that of its context cannot be told apart; vary the context"
+            f"{steps.source}: kv_tokens is proportional to num_decode_seqs in all decode rows, so the "
+            "price of a sequence and that of its context cannot be told apart; vary the context"
         )
 
 
@@ -116,13 +118,13 @@ def fit(steps: MeasuredSteps, kind: str) -> tuple[Affine | Piecewise, tuple[str,
             "per_decode_seq": steps.decode_seqs,
             **attention,
         }
-        prices = _prices(named, steps.seconds)
+        prices = _prices(named, steps)
         return Affine(mixed=True, **_with_mixed(prices)), tuple(missing)
     knots, dropped = _knots(steps.tokens)
     hats = {f"knot {knots[0]}": np.ones(len(steps))}
     for low, high in pairwise(knots):
         hats[f"knot {high}"] = np.clip((steps.tokens - low) / (high - low), 0.0, 1.0)
-    prices = _prices({**hats, **attention}, steps.seconds)
+    prices = _prices({**hats, **attention}, steps)
     rises = [prices.pop(name) for name in hats]
     if dropped:
         listed = ", ".join(map(str, dropped))
@@ -136,7 +138,9 @@ def fit(steps: MeasuredSteps, kind: str) -> tuple[Affine | Piecewise, tuple[str,
         **_with_mixed(prices),
     )
     if table.seconds[0] <= 0:
-        raise InputError("steps: the fitted table starts at 0 ms; are the smallest steps missing?")
+        raise InputError(
+            f"{steps.source}: the fitted table starts at 0 ms; are the smallest steps missing?"
+        )
     return table, tuple(missing)
 
 
@@ -163,16 +167,16 @@ def _attention_columns(steps: MeasuredSteps) -> tuple[dict[str, Floats], list[st
     return columns, missing
 
 
-def _prices(columns: dict[str, Floats], seconds: Floats) -> dict[str, float]:
+def _prices(columns: dict[str, Floats], steps: MeasuredSteps) -> dict[str, float]:
     matrix = np.column_stack(list(columns.values()))
     names = list(columns)
-    alike = [names[i] for i in indistinguishable(matrix, seconds)]
+    alike = [names[i] for i in indistinguishable(matrix, steps.seconds)]
     if alike:
         raise InputError(
-            f"steps: {len(seconds)} rows cannot tell {', '.join(alike)} apart; "
+            f"{steps.source}: {len(steps)} rows cannot tell {', '.join(alike)} apart; "
             "measure more varied batches"
         )
-    return dict(zip(names, map(float, fit_relative(matrix, seconds)), strict=True))
+    return dict(zip(names, map(float, fit_relative(matrix, steps.seconds)), strict=True))
 
 
 def _with_mixed(prices: dict[str, float]) -> dict[str, float]:

@@ -117,7 +117,9 @@ def calibrate_run(
         The mask holds fewer than 20 requests, or a request can never fit the KV cache.
     """
     if np.count_nonzero(fitted) < LEAST_REQUESTS:
-        raise InputError(f"run: expected at least {LEAST_REQUESTS} requests to fit, got fewer")
+        raise InputError(
+            f"{run.trace.name}: expected at least {LEAST_REQUESTS} requests to fit, got fewer"
+        )
     objective = _Objective(run, config, fitted)
     tried = []
     for share in _STARTS:

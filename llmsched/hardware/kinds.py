@@ -48,6 +48,13 @@ def read_step_time(section: Section, facts: Facts) -> StepTime:
     return step_time
 
 
+def with_efficiencies(step_time: Mapping[str, object]) -> dict[str, object]:
+    """Return a `step_time` section with the numbers of the family that it names, if any."""
+    family = step_time.get("family")
+    known = asdict(FAMILIES[family]) if isinstance(family, str) and family in FAMILIES else {}
+    return {**step_time, **{key: value for key, value in known.items() if key not in step_time}}
+
+
 def _stages(section: Section, facts: Facts) -> Stages:
     if section.flag("mixed", False):
         raise section.expected("mixed", "false (a stage is prefill or decode)", "true")

@@ -30,6 +30,8 @@ class MeasuredSteps:
         Sums of chunk length squared, and of length x tokens computed before; None: not recorded.
     seconds : float64
         Duration of the step, > 0.
+    source : str
+        Where the steps came from, for messages.
     """
 
     prefill_tokens: NDArray[np.float64]
@@ -38,6 +40,7 @@ class MeasuredSteps:
     sum_sq: NDArray[np.float64] | None
     sum_x_context: NDArray[np.float64] | None
     seconds: NDArray[np.float64]
+    source: str = "steps"
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -66,6 +69,7 @@ class MeasuredSteps:
             None if self.sum_sq is None else self.sum_sq[rows],
             None if self.sum_x_context is None else self.sum_x_context[rows],
             self.seconds[rows],
+            self.source,
         )
 
 
@@ -103,6 +107,7 @@ def read_steps(path: str | Path) -> MeasuredSteps:
         sum_sq=table.get("sum_sq_prefill"),
         sum_x_context=table.get("sum_prefill_x_ctx"),
         seconds=table[TIME] / 1000.0,
+        source=str(path),
     )
 
 

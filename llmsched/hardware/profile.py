@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.hardware.extends import read_extended
-from llmsched.hardware.kinds import read_step_time
+from llmsched.hardware.kinds import read_step_time, with_efficiencies
 from llmsched.hardware.memory import kv_cache_tokens
 from llmsched.hardware.plausibility import implausible
 from llmsched.hardware.section import Section, shown
@@ -114,7 +114,9 @@ def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfil
     step_time = read_step_time(top.section("step_time", required=True), facts)
     provenance = _plain(top, "provenance")
     top.close()
-    return HardwareProfile(name, step_time, engine, provenance, document, model, gpu)
+    section = with_efficiencies(cast("Mapping[str, object]", document["step_time"]))
+    record = {**document, "step_time": section}
+    return HardwareProfile(name, step_time, engine, provenance, record, model, gpu)
 
 
 def _find(name: str, folder: Path = Path()) -> Path:

@@ -148,6 +148,16 @@ def test_a_file_may_extend_a_file_beside_it(tmp_path: Path) -> None:
     assert load_profile(_written(tmp_path / "own.yaml", own)).step_time.base(0, 0) == 0.004
 
 
+def test_a_roofline_records_the_efficiencies_of_its_family(tmp_path: Path) -> None:
+    profile = load_profile("llama2-70b-h200x8-analytic")
+    recorded = profile.document["step_time"]
+    assert isinstance(recorded, dict)
+    assert recorded["mfu"] == 0.845
+    del recorded["family"]  # the numbers alone price the same steps
+    again = load_profile(_written(tmp_path / "own.yaml", dict(profile.document)))
+    assert again.step_time == profile.step_time
+
+
 def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     a = _written(tmp_path / "a.yaml", {"extends": "b.yaml", "name": "a"})
     _written(tmp_path / "b.yaml", {"extends": "a.yaml", "name": "b"})
