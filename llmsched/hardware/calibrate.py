@@ -23,6 +23,7 @@ _ROWS_PER_COLUMN = 2
 _SIZES_PER_KNOT = 2
 _FOLDS = 5
 _LEAST_ROWS = 20
+_HOPELESS = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,12 @@ def calibrate(steps: MeasuredSteps, kind: str) -> Calibration:
     for k in range(_FOLDS):
         part, _ = fit(steps.take(fold != k), kind)
         held_out[fold == k] = relative_error(part, steps.take(fold == k))
+    typical = float(np.median(np.abs(held_out)))
+    if typical > _HOPELESS:
+        raise InputError(
+            f"{steps.source}: step times do not follow from the batches: half of the held-out steps "
+            f"are off by over {100 * typical:.0f} %"
+        )
     return Calibration(step_time, held_out, unidentified)
 
 
@@ -103,8 +110,8 @@ def _check(steps: MeasuredSteps) -> None:
     pair = np.column_stack([decode.decode_seqs, decode.kv_tokens])
     if indistinguishable(pair, decode.seconds):
         raise InputError(
-            f"{steps.source}: kv_tokens is proportional to num_decode_seqs in all decode rows, so the "
-            "price of a sequence and that of its context cannot be told apart; vary the context"
+            f"{steps.source}: kv_tokens is proportional to num_decode_seqs in all decode rows, so "
+            "the prices of a sequence and of its context cannot be told apart; vary the context"
         )
 
 

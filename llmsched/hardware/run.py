@@ -70,7 +70,9 @@ def read_run(path: str | Path) -> MeasuredRun:
     if isinstance(whole, dict) and "timestamp" not in whole:
         rows, dropped = _bench_rows(str(path), whole)
     else:
-        lines = _json_rows(str(path), text) if text.lstrip().startswith("{") else _csv_rows(text)
+        lines = (
+            _json_rows(str(path), text) if text.lstrip().startswith(("{", "[")) else _csv_rows(text)
+        )
         rows = [_row(f"{path}:{number}", record) for number, record in lines]
     if len(rows) < LEAST_REQUESTS:
         raise InputError(f"{path}: expected at least {LEAST_REQUESTS} requests, got {len(rows)}")

@@ -106,6 +106,10 @@ def _only(kind: str, steps: MeasuredSteps) -> MeasuredSteps:
         (_same_context(_steps(LAW)), "kv_tokens is proportional to num_decode_seqs"),
         (replace(_steps(LAW), seconds=np.full(240, 0.02)), "every step takes the same time"),
         (replace(_steps(LAW), kv_tokens=np.full(240, 512.0)), "decode rows read equally many"),
+        (
+            replace(_steps(LAW), seconds=np.random.default_rng(4).uniform(1e-3, 1.0, 240)),
+            "step times do not follow from the batches",
+        ),
         (_steps(LAW).take(np.tile([0, 1, 2, 3], 60)), "cannot tell"),
     ],
 )

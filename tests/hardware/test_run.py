@@ -138,5 +138,8 @@ def test_too_few_requests_a_broken_line_and_a_missing_file_are_refused(tmp_path:
     broken.write_text(broken.read_text() + "{oops\n")
     with pytest.raises(InputError, match=r"broken.jsonl:3: row: expected a JSON object"):
         read_run(broken)
+    broken.write_text("[1, 2]")
+    with pytest.raises(InputError, match=r"broken.jsonl:1: row: expected a JSON object"):
+        read_run(broken)
     with pytest.raises(InputError, match="cannot read"):
         read_run(tmp_path / "none.jsonl")
