@@ -1,0 +1,106 @@
+"""The offline plan's slot queues.
+
+Prompts have one token: a stage of n prompts takes 0.5 + 0.25 n seconds, a round one second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llmsched.errors import InputError
+from llmsched.orders.plan import Plan
+from tests.hand import admissions, outputs, replay, steps
+
+
+@pytest.mark.parametrize("policy", ["plan", "offline", "plan:align=-1"])
+def test_a_packed_plan_saves_the_round_that_lists_lose(policy: str) -> None:
+    # Rounds 3, 3, 2, 2, 2 on two slots. Longest first puts the last 2 on top of 3 + 2: 7 rounds,
+    # stages of 2, 2 and 1 prompts: 7 + 1 + 1 + 0.75. The plan {3, 3}, {2, 2, 2} takes 6 rounds,
+    # stages of 2, 1, 1 and 1: 6 + 1 + 3 * 0.75.
+    rows = outputs(4, 4, 3, 3, 3)
+    assert replay("ljf", rows, 2).makespan == 9.75
+    assert replay(policy, rows, 2).makespan == 9.25
+
+
+def test_ties_within_a_slot_go_by_position() -> None:
+    assert admissions(replay("plan", outputs(4, 4, 4), 1)) == [0, 1, 2]
+
+
+def test_without_stealing_a_late_slot_keeps_its_queue() -> None:
+    # Planned 2 + 2 rounds a slot; request 0 takes 9. Its slot's second request begins after it:
+    # 1 s + 9 rounds + stage + 2 rounds, and two stages for the other slot's second request.
+    rows, predicted = outputs(10, 3, 3, 3), [3, 3, 3, 3]
+    result = replay("offline", rows, 2, predicted=predicted)
+    last = admissions(result)[-1]
+    assert result.admitted[last] == result.finish[0] == 1 + 9 + 0.75
+    assert result.makespan == 1 + 9 + 0.75 + 0.75 + 2
+
+
+def test_with_stealing_the_idle_slot_takes_what_waits_for_the_late_one() -> None:
+    # The other slot runs 2 + 2 rounds of its own and the stolen 2 while request 0 runs: 9 rounds.
+    rows, predicted = outputs(10, 3, 3, 3), [3, 3, 3, 3]
+    result = replay("plan:tolerance=9", rows, 2, predicted=predicted)
+    assert result.makespan == 1 + 9 + 2 * 0.75
+    assert result.finish.argmax() == 0
+
+
+def test_a_request_that_ends_with_a_running_one_goes_before_the_longest() -> None:
+    # Rounds 8, 5, 5, 4, 3: slots {5, 5, 3} and {8, 4}. The fuller slot starts a 5. Within two
+    # rounds of it the other one finds its 4; if nothing may differ it starts the 8.
+    rows = outputs(9, 6, 6, 5, 4)
+    assert admissions(replay("plan", rows, 2))[:2] == [1, 3]
+    for align in (0, -1):
+        assert sorted(admissions(replay(f"plan:align={align}", rows, 2))[:2]) == [0, 1]
+
+
+def test_a_broken_plan_becomes_a_list_longest_first() -> None:
+    # Slots {3, 3} and {2, 2, 2}, but the first 2 ends at once: 2 rounds off, more than 1 % of 6
+    # rounds + 1. What waits goes longest first, so the 3 is next, and not the slot's own 2.
+    rows, predicted = outputs(4, 4, 1, 3, 3), [4, 4, 3, 3, 3]
+    broken = replay("plan", rows, 2, predicted=predicted)
+    assert admissions(broken) == [0, 2, 1, 3, 4]
+    kept = replay("plan:tolerance=9", rows, 2, predicted=predicted)
+    assert admissions(kept) == [0, 2, 3, 4, 1]
+
+
+def test_later_arrivals_wait_in_one_queue_longest_first() -> None:
+    rows = [(0.0, 1, 4), (0.5, 1, 2), (0.5, 1, 5), (0.5, 1, 3)]
+    assert admissions(replay("plan", rows, 1)) == [0, 2, 3, 1]
+
+
+def test_an_idle_slot_that_has_work_is_never_shadowed_by_one_that_has_none() -> None:
+    # Slot 0 holds 2 rounds, slot 1 one round and a single-token request. Both are idle at 9 s,
+    # neither has rounds left; without stealing only slot 1 may serve the last request.
+    result = replay("offline", [(0.0, 1, 2), (0.0, 1, 9), (0.0, 1, 1)], 2, predicted=[3, 2, 1])
+    assert steps(result)[-1] == (9.0, 1, 1, 1, 0)
+    assert result.makespan == 9.75
+
+
+def test_a_preempted_request_waits_for_any_slot() -> None:
+    # 6 usable blocks of 1 token for two requests that end with 5 and 4 computed tokens.
+    rows = [(0.0, 2, 4), (0.0, 2, 3)]
+    for policy in ("offline", "plan"):
+        result = replay(policy, rows, 2, num_gpu_blocks=7, block_size=1)
+        assert result.preemptions.sum() == 1
+        assert np.isfinite(result.finish).all()
+
+
+def test_the_closed_loop_plans_what_is_there_at_the_start() -> None:
+    result = replay("offline", outputs(4, 4, 3, 3, 3), 2, concurrency=2)
+    assert admissions(result) == [0, 1, 2, 3, 4]
+    assert (result.admitted[2:] == np.sort(result.finish)[:3]).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"align": -2}, "align: expected an integer >= -1, got -2"),
+        ({"tolerance": -0.5}, "tolerance: expected a number >= 0, got -0.5"),
+        ({"tolerance": float("nan")}, "tolerance: expected a number >= 0, got nan"),
+    ],
+)
+def test_bad_parameters_are_refused(parameters: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Plan(**parameters)  # type: ignore[arg-type]  # that is the point
+    assert str(error.value) == message
