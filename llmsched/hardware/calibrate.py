@@ -68,7 +68,7 @@ def calibrate(steps: MeasuredSteps, kind: str) -> Calibration:
     typical = float(np.median(np.abs(held_out)))
     if typical > _HOPELESS:
         raise InputError(
-            f"{steps.source}: step times do not follow from the batches: half of the held-out steps "
+            f"{steps.source}: step times do not follow from the batches: half of those held out "
             f"are off by over {100 * typical:.0f} %"
         )
     return Calibration(step_time, held_out, unidentified)
