@@ -48,8 +48,10 @@ class Policy:
 _HYBRID = Rehearsal(
     (
         (Plan(), Lagrangian()),
-        *((Plan(), Lagrangian(extra_rounds=r)) for r in (1, 2, 4, 6, 8, 12, 16, 24, 32, 48)),
-        *((Ljf(), Lagrangian(multiplier=m)) for m in (0.0, 0.3, 0.5, 1.0)),
+        (Ljf(), Lagrangian()),
+        (Plan(), Lagrangian(extra_rounds=16)),
+        *((Plan(), Lagrangian(extra_rounds=r)) for r in (1, 2, 4, 6, 8, 12, 24, 32, 48)),
+        *((Ljf(), Lagrangian(multiplier=m)) for m in (0.0, 0.3, 1.0)),
         (Plan(steal=False), PrefillFirst()),
         (Ljf(), Chunked()),
     )

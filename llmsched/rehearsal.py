@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 Candidate: TypeAlias = tuple[Order, BatchingRule]
 
-MOST_REQUESTS = 5_000
-"""Batches larger than this are not rehearsed: waiting matters less and less, replays cost more."""
+MOST_REPLAYED = 100_000
+"""Requests that a rehearsal replays in all (about a second): so many candidates get a try."""
+LEAST_TRIED = 3
+"""Candidates tried however large the batch: a replay costs less than packing it."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Candidates to try; the first is the default where nothing can be rehearsed.
+    """Candidates to try, most promising first; the first is the default where there is no batch.
 
     Rehearsed are the requests known at time 0, at their predicted lengths: the future and the true
     lengths stay unknown. Candidates that need mixed steps drop out where those have no price.
@@ -44,7 +46,7 @@ class Rehearsal:
         from llmsched.policies import Policy
 
         known = np.flatnonzero(jobs.arrival <= 0)
-        if not jobs.config.max_num_seqs < len(known) <= MOST_REQUESTS:
+        if len(known) <= jobs.config.max_num_seqs:
             return self.candidates[0]
         lengths = jobs.predicted_output_tokens[known]
         blocks = admissible_blocks(jobs.config)
@@ -61,4 +63,4 @@ class Rehearsal:
                 return float("inf")
 
         able = [c for c in self.candidates if jobs.hardware.step_time.mixed or not c[1].mixed]
-        return min(able, key=makespan)
+        return min(able[: max(LEAST_TRIED, MOST_REPLAYED // len(known))], key=makespan)

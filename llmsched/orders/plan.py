@@ -18,6 +18,9 @@ from llmsched.errors import InputError
 from llmsched.orders.queue import Jobs
 from llmsched.planner import Packing, pack
 
+LOOKAHEAD = 16
+"""Requests of a slot, longest first, among which one with an aligned end is looked for."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -164,7 +167,7 @@ class PlanQueue:
         ends = self._ends
         del ends[: bisect_left(ends, clock + 1)]
         best, pick = self._plan.align + 1, len(own) - 1
-        for at in range(len(own) - 1, -1, -1):
+        for at in range(len(own) - 1, max(-1, len(own) - 1 - LOOKAHEAD), -1):
             end = clock + self._rounds[own[at]]
             later = bisect_left(ends, end)
             if later < len(ends) and ends[later] - end < best:
