@@ -281,22 +281,7 @@ def export(
     old = [n for n in names if n == "manifest.json" or re.fullmatch(r"replica-\d+\.jsonl", n)]
     if old and not force:
         raise InputError(f"{folder / old[0]}: is there already; --force replaces it")
-    replicas = []
-    for replica, queue in enumerate(queues):
-        name = f"replica-{replica}.jsonl"
-        content = _joined([batch.lines[i] for i in queue])
-        write_whole(folder / name, content)
-        rows = list(queue)
-        replicas.append(
-            {
-                "file": name,
-                "requests": len(rows),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "input_tokens": int(batch.trace.input_tokens[rows].sum()),
-                "output_tokens": int(batch.trace.output_tokens[rows].sum()),
-                "command": _command(name, batch.model, slots),
-            }
-        )
+    replicas = [_write(batch, queue, folder, k, slots) for k, queue in enumerate(queues)]
     manifest = {
         "schema_version": 1,
         "input": {"path": batch.path, "sha256": batch.sha256, "requests": len(batch.lines)},
@@ -308,8 +293,26 @@ def export(
     text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n"
     write_whole(folder / "manifest.json", text)
     for name in old:
-        if name != "manifest.json" and name not in {str(entry["file"]) for entry in replicas}:
+        if name != "manifest.json" and name not in {entry["file"] for entry in replicas}:
             (folder / name).unlink()
+
+
+def _write(
+    batch: Batch, queue: Sequence[int], folder: Path, replica: int, slots: int
+) -> dict[str, object]:
+    """Write one replica's file and return its entry in the manifest."""
+    name = f"replica-{replica}.jsonl"
+    content = _joined([batch.lines[i] for i in queue])
+    write_whole(folder / name, content)
+    rows = list(queue)
+    return {
+        "file": name,
+        "requests": len(rows),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "input_tokens": int(batch.trace.input_tokens[rows].sum()),
+        "output_tokens": int(batch.trace.output_tokens[rows].sum()),
+        "command": _command(name, batch.model, slots),
+    }
 
 
 def _joined(lines: list[bytes]) -> bytes:

@@ -52,9 +52,11 @@ def plan_slots(
     """
     cv, bins = case.error, case.config.max_num_seqs
     planned = slot_durations(case, case.output_tokens(), unit)
-    risk = 0.0
+    how: dict[str, object] = {"solver": solver, "time_limit_s": time_limit_s, "seed": case.seed}
     if case.objective == "expected" and cv is not None:
-        packing, risk = robust.expected(planned, bins, cv, case.samples, case.seed)
+        choice = robust.expected(planned, bins, cv, case.samples, case.seed)
+        packing = choice.packing
+        how |= {"discipline": choice.discipline, "risk": choice.risk}
     else:
         packing = pack(
             planned,
@@ -65,11 +67,10 @@ def plan_slots(
             on_progress=on_progress,
         )
     realised = _realised(case, packing, planned, unit)
-    how = {"solver": solver, "time_limit_s": time_limit_s, "seed": case.seed, "risk": risk}
     queues = _longest_first(planned, packing.bin_of, bins)
     return Answer(
         queues,
-        view.slot_table(case, packing, unit) + view.realised_table(case, realised, unit),
+        view.slot_table(case, packing, unit) + view.realised_table(case, realised, unit, how),
         view.slot_document(case, packing, unit, queues, realised, how),
         packing.stopped_by == "interrupt",
     )

@@ -112,14 +112,21 @@ def realise(packing: Packing, planned: NDArray[np.int64], draws: Draws) -> list[
     return rows
 
 
-def expected(
-    durations: NDArray[np.int64], bins: int, cv: float, count: int, seed: int
-) -> tuple[Packing, float]:
-    """Choose a packing by its mean realised makespan over sampled durations.
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A packing, the way to run it, and the risk weight that it balances."""
+
+    packing: Packing
+    discipline: str
+    risk: float
+
+
+def expected(durations: NDArray[np.int64], bins: int, cv: float, count: int, seed: int) -> Choice:
+    """Choose packing and discipline by the mean realised makespan over sampled durations.
 
     The variance of a bin grows with the squares of its durations, so candidates balance
-    ``d + risk * d**2 / max(d)`` for several risks; the plan for the makespan is among them. Returns
-    the packing, with loads and bound in the durations as planned, and its risk weight.
+    ``d + risk * d**2 / max(d)`` for several risks; the plan for the makespan is among them. Loads
+    and bound of the packing are those of the durations as planned.
 
     Raises
     ------
@@ -132,10 +139,9 @@ def expected(
     plain = pack(durations, bins, seed=seed)
     scored = []
     for risk, packing in _candidates(durations, plain, seed):
-        mean = np.mean([run_static(packing, durations, real) for real in draws])
-        scored.append((float(mean), risk, packing))
-    _, risk, packing = min(scored, key=lambda entry: entry[:2])
-    return packing, risk
+        for place, row in enumerate(realise(packing, durations, draws)):
+            scored.append((row.mean, risk, place, Choice(packing, row.discipline, risk)))
+    return min(scored, key=lambda entry: entry[:3])[3]
 
 
 def _candidates(

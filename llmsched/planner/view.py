@@ -117,13 +117,17 @@ def slot_table(case: Case, packing: Packing, unit: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def realised_table(case: Case, rows: list[Realised], unit: str) -> str:
+def realised_table(
+    case: Case, rows: list[Realised], unit: str, solver: Mapping[str, object]
+) -> str:
     """Return how the plan fares where lengths are not known; empty where they are."""
     if not rows:
         return ""
     draws = f"{case.samples} sampled lengths" if case.error is not None else "the true lengths"
     lines = [f"\nmakespan over {draws}, {unit}", f"{'':<12} {'mean':>10} {'p90':>10} {'worst':>10}"]
     lines += [f"{r.discipline:<12} {r.mean:>10,.1f} {r.p90:>10,.1f} {r.worst:>10,}" for r in rows]
+    if "discipline" in solver:
+        lines.append(f"chosen for the least mean: {solver['discipline']}")
     return "\n".join(lines) + "\n"
 
 
