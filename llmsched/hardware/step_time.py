@@ -71,10 +71,6 @@ class StepTime:
         """
         raise NotImplementedError
 
-    def minorant(self) -> Minorant:
-        """Return the one under-estimate that is tight for the smallest steps."""
-        return self.minorants()[0]
-
     def step(
         self,
         prefill_tokens: int,
