@@ -7,7 +7,7 @@ one draw of a cell's requests; a comparison without cases has one, the trace as 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from itertools import product
@@ -111,30 +111,47 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     InputError
         An input cannot be read, a knob is out of range, a filter names no axis or leaves nothing.
     """
+    _check_draw(scenario)
     axes = _axes(scenario)
     wanted = dict(filters or {})
     policy_pattern = wanted.pop("policy", "*")
+    picked = _picked(axes, wanted)
+    sources = picked["trace"]
+    traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
+    machines = {name: load_hardware(source) for name, source in picked["hardware"].items()}
+    cells = []
+    for names in product(*picked.values()):
+        point = dict(zip(picked, names, strict=True))
+        hardware = machines[point["hardware"]]
+        knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
+        cells.append(
+            Cell(
+                label={axis: point[axis] for axis, values in axes.items() if len(values) > 1},
+                trace=traces[point["trace"]],
+                hardware=hardware,
+                engine=replace(hardware.engine, **knobs),
+                lengths=point["lengths"],
+                source=sources[point["trace"]],
+            )
+        )
+    policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
+    if not cells or not policies:
+        raise InputError(f"{scenario.source}: the filter leaves nothing to run")
+    return Study(tuple(cells), tuple(policies), scenario.seed, scenario.slo, scenario.cases)
+
+
+def _picked(
+    axes: Mapping[str, dict[str, Any]], wanted: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return the values of each axis whose names match the pattern for it."""
     for axis in wanted:
         if axis not in axes:
-            raise InputError(
-                f"--filter: expected one of {', '.join([*axes, 'policy'])}; got {axis!r}"
-            )
-    picked = {
+            known = ", ".join([*axes, "policy"])
+            raise InputError(f"--filter: expected one of {known}; got {axis!r}")
+    return {
         axis: {name: v for name, v in values.items() if fnmatchcase(name, wanted.get(axis, "*"))}
         for axis, values in axes.items()
     }
-    varying = [axis for axis, values in axes.items() if len(values) > 1]
-    cells = tuple(
-        _cell(dict(zip(picked, names, strict=True)), picked, varying, scenario.seed)
-        for names in product(*picked.values())
-    )
-    policies = tuple(
-        name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)
-    )
-    if not cells or not policies:
-        raise InputError(f"{scenario.source}: the filter leaves nothing to run")
-    _check_draw(scenario)
-    return Study(cells, policies, scenario.seed, scenario.slo, scenario.cases)
 
 
 def _check_draw(scenario: Scenario) -> None:
@@ -178,24 +195,6 @@ def _hardware_name(source: HardwareSource) -> str:
     return source.name or (_stem(source.profile) if "/" in source.profile else source.profile)
 
 
-def _cell(
-    names: dict[str, str], values: dict[str, dict[str, Any]], varying: list[str], seed: int
-) -> Cell:
-    """Load one point of the matrix, given the name of its value on every axis."""
-    picked = {axis: values[axis][name] for axis, name in names.items()}
-    source, machine = picked.pop("trace"), picked.pop("hardware")
-    lengths = picked.pop("lengths")
-    hardware = load_hardware(machine)
-    return Cell(
-        label={axis: names[axis] for axis in varying},
-        trace=load_trace(source, seed),
-        hardware=hardware,
-        engine=replace(hardware.engine, **picked),
-        lengths=lengths,
-        source=source,
-    )
-
-
 def load_trace(source: TraceSource, seed: int) -> Trace:
     """Load a trace, or generate a synthetic one from `seed` unless it names its own."""
     if source.generate:
@@ -230,7 +229,7 @@ def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def _policies(scenario: Scenario, cells: tuple[Cell, ...]) -> tuple[str, ...]:
+def _policies(scenario: Scenario, cells: Sequence[Cell]) -> tuple[str, ...]:
     """Return the policies asked for, or all that every cell's hardware can run."""
     from llmsched.catalog import find
     from llmsched.policies import NAMED

@@ -50,8 +50,9 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def paint(text: str) -> str:
-    """Colour what carries a mark, and the first line."""
-    text = re.sub(rf"{BETTER} ?[^\s]+", lambda m: f"{_GREEN}{m[0]}{_END}", text)
-    text = re.sub(rf"{WORSE} ?[^\s]+", lambda m: f"{_RED}{m[0]}{_END}", text)
+    """Colour what carries a mark: a line that begins with one, or the number after one."""
+    for mark, color in ((BETTER, _GREEN), (WORSE, _RED)):
+        marked = rf"^ *{mark} (?!better|worse).*$|{mark} [-+][^ ]+"
+        text = re.sub(marked, rf"{color}\g<0>{_END}", text, flags=re.MULTILINE)
     first, newline, rest = text.partition("\n")
     return f"{_BOLD}{first}{_END}{newline}{rest}"

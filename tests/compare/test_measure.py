@@ -1,0 +1,62 @@
+"""Cases: what a draw keeps, what it changes, and that it is the same on every machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from llmsched.compare.measure import case_seed, draw, measure
+from llmsched.compare.study import Task
+from llmsched.scenario import Cases
+from tests.compare.studies import small_study
+
+
+def test_a_bootstrap_resamples_rows_and_keeps_arrivals() -> None:
+    study = small_study(cases=Cases(5))
+    (cell,) = study.cells
+    drawn = draw(cell, study, 3)
+    rows = set(zip(cell.trace.input_tokens, cell.trace.output_tokens, strict=True))
+    pairs = Counter(zip(drawn.input_tokens, drawn.output_tokens, strict=True))
+    assert set(pairs) <= rows
+    assert max(pairs.values()) > 1
+    assert np.array_equal(drawn.arrival, cell.trace.arrival)
+    assert len(set(drawn.id)) == len(cell.trace)
+
+
+def test_every_case_has_a_draw_of_its_own_that_never_changes() -> None:
+    study = small_study(cases=Cases(5))
+    (cell,) = study.cells
+    hashes = [draw(cell, study, case).sha256 for case in range(5)]
+    assert len(set(hashes)) == 5
+    assert hashes == [draw(cell, study, case).sha256 for case in range(5)]
+    other = small_study(cases=Cases(5), seed=1)
+    assert draw(other.cells[0], other, 0).sha256 not in hashes
+
+
+def test_without_cases_the_trace_is_replayed_as_it_is() -> None:
+    study = small_study()
+    (cell,) = study.cells
+    assert draw(cell, study, 0) is cell.trace
+    lengths = small_study(cases=Cases(5, "lengths"), lengths="noisy:0.3")
+    assert draw(lengths.cells[0], lengths, 4) is lengths.cells[0].trace
+
+
+def test_seeds_differ_by_case_and_purpose() -> None:
+    seeds = {
+        case_seed(seed, case, purpose)
+        for seed in (0, 1)
+        for case in range(50)
+        for purpose in ("requests", "lengths")
+    }
+    assert len(seeds) == 200
+
+
+def test_a_row_names_its_policy_and_has_none_where_there_is_no_sample() -> None:
+    row = measure(small_study(), Task(0, 0, "ljf"))
+    assert row["policy"] == "ljf"
+    assert row["completed"] == 30
+    assert row["slo_attainment"] is None
+    assert isinstance(row["lower_bound_s"], float)
+    assert isinstance(row["makespan_s"], float)
+    assert row["lower_bound_s"] <= row["makespan_s"]
