@@ -1,0 +1,240 @@
+"""Policies by name, by composition, from a file, from an installed package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from llmsched import catalog
+from llmsched.batching import Decide
+from llmsched.batching.chunked import Chunked
+from llmsched.batching.lagrangian import Lagrangian
+from llmsched.batching.prefill_first import PrefillFirst
+from llmsched.catalog import find, needs, parts, summary
+from llmsched.engine import PREFILL, View
+from llmsched.errors import InputError
+from llmsched.orders.fcfs import Fcfs
+from llmsched.orders.ljf import Ljf
+from llmsched.orders.plan import Plan
+from llmsched.orders.random import Random
+from llmsched.policies import NAMED
+from tests.hand import outputs, replay
+
+KNOWN = (
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
+    "rules chunked, lagrangian, prefill_first, static."
+)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_named_policy_is_found_as_it_is(name: str) -> None:
+    assert find(name) is NAMED[name]
+
+
+@pytest.mark.parametrize(
+    ("spec", "order", "rule"),
+    [
+        ("ljf+chunked", Ljf(), Chunked()),
+        ("chunked+ljf", Ljf(), Chunked()),
+        (" ljf + chunked ", Ljf(), Chunked()),
+        ("plan", Plan(), PrefillFirst()),
+        ("lagrangian", Fcfs(), Lagrangian()),
+        ("prefill-first", Fcfs(), PrefillFirst()),
+        ("ljf+lagrangian:multiplier=0.3:adapt=true", Ljf(), Lagrangian(0.3, 0, True)),
+        ("lagrangian:multiplier=1e-1:adapt=False", Fcfs(), Lagrangian(0.1)),
+        ("plan:steal=false:align=-1:tolerance=0.5", Plan(False, -1, 0.5), PrefillFirst()),
+        ("random:seed=7+chunked:token_budget=64", Random(7), Chunked(64)),
+    ],
+)
+def test_parts_and_their_parameters_compose(spec: str, order: object, rule: object) -> None:
+    policy = find(spec)
+    assert (policy.name, policy.order, policy.rule) == (spec, order, rule)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nope", f"policy 'nope': unknown 'nope'. {KNOWN}"),
+        ("", f"policy '': unknown ''. {KNOWN}"),
+        ("fcf", f"policy 'fcf': unknown 'fcf'; did you mean fcfs? {KNOWN}"),
+        ("ljf+nope", f"policy 'ljf+nope': unknown 'nope'. {KNOWN}"),
+        ("./mine.py", f"policy './mine.py': unknown './mine.py'. {KNOWN}"),
+        ("ljf+sjf", "policy 'ljf+sjf': expected one order and one batching rule"),
+        (
+            "ljf+static+static",
+            "policy 'ljf+static+static': expected one order and one batching rule",
+        ),
+        (
+            "hybrid+static",
+            "policy 'hybrid+static': hybrid is a whole policy, it takes no parameters and no other "
+            "part",
+        ),
+        ("ljf:x=1", "policy 'ljf:x=1': unknown parameter 'x' (parameters: none)"),
+        (
+            "plan:x=1",
+            "policy 'plan:x=1': unknown parameter 'x' (parameters: steal, align, tolerance)",
+        ),
+        ("random:seed=a", "policy 'random:seed=a': seed: expected an integer, got 'a'"),
+        ("random:seed", "policy 'random:seed': seed: expected an integer, got ''"),
+        ("random:seed=-1", "seed: expected an integer >= 0, got -1"),
+        (
+            "random:seed=1:seed=2",
+            "policy 'random:seed=1:seed=2': parameter 'seed' is given twice",
+        ),
+        (
+            "plan:tolerance=x",
+            "policy 'plan:tolerance=x': tolerance: expected a number, got 'x'",
+        ),
+        (
+            "plan:steal=1",
+            "policy 'plan:steal=1': steal: expected true or false, got '1'",
+        ),
+        ("./no.py:X", "policy './no.py:X': no such file 'no.py'"),
+    ],
+)
+def test_what_cannot_be_found_is_refused_in_one_line(spec: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        find(spec)
+    assert str(error.value) == message
+
+
+MINE = '''
+from dataclasses import dataclass
+from llmsched.engine import DECODE, PREFILL
+from llmsched.orders import RankQueue
+
+NUMBER = 3
+
+@dataclass(frozen=True)
+class LastFirst:
+    """Last come, first served."""
+    weight: float = 1.0
+    def queue(self, jobs, view):
+        return RankQueue(-jobs.arrival * self.weight)
+
+@dataclass(frozen=True)
+class Eager:
+    mixed = False
+    def start(self, view):
+        return lambda: PREFILL if view.can_prefill else DECODE
+
+class Neither:
+    pass
+
+class Both(LastFirst, Eager):
+    pass
+'''
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    return path
+
+
+def test_a_class_in_a_file_is_a_part(mine: Path) -> None:
+    order = find(f"{mine}:LastFirst:weight=2")
+    assert str(order.order) == "LastFirst(weight=2.0)"
+    assert order.rule == PrefillFirst()
+    both = find(f"{mine}:LastFirst+{mine}:Eager")
+    rows = [(0.0, 1, 2), (0.5, 1, 2), (1.0, 1, 2)]
+    assert replay(both, rows, 1).admitted.tolist() == [0.0, 3.5, 1.75]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Missing", "{path}: expected a class named 'Missing'"),
+        ("NUMBER", "{path}: expected a class named 'NUMBER'"),
+        (
+            "Neither",
+            "policy '{path}:Neither': Neither must have a method queue (an order) or start "
+            "(a rule)",
+        ),
+        (
+            "Both",
+            "policy '{path}:Both': Both must have a method queue (an order) or start (a rule)",
+        ),
+        (
+            "LastFirst:x=1",
+            "policy '{path}:LastFirst:x=1': unknown parameter 'x' (parameters: weight)",
+        ),
+    ],
+)
+def test_a_class_that_is_no_part_is_refused(mine: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        find(f"{mine}:{name}")
+    assert str(error.value) == message.format(path=mine)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def (", "SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_reported(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        find(f"{path}:X")
+    assert str(error.value) == f"{path}: {message}"
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Prefill only."""
+
+    mixed: ClassVar[bool] = False
+
+    def start(self, view: View) -> Decide:
+        return lambda: PREFILL
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with a batching rule, as if pip had installed it."""
+    entry = importlib.metadata.EntryPoint("drain", "tests.test_catalog:Drain", "llmsched.batching")
+
+    def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+        return [entry] if group == entry.group else []
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    catalog.parts.cache_clear()
+    yield
+    catalog.parts.cache_clear()
+
+
+def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
+    policy = find("ljf+drain")
+    assert (policy.order, policy.rule) == (Ljf(), Drain())
+    assert list(parts("batching")) == ["chunked", "lagrangian", "prefill_first", "static", "drain"]
+    assert replay(policy, outputs(1, 1), 1).makespan == 1.5
+    with pytest.raises(InputError, match="rules chunked, lagrangian, prefill_first, static, drain"):
+        find("nope")
+
+
+def test_parts_are_found_by_looking() -> None:
+    assert list(parts("orders")) == ["fcfs", "ljf", "plan", "random", "sjf"]
+    assert list(parts("batching")) == ["chunked", "lagrangian", "prefill_first", "static"]
+
+
+def test_a_part_describes_itself() -> None:
+    assert summary(Fcfs) == "In order of arrival"
+    assert summary(Ljf).startswith("Most predicted output tokens first")
+
+
+def test_a_policy_says_what_it_needs() -> None:
+    assert needs(find("fcfs")) == ""
+    assert needs(find("vllm")) == "mixed steps"
+    assert needs(find("ljf+chunked")) == "predicted lengths, mixed steps"

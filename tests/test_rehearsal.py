@@ -1,0 +1,66 @@
+"""The offline phase that picks an order and a rule by trying them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from llmsched.batching.chunked import Chunked
+from llmsched.batching.prefill_first import PrefillFirst
+from llmsched.batching.static import Static
+from llmsched.engine import EngineConfig
+from llmsched.hardware import HardwareProfile
+from llmsched.orders import Jobs
+from llmsched.orders.fcfs import Fcfs
+from llmsched.orders.ljf import Ljf
+from llmsched.policies import Policy
+from llmsched.rehearsal import Candidate, Rehearsal
+from tests.hand import MIXED, STAGES, replay, trace_of
+
+STATIC: Candidate = (Fcfs(), Static())
+LONGEST: Candidate = (Ljf(), PrefillFirst())
+ARRIVAL: Candidate = (Fcfs(), PrefillFirst())
+BESIDE: Candidate = (Fcfs(), Chunked())
+
+
+def jobs(
+    predicted: Sequence[int], slots: int, hardware: HardwareProfile = STAGES, arrival: float = 0.0
+) -> Jobs:
+    n = len(predicted)
+    lengths = np.array(predicted, dtype=np.int64)
+    ones = np.ones(n, dtype=np.int64)
+    return Jobs(np.full(n, arrival), ones, lengths, EngineConfig(max_num_seqs=slots), hardware)
+
+
+def test_the_candidate_with_the_shortest_total_time_wins() -> None:
+    # Rounds 1, 1, 4 on two slots: longest first takes 4, the others put the 4 on top.
+    assert Rehearsal((STATIC, ARRIVAL, LONGEST)).choose(jobs([2, 2, 5], 2)) is LONGEST
+
+
+def test_the_first_of_equals_wins() -> None:
+    assert Rehearsal((ARRIVAL, LONGEST)).choose(jobs([2, 2, 2], 1)) is ARRIVAL
+    assert Rehearsal((LONGEST, ARRIVAL)).choose(jobs([2, 2, 2], 1)) is LONGEST
+
+
+@pytest.mark.parametrize(("slots", "arrival"), [(3, 0.0), (2, 1.0)])
+def test_nothing_is_rehearsed_without_a_batch_that_has_to_queue(slots: int, arrival: float) -> None:
+    rehearsal = Rehearsal((STATIC, LONGEST))
+    assert rehearsal.choose(jobs([2, 2, 5], slots, arrival=arrival)) is STATIC
+
+
+def test_mixed_steps_are_tried_only_where_they_have_a_price() -> None:
+    rehearsal = Rehearsal((STATIC, BESIDE))
+    assert rehearsal.choose(jobs([3, 9, 2, 5], 2)) is STATIC
+    assert rehearsal.choose(jobs([3, 9, 2, 5], 2, MIXED)) is BESIDE
+
+
+def test_the_predictions_are_rehearsed_and_the_truth_is_replayed() -> None:
+    policy = Policy("tries", *STATIC, offline=Rehearsal((STATIC, ARRIVAL, LONGEST)))
+    rows = [(0.0, 1, 2), (0.0, 1, 2), (0.0, 1, 5)]
+    told = replay(policy, rows, 2)
+    assert told.detail == "Ljf() + PrefillFirst()"
+    misled = replay(policy, rows, 2, predicted=[5, 2, 2])
+    assert misled.detail == "Fcfs() + PrefillFirst()"
+    assert (misled.trace.output_tokens == trace_of(rows).output_tokens).all()
