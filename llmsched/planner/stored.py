@@ -1,0 +1,72 @@
+"""A saved plan for replicas, read back and replayed on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from llmsched.engine.result import SimulationResult
+from llmsched.errors import InputError
+from llmsched.planner.replicas import merge, split
+from llmsched.trace import Trace
+
+
+def read_replicas(path: str | Path, trace: Trace) -> NDArray[np.int32]:
+    """Return the replica of each request of `trace`, shape (n,), from ``llmsched plan --output``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no plan for replicas, or was made for another trace.
+    """
+    try:
+        document = orjson.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}: expected a plan, got: {error}") from error
+    try:
+        queues = [part["requests"] for part in document["replicas"]]
+        made_for = document["trace"]["sha256"]
+    except (KeyError, TypeError) as error:
+        expected = "a plan for replicas (llmsched plan --replicas N --output FILE)"
+        raise InputError(f"{path}: expected {expected}") from error
+    if made_for != trace.sha256:
+        raise InputError(f"{path}: trace.sha256: expected that of {trace.name}, got {made_for!r}")
+    row = {name: i for i, name in enumerate(trace.id.tolist())}
+    names = [name for queue in queues for name in queue]
+    if len(names) != len(row) or set(names) != row.keys():
+        raise InputError(f"{path}: replicas: expected every request of {trace.name} once")
+    replica_of = np.empty(len(row), dtype=np.int32)
+    for replica, queue in enumerate(queues):
+        replica_of[[row[name] for name in queue]] = replica
+    return replica_of
+
+
+def replay(
+    trace: Trace,
+    replica_of: NDArray[np.int32],
+    run: Callable[[Trace, NDArray[np.int64]], SimulationResult],
+) -> SimulationResult:
+    """Replay every replica's part of `trace` by itself and join the results.
+
+    Parameters
+    ----------
+    run : callable
+        Takes a replica's trace and its rows in the whole trace (to pick predicted lengths with);
+        returns what `simulate` returns.
+
+    Raises
+    ------
+    InputError
+        A replica without requests.
+    """
+    replicas = int(replica_of.max()) + 1
+    results = []
+    for replica, part in enumerate(split(trace, replica_of, replicas)):
+        results.append(run(part, np.flatnonzero(replica_of == replica)))
+    return merge(trace, replica_of, results)

@@ -1,0 +1,71 @@
+"""A saved plan for replicas replays as it was planned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llmsched.catalog import find
+from llmsched.engine import SimulationResult, simulate
+from llmsched.errors import InputError
+from llmsched.hardware import load_profile
+from llmsched.planner.case import Case
+from llmsched.planner.plan import plan_replicas
+from llmsched.planner.stored import read_replicas, replay
+from llmsched.trace import Trace
+
+
+def case() -> Case:
+    rng = np.random.default_rng(3)
+    trace = Trace.from_columns(np.zeros(50), rng.integers(5, 90, 50), rng.integers(1, 90, 50))
+    hardware = load_profile("llama65b-8gpu-paper")
+    return Case(trace, hardware, replace(hardware.engine, max_num_seqs=4))
+
+
+def test_the_replay_takes_as_long_as_the_plan_says(tmp_path: Path) -> None:
+    planned, given = plan_replicas(case(), 3), case()
+    path = tmp_path / "plan.json"
+    path.write_text(planned.json())
+
+    def run(part: Trace, rows: NDArray[np.int64]) -> SimulationResult:
+        assert part.output_tokens.tolist() == given.trace.output_tokens[rows].tolist()
+        return simulate(part, given.hardware, find("ljf"), given.config)
+
+    result = replay(given.trace, read_replicas(path, given.trace), run)
+    assert 1000 * result.makespan == planned.document["makespan"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"replicas": None}, "expected a plan for replicas"),
+        ({"trace": {"sha256": "ab"}}, "trace.sha256: expected that of trace, got 'ab'"),
+        ({"replicas": [{"requests": ["0"]}]}, "expected every request of trace once"),
+        ({"replicas": [{"requests": ["0"] * 50}]}, "expected every request of trace once"),
+    ],
+)
+def test_what_is_no_plan_for_this_trace_is_refused(
+    change: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    document = {**json.loads(plan_replicas(case(), 2).json()), **change}
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=message):
+        read_replicas(path, case().trace)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("[1]", "plan for replicas"), ("{", "a plan, got")]
+)
+def test_files_that_are_no_plan_are_refused(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_replicas(path, case().trace)
+    with pytest.raises(InputError, match=r"none\.json: cannot read"):
+        read_replicas(tmp_path / "none.json", case().trace)
