@@ -36,6 +36,12 @@ class Jobs:
     config: EngineConfig
     hardware: HardwareProfile
 
+    def __post_init__(self) -> None:
+        for name in ("arrival", "input_tokens", "predicted_output_tokens"):
+            column = getattr(self, name).view()
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
+
     def __len__(self) -> int:
         return len(self.arrival)
 

@@ -1,0 +1,202 @@
+"""What holds for every policy, trace, profile and knob."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from llmsched.batching.prefill_first import PrefillFirst
+from llmsched.bounds import lower_bound
+from llmsched.engine import EngineConfig, SimulationResult, View
+from llmsched.errors import PolicyError
+from llmsched.metrics import inter_token_latencies, summarize, utilization
+from llmsched.orders import Jobs, RankQueue
+from llmsched.orders.fcfs import Fcfs
+from llmsched.policies import NAMED, Policy
+from tests.cases import AnyStep, Case, cases
+from tests.hand import STAGES, trace_of
+from tests.hand import replay as replay_rows
+
+
+@st.composite
+def runs(draw: st.DrawFn, kv: bool | None = None) -> tuple[Case, Policy]:
+    """A policy, named or made of arbitrary steps, and a case that it can run."""
+    arbitrary = Policy("any", Fcfs(), AnyStep(draw(st.integers(0, 2**20))))
+    policy = draw(st.sampled_from([*NAMED.values(), arbitrary, arbitrary]))
+    return draw(cases(True if policy.rule.mixed else None, kv)), policy
+
+
+def finished(case: Case, policy: Policy) -> SimulationResult:
+    """The replay; cases that are stopped for a livelock do not count."""
+    try:
+        return case.replay(policy)
+    except PolicyError:
+        assume(False)
+        raise
+
+
+@given(runs())
+def test_every_token_is_computed_once_and_again_for_what_a_preemption_lost(
+    run: tuple[Case, Policy],
+) -> None:
+    result, trace = finished(*run), run[0].trace
+    decoded = (result.column("decode_seqs") * result.column("rounds")).sum()
+    owed = (trace.input_tokens + trace.output_tokens - 1).sum()
+    assert result.column("prefill_tokens").sum() + decoded == owed + result.recomputed_tokens.sum()
+
+
+@given(runs())
+def test_a_request_arrives_is_admitted_gets_its_first_token_and_its_last(
+    run: tuple[Case, Policy],
+) -> None:
+    result, single = finished(*run), run[0].trace.output_tokens == 1
+    assert (result.admitted >= result.arrival).all()
+    assert (result.first_token >= result.admitted).all()
+    assert (result.finish[~single] > result.first_token[~single]).all()
+    assert (result.finish[single] == result.first_token[single]).all()
+
+
+@given(runs(), st.data())
+def test_what_happened_before_a_request_arrived_does_not_depend_on_it(
+    run: tuple[Case, Policy], data: st.DataObject
+) -> None:
+    case, policy = run
+    case = replace(case, concurrency=None)
+    later = np.flatnonzero(case.trace.arrival > 0)
+    assume(len(later))
+    kept = int(data.draw(st.sampled_from(later.tolist())))
+    assume(case.trace.arrival[kept - 1] < case.trace.arrival[kept])
+    for one in (case, truncated(case, kept)):
+        finished(one, policy)
+    assert_past_unchanged(case, policy, kept)
+
+
+def truncated(case: Case, kept: int) -> Case:
+    """The case as it was before request `kept` arrived."""
+    trace = case.trace.take(np.arange(kept))
+    return replace(case, trace=trace, predicted=case.predicted[:kept])
+
+
+def assert_past_unchanged(case: Case, policy: Policy, kept: int) -> None:
+    moment = case.trace.arrival[kept]
+    whole, part = case.replay(policy), truncated(case, kept).replay(policy)
+    for name in ("admitted", "first_token", "finish"):
+        ours, theirs = getattr(whole, name)[:kept], getattr(part, name)
+        happened = ours < moment - 1e-6
+        np.testing.assert_allclose(theirs[happened], ours[happened], rtol=1e-9, atol=1e-12)
+        assert (theirs[~happened] >= moment - 2e-6).all()
+
+
+@given(runs())
+def test_slots_budget_and_blocks_are_never_exceeded(run: tuple[Case, Policy]) -> None:
+    result = finished(*run)
+    config, running = result.config, result.column("running")
+    prefill, decode = result.column("prefill_tokens"), result.column("decode_seqs")
+    assert (running <= config.max_num_seqs).all()
+    assert (result.column("prefill_seqs") + decode <= running).all()
+    if config.max_num_batched_tokens is not None:
+        assert (prefill + decode <= config.max_num_batched_tokens).all()
+    if config.usable_blocks is not None:
+        assert result.peak_blocks is not None
+        assert (result.column("kv_blocks") >= 0).all()
+        assert (result.column("kv_blocks") <= config.usable_blocks).all()
+        assert result.peak_blocks <= config.usable_blocks
+        held = result.column("kv_tokens") + decode * result.column("rounds") + prefill
+        assert (held <= config.usable_blocks * config.block_size).all()
+    if config.usable_blocks is None or config.reserve == "max_output":
+        assert not result.preemptions.any()
+
+
+@given(runs())
+def test_the_same_inputs_give_the_same_bytes(run: tuple[Case, Policy]) -> None:
+    one, two = finished(*run), finished(*run)
+    assert one.steps.tobytes() == two.steps.tobytes()
+    assert one.finish.tobytes() == two.finish.tobytes()
+    assert summarize(one).keys() == summarize(two).keys()
+
+
+@given(runs())
+def test_nothing_beats_the_lower_bound(run: tuple[Case, Policy]) -> None:
+    case, policy = run
+    result = finished(case, policy)
+    bound = lower_bound(case.trace, case.hardware, case.config, case.concurrency)
+    assert result.makespan >= bound * (1 - 1e-9)
+
+
+@given(runs())
+def test_gaps_between_tokens_add_up_to_the_time_from_first_to_last(
+    run: tuple[Case, Policy],
+) -> None:
+    result = finished(*run)
+    gaps, counts = inter_token_latencies(result)
+    assert counts.sum() == (run[0].trace.output_tokens - 1).sum()
+    assert (gaps >= 0).all()
+    total = (result.finish - result.first_token).sum()
+    assert (gaps * counts).sum() == pytest.approx(total, rel=1e-9, abs=1e-9)
+
+
+@given(runs())
+def test_utilization_is_a_share(run: tuple[Case, Policy]) -> None:
+    result = finished(*run)
+    assume(result.makespan > 0)
+    assert 0 < utilization(result) <= 1 + 1e-12
+
+
+@given(runs())
+def test_steps_follow_each_other_and_nothing_rests_with_work_to_do(
+    run: tuple[Case, Policy],
+) -> None:
+    result = finished(*run)
+    start = result.column("start_s")
+    end = start + result.column("duration_s")
+    assert (start[1:] >= end[:-1]).all()
+    for rest in np.flatnonzero(start[1:] > end[:-1] + 2e-9):
+        there = (result.arrival <= end[rest]) & (result.finish > end[rest])
+        assert not there.any()
+
+
+@given(runs(kv=True))
+def test_a_lone_sequence_is_never_preempted(run: tuple[Case, Policy]) -> None:
+    case, policy = run
+    alone = replace(case, config=replace(case.config, max_num_seqs=1))
+    assert not finished(alone, policy).preemptions.any()
+
+
+def test_a_prompt_that_is_begun_and_given_up_for_ever_is_an_error() -> None:
+    """It is admitted on its first chunk, never finds room for the next, and nobody may decode."""
+    with pytest.raises(PolicyError, match=r"livelock at .* preemptions without a finished request"):
+        replay_rows(
+            "prefill_first",
+            [(0.0, 4, 9), (0.0, 12, 1)],
+            2,
+            max_num_batched_tokens=4,
+            block_size=1,
+            num_gpu_blocks=13,
+            admission="first_chunk",
+        )
+
+
+def test_the_lower_bound_is_reached_where_work_packs_perfectly() -> None:
+    """Four equal requests in two slots."""
+    result = replay_rows("static", [(0.0, 1, 3)] * 4, 2)
+    assert lower_bound(result.trace, result.hardware, EngineConfig(2)) == result.makespan
+
+
+@dataclass(frozen=True)
+class Prophet:
+    """A control: whether the number of requests to come is odd decides who is first."""
+
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
+        return RankQueue(jobs.input_tokens * (-1) ** len(jobs))
+
+
+def test_an_order_that_sees_the_future_breaks_the_law_of_causality() -> None:
+    trace = trace_of([(0.0, 1, 2), (0.0, 2, 3), (0.0, 3, 9), (90.0, 1, 1)])
+    case = Case(trace, STAGES, EngineConfig(1), trace.output_tokens, None)
+    assert_past_unchanged(case, NAMED["sjf"], 3)
+    with pytest.raises(AssertionError):
+        assert_past_unchanged(case, Policy("prophet", Prophet(), PrefillFirst()), 3)
