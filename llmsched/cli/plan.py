@@ -157,7 +157,7 @@ def plan(
     if replicas is None and batch is None:
         answer = plan_slots(case, unit, solver, time_limit, _Ticker())
     else:
-        answer = plan_replicas(case, 1 if replicas is None else replicas, policy)
+        answer = plan_replicas(case, 1 if replicas is None else replicas, policy, _Ticker())
         if batch is not None and export is not None:
             write_batch(batch, answer, config.max_num_seqs, export, force)
     if output is not None:

@@ -64,6 +64,7 @@ def plan_slots(
             solver=solver,
             time_limit_s=time_limit_s,
             seed=case.seed,
+            interruptible=True,
             on_progress=on_progress,
         )
     realised = _realised(case, packing, planned, unit)
@@ -122,7 +123,12 @@ def _realised(
     return robust.realise(packing, planned, draws)
 
 
-def plan_replicas(case: Case, replicas: int, policy: str | None = None) -> Answer:
+def plan_replicas(
+    case: Case,
+    replicas: int,
+    policy: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Answer:
     """Split a trace over replicas so that their simulated times are alike.
 
     Parameters
@@ -158,6 +164,7 @@ def plan_replicas(case: Case, replicas: int, policy: str | None = None) -> Answe
         replay,
         output_tokens=tokens,
         seed=case.seed,
+        on_progress=on_progress,
     )
     queues = _longest_first(tokens, split.replica_of, replicas)
     return Answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from llmsched.engine.config import EngineConfig
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
+from llmsched.planner.packing import OnProgress, Progress
 from llmsched.planner.repartition import Repartition
 from llmsched.planner.solve import pack
 from llmsched.trace import Trace
@@ -59,6 +61,11 @@ class ReplicaPlan:
         """Distance to the bound in percent of the bound."""
         return 100.0 * (self.makespan_s / self.lower_bound_s - 1.0)
 
+    def progress(self, seconds: float) -> Progress:
+        """Return where the plan stands, in milliseconds."""
+        makespan, bound = round(1000 * self.makespan_s), round(1000 * self.lower_bound_s)
+        return Progress(seconds, "ms, simulated", makespan, bound)
+
     def members(self) -> list[NDArray[np.int64]]:
         """Return the requests of each replica, rising."""
         return [np.flatnonzero(self.replica_of == r) for r in range(len(self.seconds))]
@@ -73,6 +80,7 @@ def balance(
     *,
     output_tokens: NDArray[np.int64] | None = None,
     seed: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> ReplicaPlan:
     """Split `trace` so that all replicas end at the same time.
 
@@ -86,6 +94,8 @@ def balance(
         Takes the rows of a replica's requests; returns its simulated total inference time.
     output_tokens : int64, shape (n,), optional
         Predicted output lengths to balance on; the true ones by default.
+    on_progress : callable, optional
+        Called after each simulation of all replicas, with milliseconds.
 
     Raises
     ------
@@ -105,6 +115,7 @@ def balance(
         seconds = [replay(np.sort(some)) if some else 0.0 for some in search.members]
         return ReplicaPlan(_inverse(search, len(trace)), np.array(seconds), bound, 0)
 
+    started = time.monotonic()
     best = last = simulated()
     corrections = failures = 0
     try:
@@ -117,6 +128,8 @@ def balance(
             failures += 1
             if last.makespan_s < best.makespan_s:
                 best, failures = last, 0
+            if on_progress is not None:
+                on_progress(best.progress(time.monotonic() - started))
     except KeyboardInterrupt:
         return replace(best, corrections=corrections, interrupted=True)
     return replace(best, corrections=corrections)

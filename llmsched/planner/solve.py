@@ -31,6 +31,7 @@ def pack(
     time_limit_s: float | None = None,
     seed: int = 0,
     moves: int | None = None,
+    interruptible: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Packing:
     """Assign requests to bins so that the fullest bin is as little full as can be (P||Cmax).
@@ -48,13 +49,10 @@ def pack(
         Wall-clock cap. Without it the effort is counted, and the result reproducible.
     moves : int, optional
         Repartitions tried for one target; a small number where a plan is wanted in milliseconds.
+    interruptible : bool
+        Ctrl-C does not raise but returns the best packing so far, ``stopped_by == "interrupt"``.
     on_progress : callable, optional
         Called with a `Progress` whenever bound or makespan may have moved.
-
-    Returns
-    -------
-    Packing
-        After Ctrl-C, the best packing so far with ``stopped_by == "interrupt"``.
 
     Raises
     ------
@@ -77,6 +75,8 @@ def pack(
                 run.improve(moves or run.effort(solver))
                 run.decide()
     except KeyboardInterrupt:
+        if not interruptible:
+            raise
         run.stopped_by = "interrupt"
     return run.packing()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.metrics import summarize
-from llmsched.planner import replicas
+from llmsched.planner import Progress, replicas
 from llmsched.trace import Trace
 
 PROFILES = ("llama65b-8gpu-paper", "llama2-7b-a100")
@@ -109,3 +110,20 @@ def test_no_replicas_are_refused() -> None:
     hardware = load_profile(PROFILES[0])
     with pytest.raises(InputError, match="--replicas: expected an integer >= 1, got 0"):
         replicas.balance(batch(3), hardware, hardware.engine, 0, len)
+
+
+def test_an_interrupt_keeps_the_best_split_so_far() -> None:
+    trace, hardware = batch(60), load_profile(PROFILES[0])
+    config = replace(hardware.engine, max_num_seqs=5)
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        signal.raise_signal(signal.SIGINT)
+
+    def replay(rows: NDArray[np.int64]) -> float:
+        return replayed(trace, hardware, config, rows).makespan
+
+    plan = replicas.balance(trace, hardware, config, 3, replay, on_progress=interrupt)
+    assert plan.interrupted
+    assert [progress.makespan for progress in seen] == [round(1000 * plan.makespan_s)]

@@ -134,7 +134,9 @@ def test_an_interrupt_returns_the_best_plan_so_far() -> None:
     def interrupt(_: Progress) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    packing = pack(durations, bins, on_progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pack(durations, bins, on_progress=interrupt)
+    packing = pack(durations, bins, interruptible=True, on_progress=interrupt)
     assert packing.stopped_by == "interrupt"
     assert packing.load.sum() == durations.sum()
     assert packing.lower_bound <= packing.makespan
