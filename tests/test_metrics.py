@@ -1,0 +1,207 @@
+"""From arrays of a replay to one flat row."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmsched.batching.chunked import Chunked
+from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.affine import Affine
+from llmsched.metrics import (
+    inter_token_latencies,
+    latencies,
+    request_columns,
+    summarize,
+    utilization,
+)
+from llmsched.orders.ljf import Ljf
+from llmsched.policies import Policy
+from tests.cases import AnyStep, Case, cases
+from tests.hand import MIXED, outputs, replay
+
+# Two slots; a stage of n one-token prompts takes 0.5 + 0.25 n s, a round 1 s.
+#   0.00 stage of 0 and 1 | 1.00 round | 2.00 stage of 2 | 2.75 two rounds | 4.75 end
+# Tokens of request 0 at 1, 2, 3.75 and 4.75; of 1 at 1 and 2; of 2 at 2.75, 3.75 and 4.75.
+HAND = replay("fcfs", outputs(4, 2, 3), 2)
+
+
+def test_latencies_of_each_request_by_hand() -> None:
+    times = latencies(HAND)
+    assert times.queue.tolist() == [0.0, 0.0, 2.0]
+    assert times.ttft.tolist() == [1.0, 1.0, 2.75]
+    assert times.tpot.tolist() == [1.25, 1.0, 1.0]
+    assert times.e2el.tolist() == [4.75, 2.0, 4.75]
+
+
+def test_gaps_between_tokens_by_hand() -> None:
+    gaps, counts = inter_token_latencies(HAND)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 1.0, 1.75]
+
+
+def test_the_flat_row_by_hand() -> None:
+    row = summarize(HAND, lower_bound_s=3.8)
+    expected = {
+        "completed": 3,
+        "total_input_tokens": 3,
+        "total_output_tokens": 9,
+        "makespan_s": 4.75,
+        "utilization": (2 * 1 + 2 * 1 + 1 * 0.75 + 2 * 2) / (2 * 4.75),
+        "request_throughput": 3 / 4.75,
+        "output_throughput": 9 / 4.75,
+        "total_token_throughput": 12 / 4.75,
+        "mean_ttft_ms": 4750 / 3,
+        "median_ttft_ms": 1000.0,
+        "p90_ttft_ms": 1000 + 0.8 * 1750,  # position 1.8 of 0, 1, 2
+        "p99_ttft_ms": 1000 + 0.98 * 1750,
+        "mean_tpot_ms": 3250 / 3,
+        "mean_itl_ms": 6750 / 6,
+        "median_itl_ms": 1000.0,
+        "p90_itl_ms": 1000 + 0.5 * 750,  # position 4.5 of 0..5
+        "mean_e2el_ms": 11500 / 3,
+        "mean_queue_ms": 2000 / 3,
+        "preemptions": 0,
+        "recomputed_tokens": 0,
+        "steps": 5,
+        "prefill_steps": 2,
+        "mean_batch": (2 + 2 + 1 + 2 * 2) / 5,
+        "kv_peak_tokens": 5,  # the last round reads 3 + 2
+        "kv_mean_tokens": (2 * 1 + 3 + 5) / 4.75,
+        "lower_bound_s": 3.8,
+        "gap_percent": 25.0,
+    }
+    assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_has_no_sample_is_nan_and_never_zero() -> None:
+    row = summarize(replay("fcfs", outputs(1, 1), 2))
+    stats = ("mean", "median", "p90", "p95", "p99")
+    none = {f"{stat}_{name}_ms" for stat in stats for name in ("tpot", "itl")}
+    none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
+    none |= {"kv_peak", "kv_mean"}
+    assert {name for name, value in row.items() if isnan(value)} == none
+
+
+def test_rates_are_nan_where_no_time_passes() -> None:
+    free = HardwareProfile("free prefill", Affine(per_decode_seq=1.0))
+    row = summarize(replay("fcfs", outputs(1, 1), 2, free), lower_bound_s=0.0)
+    assert row["makespan_s"] == 0.0
+    for name in ("utilization", "request_throughput", "output_throughput", "gap_percent"):
+        assert isnan(row[name])
+
+
+@pytest.mark.parametrize(
+    ("slo", "attained"),
+    [
+        ({"ttft_ms": 1000.0}, 2),  # the limit itself is kept
+        ({"ttft_ms": 999.0}, 0),
+        ({"tpot_ms": 1000.0}, 2),
+        ({"e2el_ms": 4750.0}, 3),
+        ({"ttft_ms": 1000.0, "tpot_ms": 1000.0}, 1),
+    ],
+)
+def test_goodput_counts_the_requests_that_keep_every_limit(
+    slo: dict[str, float], attained: int
+) -> None:
+    row = summarize(HAND, slo=slo)
+    assert row["slo_attainment"] == attained / 3
+    assert row["request_goodput"] == attained / 4.75
+
+
+def test_a_single_token_keeps_any_tpot() -> None:
+    assert summarize(replay("fcfs", outputs(1), 1), slo={"tpot_ms": 1e-9})["slo_attainment"] == 1.0
+
+
+def test_an_unknown_objective_is_refused() -> None:
+    with pytest.raises(InputError) as error:
+        summarize(HAND, slo={"itl_ms": 5.0})
+    assert str(error.value) == "slo: expected one of ttft_ms, tpot_ms, e2el_ms, got 'itl_ms'"
+
+
+def test_kv_use_is_a_share_of_the_usable_blocks() -> None:
+    # Prompt of 2 tokens, 2 rounds: blocks of 2 tokens held are 1, then 2, of 4 usable ones.
+    row = summarize(replay("fcfs", [(0.0, 2, 3)], 1, num_gpu_blocks=5, block_size=2))
+    assert row["kv_peak"] == 0.5
+    assert 0 < row["kv_mean"] < 0.5
+
+
+def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
+    # 6 usable blocks of 1 token. 1.5 s stage, 1 s round: both hold 3 tokens and each wants one
+    # more; request 1 gives up its 3. Request 0 decodes 2 more rounds, until 4.5 s; then 4 tokens
+    # are recomputed in 1.5 s, which yields the last of request 1's tokens, due since 2.5 s.
+    rows = [(0.0, 2, 4), (0.0, 2, 3)]
+    result = replay("fcfs", rows, 2, num_gpu_blocks=7, block_size=1)
+    assert result.finish.tolist() == [4.5, 6.0]
+    row = summarize(result)
+    assert (row["preemptions"], row["recomputed_tokens"]) == (1, 3)
+    gaps, counts = inter_token_latencies(result)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 3.5]
+
+
+def test_request_columns_are_those_of_the_file() -> None:
+    columns = request_columns(HAND)
+    names = "id arrival_s input_tokens output_tokens admitted_s first_token_s finish_s preemptions"
+    assert list(columns) == names.split()
+    assert columns["finish_s"].tolist() == [4.75, 2.0, 4.75]
+
+
+POLICIES = st.one_of(
+    st.builds(AnyStep, st.integers(0, 2**32)).map(lambda rule: Policy("any", Ljf(), rule)),
+    st.just(Policy("chunked", Ljf(), Chunked())),
+    st.just(Policy("small", Ljf(), Chunked(token_budget=7))),
+)
+
+
+@given(st.one_of(cases(mixed=True), cases(mixed=True, kv=True)), POLICIES)
+def test_gaps_sum_to_the_time_between_first_and_last_token(case: Case, policy: Policy) -> None:
+    result = case.replay(policy)
+    gaps, counts = inter_token_latencies(result)
+    assert (counts > 0).all()
+    assert counts.sum() == (result.trace.output_tokens - 1).sum()
+    spans = (result.finish - result.first_token).sum()
+    assert (gaps * counts).sum() == pytest.approx(spans, rel=1e-9, abs=1e-9)
+    assert (gaps > -1e-12).all()
+
+
+@given(cases(mixed=True), POLICIES)
+@settings(max_examples=50)
+def test_percentiles_are_those_of_all_values_written_out(case: Case, policy: Policy) -> None:
+    result = case.replay(policy)
+    row, times = summarize(result), latencies(result)
+    itl = np.repeat(*inter_token_latencies(result))
+    for name, values in (
+        ("ttft", times.ttft),
+        ("tpot", times.tpot[~np.isnan(times.tpot)]),
+        ("e2el", times.e2el),
+        ("itl", itl),
+    ):
+        if not len(values):
+            assert isnan(row[f"mean_{name}_ms"])
+            continue
+        assert row[f"mean_{name}_ms"] == pytest.approx(1e3 * values.mean(), abs=1e-9)
+        for stat, q in (("median", 50), ("p90", 90), ("p95", 95), ("p99", 99)):
+            expected = 1e3 * np.percentile(values, q)
+            assert row[f"{stat}_{name}_ms"] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(cases(), st.integers(0, 2**32))
+@settings(max_examples=50)
+def test_utilization_is_a_share_and_batches_fit_the_slots(case: Case, seed: int) -> None:
+    result = case.replay(Policy("any", Ljf(), AnyStep(seed, case.hardware.step_time.mixed)))
+    if result.makespan == 0:
+        return  # a profile may charge nothing for a prefill
+    assert 0 < utilization(result) <= 1 + 1e-9
+    row = summarize(result)
+    assert 0 < row["mean_batch"] <= result.config.max_num_seqs
+
+
+def test_chunked_prefill_beside_decodes_by_hand() -> None:
+    # Steps end at 2, 3.875, 5.25 and 6.5 s; request 0 decodes in the last three, 1 in the last.
+    result = replay("vllm", [(0.0, 2, 4), (0.0, 6, 2)], 2, MIXED, max_num_batched_tokens=4)
+    gaps, counts = inter_token_latencies(result)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.25, 1.25, 1.375, 1.875]
