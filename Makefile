@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner clean
+.PHONY: help demo test check bench bench-planner bench-traces fuzz accuracy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,15 @@ bench: $(VENV)/installed-dev ## requests replayed a CPU-second
 
 bench-planner: $(VENV)/installed-dev ## the planner's quality and time
 	$(BIN)/python benchmarks/planner.py
+
+bench-traces: $(VENV)/installed-dev ## a million rows read and written
+	$(BIN)/python benchmarks/traces.py
+
+fuzz: $(VENV)/installed-dev ## 100,000 mutated trace files: a trace or one clear line
+	$(BIN)/python benchmarks/fuzz.py --inputs 100000
+
+accuracy: $(VENV)/installed-dev ## the tables of docs/accuracy.md
+	$(BIN)/python -m benchmarks.accuracy
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
