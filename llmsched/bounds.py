@@ -32,7 +32,7 @@ def lower_bound(
     hardware: HardwareProfile,
     config: EngineConfig | None = None,
     concurrency: int | None = None,
-    replicas: int = 1,
+    replicas: float = 1,
 ) -> float:
     """Return seconds that no policy can beat, from the first arrival to the last token.
 
@@ -42,9 +42,10 @@ def lower_bound(
         The engine's knobs; the profile's by default.
     concurrency : int, optional
         Closed loop of that many users: arrivals do not bind, and no more requests run at once.
-    replicas : int
+    replicas : float
         Engines that share the requests, each with these knobs: together they do at least the steps
-        and the work of one, so the last of them ends no sooner than an even share.
+        and the work of one, so the last of them ends no sooner than an even share. Slower ones than
+        the profile's count as their speed.
     """
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
@@ -73,7 +74,7 @@ def _bound(
     minorant: Minorant,
     config: EngineConfig,
     slots: int,
-    replicas: int,
+    replicas: float,
 ) -> float:
     prompt, rounds = trace.input_tokens, trace.output_tokens - 1
     price = request_prices(prompt, rounds, step_time, minorant)

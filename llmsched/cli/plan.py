@@ -29,6 +29,14 @@ Replicas = Annotated[
         help="Split the requests over N engines of max_num_seqs slots each.",
     ),
 ]
+Speeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X,X,...",
+        rich_help_panel=PLAN,
+        help="Speed of each replica; the fastest is 1 and has the profile's times.",
+    ),
+]
 Unit = Annotated[
     str, typer.Option(metavar="rounds|ms", rich_help_panel=PLAN, help="What slot loads count.")
 ]
@@ -110,6 +118,7 @@ Format = Annotated[
 def plan(
     trace: common.TraceArgument = None,
     replicas: Replicas = None,
+    speeds: Speeds = None,
     unit: Unit = "rounds",
     solver: Solver = "auto",
     time_limit: TimeLimit = None,
@@ -148,7 +157,7 @@ def plan(
         raise InputError(f"--format: expected table or json, got {format!r}")
     if time_limit is not None and not 0 < time_limit < float("inf"):
         raise InputError(f"--time-limit: expected seconds > 0, got {time_limit}")
-    _refuse_mixtures(input, export, trace or reading, replicas, objective, lengths)
+    _refuse_mixtures(input, export, trace or reading, replicas, speeds, objective, lengths)
     batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
     machine, config = _engine(hardware, max_num_seqs, max_num_batched_tokens)
     requests = _trace(trace, reading) if batch is None else batch.trace
@@ -157,7 +166,8 @@ def plan(
     if replicas is None and batch is None:
         answer = plan_slots(case, unit, solver, time_limit, _Ticker())
     else:
-        answer = plan_replicas(case, 1 if replicas is None else replicas, policy, _Ticker())
+        count = 1 if replicas is None else replicas
+        answer = plan_replicas(case, count, policy, _numbers(speeds), _Ticker())
         if batch is not None and export is not None:
             write_batch(batch, answer, config.max_num_seqs, export, force)
     if output is not None:
@@ -167,15 +177,26 @@ def plan(
         raise typer.Exit(130)
 
 
+def _numbers(text: str | None) -> tuple[float, ...]:
+    """Return the numbers of a comma-separated list."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text is not None else ()
+    except ValueError as error:
+        raise InputError(f"--speeds: expected numbers with commas between, got {text!r}") from error
+
+
 def _refuse_mixtures(
     input: Path | None,
     export: Path | None,
     traced: object,
     replicas: int | None,
+    speeds: str | None,
     objective: str,
     lengths: str | None,
 ) -> None:
     """Refuse options that say nothing together."""
+    if speeds is not None and replicas is None:
+        raise InputError("--speeds: expected together with --replicas N")
     if input is None and export is not None:
         raise InputError("--export: expected together with --input FILE")
     if input is not None and (traced or lengths is not None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,7 @@ def plan_replicas(
     case: Case,
     replicas: int,
     policy: str | None = None,
+    speeds: Sequence[float] = (),
     on_progress: OnProgress | None = None,
 ) -> Answer:
     """Split a trace over replicas so that their simulated times are alike.
@@ -136,6 +137,8 @@ def plan_replicas(
     policy : str, optional
         What each replica is simulated with; longest first by default, which is how an engine that
         takes its file in order treats an exported one.
+    speeds : sequence of float
+        Speed of each replica, the profile's and fastest being 1; empty: all are alike.
 
     Raises
     ------
@@ -162,6 +165,7 @@ def plan_replicas(
         case.config,
         replicas,
         replay,
+        speeds=speeds,
         output_tokens=tokens,
         seed=case.seed,
         on_progress=on_progress,
@@ -170,7 +174,7 @@ def plan_replicas(
     return Answer(
         queues,
         view.replica_table(case, split, queues, name),
-        view.replica_document(case, split, queues, name),
+        view.replica_document(case, split, queues, name, speeds),
         split.interrupted,
     )
 

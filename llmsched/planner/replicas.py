@@ -78,6 +78,7 @@ def balance(
     replicas: int,
     replay: Callable[[NDArray[np.int64]], float],
     *,
+    speeds: Sequence[float] = (),
     output_tokens: NDArray[np.int64] | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -92,6 +93,8 @@ def balance(
     ----------
     replay : callable
         Takes the rows of a replica's requests; returns its simulated total inference time.
+    speeds : sequence of float
+        Speed of each replica, 1 being the profile's and the fastest; empty: all are alike.
     output_tokens : int64, shape (n,), optional
         Predicted output lengths to balance on; the true ones by default.
     on_progress : callable, optional
@@ -100,29 +103,35 @@ def balance(
     Raises
     ------
     InputError
-        Fewer than one replica.
+        Fewer than one replica, or speeds that are not one a replica and in 0..1.
     """
     if replicas < 1:
         raise InputError(f"--replicas: expected an integer >= 1, got {replicas}")
+    speed = np.array(speeds or [1.0] * replicas)
+    if len(speed) != replicas or not (speed > 0).all() or speed.max() != 1:
+        shown = ",".join(f"{s:g}" for s in speed)
+        raise InputError(f"--speeds: expected {replicas} numbers in 0..1, one being 1; got {shown}")
     seen = trace if output_tokens is None else replace(trace, output_tokens=output_tokens)
     weight = np.rint(engine_seconds(seen, hardware, config) / TICK_S).astype(np.int64)
     packing = pack(weight, replicas, solver="heuristic", seed=seed)
     members = [np.flatnonzero(packing.bin_of == r).tolist() for r in range(replicas)]
     search = Repartition(weight.tolist(), members, seed)
-    bound = lower_bound(trace, hardware, config, replicas=replicas)
+    moves = min(MOVES, MOVES_A_REQUEST * len(trace))
+    search.run(np.ceil(weight.sum() * speed / speed.sum()).astype(np.int64).tolist(), moves)
+    bound = lower_bound(trace, hardware, config, replicas=float(speed.sum()))
 
     def simulated() -> ReplicaPlan:
-        seconds = [replay(np.sort(some)) if some else 0.0 for some in search.members]
-        return ReplicaPlan(_inverse(search, len(trace)), np.array(seconds), bound, 0)
+        seconds = np.array([replay(np.sort(some)) if some else 0.0 for some in search.members])
+        return ReplicaPlan(_inverse(search, len(trace)), seconds / speed, bound, 0)
 
     started = time.monotonic()
     best = last = simulated()
     corrections = failures = 0
     try:
         while replicas > 1 and failures < PATIENCE:
-            late = np.rint((last.seconds - last.seconds.mean()) / TICK_S).astype(np.int64).tolist()
-            share = [load - more for load, more in zip(search.load, late, strict=True)]
-            search.run(share, min(MOVES, MOVES_A_REQUEST * len(trace)))
+            late = last.seconds - float(speed @ last.seconds) / speed.sum()
+            share = np.array(search.load) - np.rint(late * speed / TICK_S).astype(np.int64)
+            search.run(share.tolist(), moves)
             last = simulated()
             corrections += 1
             failures += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from llmsched import __version__
@@ -46,7 +46,9 @@ def slot_document(
     }
 
 
-def replica_document(case: Case, split: ReplicaPlan, queues: Queues, policy: str) -> Document:
+def replica_document(
+    case: Case, split: ReplicaPlan, queues: Queues, policy: str, speeds: Sequence[float]
+) -> Document:
     """Return the record of a plan for replicas."""
     tokens = case.output_tokens()
     return {
@@ -71,6 +73,7 @@ def replica_document(case: Case, split: ReplicaPlan, queues: Queues, policy: str
         **_input(case),
         "solver": {
             "policy": policy,
+            "speeds": list(speeds),
             "lengths": case.lengths,
             "seed": case.seed,
             "corrections": split.corrections,

@@ -106,6 +106,28 @@ def test_a_replica_without_requests_cannot_be_replayed() -> None:
         replicas.split(batch(3), np.zeros(3, dtype=np.int32), 2)
 
 
+def test_a_slower_replica_gets_less_and_ends_with_the_others() -> None:
+    trace, hardware = batch(240), load_profile(PROFILES[0])
+    config = replace(hardware.engine, max_num_seqs=10)
+
+    def replay(rows: NDArray[np.int64]) -> float:
+        return replayed(trace, hardware, config, rows).makespan
+
+    plan = replicas.balance(trace, hardware, config, 3, replay, speeds=(1.0, 1.0, 0.5))
+    assert plan.seconds.min() > 0.97 * plan.makespan_s
+    assert plan.lower_bound_s == lower_bound(trace, hardware, config, replicas=2.5)
+    assert plan.lower_bound_s <= plan.makespan_s
+    tokens = [int(trace.output_tokens[rows].sum()) for rows in plan.members()]
+    assert tokens[2] < 0.6 * tokens[0]
+
+
+@pytest.mark.parametrize("speeds", [(1.0,), (1.0, 2.0), (0.5, 0.5), (1.0, 0.0)])
+def test_speeds_are_one_a_replica_with_the_fastest_at_one(speeds: tuple[float, ...]) -> None:
+    hardware = load_profile(PROFILES[0])
+    with pytest.raises(InputError, match="--speeds: expected 2 numbers"):
+        replicas.balance(batch(3), hardware, hardware.engine, 2, len, speeds=speeds)
+
+
 def test_no_replicas_are_refused() -> None:
     hardware = load_profile(PROFILES[0])
     with pytest.raises(InputError, match="--replicas: expected an integer >= 1, got 0"):
