@@ -192,3 +192,16 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
 def test_a_ratio_of_characters_that_is_no_positive_number_is_refused(ratio: float) -> None:
     with pytest.raises(InputError, match="--chars-per-token: expected a finite number > 0"):
         batch.count_characters(ratio)
+
+
+def test_a_tokenizer_file_counts_tokens_where_the_library_is_installed(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the tokenizers extra")
+    words = tokenizers.models.WordLevel({"hello": 0, "there": 1, "?": 2}, unk_token="?")
+    tokenizer = tokenizers.Tokenizer(words)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    count = batch.count_with(tmp_path / "tokenizer.json")
+    assert [count(text) for text in ("hello there you", "hello", "")] == [3, 1, 1]
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match="expected a tokenizer"):
+        batch.count_with(tmp_path / "tokenizer.json")
