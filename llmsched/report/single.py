@@ -11,6 +11,7 @@ import orjson
 from llmsched.engine.result import SimulationResult
 from llmsched.metrics import Row
 from llmsched.records import finite, record_inputs
+from llmsched.report.layout import wrapped
 
 SCHEMA_VERSION = 1
 
@@ -28,9 +29,9 @@ def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) ->
     """Return the row of one replay as a page of at most 80 columns; `how` as in `render_json`."""
     trace = result.trace
     lines = [
-        f"{result.policy} on {trace.name} ({len(trace):,} requests)",
-        f"  {result.hardware.name}, {result.config.max_num_seqs} slots, {how['lengths']} lengths",
-        f"  {result.detail}" if result.policy == "hybrid" else "",
+        *wrapped(f"{result.policy} on {trace.name} ({len(trace):,} requests)", 80, "  "),
+        *wrapped("  " + _conditions(result, how), 80, "  "),
+        *(wrapped("  " + result.detail, 80, "  ") if result.policy == "hybrid" else []),
         "",
         _line("total inference time", f"{row['makespan_s']:,.3f} s", _bound(row)),
         _line("utilization", f"{100 * row['utilization']:.2f} %", "of slot-seconds computing"),
@@ -58,8 +59,8 @@ def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) ->
             for label, key in _LATENCIES
         ),
     ]
-    note = f"\n{trace.note}\n" if trace.note else ""
-    return "\n".join(line for i, line in enumerate(lines) if line or i != 2) + "\n" + note
+    note = ["", *wrapped(trace.note, 80)] if trace.note else []
+    return "\n".join([*lines, *note]) + "\n"
 
 
 def render_json(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> str:
@@ -78,6 +79,13 @@ def render_json(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> s
         "results": [{"policy": result.policy, **finite(row)}],
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
+    seed = f" (seed {how['seed']})" if how["lengths"].startswith("noisy") else ""
+    users = "" if how["concurrency"] is None else f", closed loop of {how['concurrency']:,} users"
+    slots = f"{result.config.max_num_seqs:,} slots"
+    return f"{result.hardware.name}, {slots}, {how['lengths']} lengths{seed}{users}"
 
 
 def _line(label: str, value: str, remark: str) -> str:

@@ -1,0 +1,101 @@
+"""One replay, as a page and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmsched.catalog import find
+from llmsched.engine import EngineConfig, simulate
+from llmsched.metrics import summarize
+from llmsched.report.single import render_json, render_single
+from llmsched.trace import Trace
+from tests.hand import STAGES, outputs, replay
+
+HOW: dict[str, Any] = {"lengths": "oracle", "seed": 0, "concurrency": None, "slo": None}
+HAND = replay("fcfs", outputs(4, 2, 3), 2)
+
+PAGE = """\
+fcfs on hand (3 requests)
+  stages, 2 slots, oracle lengths
+
+total inference time           4.750 s   lower bound 3.800 s, gap 25.00 %
+utilization                    92.11 %   of slot-seconds computing
+output throughput            1.9 tok/s   0.63 requests/s, 3 tok/s with input
+steps                                5   2 with prefill, mean batch 1.8
+preemptions                          0   0 tokens again
+KV cache at peak                 5 tok   no limit on KV blocks
+
+ms                             mean     median        p90        p95        p99
+queueing                      666.7        0.0    1,600.0    1,800.0    1,960.0
+time to first token         1,583.3    1,000.0    2,400.0    2,575.0    2,715.0
+time per output token       1,083.3    1,000.0    1,200.0    1,225.0    1,245.0
+inter-token latency         1,125.0    1,000.0    1,375.0    1,562.5    1,712.5
+end-to-end latency          3,833.3    4,750.0    4,750.0    4,750.0    4,750.0
+"""
+
+
+def test_the_page_says_all_in_80_columns() -> None:
+    page = render_single(HAND, summarize(HAND, lower_bound_s=3.8), HOW)
+    assert page == PAGE
+    assert max(map(len, page.splitlines())) <= 80
+
+
+def test_objectives_blocks_and_a_closed_loop_are_shown_when_they_were_given() -> None:
+    result = replay("fcfs", outputs(4, 2, 3), 2, concurrency=2, num_gpu_blocks=5)
+    slo = {"ttft_ms": 1000.0}
+    how = HOW | {"lengths": "noisy:0.3", "seed": 7, "concurrency": 2, "slo": slo}
+    page = render_single(result, summarize(result, slo=slo), how)
+    assert "  stages, 2 slots, noisy:0.3 lengths (seed 7), closed loop of 2 users\n" in page
+    assert "SLO attained                  100.00 %   ttft_ms <= 1000; goodput 0.63" in page
+    assert "blocks: 50.0 % at peak" in page
+
+
+def test_what_has_no_sample_is_a_dash() -> None:
+    result = replay("fcfs", outputs(1), 1)
+    page = render_single(result, summarize(result), HOW)
+    assert "inter-token latency               –          –          –          –          –" in page
+
+
+def test_long_names_and_notes_are_wrapped() -> None:
+    trace = Trace.from_columns(
+        [0, 0], [1, 1], [9, 9], name="a/long/path/to/" * 5 + "t.jsonl", note="a long story " * 12
+    )
+    result = simulate(trace, STAGES, find("hybrid"), EngineConfig(max_num_seqs=1))
+    page = render_single(result, summarize(result), HOW)
+    assert result.detail in " ".join(page.split())
+    assert " ".join(trace.note.split()) in " ".join(page.split())
+    too_long = [line for line in page.splitlines() if len(line) > 80 and " " in line.strip()]
+    assert too_long == []
+
+
+def test_json_holds_the_row_and_everything_it_was_computed_from() -> None:
+    row = summarize(HAND)
+    document = json.loads(render_json(HAND, row, HOW))
+    assert list(document) == [
+        "schema_version",
+        "llmsched",
+        "trace",
+        "hardware",
+        "engine",
+        "lengths",
+        "seed",
+        "concurrency",
+        "slo",
+        "policy_detail",
+        "results",
+    ]
+    (result,) = document["results"]
+    assert result.pop("policy") == "fcfs"
+    assert list(result) == list(row)
+    assert result["makespan_s"] == 4.75
+    assert result["lower_bound_s"] is None  # NaN: JSON has none
+    assert document["policy_detail"] == "Fcfs() + PrefillFirst()"
+
+
+@pytest.mark.parametrize("stat", ["mean", "median", "p90", "p95", "p99"])
+@pytest.mark.parametrize("name", ["ttft", "tpot", "itl", "e2el", "queue"])
+def test_each_latency_is_in_milliseconds_under_vllms_name(stat: str, name: str) -> None:
+    assert f"{stat}_{name}_ms" in summarize(HAND)
