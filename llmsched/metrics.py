@@ -130,7 +130,7 @@ def summarize(
     row |= _distribution("itl", *inter_token_latencies(result))
     row |= _distribution("queue", times.queue, ones)
     row |= {
-        "request_goodput": np.nan if attained is None else attained.sum() / seconds,
+        "request_goodput": np.nan if attained is None else int(attained.sum()) / seconds,
         "slo_attainment": np.nan if attained is None else float(attained.mean()),
     }
     row |= _engine_metrics(result)

@@ -21,7 +21,7 @@ from llmsched.metrics import (
     utilization,
 )
 from llmsched.orders.ljf import Ljf
-from llmsched.policies import Policy
+from llmsched.policies import NAMED, Policy
 from tests.cases import AnyStep, Case, cases
 from tests.hand import MIXED, outputs, replay
 
@@ -115,6 +115,15 @@ def test_goodput_counts_the_requests_that_keep_every_limit(
 
 def test_a_single_token_keeps_any_tpot() -> None:
     assert summarize(replay("fcfs", outputs(1), 1), slo={"tpot_ms": 1e-9})["slo_attainment"] == 1.0
+
+
+@given(cases(), st.sampled_from([None, {"ttft_ms": 20.0}, {"e2el_ms": 500.0, "tpot_ms": 12.0}]))
+@settings(max_examples=30)
+def test_a_row_holds_plain_numbers_that_json_can_hold(
+    case: Case, slo: dict[str, float] | None
+) -> None:
+    row = summarize(case.replay(NAMED["fcfs"]), lower_bound_s=1.0, slo=slo)
+    assert {type(value) for value in row.values()} <= {int, float}
 
 
 def test_an_unknown_objective_is_refused() -> None:

@@ -1,0 +1,235 @@
+"""llmsched simulate: one trace, one policy."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmsched.policies import NAMED
+from tests.cli.conftest import Outcome
+
+Run = Callable[..., Outcome]
+
+TRACE = (
+    '{"id": "a", "timestamp": 0, "input_length": 3, "output_length": 2}\n'
+    '{"id": "b", "timestamp": 1000, "input_length": 4, "output_length": 1}\n'
+)
+PROFILE = """\
+schema_version: 1
+name: hand
+engine: {max_num_seqs: 2}
+step_time: {kind: affine, unit: ms, per_step: 1000, per_prefill_token: 250, per_decode_seq: 125}
+"""
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "two.jsonl"
+    path.write_text(TRACE)
+    return path
+
+
+def test_without_a_trace_the_papers_is_replayed(llmsched: Run) -> None:
+    outcome = llmsched("simulate", "--policy", "fcfs")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("fcfs on gsm8k-llama65b.jsonl (1,319 requests)\n")
+    assert "total inference time         201.000 s   lower bound 180.000 s" in outcome.out
+    assert "utilization                    80.20 %" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_two_runs_print_the_same_bytes(llmsched: Run, trace: Path, form: str) -> None:
+    arguments = ("simulate", trace, "--policy", "hybrid", "--lengths", "noisy:0.5", "--seed", 3)
+    one, two = (llmsched(*arguments, "--format", form) for _ in range(2))
+    assert one == two
+    assert one.code == 0
+
+
+def test_a_trace_comes_from_a_file_an_archive_or_stdin(
+    llmsched: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = trace.with_name("two.jsonl.gz")
+    archive.write_bytes(gzip.compress(TRACE.encode()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TRACE.encode())))
+    documents = [
+        json.loads(llmsched("simulate", source, "--policy", "fcfs", "--format", "json").out)
+        for source in (trace, archive, "-")
+    ]
+    hashes = {document["trace"]["sha256"] for document in documents}
+    assert len(hashes) == 1
+    assert documents[0]["results"] == documents[1]["results"] == documents[2]["results"]
+
+
+def test_the_engine_follows_the_command_line(llmsched: Run, trace: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "hand.yaml"
+    profile.write_text(PROFILE)
+    knobs = ["--hardware", profile, "--max-num-seqs", 1, "--max-num-batched-tokens", 2]
+    more = ["--num-gpu-blocks", 9, "--block-size", 2, "--engine", "watermark=0.1"]
+    slo = ["--slo", "ttft_ms=3000", "--concurrency", 1, "--policy", "vllm"]
+    document = json.loads(llmsched("simulate", trace, *knobs, *more, *slo, "--format", "json").out)
+    assert document["engine"] == {
+        "max_num_seqs": 1,
+        "max_num_batched_tokens": 2,
+        "block_size": 2,
+        "num_gpu_blocks": 9,
+        "watermark": 0.1,
+        "long_prefill_token_threshold": 0,
+        "admission": "full_prompt",
+        "reserve": "none",
+        "victim": "last_arrived",
+    }
+    assert (document["concurrency"], document["slo"]) == (1, {"ttft_ms": 3000.0})
+    (row,) = document["results"]
+    # Request a: 2 + 1 tokens in 1.5 + 1.25 s and a round of 1.125 s. Then b: two steps of 1.5 s.
+    assert row["makespan_s"] == 1.5 + 1.25 + 1.125 + 1.5 + 1.5
+    assert row["slo_attainment"] == 1.0
+
+
+def test_the_tables_hold_each_request_and_each_step(
+    llmsched: Run, trace: Path, tmp_path: Path
+) -> None:
+    requests, steps, result = tmp_path / "r.csv", tmp_path / "s.csv", tmp_path / "out.json"
+    outcome = llmsched(
+        *("simulate", trace, "--policy", "fcfs"),
+        *("--requests", requests, "--steps", steps, "--output", result),
+    )
+    assert outcome == Outcome(0, "", "")
+    header, *rows = requests.read_text().splitlines()
+    assert header == (
+        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions"
+    )
+    assert [row.split(",")[0] for row in rows] == ["a", "b"]
+    header, *rows = steps.read_text().splitlines()
+    assert header == (
+        "start_s,duration_s,rounds,prefill_tokens,prefill_seqs,decode_seqs,kv_tokens,running,"
+        "waiting"
+    )
+    assert len(rows) == 3
+    document = json.loads(result.read_text())  # a file gets JSON unless told otherwise
+    assert document["schema_version"] == 1
+    assert document["results"][0]["policy"] == "fcfs"
+    assert os.listdir(tmp_path).count("out.json") == 1
+
+
+def test_the_json_row_has_the_documented_names(llmsched: Run, trace: Path) -> None:
+    out = llmsched("simulate", trace, "--policy", "fcfs", "--format", "json").out
+    (row,) = json.loads(out)["results"]
+    latencies = {
+        f"{stat}_{name}_ms"
+        for stat in ("mean", "median", "p90", "p95", "p99")
+        for name in ("ttft", "tpot", "itl", "e2el")
+    }
+    documented = (
+        "completed total_input_tokens total_output_tokens makespan_s utilization "
+        "request_throughput output_throughput total_token_throughput request_goodput preemptions "
+        "recomputed_tokens steps prefill_steps mean_batch kv_peak lower_bound_s gap_percent policy"
+    )
+    assert set(documented.split()) | latencies <= set(row)
+    assert row["request_goodput"] is None  # no objective was given
+
+
+def test_a_policy_comes_from_a_file(llmsched: Run, trace: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import dataclass\n"
+        "from llmsched.engine import DECODE, PREFILL\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine:\n"
+        "    mixed = False\n"
+        "    def start(self, view):\n"
+        "        return lambda: PREFILL if view.can_prefill else DECODE\n"
+    )
+    outcome = llmsched("simulate", trace, "--policy", f"{mine}:Mine", "--format", "json")
+    theirs = llmsched("simulate", trace, "--policy", "fcfs", "--format", "json")
+    mine_row, row = (json.loads(o.out)["results"][0] for o in (outcome, theirs))
+    assert mine_row | {"policy": "fcfs"} == row
+
+
+UNKNOWN = (
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
+    "rules chunked, lagrangian, prefill_first, static."
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--policy nope", f"policy 'nope': unknown 'nope'. {UNKNOWN}"),
+        ("--policy random:seed=-1", "seed: expected an integer >= 0, got -1"),
+        (
+            "--policy lagrangian:multiplier=inf",
+            "multiplier: expected a number in 0..1e6, got inf",
+        ),
+        (
+            "--policy vllm",
+            "policy vllm: needs mixed steps, which profile llama65b-8gpu-paper cannot price",
+        ),
+        (
+            "--engine speed=3",
+            "--engine: expected KNOB=VALUE with one of max_num_seqs, max_num_batched_tokens, "
+            "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, admission, "
+            "reserve, victim; got 'speed=3'",
+        ),
+        ("--engine watermark=1", "watermark: expected a number in [0, 1), got 1"),
+        ("--engine block_size=1.5", "block_size: expected an integer >= 1, got 1.5"),
+        (
+            "--engine reserve=all",
+            "reserve: expected one of none, max_output; got 'all'",
+        ),
+        ("--max-num-seqs 0", "max_num_seqs: expected an integer >= 1, got 0"),
+        (
+            "--max-num-batched-tokens 5",
+            "max_num_batched_tokens: expected at least max_num_seqs = 200, so that every running "
+            "sequence can decode, got 5",
+        ),
+        (
+            "--num-gpu-blocks 4 --block-size 1",
+            "two.jsonl: request 'a' can never fit: 3 + 2 tokens need 4 KV blocks of 1, and 3 can "
+            "be used",
+        ),
+        ("--concurrency 0", "concurrency: expected an integer >= 1, got 0"),
+        ("--slo ttft=5", "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'ttft=5'"),
+        (
+            "--slo ttft_ms=-5",
+            "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'ttft_ms=-5'",
+        ),
+        ("--lengths best", "lengths: expected oracle, mean, noisy:CV or trace, got 'best'"),
+        ("--lengths=", "lengths: expected oracle, mean, noisy:CV or trace, got ''"),
+        (
+            "--lengths noisy:x",
+            "lengths: noisy: expected a coefficient of variation in 0..10, got 'x'",
+        ),
+        ("--lengths trace", "lengths: two.jsonl carries no predicted_output_length"),
+        ("--lengths noisy:0.1 --seed -1", "seed: expected an integer >= 0, got -1"),
+        ("--format xml", "--format: expected one of table, json; got 'xml'"),
+        (
+            "--output {tmp}/missing/out.json",
+            "{tmp}/missing/out.json: cannot write: No such file or directory",
+        ),
+        ("--requests {tmp}", "{tmp}: cannot write: Is a directory"),
+        ("--steps {tmp}/no/s.csv", "{tmp}/no/s.csv: cannot write: No such file or directory"),
+        ("--zzz", "No such option: --zzz"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    llmsched: Run, trace: Path, tmp_path: Path, arguments: str, message: str
+) -> None:
+    given = [argument.format(tmp=tmp_path) for argument in arguments.split()]
+    policy = [] if "--policy" in given else ["--policy", "fcfs"]
+    before = sorted(os.listdir(tmp_path))
+    outcome = llmsched("simulate", trace, *policy, *given)
+    assert outcome == Outcome(2, "", f"llmsched: {message.format(tmp=tmp_path)}\n")
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_trace_that_is_not_there_is_reported(llmsched: Run) -> None:
+    outcome = llmsched("simulate", "missing.jsonl")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "llmsched: missing.jsonl: cannot read: No such file or directory\n"
