@@ -24,15 +24,18 @@ class EngineConfig:
     watermark : float
         Share of the usable blocks that an admission must leave free (vLLM v0's watermark).
     long_prefill_token_threshold : int
-        Most prompt tokens one request may compute in a step; 0 means no threshold.
+        Most prompt tokens one request may compute in a step (vLLM v1); 0 means no threshold.
     admission : {"full_prompt", "first_chunk"}
         What must fit into the free blocks for a request to be admitted: all tokens known so far
         (vLLM v1) or only the first chunk.
     reserve : {"none", "max_output"}
-        Whether admission sets aside blocks for prompt and the whole (predicted) output, so that
-        nothing is ever evicted, or admits greedily and preempts by recompute.
+        Whether admission sets aside blocks for prompt and whole output, so that nothing is ever
+        evicted (Orca, OSDI '22, algorithm 1; TensorRT-LLM's GUARANTEED_NO_EVICT), or admits
+        greedily and preempts by recompute (vLLM; MAX_UTILIZATION). The output reserved is the
+        true one: it stands for the request's own limit, which a server is told.
     victim : {"last_arrived", "longest_remaining"}
-        Which running sequence is preempted when blocks run out.
+        Which running sequence is preempted when blocks run out: the last one admitted (vLLM), or
+        the one with most predicted tokens to go (shortest remaining first; Schrage, 1968).
     """
 
     max_num_seqs: int = 256

@@ -142,7 +142,7 @@ def test_gaps_between_tokens_add_up_to_the_time_from_first_to_last(
 @given(runs())
 def test_utilization_is_a_share(run: tuple[Case, Policy]) -> None:
     result = finished(*run)
-    assume(result.makespan > 0)
+    assume(result.column("duration_s").any())  # a profile may charge nothing for a prefill
     assert 0 < utilization(result) <= 1 + 1e-12
 
 
