@@ -139,8 +139,16 @@ def _check_shape(document: Document, path: str) -> None:
         for key, kind in kinds.items():
             if not isinstance(cell.get(key), kind):
                 raise InputError(f"{path}: {where}{key}: expected a comparison's, got none")
-        if not all(isinstance(row, dict) and "policy" in row for row in cell["results"]):
-            raise InputError(f"{path}: {where}results: expected rows with a policy")
+        if not cell["results"] or not all(map(_is_row, cell["results"])):
+            raise InputError(f"{path}: {where}results: expected rows with policy and makespan_s")
+
+
+def _is_row(row: object) -> bool:
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("policy"), str)
+        and isinstance(row.get("makespan_s"), int | float)
+    )
 
 
 _RUN: dict[str, type] = {

@@ -1,0 +1,72 @@
+"""Reading a saved result: what is one, and one line about what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmsched.compare.document import cell_name, cells_of, dump, read_document
+from llmsched.errors import InputError, NotComparableError
+from tests.compare.results import cell, document, matrix, row
+
+
+def _saved(folder: Path, content: object) -> Path:
+    path = folder / "r.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    "result",
+    [document(row("fcfs")), matrix(cell(row("fcfs"), label={"lengths": "mean"}))],
+    ids=["plain", "matrix"],
+)
+def test_a_result_comes_back_as_it_was(tmp_path: Path, result: dict[str, Any]) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(dump(result))
+    assert read_document(path) == result
+
+
+def test_values_that_are_not_finite_are_null() -> None:
+    assert json.loads(dump({"a": float("nan"), "b": float("inf")})) == {"a": None, "b": None}
+
+
+def test_every_document_has_cells_and_only_those_of_a_matrix_have_names() -> None:
+    assert [cell_name(c) for c in cells_of(document(row("fcfs")))] == [""]
+    two = matrix(*(cell(row("fcfs"), label={"a": str(i), "b": "x"}) for i in range(2)))
+    assert [cell_name(c) for c in cells_of(two)] == ["0, x", "1, x"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected a JSON result"),
+        ("[1]", "expected a result of llmsched compare"),
+        ("{}", "expected a result of llmsched compare"),
+        ({"schema_version": 1}, "llmsched: expected a comparison's, got none"),
+        (document(), "results: expected rows"),
+        (document({"policy": "fcfs"}), "results: expected rows with policy and makespan_s"),
+        (document(row("fcfs"), results={}), "results: expected a comparison's"),
+        (document(row("fcfs"), trace=None), "trace: expected a comparison's"),
+        (matrix(cell(row("fcfs"))), r"cells\[0\].label: expected a comparison's"),
+        (document(row("fcfs"), cells={}), "cells: expected a list"),
+        (document(row("fcfs"), gates="none"), "gates: expected"),
+    ],
+)
+def test_what_is_no_result_is_refused_in_one_line(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    path = _saved(tmp_path, content)
+    with pytest.raises(InputError, match=message) as refused:
+        read_document(path)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+
+
+def test_another_schema_version_is_not_comparable(tmp_path: Path) -> None:
+    path = _saved(tmp_path, document(row("fcfs"), schema_version=2))
+    with pytest.raises(NotComparableError, match="expected 1, got 2"):
+        read_document(path)
