@@ -47,13 +47,10 @@ class Policy:
 
 _HYBRID = Rehearsal(
     (
-        (Plan(), Lagrangian()),
-        (Ljf(), Lagrangian()),
-        (Plan(), Lagrangian(extra_rounds=16)),
-        *((Plan(), Lagrangian(extra_rounds=r)) for r in (1, 2, 4, 6, 8, 12, 24, 32, 48)),
-        *((Ljf(), Lagrangian(multiplier=m)) for m in (0.0, 0.3, 1.0)),
-        (Plan(steal=False), PrefillFirst()),
-        (Ljf(), Chunked()),
+        [(Plan(), Lagrangian(extra_rounds=r)) for r in (0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48)],
+        [(Ljf(), Lagrangian(multiplier=m)) for m in (0.5, 0.3, 1.0, 0.0)],
+        [(Plan(steal=False), PrefillFirst())],
+        [(Ljf(), Chunked())],
     )
 )
 
@@ -68,7 +65,7 @@ NAMED = {
         Policy("online", Ljf(), Lagrangian(), "longest first, prefills held back; no plan"),
         Policy(
             "hybrid",
-            *_HYBRID.candidates[0],
+            *_HYBRID.ladders[0][0],
             "plan, stealing, prefills held back; rehearsed on the predicted batch",
             _HYBRID,
         ),

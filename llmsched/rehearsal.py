@@ -7,8 +7,9 @@ the profile. A replay of the predicted batch takes milliseconds, so they are cho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -25,20 +26,22 @@ if TYPE_CHECKING:
 Candidate: TypeAlias = tuple[Order, BatchingRule]
 
 MOST_REPLAYED = 100_000
-"""Requests that a rehearsal replays in all (about a second): so many candidates get a try."""
-LEAST_TRIED = 3
-"""Candidates tried however large the batch: a replay costs less than packing it."""
+"""Requests that a rehearsal replays in all (about a second): so far it climbs its ladders."""
+PATIENCE = 2
+"""Rungs without a shorter time after which a ladder is left."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Candidates to try, most promising first; the first is the default where there is no batch.
+    """Ladders of candidates to try, most promising first; within one, a parameter rises.
 
-    Rehearsed are the requests known at time 0, at their predicted lengths: the future and the true
-    lengths stay unknown. Candidates that need mixed steps drop out where those have no price.
+    The first rung of each ladder is always tried. The very first candidate is the default where no
+    batch waits. Rehearsed are the requests known at time 0, at their predicted lengths: the future
+    and the true lengths stay unknown. Candidates that need mixed steps drop out where those have no
+    price.
     """
 
-    candidates: Sequence[Candidate]
+    ladders: Sequence[Sequence[Candidate]]
 
     def choose(self, jobs: Jobs) -> Candidate:
         """Return the candidate with the smallest total inference time on the known requests."""
@@ -47,7 +50,7 @@ class Rehearsal:
 
         known = np.flatnonzero(jobs.arrival <= 0)
         if len(known) <= jobs.config.max_num_seqs:
-            return self.candidates[0]
+            return self.ladders[0][0]
         lengths = jobs.predicted_output_tokens[known]
         blocks = admissible_blocks(jobs.config)
         if blocks is not None:  # a prediction may exceed what fits; the request itself does not
@@ -62,5 +65,30 @@ class Rehearsal:
             except PolicyError:  # it does not get through these requests at all
                 return float("inf")
 
-        able = [c for c in self.candidates if jobs.hardware.step_time.mixed or not c[1].mixed]
-        return min(able[: max(LEAST_TRIED, MOST_REPLAYED // len(known))], key=makespan)
+        able = [ladder for ladder in self.ladders if _has_price(ladder[0], jobs)]
+        return _climb(able, makespan, MOST_REPLAYED // len(known))
+
+
+def _climb(
+    ladders: Sequence[Sequence[Candidate]], cost: Callable[[Candidate], float], budget: int
+) -> Candidate:
+    """Return the cheapest of the candidates tried; the first rungs count towards `budget`."""
+    tops = [(cost(ladder[0]), ladder[0]) for ladder in ladders]
+    budget -= len(tops)
+    best = min(tops, key=itemgetter(0))
+    for ladder, (least, _) in zip(ladders, tops, strict=True):
+        failures = 0
+        for candidate in ladder[1:]:
+            if budget <= 0 or failures == PATIENCE:
+                break
+            budget -= 1
+            tried = cost(candidate)
+            failures = 0 if tried < least else failures + 1
+            least = min(least, tried)
+            if tried < best[0]:
+                best = (tried, candidate)
+    return best[1]
+
+
+def _has_price(candidate: Candidate, jobs: Jobs) -> bool:
+    return jobs.hardware.step_time.mixed or not candidate[1].mixed

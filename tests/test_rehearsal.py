@@ -34,33 +34,50 @@ def jobs(
     return Jobs(np.full(n, arrival), ones, lengths, EngineConfig(max_num_seqs=slots), hardware)
 
 
+def rehearsal(*candidates: Candidate) -> Rehearsal:
+    """Each candidate on a ladder of its own: all are tried."""
+    return Rehearsal([[candidate] for candidate in candidates])
+
+
 def test_the_candidate_with_the_shortest_total_time_wins() -> None:
     # Rounds 1, 1, 4 on two slots: longest first takes 4, the others put the 4 on top.
-    assert Rehearsal((STATIC, ARRIVAL, LONGEST)).choose(jobs([2, 2, 5], 2)) is LONGEST
+    assert rehearsal(STATIC, ARRIVAL, LONGEST).choose(jobs([2, 2, 5], 2)) is LONGEST
 
 
 def test_the_first_of_equals_wins() -> None:
-    assert Rehearsal((ARRIVAL, LONGEST)).choose(jobs([2, 2, 2], 1)) is ARRIVAL
-    assert Rehearsal((LONGEST, ARRIVAL)).choose(jobs([2, 2, 2], 1)) is LONGEST
+    assert rehearsal(ARRIVAL, LONGEST).choose(jobs([2, 2, 2], 1)) is ARRIVAL
+    assert rehearsal(LONGEST, ARRIVAL).choose(jobs([2, 2, 2], 1)) is LONGEST
 
 
 @pytest.mark.parametrize(("slots", "arrival"), [(3, 0.0), (2, 1.0)])
 def test_nothing_is_rehearsed_without_a_batch_that_has_to_queue(slots: int, arrival: float) -> None:
-    rehearsal = Rehearsal((STATIC, LONGEST))
-    assert rehearsal.choose(jobs([2, 2, 5], slots, arrival=arrival)) is STATIC
+    chosen = rehearsal(STATIC, LONGEST)
+    assert chosen.choose(jobs([2, 2, 5], slots, arrival=arrival)) is STATIC
 
 
 def test_mixed_steps_are_tried_only_where_they_have_a_price() -> None:
-    rehearsal = Rehearsal((STATIC, BESIDE))
-    assert rehearsal.choose(jobs([3, 9, 2, 5], 2)) is STATIC
-    assert rehearsal.choose(jobs([3, 9, 2, 5], 2, MIXED)) is BESIDE
+    chosen = rehearsal(STATIC, BESIDE)
+    assert chosen.choose(jobs([3, 9, 2, 5], 2)) is STATIC
+    assert chosen.choose(jobs([3, 9, 2, 5], 2, MIXED)) is BESIDE
 
 
 def test_the_predictions_are_rehearsed_and_the_truth_is_replayed() -> None:
-    policy = Policy("tries", *STATIC, offline=Rehearsal((STATIC, ARRIVAL, LONGEST)))
+    policy = Policy("tries", *STATIC, offline=rehearsal(STATIC, ARRIVAL, LONGEST))
     rows = [(0.0, 1, 2), (0.0, 1, 2), (0.0, 1, 5)]
     told = replay(policy, rows, 2)
     assert told.detail == "Ljf() + PrefillFirst()"
     misled = replay(policy, rows, 2, predicted=[5, 2, 2])
     assert misled.detail == "Fcfs() + PrefillFirst()"
     assert (misled.trace.output_tokens == trace_of(rows).output_tokens).all()
+
+
+def test_a_ladder_is_climbed_until_two_rungs_in_a_row_are_no_better() -> None:
+    batch = jobs([2, 2, 5], 2)
+    assert Rehearsal([[STATIC, STATIC, LONGEST]]).choose(batch) is LONGEST
+    assert Rehearsal([[STATIC, STATIC, STATIC, LONGEST]]).choose(batch) is STATIC
+
+
+def test_a_large_batch_tries_the_first_rungs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
+    ladders = [[STATIC, LONGEST], [ARRIVAL, LONGEST]]
+    assert Rehearsal(ladders).choose(jobs([2, 2, 5], 2)) is STATIC
