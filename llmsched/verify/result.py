@@ -246,6 +246,10 @@ def tokens_conserved(replay: Replay) -> Iterator[str]:
     total, due = int((replay.steps.decode_seqs * replay.steps.rounds).sum()), int(left.sum())
     if not due - int(r.preemptions.sum()) <= total <= due:
         yield f"all steps decode {total} tokens, the requests need {due}"
+    again = total + int(replay.steps.prefill_tokens.sum()) - due - int(r.input_tokens.sum())
+    lost = int(r.preemptions.sum())  # each preemption loses a computed token at least
+    if again < lost or (again and not lost):
+        yield f"{again} tokens computed again, for {lost} preemptions"
 
 
 def decode_batches(replay: Replay) -> Iterator[str]:

@@ -200,6 +200,8 @@ def test_a_planted_fault_is_found(ample: Replay, name: str) -> None:
         (_change("steps", "running", 3, 1), "queue lengths"),
         (_change("steps", "decode_seqs", 8, -3), "tokens conserved"),
         (_change("requests", "preemptions", 0, -1), "tokens conserved"),
+        (_change("requests", "preemptions", 9, 300), "tokens conserved"),
+        (_change("steps", "prefill_tokens", -1, 1), "rows that make sense"),
     ],
 )
 def test_faults_are_found_among_preemptions(
