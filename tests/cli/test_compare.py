@@ -89,6 +89,17 @@ def test_the_hybrid_is_at_least_as_good_as_its_parts_whatever_a_prefill_costs(
         assert total["hybrid"] == min(total.values())
 
 
+@pytest.mark.parametrize(("lengths", "points"), [("oracle", 13.0), ("noisy:0.3", 4.0)])
+def test_cases_of_the_papers_study_gain_utilization_and_none_loses(
+    llmsched: Run, lengths: str, points: float
+) -> None:
+    options = ("--cases", 4, "--policies", "fcfs,hybrid", "--lengths", lengths)
+    document = _result(llmsched, "paper-100-cases", *options)
+    pairs = {pair["metric"]: pair for pair in document["paired"]}
+    assert 100 * pairs["utilization"]["mean"] >= points
+    assert pairs["utilization"]["better"] == pairs["makespan_s"]["better"] == 4
+
+
 def test_the_same_bytes_from_run_to_run_and_for_any_number_of_jobs(
     llmsched: Run, scenario: Path
 ) -> None:
