@@ -81,12 +81,17 @@ def _bound(
     chunks = -(-prompt // (config.max_num_batched_tokens or int(prompt.max())))
     step = minorant.per_step_prefill
     round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
-    alone = chunks * step + price.prefill + rounds * round_ + price.decode
+    kept = _not_undercut(prompt, step_time, minorant, config, slots)
+    own = _own_rounds(prompt, rounds, step_time, minorant, config)
+    single = kept if step_time.mixed else own
+    alone = chunks * step + price.prefill + own * rounds * round_ + single * price.decode
     longest = float((arrival + alone).max())
 
-    work = _suffix_sum(price.prefill + price.decode)
+    work = _suffix_sum(price.prefill + kept * price.decode)
     if step_time.mixed:
-        steps = _steps(prompt, rounds, rounds + 1, config, slots)
+        steps = np.maximum(
+            _steps(prompt, rounds, rounds + 1, config, slots), _suffix_max(rounds + 1)
+        )
         seconds = steps * round_ + work
     else:
         stages = np.maximum(
@@ -94,7 +99,11 @@ def _bound(
             _shared(prompt, config.max_num_batched_tokens),
         )
         decode = _steps(prompt, rounds, rounds, config, slots)
-        seconds = stages * step + decode * round_ + work
+        if _preempts(config):
+            decode = np.maximum(0, decode - 1)  # prices of resumptions make up for the fraction
+        else:
+            decode = np.maximum(decode, _suffix_max(rounds))
+        seconds = stages * step + kept * decode * round_ + work
     return max(longest, float((arrival + seconds / replicas).max())) - float(arrival.min())
 
 
@@ -117,6 +126,58 @@ def request_prices(
     )
 
 
+def _preempts(config: EngineConfig) -> bool:
+    return config.usable_blocks is not None and config.reserve == "none"
+
+
+def _not_undercut(
+    prompt: NDArray[np.int64],
+    step_time: StepTime,
+    minorant: Minorant,
+    config: EngineConfig,
+    slots: int,
+) -> float:
+    """Return the share of the decodes' price that preemptions cannot save; 1 if there are none.
+
+    A resumed request gets a token from recomputing its c >= prompt tokens instead of from a decode.
+    That costs at least c tokens of prefill. It saves the price of one sequence, and where steps are
+    exclusive its share of a round. The ratio grows with c, so the shortest prompt decides.
+    """
+    if not _preempts(config) or config.usable_blocks is None:
+        return 1.0
+    least = int(prompt.min())
+    saved = minorant.per_decode_seq + step_time.per_kv_token_decode * (least + 1)
+    if not step_time.mixed:
+        budget = config.max_num_batched_tokens or slots
+        room = (least + 1) / (config.usable_blocks * config.block_size)
+        saved += minorant.per_round * max(1 / slots, 1 / budget, room)
+    return min(1.0, minorant.per_prefill_token * least / saved) if saved else 1.0
+
+
+def _own_rounds(
+    prompt: NDArray[np.int64],
+    rounds: NDArray[np.int64],
+    step_time: StepTime,
+    minorant: Minorant,
+    config: EngineConfig,
+) -> NDArray[np.float64]:
+    """Return the share of its own decode rounds that each request must wait for, shape (n,).
+
+    Only where steps are exclusive can a preempted request exchange a round for a cheaper stage. The
+    ratio of their prices is monotone in the context, so its ends decide.
+    """
+    share = np.ones(len(prompt))
+    if step_time.mixed or not _preempts(config):
+        return share
+    for context in (prompt, prompt + np.maximum(rounds - 1, 0)):
+        stage = minorant.per_step_prefill + minorant.per_prefill_token * context
+        read = minorant.per_decode_seq + step_time.per_kv_token_decode * context
+        round_ = minorant.per_round + read
+        ratio = np.divide(stage, round_, out=np.ones_like(share), where=round_ > 0)
+        share = np.minimum(share, ratio)
+    return share
+
+
 def _steps(
     prompt: NDArray[np.int64],
     rounds: NDArray[np.int64],
@@ -128,7 +189,7 @@ def _steps(
 
     `occupied` is the decode rounds alone, or with the prefill's last step where steps may be mixed.
     """
-    best = np.maximum(_shared(occupied, slots), _suffix_max(occupied))
+    best = _shared(occupied, slots)
     if config.max_num_batched_tokens is not None:
         tokens = rounds if occupied is rounds else prompt + rounds
         best = np.maximum(best, _shared(tokens, config.max_num_batched_tokens))
