@@ -55,6 +55,9 @@ def inter_token_latencies(
     and those whose prefill ended in between waited since then. Resumed sequences add one gap each,
     the longer one since their preemption.
     """
+    if result.parts:
+        runs = [inter_token_latencies(part) for part in result.parts]
+        return np.concatenate([r[0] for r in runs]), np.concatenate([r[1] for r in runs])
     rows = np.flatnonzero(result.column("decode_seqs") > 0)
     start, duration = result.column("start_s"), result.column("duration_s")
     end = start + duration
@@ -166,9 +169,8 @@ def _engine_metrics(result: SimulationResult) -> Row:
     rounds, seconds = result.column("rounds"), result.column("duration_s")
     seqs = result.column("decode_seqs") + result.column("prefill_seqs")
     decode, growth = result.column("decode_seqs"), result.column("decode_seqs") * (rounds - 1) / 2
-    usable = result.config.usable_blocks
-    blocks = result.column("kv_blocks")
-    held = (blocks + np.append(blocks[1:], 0.0)) / 2  # grows nearly evenly within a row
+    parts = result.parts or (result,)
+    usable = sum(part.config.usable_blocks or 0 for part in parts)
     return {
         "preemptions": int(result.preemptions.sum()),
         "recomputed_tokens": int(result.recomputed_tokens.sum()),
@@ -179,11 +181,18 @@ def _engine_metrics(result: SimulationResult) -> Row:
         "kv_mean_tokens": float(
             ((result.column("kv_tokens") + growth) * seconds).sum() / (result.makespan or np.nan)
         ),
-        "kv_peak": np.nan if usable is None else (result.peak_blocks or 0) / usable,
-        "kv_mean": np.nan
-        if usable is None
-        else float((held * seconds).sum() / (usable * (result.makespan or np.nan))),
+        "kv_peak": (result.peak_blocks or 0) / usable if usable else np.nan,
+        "kv_mean": sum(map(_block_seconds, parts)) / (usable * result.makespan or np.nan)
+        if usable
+        else np.nan,
     }
+
+
+def _block_seconds(result: SimulationResult) -> float:
+    """Integrate the KV blocks in use over time; they grow nearly evenly within a row."""
+    blocks = result.column("kv_blocks")
+    held = (blocks + np.append(blocks[1:], 0.0)) / 2
+    return float((held * result.column("duration_s")).sum())
 
 
 def _round_durations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,11 @@ import typer
 from llmsched.cli import common
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from llmsched.engine import SimulationResult
+    from llmsched.trace import Trace
 
 PolicyName = Annotated[
     str,
@@ -27,6 +32,15 @@ Concurrency = Annotated[
         metavar="N",
         rich_help_panel=common.ENGINE,
         help="Closed loop of N users: ignore arrivals, the next request starts as one finishes.",
+    ),
+]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="PLAN.json",
+        rich_help_panel=common.ENGINE,
+        help="Replay on all replicas of a plan (`llmsched plan --replicas N --output PLAN.json`).",
     ),
 ]
 Requests = Annotated[
@@ -68,6 +82,7 @@ def simulate(
     num_gpu_blocks: common.NumGpuBlocks = None,
     engine: common.EngineKnob = None,
     concurrency: Concurrency = None,
+    plan: PlanFile = None,
     lengths: common.Lengths = None,
     seed: common.Seed = None,
     slo: common.Slo = None,
@@ -107,15 +122,39 @@ def simulate(
     mode, seed = "oracle" if lengths is None else lengths, seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
-    result = replay(
-        loaded, profile, find(policy), config, predicted=predicted, concurrency=concurrency
-    )
-    bound = lower_bound(loaded, profile, config, concurrency)
+    chosen = find(policy)
+
+    def run(part: Trace, rows: NDArray[np.int64] | slice) -> SimulationResult:
+        seen = predicted[rows]
+        return replay(part, profile, chosen, config, predicted=seen, concurrency=concurrency)
+
+    if plan is None:
+        result = run(loaded, slice(None))
+        bound = lower_bound(loaded, profile, config, concurrency)
+    else:
+        result, replicas = _on_replicas(loaded, plan, run, concurrency)
+        bound = lower_bound(loaded, profile, config, replicas=replicas)
     row = summarize(result, lower_bound_s=bound, slo=limits)
     how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}
     text = render_json(result, row, how) if form == "json" else render_single(result, row, how)
     _write_tables(result, requests, steps)
     common.emit(text, output)
+
+
+def _on_replicas(
+    trace: Trace,
+    plan: Path,
+    run: Callable[[Trace, NDArray[np.int64]], SimulationResult],
+    concurrency: int | None,
+) -> tuple[SimulationResult, int]:
+    """Replay a saved plan; return the joined result and the number of replicas."""
+    from llmsched.errors import InputError
+    from llmsched.planner.stored import read_replicas, replay
+
+    if concurrency is not None:
+        raise InputError("--plan: expected without --concurrency: a plan says who runs where")
+    replica_of = read_replicas(plan, trace)
+    return replay(trace, replica_of, run), int(replica_of.max()) + 1
 
 
 def _write_tables(result: SimulationResult, requests: Path | None, steps: Path | None) -> None:

@@ -56,6 +56,8 @@ class SimulationResult:
         Seconds between the last token before a preemption and the next one after it.
     peak_blocks : int or None
         Most KV blocks in use at once; None if blocks were not limited.
+    parts : tuple of SimulationResult
+        The replicas' results where several engines ran side by side, whose steps overlap.
     """
 
     trace: Trace
@@ -72,6 +74,7 @@ class SimulationResult:
     steps: NDArray[np.float64]
     resume_gap: NDArray[np.float64]
     peak_blocks: int | None
+    parts: tuple[SimulationResult, ...] = ()
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one column of the step table by its name in :data:`STEP_COLUMNS`."""

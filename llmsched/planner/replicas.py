@@ -217,4 +217,5 @@ def merge(
         steps=steps[by_start],
         resume_gap=np.concatenate([result.resume_gap for result in results]),
         peak_blocks=sum(peaks) if peaks else None,
+        parts=tuple(results),
     )

@@ -233,3 +233,25 @@ def test_a_trace_that_is_not_there_is_reported(llmsched: Run) -> None:
     outcome = llmsched("simulate", "missing.jsonl")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == "llmsched: missing.jsonl: cannot read: No such file or directory\n"
+
+
+def test_a_plan_for_replicas_is_replayed_on_all_of_them(llmsched: Run, tmp_path: Path) -> None:
+    plan, knobs = tmp_path / "plan.json", ("--max-num-seqs", 50)
+    assert llmsched("plan", "--replicas", 4, *knobs, "--output", plan).code == 0
+    outcome = llmsched("simulate", "--plan", plan, "--policy", "ljf", *knobs, "--format", "json")
+    row = json.loads(outcome.out)["results"][0]
+    assert 1000 * row["makespan_s"] == json.loads(plan.read_text())["makespan"]
+    assert row["gap_percent"] >= 0
+
+
+def test_a_plan_for_another_trace_or_beside_a_closed_loop_is_refused(
+    llmsched: Run, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.json"
+    llmsched("plan", "--replicas", 2, "--output", plan)
+    other = llmsched("simulate", "--plan", plan, "--limit", 10)
+    assert (other.code, other.out) == (2, "")
+    assert "trace.sha256: expected that of gsm8k-llama65b.jsonl" in other.err
+    loop = llmsched("simulate", "--plan", plan, "--concurrency", 8)
+    assert loop.code == 2
+    assert "--plan: expected without --concurrency" in loop.err

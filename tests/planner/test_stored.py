@@ -14,6 +14,7 @@ from llmsched.catalog import find
 from llmsched.engine import SimulationResult, simulate
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
+from llmsched.metrics import inter_token_latencies, summarize
 from llmsched.planner.case import Case
 from llmsched.planner.plan import plan_replicas
 from llmsched.planner.stored import read_replicas, replay
@@ -69,3 +70,16 @@ def test_files_that_are_no_plan_are_refused(content: str, message: str, tmp_path
         read_replicas(path, case().trace)
     with pytest.raises(InputError, match=r"none\.json: cannot read"):
         read_replicas(tmp_path / "none.json", case().trace)
+
+
+def test_token_gaps_of_replicas_side_by_side_sum_to_the_requests_own() -> None:
+    given = case()
+
+    def run(part: Trace, rows: NDArray[np.int64]) -> SimulationResult:
+        return simulate(part, given.hardware, find("fcfs"), given.config)
+
+    joined = replay(given.trace, np.arange(50, dtype=np.int32) % 3, run)
+    gaps, counts = inter_token_latencies(joined)
+    assert counts.sum() == (given.trace.output_tokens - 1).sum()
+    assert (gaps * counts).sum() == pytest.approx((joined.finish - joined.first_token).sum())
+    assert 0 < summarize(joined)["utilization"] <= 1
