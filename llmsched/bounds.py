@@ -195,8 +195,10 @@ def _steps(
         best = np.maximum(best, _shared(tokens, config.max_num_batched_tokens))
     if config.usable_blocks is not None:
         # After its j-th round a sequence holds prompt + j tokens.
-        held = occupied * prompt + rounds * (rounds + 1) // 2
-        best = np.maximum(best, _shared(held, config.usable_blocks * config.block_size))
+        # (Floats: whole numbers up to 2**53, and no overflow beyond.)
+        held = occupied.astype(np.float64) * prompt + rounds * (rounds + 1) / 2
+        blocks = _suffix_sum(held) / (config.usable_blocks * config.block_size)
+        best = np.maximum(best, np.ceil(blocks).astype(np.int64))
     else:  # nothing is ever preempted, so a request stays in one slot
         best[0] = max(best[0], simple_bound(occupied, slots)[0])
     return best

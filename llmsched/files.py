@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from llmsched.errors import InputError
@@ -21,29 +22,54 @@ def shipped(folder: str, name: str = "") -> Path:
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Write `content` to `path` by way of a temporary file in the same folder, then rename it.
+    """Write a file whole or not at all; see `write_together`."""
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[str | Path, str | bytes]) -> None:
+    """Write several files, each whole, and none if one of them cannot be written.
+
+    Every content first goes to a temporary file beside its target; then all are renamed. A target
+    that is a device or a pipe is written to directly, last.
 
     Raises
     ------
     InputError
-        The file cannot be written there.
+        A file cannot be written there; the message names it.
     """
-    target = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    staged: list[tuple[Path, Path]] = []
+    streams: list[tuple[Path, bytes]] = []
+    target = Path()
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)  # a device or a pipe: /dev/null, /dev/stdout
-            return
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        for path, content in contents.items():
+            target = Path(path)
+            data = content.encode() if isinstance(content, str) else content
+            if target.exists() and not target.is_file():
+                streams.append((target, data))
+            else:
+                staged.append((_stage(target, data), target))
+        for temporary, target in staged:
+            temporary.replace(target)
+        for target, data in streams:
+            target.write_bytes(data)
     except OSError as error:
-        raise InputError(f"{path}: cannot write: {error.strerror}") from error
+        raise InputError(f"{target}: cannot write: {error.strerror}") from error
+    finally:
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
+
+
+def _stage(target: Path, data: bytes) -> Path:
+    """Write `data` to a new temporary file in the target's folder, with the usual permissions."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary

@@ -15,7 +15,7 @@ from llmsched.errors import InputError
 
 _T = TypeVar("_T", bound=np.generic)
 
-MAX_TOKENS = 2**40
+MAX_TOKENS = 2**30
 """Token counts above this are refused: sums over a million requests stay exact in int64."""
 
 
@@ -77,7 +77,7 @@ class Trace:
         Raises
         ------
         InputError
-            No rows, columns of different length, a token count outside 1..2**40, an arrival that is
+            No rows, columns of different length, a token count outside 1..2**30, an arrival that is
             negative or not finite, or an id used twice. The message names the row (from 0).
         """
         when = _times(name, arrival)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmsched.errors import InputError
-from llmsched.files import shipped, write_whole
+from llmsched.files import shipped, write_together, write_whole
 
 
 @pytest.mark.parametrize("content", ["höher\n", b"\x00\xff"])
@@ -74,3 +74,11 @@ def test_shipped_files_are_found() -> None:
     assert shipped("traces", "gsm8k-llama65b.jsonl").is_file()
     assert shipped("scenarios", "paper-gsm8k.yaml").is_file()
     assert shipped("traces").is_dir()
+
+
+def test_of_several_files_none_is_written_if_one_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="missing/b: cannot write: No such file"):
+        write_together({tmp_path / "a": "text", tmp_path / "missing/b": "text"})
+    assert os.listdir(tmp_path) == []
+    write_together({tmp_path / "a": "one", tmp_path / "b": "two"})
+    assert (tmp_path / "a").read_text() + (tmp_path / "b").read_text() == "onetwo"

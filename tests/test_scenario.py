@@ -83,7 +83,10 @@ def test_shipped_traces_have_names_and_files_go_first(
         ("engine: {max_num_seqs: 0}", r"engine\.max_num_seqs: expected an integer >= 1, got 0"),
         ("engine: {max_num_seqs: [4, x]}", r"engine\.max_num_seqs: expected an integer"),
         ("engine: {max_num_seqs: []}", r"engine\.max_num_seqs: expected at least one value"),
-        ("engine: {watermark: half}", r"engine\.watermark: expected a number, got 'half'"),
+        (
+            "engine: {watermark: half}",
+            r"engine\.watermark: expected a number in .0, 1., got 'half'",
+        ),
         ("engine: [4]", "engine: expected a mapping"),
         ("policies: [fcfs, 4]", r"policies\[1\]: expected a text, got 4"),
         ("policies: [fcfs, fcfs]", "policies: expected each value once"),

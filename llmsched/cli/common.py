@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -267,6 +268,8 @@ def parse_slo(text: str) -> dict[str, float]:
         if name not in SLO_METRICS or not 0 < limit < float("inf"):
             wanted = " or ".join(f"{metric}=MS" for metric in SLO_METRICS)
             raise InputError(f"--slo: expected {wanted}, got {part!r}")
+        if name in limits:
+            raise InputError(f"--slo: expected one limit on {name}, got two")
         limits[name] = limit
     return limits
 
@@ -312,6 +315,25 @@ def emit(text: str, output: Path | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
+
+
+def write_files(files: list[tuple[Path | None, Callable[[], str]]]) -> None:
+    """Write the files that were asked for: all of them, or none if one cannot be written.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written, or two results go to the same one.
+    """
+    from llmsched.errors import InputError
+    from llmsched.files import write_together
+
+    wanted = [(path, text) for path, text in files if path is not None]
+    paths = [path.resolve() for path, _ in wanted]
+    for path in paths:
+        if paths.count(path) > 1 and not path.is_char_device():
+            raise InputError(f"{path}: expected another file for each result")
+    write_together({path: text() for path, text in wanted})
 
 
 def discard_stdout() -> None:

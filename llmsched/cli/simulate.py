@@ -105,6 +105,7 @@ def simulate(
     from llmsched.lengths import predict
     from llmsched.metrics import summarize
     from llmsched.report.single import render_json, render_single
+    from llmsched.report.tables import requests_csv, steps_csv
 
     form = common.one_of("--format", format or ("json" if output else "table"), ("table", "json"))
     reading = common.trace_options(
@@ -137,8 +138,15 @@ def simulate(
     row = summarize(result, lower_bound_s=bound, slo=limits)
     how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}
     text = render_json(result, row, how) if form == "json" else render_single(result, row, how)
-    _write_tables(result, requests, steps)
-    common.emit(text, output)
+    common.write_files(
+        [
+            (requests, lambda: requests_csv(result)),
+            (steps, lambda: steps_csv(result)),
+            (output, lambda: text),
+        ]
+    )
+    if output is None:
+        common.emit(text)
 
 
 def _on_replicas(
@@ -155,13 +163,3 @@ def _on_replicas(
         raise InputError("--plan: expected without --concurrency: a plan says who runs where")
     replica_of = read_replicas(plan, trace)
     return replay(trace, replica_of, run), int(replica_of.max()) + 1
-
-
-def _write_tables(result: SimulationResult, requests: Path | None, steps: Path | None) -> None:
-    from llmsched.files import write_whole
-    from llmsched.report.tables import requests_csv, steps_csv
-
-    if requests is not None:
-        write_whole(requests, requests_csv(result))
-    if steps is not None:
-        write_whole(steps, steps_csv(result))

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from llmsched.errors import InputError
 
+MOST = 2**30
+"""Knobs above this are refused: products of two of them stay exact in 64 bits."""
+
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -56,7 +59,7 @@ class EngineConfig:
             _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
         if self.num_gpu_blocks is not None:
             _at_least("num_gpu_blocks", self.num_gpu_blocks, 2)
-        if not 0 <= self.watermark < 1:
+        if not isinstance(self.watermark, int | float) or not 0 <= self.watermark < 1:
             raise InputError(f"watermark: expected a number in [0, 1), got {self.watermark!r}")
         _one_of("admission", self.admission, ("full_prompt", "first_chunk"))
         _one_of("reserve", self.reserve, ("none", "max_output"))
@@ -71,6 +74,8 @@ class EngineConfig:
 def _at_least(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
+    if value > MOST:
+        raise InputError(f"{name}: expected an integer <= {MOST}, got {value}")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -255,3 +255,29 @@ def test_a_plan_for_another_trace_or_beside_a_closed_loop_is_refused(
     loop = llmsched("simulate", "--plan", plan, "--concurrency", 8)
     assert loop.code == 2
     assert "--plan: expected without --concurrency" in loop.err
+
+
+def test_nothing_is_written_if_one_of_the_files_cannot_be(llmsched: Run, tmp_path: Path) -> None:
+    outcome = llmsched("simulate", "--steps", tmp_path / "s.csv", "-o", tmp_path / "no/r.json")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.endswith("no/r.json: cannot write: No such file or directory\n")
+    same = llmsched("simulate", "--steps", tmp_path / "s.csv", "--requests", tmp_path / "s.csv")
+    assert same.code == 2
+    assert "expected another file for each result" in same.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--engine", "watermark=abc"), "watermark: expected a number in [0, 1), got 'abc'"),
+        (("--max-num-seqs", 10**20), "max_num_seqs: expected an integer <= 1073741824"),
+        (("--slo", "ttft_ms=3,ttft_ms=4"), "--slo: expected one limit on ttft_ms, got two"),
+    ],
+)
+def test_knobs_out_of_range_are_refused(
+    llmsched: Run, arguments: tuple[object, ...], message: str
+) -> None:
+    outcome = llmsched("simulate", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
