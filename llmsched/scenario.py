@@ -38,12 +38,24 @@ class TraceSource:
         What `importers.TraceOptions` takes: format, limit, speed, offline ...
     name : str or None
         Label in tables; the trace's own name if None.
+    concurrency : int or None
+        Closed loop of that many users instead of the arrivals.
+    plan : str or None
+        Saved plan that says which replica runs which request (``llmsched plan --replicas``).
     """
 
     file: str | None = None
     generate: Mapping[str, object] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     name: str | None = None
+    concurrency: int | None = None
+    plan: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency is not None and self.concurrency < 1:
+            raise InputError(f"concurrency: expected an integer >= 1, got {self.concurrency}")
+        if self.concurrency is not None and self.plan is not None:
+            raise InputError("concurrency: expected without a plan, which says who runs where")
 
 
 @dataclass(frozen=True)
@@ -208,12 +220,15 @@ def _trace(where: Section, value: object, beside: Path) -> TraceSource:
         if isinstance(like := generate.get("like"), str):
             generate["like"] = _beside(like, beside)
         name = where.text("name", "synthetic")
+        users = where.integer("concurrency", least=1) if "concurrency" in where else None
         where.close()
-        return TraceSource(generate=generate, name=name)
+        return TraceSource(generate=generate, name=name, concurrency=users)
     source = TraceSource(
         file=_beside(where.text("file"), beside),
         options=_free(where, "options"),
         name=where.text("name") if "name" in where else None,
+        concurrency=where.integer("concurrency", least=1) if "concurrency" in where else None,
+        plan=_beside(where.text("plan"), beside) if "plan" in where else None,
     )
     where.close()
     return source

@@ -175,6 +175,24 @@ EngineKnob = Annotated[
         "long_prefill_token_threshold); may be repeated.",
     ),
 ]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="Closed loop of N users: ignore arrivals, the next request starts as one finishes.",
+    ),
+]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="PLAN.json",
+        rich_help_panel=ENGINE,
+        help="Replay on all replicas of a plan (`llmsched plan --replicas N --output PLAN.json`).",
+    ),
+]
 Slo = Annotated[
     str | None,
     typer.Option(
@@ -207,8 +225,19 @@ def load_engine(
     from llmsched.hardware import load_profile
 
     profile = load_profile(PAPER_HARDWARE if hardware is None else hardware)
-    changes = given(**knobs) | dict(_knob(text) for text in engine or [])
+    changes = given(**knobs) | parse_knobs(engine)
     return profile, replace(profile.engine, **changes)
+
+
+def parse_knobs(texts: list[str] | None) -> dict[str, Any]:
+    """Read each ``KNOB=VALUE``.
+
+    Raises
+    ------
+    InputError
+        An unknown knob, or no value.
+    """
+    return dict(_knob(text) for text in texts or [])
 
 
 def _knob(text: str) -> tuple[str, object]:

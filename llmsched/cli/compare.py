@@ -134,6 +134,9 @@ def compare(
     max_num_batched_tokens: common.MaxNumBatchedTokens = None,
     block_size: common.BlockSize = None,
     num_gpu_blocks: common.NumGpuBlocks = None,
+    engine: common.EngineKnob = None,
+    concurrency: common.Concurrency = None,
+    plan: common.PlanFile = None,
     lengths: common.Lengths = None,
     seed: common.Seed = None,
     trace_format: common.TraceFormat = None,
@@ -162,15 +165,18 @@ def compare(
         max_num_batched_tokens=max_num_batched_tokens,
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
-    )
+    ) | common.parse_knobs(engine)
+    presented = common.given(concurrency=concurrency, plan=None if plan is None else str(plan))
     scenario = _scenario(target, hardware, knobs, reading)
     changes = common.given(
+        traces=tuple(replace(source, **presented) for source in scenario.traces),
         policies=_names(policies),
         lengths=None if lengths is None else (lengths,),
         seed=seed,
         slo=None if slo is None else common.parse_slo(slo),
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, cases, draw),
+        published=() if knobs or presented or reading or hardware else None,  # of another workload
     )
     scenario = replace(scenario, **changes)
     document = _run(scenario, baseline, _filters(filter), jobs, executor, resume, against)
@@ -219,7 +225,7 @@ def _run(
 
 
 def _scenario(
-    target: str | None, hardware: str | None, knobs: dict[str, int], reading: dict[str, object]
+    target: str | None, hardware: str | None, knobs: dict[str, Any], reading: dict[str, object]
 ) -> Scenario:
     """Return the scenario that the target names, or one around a trace, with options applied."""
     from llmsched.scenario import (

@@ -25,24 +25,6 @@ PolicyName = Annotated[
         help="A named policy, ORDER+RULE, or FILE.py:CLASS; see `llmsched policies`.",
     ),
 ]
-Concurrency = Annotated[
-    int | None,
-    typer.Option(
-        "--concurrency",
-        metavar="N",
-        rich_help_panel=common.ENGINE,
-        help="Closed loop of N users: ignore arrivals, the next request starts as one finishes.",
-    ),
-]
-PlanFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--plan",
-        metavar="PLAN.json",
-        rich_help_panel=common.ENGINE,
-        help="Replay on all replicas of a plan (`llmsched plan --replicas N --output PLAN.json`).",
-    ),
-]
 Requests = Annotated[
     Path | None,
     typer.Option(
@@ -81,8 +63,8 @@ def simulate(
     block_size: common.BlockSize = None,
     num_gpu_blocks: common.NumGpuBlocks = None,
     engine: common.EngineKnob = None,
-    concurrency: Concurrency = None,
-    plan: PlanFile = None,
+    concurrency: common.Concurrency = None,
+    plan: common.PlanFile = None,
     lengths: common.Lengths = None,
     seed: common.Seed = None,
     slo: common.Slo = None,

@@ -167,6 +167,7 @@ def _by_policy(cell: Mapping[str, Any]) -> dict[str, Row]:
     return {row["policy"]: row for row in cell["results"]}
 
 
+_REQUESTS = ("sha256", "requests", "concurrency", "replicas", "plan_sha256")
 _RUN = ("schema_version", "seed", "slo", "cases")
 
 
@@ -174,7 +175,7 @@ def _identity(cell: Mapping[str, Any]) -> dict[str, Any]:
     """Return what two cells must share: not the names and notes, but everything that counts."""
     ignored = ("provenance", "name")
     return {
-        "trace": {k: cell["trace"].get(k) for k in ("sha256", "requests")},
+        "trace": {k: cell["trace"].get(k) for k in _REQUESTS},
         "hardware": {k: v for k, v in cell["hardware"].items() if k not in ignored},
         "engine": cell["engine"],
         "lengths": cell["lengths"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -74,11 +75,22 @@ def _records(cell: Cell) -> Document:
     given = {key: dict(value) for key, value in how.items() if value}
     records = record_inputs(cell.trace, cell.hardware, cell.engine)
     return {
-        "trace": {**records["trace"], **given},
+        "trace": {**records["trace"], **given, **_presented(cell)},
         "hardware": records["hardware"],
         "engine": records["engine"],
         "lengths": cell.lengths,
     }
+
+
+def _presented(cell: Cell) -> Document:
+    """Return how the requests reach the engines, if not by their arrivals to one."""
+    presented: Document = {}
+    if cell.source.concurrency is not None:
+        presented["concurrency"] = cell.source.concurrency
+    if cell.replica_of is not None:
+        presented["replicas"] = int(cell.replica_of.max()) + 1
+        presented["plan_sha256"] = hashlib.sha256(cell.replica_of.tobytes()).hexdigest()
+    return presented
 
 
 def cells_of(document: Mapping[str, Any]) -> list[Document]:

@@ -13,7 +13,9 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from llmsched import __version__
 from llmsched.engine.config import EngineConfig
@@ -33,6 +35,8 @@ class Cell:
     ----------
     label : mapping
         What tells this cell from the others: the axes with more than one value.
+    replica_of : int32, shape (n,), or None
+        Which replica runs each request, where a plan says so.
     """
 
     label: Mapping[str, str]
@@ -41,6 +45,7 @@ class Cell:
     engine: EngineConfig
     lengths: str
     source: TraceSource
+    replica_of: NDArray[np.int32] | None = None
 
     @property
     def name(self) -> str:
@@ -80,6 +85,8 @@ class Study:
                             cell.hardware.document,
                             asdict(cell.engine),
                             cell.lengths,
+                            cell.source.concurrency,
+                            None if cell.replica_of is None else cell.replica_of.tolist(),
                         ]
                     )
                 ).hexdigest()
@@ -132,6 +139,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
                 engine=replace(hardware.engine, **knobs),
                 lengths=point["lengths"],
                 source=sources[point["trace"]],
+                replica_of=_replicas(sources[point["trace"]], traces[point["trace"]]),
             )
         )
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
@@ -157,6 +165,8 @@ def _picked(
 def _check_draw(scenario: Scenario) -> None:
     """Refuse cases that would all be the same."""
     draw = scenario.cases.draw if scenario.cases else ""
+    if draw in ("bootstrap", "synthetic") and any(source.plan for source in scenario.traces):
+        raise InputError(f"plan: expected without cases drawn by {draw}: it is for one trace")
     if draw == "synthetic":
         for source in scenario.traces:
             if not source.generate or "seed" in source.generate:
@@ -207,6 +217,14 @@ def load_trace(source: TraceSource, seed: int) -> Trace:
             raise InputError(f"trace options: expected one of {', '.join(known)}; got {name!r}")
     options = TraceOptions(**source.options)  # type: ignore[arg-type]  # checked in __post_init__
     return load(find_trace(source.file), options)
+
+
+def _replicas(source: TraceSource, trace: Trace) -> NDArray[np.int32] | None:
+    if source.plan is None:
+        return None
+    from llmsched.planner.stored import read_replicas
+
+    return read_replicas(source.plan, trace)
 
 
 def load_hardware(source: HardwareSource) -> HardwareProfile:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 BETTER, WORSE, UNDECIDED = "✓", "✗", "~"
 
@@ -34,6 +35,14 @@ def cut(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
     while count > 2 and width_of([row[:count] for row in rows]) > width:
         count -= 1
     return [row[:count] for row in rows]
+
+
+def slots_of(cell: Mapping[str, Any]) -> str:
+    """Return the slots, with the replicas or the users of a closed loop if there are any."""
+    slots, trace = f"{cell['engine']['max_num_seqs']} slots", cell["trace"]
+    if "replicas" in trace:
+        return f"{trace['replicas']} replicas of {slots}"
+    return f"{slots}, {trace['concurrency']} users" if "concurrency" in trace else slots
 
 
 def shortened(text: str, limit: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
-from llmsched.report.layout import BETTER, WORSE
+from llmsched.report.layout import BETTER, WORSE, slots_of
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes that GitHub accepts as the summary of one step."""
@@ -97,7 +97,7 @@ def _cell(document: Document, cell: Mapping[str, Any]) -> str:
     where = (
         f"{trace['name']} ({trace['requests']:,} requests), {cell['hardware'].get('name', '')}, "
     )
-    where += f"{cell['engine']['max_num_seqs']} slots, {cell['lengths']} lengths"
+    where += f"{slots_of(cell)}, {cell['lengths']} lengths"
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""

@@ -10,7 +10,7 @@ from typing import Any
 from llmsched.compare.document import Document, cells_of
 from llmsched.compare.metric import METRICS
 from llmsched.report.gates import change_lines, gate_lines
-from llmsched.report.layout import BETTER, WORSE, align, cut, paint, shortened, wrapped
+from llmsched.report.layout import BETTER, WORSE, align, cut, paint, shortened, slots_of, wrapped
 from llmsched.report.matrix import matrix_lines
 from llmsched.report.paired import LEGEND, paired_lines
 
@@ -68,7 +68,7 @@ def _facts(cell: Row) -> dict[str, str]:
     return {
         "trace": f"{_stem(cell['trace']['name'])} ({cell['trace']['requests']:,} requests)",
         "hardware": str(cell["hardware"].get("name", "")),
-        "slots": f"{cell['engine']['max_num_seqs']} slots",
+        "slots": slots_of(cell),
         "lengths": f"{cell['lengths']} lengths",
     }
 

@@ -421,3 +421,50 @@ def test_an_interrupted_study_without_a_file_is_saved_and_says_how_to_go_on(
     assert f"--resume {saved}" in outcome.err
     resumed = llmsched(*arguments, "--resume", saved)
     assert resumed.out == llmsched(*arguments).out
+
+
+def test_a_closed_loop_runs_no_more_requests_than_it_has_users(llmsched: Run) -> None:
+    run = ("compare", "--policies", "fcfs,hybrid", "--format", "json", "--concurrency", 100)
+    document = json.loads(llmsched(*run).out)
+    assert document["trace"]["concurrency"] == 100
+    assert document["published"] == []
+    assert all(row["gap_percent"] >= 0 for row in document["results"])
+    assert all(row["mean_batch"] <= 100 for row in document["results"])
+
+
+def test_policies_are_compared_on_the_replicas_of_a_plan(llmsched: Run, tmp_path: Path) -> None:
+    plan, knobs = tmp_path / "plan.json", ("--max-num-seqs", 50)
+    llmsched("plan", "--replicas", 4, *knobs, "--output", plan)
+    run = ("compare", "--plan", plan, *knobs, "--policies", "fcfs,ljf")
+    document = json.loads(llmsched(*run, "--format", "json").out)
+    assert document["trace"]["replicas"] == 4
+    makespan = {row["policy"]: 1000 * row["makespan_s"] for row in document["results"]}
+    assert makespan["ljf"] == json.loads(plan.read_text())["makespan"] < makespan["fcfs"]
+    assert "4 replicas of 50 slots" in " ".join(llmsched(*run).out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--concurrency", 0), "concurrency: expected an integer >= 1, got 0"),
+        (("--concurrency", 2, "--plan", "p.json"), "concurrency: expected without a plan"),
+        (("--plan", "p.json", "--cases", 3), "plan: expected without cases drawn by bootstrap"),
+        (("--plan", "p.json"), "p.json: cannot read: No such file or directory"),
+        (("--engine", "speed=3"), "--engine: expected KNOB=VALUE with one of"),
+    ],
+)
+def test_how_requests_are_presented_is_checked(
+    llmsched: Run, arguments: tuple[object, ...], message: str
+) -> None:
+    outcome = llmsched("compare", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+
+
+def test_a_closed_loop_is_not_compared_with_arrivals(llmsched: Run, tmp_path: Path) -> None:
+    base = tmp_path / "base.json"
+    run = ("compare", "--policies", "fcfs")
+    llmsched(*run, "--concurrency", 50, "--output", base)
+    outcome = llmsched(*run, "--against", base)
+    assert outcome.code == 3
+    assert "trace.concurrency: None here, 50 there" in outcome.err
