@@ -37,7 +37,8 @@ def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int
         raise InputError(f"seed: expected an integer >= 0, got {seed}")
     name, _, value = mode.partition(":")
     if name == "noisy":
-        return _noisy(trace.output_tokens, _coefficient_of_variation(value), seed)
+        error = lognormal_error(coefficient_of_variation(value), (len(trace),), seed)
+        return np.maximum(1, np.rint(trace.output_tokens * error)).astype(np.int64)
     if mode == "oracle":
         return trace.output_tokens
     if mode == "mean":
@@ -50,13 +51,21 @@ def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int
     raise InputError(f"lengths: expected oracle, mean, noisy:CV or trace, got {mode!r}")
 
 
-def _noisy(truth: NDArray[np.int64], cv: float, seed: int) -> NDArray[np.int64]:
+def lognormal_error(cv: float, shape: tuple[int, ...], seed: int) -> NDArray[np.float64]:
+    """Draw independent factors of this shape: lognormal, mean 1, coefficient of variation `cv`."""
     variance = log(1 + cv * cv)
-    error = np.random.default_rng(seed).normal(-variance / 2, sqrt(variance), len(truth))
-    return np.maximum(1, np.rint(truth * np.exp(error))).astype(np.int64)
+    error = np.random.default_rng(seed).normal(-variance / 2, sqrt(variance), shape)
+    return np.asarray(np.exp(error))
 
 
-def _coefficient_of_variation(text: str) -> float:
+def coefficient_of_variation(text: str) -> float:
+    """Read the CV of ``noisy:CV``.
+
+    Raises
+    ------
+    InputError
+        It is not a number in 0..10.
+    """
     try:
         cv = float(text)
     except ValueError:

@@ -42,12 +42,15 @@ class Case:
 
     @property
     def error(self) -> float | None:
-        """Coefficient of variation of noisy lengths; None where they are not noisy."""
+        """Coefficient of variation of noisy lengths; None where they are not noisy.
+
+        Raises
+        ------
+        InputError
+            It is not a number in 0..10.
+        """
         name, _, value = self.lengths.partition(":")
-        if name != "noisy":
-            return None
-        lengths.predict(self.trace, self.lengths)  # refuses a bad value in its own words
-        return float(value)
+        return lengths.coefficient_of_variation(value) if name == "noisy" else None
 
     def output_tokens(self) -> NDArray[np.int64]:
         """Return the lengths to plan with: noisy ones are drawn around the trace's."""

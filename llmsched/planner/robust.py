@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.lengths import lognormal_error
 from llmsched.planner.packing import Packing
 from llmsched.planner.solve import pack
 
@@ -36,10 +36,8 @@ def sample(durations: NDArray[np.int64], cv: float, count: int, seed: int) -> Dr
     The error is lognormal with mean 1 and coefficient of variation `cv`, independent for each
     request: the model of ``--lengths noisy:CV``.
     """
-    variance = log(1 + cv * cv)
-    shape = (count, len(durations))
-    error = np.random.default_rng(seed).normal(-variance / 2, sqrt(variance), shape)
-    return np.rint(durations * np.exp(error)).astype(np.int64)
+    error = lognormal_error(cv, (count, len(durations)), seed)
+    return np.rint(durations * error).astype(np.int64)
 
 
 def run_static(packing: Packing, planned: NDArray[np.int64], real: NDArray[np.int64]) -> int:
