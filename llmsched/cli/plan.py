@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +12,8 @@ from llmsched.cli import common
 from llmsched.errors import InputError
 
 if TYPE_CHECKING:
-    from llmsched.engine import EngineConfig
-    from llmsched.hardware import HardwareProfile
     from llmsched.planner import Progress
     from llmsched.planner.batch import Batch
-    from llmsched.trace import Trace
 
 PLAN, BATCH = "Plan", "Batch file"
 
@@ -159,8 +155,10 @@ def plan(
         raise InputError(f"--time-limit: expected seconds > 0, got {time_limit}")
     _refuse_mixtures(input, export, trace or reading, replicas, speeds, objective, lengths)
     batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
-    machine, config = _engine(hardware, max_num_seqs, max_num_batched_tokens)
-    requests = _trace(trace, reading) if batch is None else batch.trace
+    machine, config = common.load_engine(
+        hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
+    )
+    requests = common.load_trace(trace, reading) if batch is None else batch.trace
     mode = predict if batch is not None else lengths or "oracle"
     case = Case(requests, machine, config, mode, seed or 0, objective, samples)
     if replicas is None and batch is None:
@@ -219,23 +217,6 @@ def _batch(path: Path, chars_per_token: float, tokenizer: Path | None, predict: 
         note = f"{read.skipped_parts:,} parts that are not text count no tokens"
         print(f"{path}: {note}", file=sys.stderr)
     return read
-
-
-def _trace(source: str | None, reading: dict[str, Any]) -> Trace:
-    from llmsched.importers import TraceOptions, load
-    from llmsched.scenario import find_trace
-
-    return load(find_trace(source or common.PAPER_TRACE), TraceOptions(**reading))
-
-
-def _engine(
-    hardware: str | None, max_num_seqs: int | None, max_num_batched_tokens: int | None
-) -> tuple[HardwareProfile, EngineConfig]:
-    from llmsched.hardware import load_profile
-
-    profile = load_profile(hardware or common.PAPER_HARDWARE)
-    knobs = common.given(max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens)
-    return profile, replace(profile.engine, **knobs)
 
 
 class _Ticker:

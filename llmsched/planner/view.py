@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from llmsched import __version__
 from llmsched.planner.case import Case
 from llmsched.planner.packing import Packing
 from llmsched.planner.replicas import ReplicaPlan
 from llmsched.planner.robust import Realised
+from llmsched.records import record_inputs
 
 SCHEMA_VERSION = 1
 
@@ -28,7 +28,6 @@ def slot_document(
     """Return the record of a plan for slots; it needs no rerun to be understood."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "llmsched": __version__,
         "status": packing.status,
         "makespan": packing.makespan,
         "lower_bound": packing.lower_bound,
@@ -41,7 +40,7 @@ def slot_document(
         "slots": _names(case, queues),
         "load": packing.load.tolist(),
         "realised": [asdict(row) for row in realised],
-        **_input(case),
+        **record_inputs(case.trace, case.hardware, case.config),
         "solver": {**solver, "lengths": case.lengths, "objective": case.objective},
     }
 
@@ -53,7 +52,6 @@ def replica_document(
     tokens = case.output_tokens()
     return {
         "schema_version": SCHEMA_VERSION,
-        "llmsched": __version__,
         "status": "feasible",
         "makespan": 1000 * split.makespan_s,
         "lower_bound": 1000 * split.lower_bound_s,
@@ -70,7 +68,7 @@ def replica_document(
                 _names(case, queues), queues, split.seconds.tolist(), strict=True
             )
         ],
-        **_input(case),
+        **record_inputs(case.trace, case.hardware, case.config),
         "solver": {
             "policy": policy,
             "speeds": list(speeds),
@@ -83,22 +81,6 @@ def replica_document(
 
 def _names(case: Case, queues: Queues) -> list[list[str]]:
     return [[str(case.trace.id[i]) for i in queue] for queue in queues]
-
-
-def _input(case: Case) -> Document:
-    """Return what identifies the input."""
-    return {
-        "trace": {
-            "name": case.trace.name,
-            "note": case.trace.note,
-            "sha256": case.trace.sha256,
-            "requests": len(case.trace),
-            "input_tokens": int(case.trace.input_tokens.sum()),
-            "output_tokens": int(case.trace.output_tokens.sum()),
-        },
-        "hardware": dict(case.hardware.document),
-        "engine": asdict(case.config),
-    }
 
 
 def slot_table(case: Case, packing: Packing, unit: str) -> str:
