@@ -34,7 +34,7 @@ def change_lines(document: Document, width: int) -> list[str]:
     return [line[:width] if len(line) > width else line for line in lines]
 
 
-def gate_lines(document: Document, width: int) -> list[str]:
+def gate_lines(document: Document) -> list[str]:
     """Return every breach, then how many gates passed."""
     verdicts = document.get("gates")
     if not verdicts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name
+from llmsched.compare.document import cell_name
 from llmsched.compare.gates import number
 from llmsched.compare.metric import HIGHER, Metric, find_metric
 from llmsched.report.layout import align, shortened, width_of
@@ -13,9 +13,7 @@ from llmsched.report.layout import align, shortened, width_of
 BEST = "*"
 
 
-def matrix_lines(
-    document: Document, cells: Sequence[Mapping[str, Any]], pivot: str, width: int
-) -> list[str]:
+def matrix_lines(cells: Sequence[Mapping[str, Any]], pivot: str, width: int) -> list[str]:
     """Return the pivot, in as many blocks of columns as the width needs; the best are starred."""
     metric = find_metric(pivot)
     side = "higher" if metric.better == HIGHER else "lower"

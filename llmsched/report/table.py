@@ -32,7 +32,7 @@ def render_table(document: Document, *, width: int, color: bool, pivot: str) -> 
     cells = cells_of(document)
     lines = [*wrapped(title(document, cells), width, "  "), ""]
     if len(cells) > 1:
-        lines += matrix_lines(document, cells, pivot, width)
+        lines += matrix_lines(cells, pivot, width)
     else:
         lines += _policy_lines(document, cells[0], width)
     for cell in cells:
@@ -41,7 +41,7 @@ def render_table(document: Document, *, width: int, color: bool, pivot: str) -> 
     if "paired" in cells[0]:
         lines += ["", *wrapped(LEGEND, width)]
     lines += change_lines(document, width)
-    lines += gate_lines(document, width)
+    lines += gate_lines(document)
     lines += ["", *wrapped(document["note"], width)] if document["note"] else []
     text = "\n".join(lines) + "\n"
     return paint(text) if color else text
