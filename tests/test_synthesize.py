@@ -27,7 +27,7 @@ def small(**changes: object) -> Trace:
         "output_length": "gamma:30:10:40",
         "seed": 7,
     }
-    return generate(**{**settings, **changes})  # type: ignore[arg-type]
+    return generate(**{**settings, **changes})  # type: ignore[arg-type]  # fields by name
 
 
 def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:

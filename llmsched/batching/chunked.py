@@ -22,7 +22,8 @@ class Chunked:
         its own makes this Sarathi-Serve's stall-free batching (arXiv 2403.02310, algorithm 3).
     split : bool
         Whether prompts may be cut to fill the budget. Without, and with an engine that reserves the
-        whole output at admission, this is Orca's iteration-level batching (OSDI '22, section 4).
+        whole output at admission, this is Orca's iteration-level scheduling (OSDI '22,
+        algorithm 1).
     """
 
     token_budget: int | None = None

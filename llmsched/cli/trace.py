@@ -169,7 +169,8 @@ def _read(source: str, *options: object) -> Imported:
     from llmsched.scenario import find_trace
 
     path = find_trace(source)
-    imported = read(path, TraceOptions(**trace_options(*options)))  # type: ignore[arg-type]
+    reading = TraceOptions(**trace_options(*options))  # type: ignore[arg-type]  # checked there
+    imported = read(path, reading)
     tell(path, imported)
     return imported
 

@@ -1,7 +1,7 @@
 """Hardware profiles: what a step costs, in closed forms.
 
 Read `step_time.py` first (the one signature all kinds share), then the kinds (`stages.py`,
-`affine.py`), then `profile.py` (YAML to :class:`HardwareProfile`).
+`affine.py`, `piecewise.py`, `roofline.py`), then `profile.py` (YAML to :class:`HardwareProfile`).
 """
 
 from __future__ import annotations

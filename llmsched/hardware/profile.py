@@ -101,7 +101,13 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
 
 
 def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfile:
-    """Validate a resolved document; `source` names it in messages."""
+    """Validate a resolved document; `source` names it in messages.
+
+    Raises
+    ------
+    InputError
+        A key is unknown or missing, or a value is not what the key takes.
+    """
     top = Section(source, "", document)
     version = top.integer("schema_version", least=1)
     if version != 1:

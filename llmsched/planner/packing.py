@@ -27,7 +27,8 @@ class Packing:
     lower_bound : int
         No assignment has a smaller makespan.
     closed_by : str
-        The step that found this makespan: lpt, repartition, cp-sat.
+        The step that found this makespan: lpt, repartition, highs, cp-sat; or expected, where the
+        packing was chosen for its mean over sampled durations (`robust.expected`).
     bound_by : str
         The argument behind `lower_bound`: average, longest, pigeonhole, columns, cp-sat.
     cpu_s : float
