@@ -1,3 +1,75 @@
-"""llmsched: benchmark and plan LLM inference schedules without a GPU."""
+"""llmsched: benchmark and plan LLM inference schedules without a GPU.
+
+The data flows one way, and the modules lie along it::
+
+    trace -> plan -> simulate -> metrics -> report
+
+    trace, importers, synthesize, lengths    the requests, and what is known of their lengths
+    planner, rehearsal                       the offline phase: packing, and choice by replaying
+    hardware                                 what a step costs
+    orders, batching, policies, catalog      who is next, what is next, and both under one name
+    engine                                   moves time; nothing else does
+    bounds, metrics, records                 what a replay was worth, and what it was made from
+    scenario, compare, report, verify, cli   many replays side by side
+
+Read `policies.py` first (every policy on one screen), then `engine/loop.py` (the engine, whole) and
+`bounds.py` (what no policy can beat).
+
+The names below are imported when they are first used, so that ``llmsched --help`` need not wait for
+NumPy. Traces are read by `llmsched.importers.load`, policies found by `llmsched.catalog.find`.
+
+>>> from llmsched import Trace, load_profile, lower_bound, simulate
+>>> from llmsched.catalog import find
+>>> trace = Trace.from_columns([0, 0, 0], input_tokens=[80, 20, 50], output_tokens=[9, 5, 7])
+>>> profile = load_profile("llama65b-8gpu-paper")
+>>> simulate(trace, profile, find("hybrid")).makespan >= lower_bound(trace, profile)
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmsched.bounds import lower_bound
+    from llmsched.engine import EngineConfig, SimulationResult, simulate
+    from llmsched.hardware import HardwareProfile, load_profile
+    from llmsched.metrics import summarize
+    from llmsched.planner import pack
+    from llmsched.trace import Trace
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "EngineConfig",
+    "HardwareProfile",
+    "SimulationResult",
+    "Trace",
+    "__version__",
+    "load_profile",
+    "lower_bound",
+    "pack",
+    "simulate",
+    "summarize",
+]
+
+_HOME = {
+    "EngineConfig": "engine",
+    "HardwareProfile": "hardware",
+    "SimulationResult": "engine",
+    "Trace": "trace",
+    "load_profile": "hardware",
+    "lower_bound": "bounds",
+    "pack": "planner",
+    "simulate": "engine",
+    "summarize": "metrics",
+}
+
+if not TYPE_CHECKING:  # a type checker would take any name, however misspelt, for one of these
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first asked for (PEP 562)."""
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
