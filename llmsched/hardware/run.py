@@ -160,15 +160,7 @@ def _bench_rows(path: str, bench: Mapping[str, object]) -> tuple[list[tuple[floa
             )
         columns[name] = value
     n = len(columns["input_lens"])
-    starts = bench.get("start_times")
-    if starts is None:
-        if bench.get("max_concurrency") is not None:
-            raise InputError(
-                f"{path}: start_times: expected a list beside max_concurrency, got none"
-            )
-        starts = [0.0] * n
-    if not isinstance(starts, list) or len(starts) != n:
-        raise InputError(f"{path}: start_times: expected {n} values, got {shown(starts)}")
+    starts = _starts(path, bench, n)
     errors = bench.get("errors")
     failed = errors if isinstance(errors, list) and len(errors) == n else [""] * n
     rows = []
@@ -190,3 +182,17 @@ def _bench_rows(path: str, bench: Mapping[str, object]) -> tuple[list[tuple[floa
         }
         rows.append(_row(where, record))
     return rows, n - len(rows)
+
+
+def _starts(path: str, bench: Mapping[str, object], n: int) -> list[object]:
+    """Return when the benchmark sent its requests; all at 0 where it held none of them back."""
+    starts = bench.get("start_times")
+    if starts is None:
+        if bench.get("max_concurrency") is not None:
+            raise InputError(
+                f"{path}: start_times: expected a list beside max_concurrency, got none"
+            )
+        return [0.0] * n
+    if not isinstance(starts, list) or len(starts) != n:
+        raise InputError(f"{path}: start_times: expected {n} values, got {shown(starts)}")
+    return starts

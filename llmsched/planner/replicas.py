@@ -105,12 +105,7 @@ def balance(
     InputError
         Fewer than one replica, or speeds that are not one a replica and in 0..1.
     """
-    if replicas < 1:
-        raise InputError(f"--replicas: expected an integer >= 1, got {replicas}")
-    speed = np.array(speeds or [1.0] * replicas)
-    if len(speed) != replicas or not (speed > 0).all() or speed.max() != 1:
-        shown = ",".join(f"{s:g}" for s in speed)
-        raise InputError(f"--speeds: expected {replicas} numbers in 0..1, one being 1; got {shown}")
+    speed = _speed(replicas, speeds)
     seen = trace if output_tokens is None else replace(trace, output_tokens=output_tokens)
     weight = np.rint(engine_seconds(seen, hardware, config) / TICK_S).astype(np.int64)
     packing = pack(weight, replicas, solver="heuristic", seed=seed)
@@ -142,6 +137,17 @@ def balance(
     except KeyboardInterrupt:
         return replace(best, corrections=corrections, interrupted=True)
     return replace(best, corrections=corrections)
+
+
+def _speed(replicas: int, speeds: Sequence[float]) -> NDArray[np.float64]:
+    """Return the speed of each replica, checked."""
+    if replicas < 1:
+        raise InputError(f"--replicas: expected an integer >= 1, got {replicas}")
+    speed = np.array(speeds or [1.0] * replicas)
+    if len(speed) != replicas or not (speed > 0).all() or speed.max() != 1:
+        shown = ",".join(f"{s:g}" for s in speed)
+        raise InputError(f"--speeds: expected {replicas} numbers in 0..1, one being 1; got {shown}")
+    return speed
 
 
 def _inverse(search: Repartition, n: int) -> NDArray[np.int32]:
