@@ -2,7 +2,7 @@
 
 A run records when requests got their first and last tokens, not what each step held. So the prices
 are those with which the simulated engine (policy `vllm`) gives the recorded times. The simulator is
-deterministic and fast enough to be called some thousand times, and the prices are found by
+deterministic and fast enough to be called some hundred times a fit, and the prices are found by
 non-linear least squares over their logarithms.
 
 A run says little about prices that never came apart in it: if the batch was always full, the price
@@ -91,7 +91,7 @@ class RunCalibration:
         Steps by which tokens were seen later than the simulated engine computed them (a pipelined
         engine schedules one step ahead); fitted beside the prices, not part of a profile.
     simulations : int
-        How often the run was simulated.
+        How often the run was simulated to find the prices, refits for their errors not counted.
     """
 
     step_time: Affine
