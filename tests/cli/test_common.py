@@ -1,0 +1,76 @@
+"""What commands share: how option texts become values, and values output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmsched.cli import common
+from llmsched.errors import InputError
+
+
+def test_a_knob_is_read_as_what_it_looks_like() -> None:
+    texts = ["watermark=0.5", "max-num-seqs=8", "victim=longest_remaining", "num_gpu_blocks=none"]
+    assert common.parse_knobs(texts) == {
+        "watermark": 0.5,
+        "max_num_seqs": 8,
+        "victim": "longest_remaining",
+        "num_gpu_blocks": None,
+    }
+    assert common.parse_knobs(None) == {}
+    assert common.parse_knobs(["reserve=none"]) == {"reserve": "none"}  # a name, not "no limit"
+
+
+@pytest.mark.parametrize("text", ["", "watermark", "speed=2", "=1"])
+def test_a_knob_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"^--engine: expected KNOB=VALUE with one of max_num_seq"):
+        common.parse_knobs([text])
+
+
+def test_an_objective_is_limits_by_metric() -> None:
+    assert common.parse_slo("ttft_ms=200,tpot_ms=0.5") == {"ttft_ms": 200.0, "tpot_ms": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got ''"),
+        ("ttft=200", r"expected ttft_ms=MS .*, got 'ttft=200'"),
+        ("ttft_ms=0", r"expected ttft_ms=MS .*, got 'ttft_ms=0'"),
+        ("ttft_ms=inf", r"expected ttft_ms=MS .*, got 'ttft_ms=inf'"),
+        ("ttft_ms=nan", r"expected ttft_ms=MS .*, got 'ttft_ms=nan'"),
+        ("ttft_ms=1,ttft_ms=2", r"expected one limit on ttft_ms, got two"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^--slo: {message}$"):
+        common.parse_slo(text)
+
+
+def test_only_what_was_given_counts() -> None:
+    assert common.given(a=None, b=0, c=False, d="") == {"b": 0, "c": False, "d": ""}
+
+
+def test_a_result_ends_with_one_line_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common.emit("one")
+    common.emit("two\n")
+    assert capsys.readouterr().out == "one\ntwo\n"
+    common.emit("three", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "three\n"
+
+
+def test_two_results_do_not_go_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with pytest.raises(InputError, match="expected another file for each result"):
+        common.write_files([(path, lambda: "a"), (path, lambda: "b"), (None, lambda: "c")])
+    assert not path.exists()
+
+
+def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = common.Progress("runs")
+    progress(1, 2)
+    progress(2, 2)
+    assert capsys.readouterr().err == ""
