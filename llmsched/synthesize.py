@@ -40,7 +40,13 @@ class Arrivals:
 
     @classmethod
     def parse(cls, text: str) -> Arrivals:
-        """Read ``offline``, ``poisson:RATE`` or ``gamma:RATE:CV``."""
+        """Read ``offline``, ``poisson:RATE`` or ``gamma:RATE:CV``.
+
+        Raises
+        ------
+        InputError
+            It has another form, or a number is out of range.
+        """
         kind, *numbers = text.split(":")
         match kind, _floats("arrivals", text, numbers):
             case "offline", []:
@@ -102,7 +108,13 @@ class Lengths:
 
     @classmethod
     def parse(cls, field: str, text: str) -> Lengths:
-        """Read ``fixed:N`` or ``lognormal:MEAN:STD[:CAP]`` or the same with gamma."""
+        """Read ``fixed:N`` or ``lognormal:MEAN:STD[:CAP]`` or the same with gamma.
+
+        Raises
+        ------
+        InputError
+            It has another form, or a number is out of range.
+        """
         kind, *numbers = text.split(":")
         match kind, _floats(field, text, numbers):
             case "fixed", [mean] if mean.is_integer():

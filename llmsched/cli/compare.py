@@ -324,7 +324,13 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
 
 
 def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
-    """Refuse before the run what would fail after it."""
+    """Refuse before the run what would fail after it.
+
+    Raises
+    ------
+    InputError
+        An unknown format or metric, or a folder that is not there.
+    """
     from llmsched.compare.metric import find_metric
     from llmsched.errors import InputError
     from llmsched.report import FORMATS

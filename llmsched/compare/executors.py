@@ -39,7 +39,7 @@ def on_processes(jobs: int) -> Executor:
     """Return an executor on `jobs` processes of this machine.
 
     A worker that dies (killed, out of memory) takes the pool with it; what was not finished starts
-    again on a new pool.
+    again on a new pool. An `LlmschedError` ends it when workers die over and over.
     """
 
     def run(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:

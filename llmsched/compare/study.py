@@ -206,7 +206,13 @@ def _hardware_name(source: HardwareSource) -> str:
 
 
 def load_trace(source: TraceSource, seed: int) -> Trace:
-    """Load a trace, or generate a synthetic one from `seed` unless it names its own."""
+    """Load a trace, or generate a synthetic one from `seed` unless it names its own.
+
+    Raises
+    ------
+    InputError
+        An unknown option or setting, or a file that cannot be read or accepted.
+    """
     if source.generate:
         settings: dict[str, Any] = {"seed": seed, **source.generate}
         return replace(generate(**settings), name=str(source.name))

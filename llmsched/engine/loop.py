@@ -142,7 +142,13 @@ class Engine:
         self.queue = order.queue(self.jobs, View(self))
 
     def run(self) -> None:
-        """Take decisions until every request has finished."""
+        """Take decisions until every request has finished.
+
+        Raises
+        ------
+        PolicyError
+            The rule proposed a step that does nothing, or preempts without end.
+        """
         decide = self.rule.start(View(self))
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running

@@ -81,7 +81,13 @@ def make_room(engine: Engine) -> bool:
 
 
 def preempt(engine: Engine, request: int) -> None:
-    """Take a running request's slot and blocks; it waits again and recomputes what it had."""
+    """Take a running request's slot and blocks; it waits again and recomputes what it had.
+
+    Raises
+    ------
+    PolicyError
+        So many preemptions without a finished request that there will never be one.
+    """
     if engine.until[request] < 0:
         tokens, held = engine.computed[request], engine.held[request]
         del engine.partial[request]

@@ -116,7 +116,13 @@ def _check(steps: MeasuredSteps) -> None:
 
 
 def fit(steps: MeasuredSteps, kind: str) -> tuple[Affine | Piecewise, tuple[str, ...]]:
-    """Return the fit to all rows, and a line for each thing that the rows could not tell."""
+    """Return the fit to all rows, and a line for each thing that the rows could not tell.
+
+    Raises
+    ------
+    InputError
+        Some prices cannot be told apart, or the fitted table would start at 0.
+    """
     attention, missing = _attention_columns(steps)
     if kind == "affine":
         named = {

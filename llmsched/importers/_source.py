@@ -174,7 +174,13 @@ def _broken_data() -> tuple[type[Exception], ...]:
 
 
 def first_line(lines: Lines) -> tuple[str, int, bytes]:
-    """Return ("csv" or "json", number, text) of the first line that is not blank."""
+    """Return ("csv" or "json", number, text) of the first line that is not blank.
+
+    Raises
+    ------
+    InputError
+        The text is binary, or has no such line.
+    """
     lines.refuse_binary()
     for number, line in lines:
         return ("json" if line[:1] in b"{[" else "csv"), number, line
