@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmsched.cli import common
+from llmsched.errors import InputError
 
 if TYPE_CHECKING:
     from llmsched.compare.checkpoint import Checkpoint
@@ -258,8 +259,6 @@ def _scenario(
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
-    from llmsched.errors import InputError
-
     if text is None:
         return None
     names = tuple(name.strip() for name in text.split(","))
@@ -269,7 +268,6 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:
-    from llmsched.errors import InputError
     from llmsched.scenario import Cases
 
     given = common.given(count=count, draw=draw)
@@ -281,8 +279,6 @@ def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:
 
 
 def _filters(texts: list[str] | None) -> dict[str, str]:
-    from llmsched.errors import InputError
-
     filters: dict[str, str] = {}
     for text in texts or []:
         axis, equals, pattern = text.partition("=")
@@ -294,8 +290,6 @@ def _filters(texts: list[str] | None) -> dict[str, str]:
 
 def _baseline(scenario: Scenario, wanted: str | None, study: Study) -> str:
     """Return the policy that the others are compared with: one that runs, the first by default."""
-    from llmsched.errors import InputError
-
     if wanted is not None and wanted not in study.policies:
         valid = ", ".join(study.policies)
         raise InputError(f"--baseline: expected one of {valid}; got {wanted!r}")
@@ -332,7 +326,6 @@ def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
         An unknown format or metric, or a folder that is not there.
     """
     from llmsched.compare.metric import find_metric
-    from llmsched.errors import InputError
     from llmsched.report import FORMATS
 
     if form is not None:
@@ -383,7 +376,6 @@ def _colors() -> bool:
 
 def _summarize(document: Document) -> None:
     """Append the Markdown to the summary of a GitHub Actions step, as far as it may grow."""
-    from llmsched.errors import InputError
     from llmsched.report.markdown import SUMMARY_LIMIT, fitted, render_markdown
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")

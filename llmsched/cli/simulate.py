@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import common
+from llmsched.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +139,6 @@ def _on_replicas(
     concurrency: int | None,
 ) -> tuple[SimulationResult, int]:
     """Replay a saved plan; return the joined result and the number of replicas."""
-    from llmsched.errors import InputError
     from llmsched.planner.stored import read_replicas, replay
 
     if concurrency is not None:
