@@ -1,8 +1,8 @@
 """An independent check of a replay: only its two tables, the trace, the knobs and the prices.
 
 Nothing here comes from the engine. The tables are held against each other: what the requests say
-happened must be what the steps say was computed. Where nothing was preempted the accounts are
-exact; a preemption hides what was recomputed, and they become bounds. The time line rests on steps
+happened must be what the steps say was computed. Up to the first preemption the accounts
+are exact; it hides what is recomputed, and they become bounds. The time line rests on steps
 that take time: one that takes none is a fault.
 """
 
@@ -258,15 +258,43 @@ def decode_batches(replay: Replay) -> Iterator[str]:
     begun = counted(np.sort(r.first_token_s), s.start_s)
     ended = counted(np.sort(r.finish_s), s.start_s)
     due, rows = begun - ended, s.decode_seqs > 0
-    bad = rows & ((s.decode_seqs > due) if replay.preempted else (s.decode_seqs != due))
+    exact = np.maximum.accumulate(_put_back(replay)) == 0  # nothing was preempted so far
+    bad = rows & np.where(exact, s.decode_seqs != due, s.decode_seqs > due)
     yield from _wrong(bad, _row, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
     base = r.input_tokens - replay.rounds_first
     context = summed(r.first_token_s, base, s.start_s) - summed(r.finish_s, base, s.start_s)
     context += due * replay.rounds_before[:-1]
     most = context + int(r.preemptions.sum())
-    bad = rows & ((s.kv_tokens > most) if replay.preempted else (s.kv_tokens != context))
+    bad = rows & np.where(exact, s.kv_tokens != context, s.kv_tokens > most)
     bad |= ~rows & (s.kv_tokens > 0)
     yield from _wrong(bad, _row, lambda i: f"{s.kv_tokens[i]} KV tokens read, {context[i]} there")
+
+
+def preemptions_accounted_for(replay: Replay) -> Iterator[str]:
+    """A preemption costs its request a step, and shows where its slot is given up.
+
+    A request gets at most one token a step, and none in the step that it is preempted in. Whoever
+    was admitted, has not finished and does not run was preempted.
+    """
+    s, r = replay.steps, replay.requests
+    steps = np.concatenate(([0], np.cumsum(s.rounds)))
+    held = steps[counted(s.end_s, r.finish_s)] - steps[counted(s.end_s, r.admitted_s)]
+    most = held - r.output_tokens
+    yield from _wrong(
+        r.preemptions > most,
+        _request(replay),
+        lambda i: f"{r.preemptions[i]} preemptions, {most[i]} steps without a token",
+    )
+    seen, total = int(np.maximum(np.diff(_put_back(replay), prepend=0), 0).sum()), r.preemptions
+    if seen > total.sum():
+        yield f"{total.sum()} preemptions, {seen} requests gave up their slot"
+
+
+def _put_back(replay: Replay) -> NDArray[np.int64]:
+    """How many preempted requests wait in each row."""
+    s, r = replay.steps, replay.requests
+    admitted = counted(np.sort(r.admitted_s), s.start_s)
+    return admitted - counted(np.sort(r.finish_s), s.start_s) - s.running
 
 
 def kv_capacity(replay: Replay) -> Iterator[str]:
@@ -349,6 +377,7 @@ _THEN: tuple[Law, ...] = (
     prompts_conserved,
     tokens_conserved,
     decode_batches,
+    preemptions_accounted_for,
     kv_capacity,
     prices,
     first_come_first_served,

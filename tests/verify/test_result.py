@@ -133,6 +133,14 @@ def _longest_leap(replay: Replay) -> int:
     return int(replay.steps.rounds.argmax())
 
 
+def _most_preempted(replay: Replay) -> int:
+    return int(replay.requests.preemptions.argmax())
+
+
+def _never_preempted(replay: Replay) -> int:
+    return int(replay.requests.preemptions.argmin())
+
+
 def _later(row: int, by: float) -> Callable[[Replay], Replay]:
     """Shift everything from a step on: a stolen pause."""
 
@@ -183,6 +191,10 @@ PLANTED = {
     "a step too cheap": (_change("steps", "duration_s", 3, -1e-4), "prices"),
     "blocks exceeded": (_knob(num_gpu_blocks=20, block_size=4), "kv capacity"),
     "a preemption without a limit": (_change("requests", "preemptions", 4, 1), "kv capacity"),
+    "a preemption that cost nothing": (
+        _change("requests", "preemptions", 0, 1),
+        "preemptions accounted for",
+    ),
 }
 
 
@@ -200,6 +212,9 @@ def test_a_planted_fault_is_found(ample: Replay, name: str) -> None:
         (_change("steps", "running", 3, 1), "queue lengths"),
         (_change("steps", "decode_seqs", 8, -3), "tokens conserved"),
         (_change("requests", "preemptions", 0, -1), "tokens conserved"),
+        (_change("requests", "preemptions", _most_preempted, -1), "preemptions accounted for"),
+        (_change("requests", "preemptions", _never_preempted, 1), "preemptions accounted for"),
+        (_change("steps", "kv_tokens", 1, 1), "decode batches"),
         (_change("requests", "preemptions", 9, 300), "tokens conserved"),
         (_change("steps", "prefill_tokens", -1, 1), "rows that make sense"),
     ],
@@ -223,7 +238,7 @@ def test_a_running_request_that_is_said_to_wait_is_a_fault(exclusive: Replay) ->
     row = int(np.flatnonzero(idle)[0])
     waits = _change("steps", "waiting", row, 1)(exclusive)
     found = faults(_change("steps", "running", row, -1)(waits))
-    assert [fault.law for fault in found] == ["queue lengths"]
+    assert [fault.law for fault in found] == ["queue lengths", "preemptions accounted for"]
 
 
 def test_a_queue_jumper_is_a_fault_only_where_the_order_is_claimed(
