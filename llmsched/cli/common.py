@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from llmsched.errors import InputError
+
 if TYPE_CHECKING:
     from llmsched.engine import EngineConfig
     from llmsched.hardware import HardwareProfile
@@ -244,8 +246,6 @@ def _knob(text: str) -> tuple[str, object]:
     from dataclasses import fields
 
     from llmsched.engine.config import EngineConfig
-    from llmsched.errors import InputError
-
     name, equals, value = text.partition("=")
     known = [field.name for field in fields(EngineConfig)]
     name = name.replace("-", "_")
@@ -269,8 +269,6 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
     InputError
         It is not.
     """
-    from llmsched.errors import InputError
-
     if value not in choices:
         raise InputError(f"{option}: expected one of {', '.join(choices)}; got {value!r}")
     return value
@@ -284,7 +282,6 @@ def parse_slo(text: str) -> dict[str, float]:
     InputError
         An unknown metric, or a limit that is not a positive number.
     """
-    from llmsched.errors import InputError
     from llmsched.metrics import SLO_METRICS
 
     limits: dict[str, float] = {}
@@ -354,7 +351,6 @@ def write_files(files: list[tuple[Path | None, Callable[[], str]]]) -> None:
     InputError
         A file cannot be written, or two results go to the same one.
     """
-    from llmsched.errors import InputError
     from llmsched.files import write_together
 
     wanted = [(path, text) for path, text in files if path is not None]
