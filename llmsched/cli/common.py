@@ -246,6 +246,7 @@ def _knob(text: str) -> tuple[str, object]:
     from dataclasses import fields
 
     from llmsched.engine.config import EngineConfig
+
     name, equals, value = text.partition("=")
     known = [field.name for field in fields(EngineConfig)]
     name = name.replace("-", "_")
