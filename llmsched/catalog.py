@@ -64,7 +64,7 @@ def parts(kind: str) -> dict[str, type]:
         for part in _parts_in(loaded, kind):
             known[module.name] = part
     for entry in importlib.metadata.entry_points(group=f"llmsched.{kind}"):
-        known[entry.name] = entry.load()
+        known[entry.name] = _load(entry)
     return known
 
 
@@ -79,6 +79,18 @@ def needs(policy: Policy) -> str:
     if policy.rule.mixed:
         wanted.append("mixed steps")
     return ", ".join(wanted)
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> type:
+    where = f"entry point {entry.group}: {entry.name} = {entry.value}"
+    try:
+        part = entry.load()
+    except Exception as error:  # whatever an installed package does at import
+        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+    method = _METHOD[entry.group.rpartition(".")[2]]
+    if inspect.isclass(part) and callable(getattr(part, method, None)):
+        return part
+    raise InputError(f"{where}: expected a class with a method {method}, got {part!r}")
 
 
 def _parts_in(module: ModuleType, kind: str) -> Iterator[type]:
@@ -152,7 +164,10 @@ def _build(part: type, parameters: list[str], spec: str) -> Any:
         if name in values:
             raise InputError(f"policy {spec!r}: parameter {name!r} is given twice")
         values[name] = _value(text, known[name], f"policy {spec!r}: {name}")
-    return part(**values)
+    try:
+        return part(**values)
+    except TypeError as error:  # a parameter without a default
+        raise InputError(f"policy {spec!r}: {error}") from error
 
 
 def _value(text: str, default: object, where: str) -> object:

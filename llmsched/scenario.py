@@ -130,11 +130,24 @@ class Scenario:
 
 
 def find_scenario(name: str) -> Path | None:
-    """Return the file that a name or path of a scenario means; None if it is something else."""
+    """Return the file that a name or path of a scenario means; None if it means a trace.
+
+    Raises
+    ------
+    InputError
+        A bare word that names neither a file nor anything shipped.
+    """
     if Path(name).suffix in (".yaml", ".yml"):
         return Path(name)
+    if Path(name).suffix or "/" in name or name == "-" or Path(name).exists():
+        return None
     inside = shipped("scenarios", f"{name}.yaml")
-    return inside if "/" not in name and inside.is_file() and not Path(name).exists() else None
+    if inside.is_file():
+        return inside
+    if find_trace(name) != name:
+        return None
+    known = ", ".join(sorted(path.stem for path in shipped("scenarios").glob("*.yaml")))
+    raise InputError(f"{name}: expected a trace file or a shipped scenario ({known}), got neither")
 
 
 def find_trace(name: str) -> str:

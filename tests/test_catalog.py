@@ -126,6 +126,13 @@ class Eager:
 class Neither:
     pass
 
+class Bare:
+    mixed = False
+    def __init__(self, share):
+        self.share = share
+    def start(self, view):
+        return lambda: DECODE
+
 class Both(LastFirst, Eager):
     pass
 '''
@@ -160,6 +167,10 @@ def test_a_class_in_a_file_is_a_part(mine: Path) -> None:
         (
             "Both",
             "policy '{path}:Both': Both must have a method queue (an order) or start (a rule)",
+        ),
+        (
+            "Bare",
+            "policy '{path}:Bare': Bare.__init__() missing 1 required positional argument: 'share'",
         ),
         (
             "LastFirst:x=1",
@@ -222,6 +233,30 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     assert replay(policy, outputs(1, 1), 1).makespan == 1.5
     with pytest.raises(InputError, match="rules chunked, lagrangian, prefill_first, static, drain"):
         find("nope")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no_such_module:X", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("tests.test_catalog:MINE", "expected a class with a method start, got '"),
+    ],
+)
+def test_an_entry_point_that_is_no_part_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    entry = importlib.metadata.EntryPoint("drain", value, "llmsched.batching")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
+    catalog.parts.cache_clear()
+    try:
+        with pytest.raises(InputError) as error:
+            find("ljf+drain")
+    finally:
+        catalog.parts.cache_clear()
+    where = f"entry point llmsched.batching: drain = {value}: "
+    assert str(error.value).startswith(where + message)
 
 
 def test_parts_are_found_by_looking() -> None:

@@ -142,3 +142,12 @@ def test_a_scenario_without_its_main_keys_is_refused(
 def test_a_scenario_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         load_scenario(tmp_path / "none.yaml")
+
+
+def test_a_word_that_names_nothing_is_told_the_shipped_scenarios() -> None:
+    assert find_scenario("gsm8k-llama65b") is None  # a shipped trace
+    assert find_scenario("none.jsonl") is None
+    with pytest.raises(
+        InputError, match=r"paper-gsmk: expected .*\(.*paper-gsm8k.*\), got neither"
+    ):
+        find_scenario("paper-gsmk")

@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error.format_message(), error.exit_code)
     except typer.Abort:
         return _complain("interrupted", 130)
-    except (BrokenPipeError, SystemExit):  # typer turns the first into the second
+    except (BrokenPipeError, SystemExit) as error:
+        if BrokenPipeError not in (type(error), type(error.__context__)):  # typer's, of a pipe
+            return _complain(f"a policy ended the program: {error!r}", 2)
         discard_stdout()
         return 0
     except Exception:  # a defect must not look like a failed gate, which is what Python's 1 means

@@ -329,7 +329,7 @@ def emit(text: str, output: Path | None = None) -> None:
     Raises
     ------
     InputError
-        The file cannot be written.
+        The file or stdout cannot be written.
     """
     from llmsched.files import write_whole
 
@@ -342,6 +342,9 @@ def emit(text: str, output: Path | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
+    except OSError as error:  # a full disk behind a redirection
+        discard_stdout()
+        raise InputError(f"stdout: cannot write: {error.strerror}") from error
 
 
 def write_files(files: list[tuple[Path | None, Callable[[], str]]]) -> None:

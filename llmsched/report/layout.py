@@ -53,6 +53,11 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
+def policy_label(spec: str, limit: int) -> str:
+    """Return a policy's name without the files its parts come from, shortened to `limit`."""
+    return shortened("+".join(part.rpartition(".py:")[2] for part in spec.split("+")), limit)
+
+
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """Return a paragraph as lines of at most `width`."""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)

@@ -38,7 +38,7 @@ def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) ->
         _line(
             "output throughput",
             f"{row['output_throughput']:,.1f} tok/s",
-            f"{row['request_throughput']:,.2f} requests/s, "
+            f"{row['request_throughput']:,.2f} req/s, "
             f"{row['total_token_throughput']:,.0f} tok/s with input",
         ),
         _line(
@@ -99,7 +99,7 @@ def _bound(row: Row) -> str:
 def _kv(row: Row) -> str:
     if math.isnan(row["kv_peak"]):
         return "no limit on KV blocks"
-    return f"blocks: {100 * row['kv_peak']:.1f} % at peak, {100 * row['kv_mean']:.1f} % on average"
+    return f"blocks: {100 * row['kv_peak']:.1f} % at peak, {100 * row['kv_mean']:.1f} % mean"
 
 
 def _slo_line(row: Row, how: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,16 @@ from typing import Any
 from llmsched.compare.document import Document, cells_of
 from llmsched.compare.metric import METRICS
 from llmsched.report.gates import change_lines, gate_lines
-from llmsched.report.layout import BETTER, WORSE, align, cut, paint, shortened, slots_of, wrapped
+from llmsched.report.layout import (
+    BETTER,
+    WORSE,
+    align,
+    cut,
+    paint,
+    policy_label,
+    slots_of,
+    wrapped,
+)
 from llmsched.report.matrix import matrix_lines
 from llmsched.report.paired import LEGEND, paired_lines
 
@@ -102,7 +111,7 @@ def _columns(document: Document, cell: Row) -> list[Column]:
     seconds = max((row.get("mean_ttft_ms") or 0.0) for row in cell["results"]) >= 10_000
     unit, scale, form = ("s", 1000.0, ",.2f") if seconds else ("ms", 1.0, ",.0f")
 
-    versus = "base" if "against" in document else shortened(_reference(document), 8)
+    versus = "base" if "against" in document else policy_label(_reference(document), 8)
 
     def number(metric: str, form: str, scale: float = 1.0) -> Callable[[Row], str]:
         def text(row: Row) -> str:
@@ -112,7 +121,7 @@ def _columns(document: Document, cell: Row) -> list[Column]:
         return text
 
     columns = [
-        Column(("policy", ""), lambda row: shortened(row["policy"].rpartition(".py:")[2], 20)),
+        Column(("policy", ""), lambda row: policy_label(row["policy"], 20)),
         Column(("total", "s"), number("makespan_s", ",.2f")),
         Column(("Δ total", f"vs {versus}"), _delta(document, cell)),
         Column(("util", "%"), number("utilization", ".2f", 0.01)),

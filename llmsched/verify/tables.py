@@ -93,7 +93,8 @@ class _Table:
             with open(path, newline="", encoding="utf-8") as stream:
                 rows = list(csv.reader(stream, strict=True))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path}: cannot read: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise InputError(f"{path}: cannot read: {reason}") from error
         self._header, lines = (rows[0], rows[1:]) if rows else ([], [])
         if not lines:
             raise InputError(f"{path}:2: expected at least one row, got the end of the file")

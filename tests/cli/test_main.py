@@ -99,6 +99,26 @@ def test_a_gate_still_fails_when_the_reader_has_left() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_full_disk_behind_stdout_is_one_line_and_exit_2() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is not on this machine")
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -m llmsched policies > /dev/full'],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "llmsched: stdout: cannot write: No space left on device\n"
+
+
+def test_a_policy_that_ends_the_program_is_not_a_success(llmsched: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("raise SystemExit(0)\n")
+    outcome = llmsched("simulate", "--policy", f"{file}:Rule")
+    assert outcome == Outcome(2, "", "llmsched: a policy ended the program: SystemExit(0)\n")
+
+
 def test_a_defect_shows_a_traceback_and_is_not_mistaken_for_a_failed_gate(
     llmsched: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

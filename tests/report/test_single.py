@@ -23,7 +23,7 @@ fcfs on hand (3 requests)
 
 total inference time           4.750 s   lower bound 3.800 s, gap 25.00 %
 utilization                    92.11 %   of slot-seconds computing
-output throughput            1.9 tok/s   0.63 requests/s, 3 tok/s with input
+output throughput            1.9 tok/s   0.63 req/s, 3 tok/s with input
 steps                                5   2 with prefill, mean batch 1.8
 preemptions                          0   0 tokens again
 KV cache at peak                 5 tok   no limit on KV blocks
@@ -51,6 +51,24 @@ def test_objectives_blocks_and_a_closed_loop_are_shown_when_they_were_given() ->
     assert "  stages, 2 slots, noisy:0.3 lengths (seed 7), closed loop of 2 users\n" in page
     assert "SLO attained                  100.00 %   ttft_ms <= 1000; goodput 0.63" in page
     assert "blocks: 50.0 % at peak" in page
+
+
+def test_the_page_of_a_busy_fleet_still_fits_80_columns() -> None:
+    result = replay("fcfs", outputs(4, 2, 3), 2, num_gpu_blocks=5)
+    row = summarize(result, lower_bound_s=3.8)
+    busy = {
+        "output_throughput": 88795.2,
+        "request_throughput": 225.51,
+        "total_token_throughput": 110541.0,
+        "kv_peak_tokens": 11_119_296,
+        "kv_peak": 1.0,
+        "kv_mean": 1.0,
+        "makespan_s": 431_480.1,
+        "lower_bound_s": 431_480.1,
+        "gap_percent": 100.0,
+    }
+    page = render_single(result, row | busy, HOW)
+    assert max(map(len, page.splitlines())) <= 80
 
 
 def test_what_has_no_sample_is_a_dash() -> None:

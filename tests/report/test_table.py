@@ -129,6 +129,13 @@ def test_a_matrix_may_be_shown_by_another_metric() -> None:
         render(_matrix(), "table", pivot="utilisation")
 
 
+def test_a_policy_of_parts_from_files_keeps_every_part_in_its_name() -> None:
+    specs = ("./mine.py:Rule", "ljf+./mine.py:Rule", "sjf+./mine.py:Rule")
+    shown = render(document(*map(row, specs), baseline=specs[0]), "table").splitlines()
+    assert [line.split()[0] for line in shown[4:7]] == ["Rule", "ljf+Rule", "sjf+Rule"]
+    assert "vs Rule" in shown[3]
+
+
 def test_a_long_name_loses_its_middle() -> None:
     assert shortened("abcdefghij", 10) == "abcdefghij"
     assert shortened("abcdefghijk", 10) == "abcd…ghijk"
