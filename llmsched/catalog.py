@@ -116,6 +116,11 @@ def _part(text: str, spec: str) -> tuple[str, Any]:
                 f"policy {spec!r}: {class_name} must have a method queue (an order) or "
                 "start (a rule)"
             )
+        if kinds == ["batching"] and not hasattr(part, "mixed"):
+            raise InputError(
+                f"policy {spec!r}: {class_name} must say whether it needs mixed "
+                "steps: mixed = False"
+            )
         return kinds[0], _build(part, parameters, spec)
     name, *parameters = text.split(":")
     for kind in _METHOD:

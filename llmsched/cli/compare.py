@@ -309,7 +309,7 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
         for task, row in finished.items():
             if task not in checkpoint.rows:
                 checkpoint.add(task, row)
-    done, total = len(finished), sum(1 for _ in study.tasks())
+    done, total = len(checkpoint.rows), sum(1 for _ in study.tasks())
     arguments = [word for word in sys.argv[1:] if word != "--resume"]
     again = shlex.join(["llmsched", *arguments, "--resume", str(checkpoint.path)])
     if "--resume" in sys.argv:

@@ -19,6 +19,9 @@ from llmsched.cli.common import (
 )
 from llmsched.errors import InputError
 
+_MISFIT_PERCENT = 10.0
+"""Calibrated profiles that miss the requests they were fitted to by more than this are suspect."""
+
 app = typer.Typer(
     help="Hardware profiles: list them, show one, calibrate your own.",
     no_args_is_help=True,
@@ -161,6 +164,13 @@ def _from_run(
         groups[f"last {(~fitted).sum()} requests, not fitted"] = ~fitted
     judged = headlines(run, profile, config, groups)
     held_out = [] if fitted.all() else list(judged.values())[-1]
+    worst = max(next(iter(judged.values())), key=lambda line: abs(line.error_percent))
+    if abs(worst.error_percent) > _MISFIT_PERCENT:
+        typer.echo(
+            f"warning: {source}: the fit misses its own requests by {worst.error_percent:+.0f} % "
+            f"({worst.name}): are --num-gpu-blocks and the other knobs those of the run?",
+            err=True,
+        )
     provenance = run_provenance(Path(source).name, int(fitted.sum()), found, held_out)
     document = profile_document(name, found.step_time, engine, provenance)
     return run_report(Path(source).name, found, judged), document

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
@@ -51,22 +51,24 @@ def judged(
     document = dict(document)
     if base is not None:
         check_comparable(document, base, str(base_name))
-        before = {
-            (cell_name(cell), policy) for cell in cells_of(base) for policy in _by_policy(cell)
-        }
-        here = [
-            (cell_name(cell), policy) for cell in cells_of(document) for policy in _by_policy(cell)
-        ]
+        before, here = _rows(base), _rows(document)
         document["against"] = {
             "file": str(base_name),
             "llmsched": base["llmsched"],
             "changes": changes(document, base),
-            "new": list(
-                dict.fromkeys(policy for cell, policy in here if (cell, policy) not in before)
-            ),
+            "new": _names(row for row in here if row not in before),
+            "gone": _names(row for row in before if row not in here),
         }
     document["gates"] = [asdict(verdict) for verdict in judge_all(gates, document, base)]
     return document
+
+
+def _rows(document: Document) -> list[tuple[str, str]]:
+    return [(cell_name(cell), policy) for cell in cells_of(document) for policy in _by_policy(cell)]
+
+
+def _names(rows: Iterable[tuple[str, str]]) -> list[str]:
+    return list(dict.fromkeys(policy for _, policy in rows))
 
 
 def judge_all(

@@ -42,6 +42,7 @@ CLOCK_TOLERANCE_S = 1e-9
 durations in different order differs in its last digits, and that must not decide a schedule."""
 
 _UNBOUNDED = 1 << 62
+_QUEUE = ("__len__", "push", "peek", "pop", "release")
 
 
 def simulate(
@@ -140,6 +141,12 @@ class Engine:
         )
         self.detail = f"{order} + {self.rule}"
         self.queue = order.queue(self.jobs, View(self))
+        lacking = [name for name in _QUEUE if not hasattr(self.queue, name)]
+        if lacking:
+            raise PolicyError(
+                f"policy {policy.name}: queue: expected a WaitingQueue, got {self.queue!r} "
+                f"without {', '.join(lacking)}"
+            )
 
     def run(self) -> None:
         """Take decisions until every request has finished.
@@ -150,6 +157,11 @@ class Engine:
             The rule proposed a step that does nothing, or preempts without end.
         """
         decide = self.rule.start(View(self))
+        if not callable(decide):
+            raise PolicyError(
+                f"policy {self.policy.name}: start: expected a function that returns a Step, "
+                f"got {decide!r}"
+            )
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running
         while True:
@@ -163,6 +175,8 @@ class Engine:
                 self.now = arrival[self.arrived]
                 continue
             step = decide()
+            if step.__class__ is not Step:
+                raise PolicyError(f"policy {self.policy.name}: expected a Step, got {step!r}")
             fruitless = self.fruitless
             done = self._prefill(step) if step.prefill else step.decode and self._decode(step)
             if not done and self.fruitless == fruitless:

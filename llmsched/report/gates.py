@@ -31,6 +31,8 @@ def change_lines(document: Document, width: int) -> list[str]:
             lines.append(f"  and {len(group) - _MOST} more (--format json has all)")
     if against["new"]:
         lines.append(f"not in {file}: {', '.join(against['new'])}")
+    if against["gone"]:
+        lines.append(f"only in {file}, not judged: {', '.join(against['gone'])}")
     return [line[:width] if len(line) > width else line for line in lines]
 
 

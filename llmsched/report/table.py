@@ -110,6 +110,7 @@ def _columns(document: Document, cell: Row) -> list[Column]:
     """Return the columns, most important first."""
     seconds = max((row.get("mean_ttft_ms") or 0.0) for row in cell["results"]) >= 10_000
     unit, scale, form = ("s", 1000.0, ",.2f") if seconds else ("ms", 1.0, ",.0f")
+    longest = max((row.get("makespan_s") or 0.0) for row in cell["results"])
 
     versus = "base" if "against" in document else policy_label(_reference(document), 8)
 
@@ -122,7 +123,7 @@ def _columns(document: Document, cell: Row) -> list[Column]:
 
     columns = [
         Column(("policy", ""), lambda row: policy_label(row["policy"], 20)),
-        Column(("total", "s"), number("makespan_s", ",.2f")),
+        Column(("total", "s"), number("makespan_s", ",.2f" if longest >= 1 else ".6f")),
         Column(("Δ total", f"vs {versus}"), _delta(document, cell)),
         Column(("util", "%"), number("utilization", ".2f", 0.01)),
         Column(("output", "tok/s"), number("output_throughput", ",.0f")),

@@ -468,3 +468,11 @@ def test_a_closed_loop_is_not_compared_with_arrivals(llmsched: Run, tmp_path: Pa
     outcome = llmsched(*run, "--against", base)
     assert outcome.code == 3
     assert "trace.concurrency: None here, 50 there" in outcome.err
+
+
+def test_a_policy_that_is_gone_from_the_run_is_named(llmsched: Run, tmp_path: Path) -> None:
+    base = tmp_path / "base.json"
+    llmsched("compare", "--policies", "fcfs,ljf", "--output", base)
+    outcome = llmsched("compare", "--policies", "fcfs", "--against", base)
+    assert outcome.code == 0
+    assert "only in base.json, not judged: ljf" in outcome.out

@@ -139,6 +139,15 @@ def test_a_run_becomes_a_profile_with_a_judged_second_part(
     assert isinstance(profile.provenance["held_out_requests_error_percent"], dict)
 
 
+def test_a_fit_that_misses_its_own_requests_is_warned_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, wrong = _run(tmp_path / "run.jsonl"), ("--max-num-seqs", "1")  # it ran with eight slots
+    knobs = [*wrong, "--max-num-batched-tokens", "512", "--output", str(tmp_path / "mine.yaml")]
+    assert main(["hardware", "calibrate", str(run), *knobs]) == 0
+    assert "are --num-gpu-blocks and the other knobs those of the run?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
