@@ -1,11 +1,11 @@
-"""What cannot be simulated, found before the first step."""
+"""What cannot be simulated, found before the first step: inputs, and policies that are none."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from llmsched.engine.config import EngineConfig
-from llmsched.errors import InputError
+from llmsched.errors import InputError, PolicyError
 from llmsched.trace import Trace
 
 if TYPE_CHECKING:
@@ -57,4 +57,35 @@ def check_limits(
             f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} + "
             f"{trace.output_tokens[row]} tokens need {blocks} KV blocks of {config.block_size}, "
             f"and {usable} can be used"
+        )
+
+
+def check_queue(policy: Policy, queue: object) -> None:
+    """Refuse what an order returned instead of a `WaitingQueue`.
+
+    Raises
+    ------
+    PolicyError
+        It lacks a member of one.
+    """
+    members = ("__len__", "push", "peek", "pop", "release")
+    lacking = [name for name in members if not hasattr(queue, name)]
+    if lacking:
+        raise PolicyError(
+            f"policy {policy.name}: queue: expected a WaitingQueue, got {queue!r} "
+            f"without {', '.join(lacking)}"
+        )
+
+
+def check_decide(policy: Policy, decide: object) -> None:
+    """Refuse what a rule's `start` returned instead of a function.
+
+    Raises
+    ------
+    PolicyError
+        It cannot be called.
+    """
+    if not callable(decide):
+        raise PolicyError(
+            f"policy {policy.name}: start: expected a function that returns a Step, got {decide!r}"
         )

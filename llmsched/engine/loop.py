@@ -25,7 +25,7 @@ from llmsched.columns import floats, ints
 from llmsched.engine import memory
 from llmsched.engine.config import EngineConfig
 from llmsched.engine.kv import BlockPool
-from llmsched.engine.limits import check_limits
+from llmsched.engine.limits import check_decide, check_limits, check_queue
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
 from llmsched.engine.step import Step
 from llmsched.engine.view import View
@@ -42,7 +42,6 @@ CLOCK_TOLERANCE_S = 1e-9
 durations in different order differs in its last digits, and that must not decide a schedule."""
 
 _UNBOUNDED = 1 << 62
-_QUEUE = ("__len__", "push", "peek", "pop", "release")
 
 
 def simulate(
@@ -141,12 +140,7 @@ class Engine:
         )
         self.detail = f"{order} + {self.rule}"
         self.queue = order.queue(self.jobs, View(self))
-        lacking = [name for name in _QUEUE if not hasattr(self.queue, name)]
-        if lacking:
-            raise PolicyError(
-                f"policy {policy.name}: queue: expected a WaitingQueue, got {self.queue!r} "
-                f"without {', '.join(lacking)}"
-            )
+        check_queue(policy, self.queue)
 
     def run(self) -> None:
         """Take decisions until every request has finished.
@@ -157,11 +151,7 @@ class Engine:
             The rule proposed a step that does nothing, or preempts without end.
         """
         decide = self.rule.start(View(self))
-        if not callable(decide):
-            raise PolicyError(
-                f"policy {self.policy.name}: start: expected a function that returns a Step, "
-                f"got {decide!r}"
-            )
+        check_decide(self.policy, decide)
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running
         while True:
