@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llmsched.cli import common
 from llmsched.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from llmsched.engine import SimulationResult
-    from llmsched.trace import Trace
 
 PolicyName = Annotated[
     str,
@@ -84,13 +76,15 @@ def simulate(
     """Replay a trace under one policy on a simulated engine."""
     from llmsched.bounds import lower_bound
     from llmsched.catalog import find
-    from llmsched.engine import simulate as replay
     from llmsched.lengths import predict
     from llmsched.metrics import summarize
+    from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
     from llmsched.report.single import render_json, render_single
     from llmsched.report.tables import requests_csv, steps_csv
 
     form = common.one_of("--format", format or ("json" if output else "table"), ("table", "json"))
+    if plan is not None and concurrency is not None:
+        raise InputError("--plan: expected without --concurrency: a plan says who runs where")
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error
     )
@@ -106,18 +100,18 @@ def simulate(
     mode, seed = "oracle" if lengths is None else lengths, seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
-    chosen = find(policy)
-
-    def run(part: Trace, rows: NDArray[np.int64] | slice) -> SimulationResult:
-        seen = predicted[rows]
-        return replay(part, profile, chosen, config, predicted=seen, concurrency=concurrency)
-
-    if plan is None:
-        result = run(loaded, slice(None))
-        bound = lower_bound(loaded, profile, config, concurrency)
-    else:
-        result, replicas = _on_replicas(loaded, plan, run, concurrency)
-        bound = lower_bound(loaded, profile, config, replicas=replicas)
+    replica_of = None if plan is None else read_replicas(plan, loaded)
+    result = simulate_planned(
+        loaded,
+        profile,
+        find(policy),
+        config,
+        predicted=predicted,
+        concurrency=concurrency,
+        replica_of=replica_of,
+    )
+    replicas = count_replicas(replica_of)
+    bound = lower_bound(loaded, profile, config, concurrency, replicas=replicas)
     row = summarize(result, lower_bound_s=bound, slo=limits)
     how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}
     text = render_json(result, row, how) if form == "json" else render_single(result, row, how)
@@ -130,18 +124,3 @@ def simulate(
     )
     if output is None:
         common.emit(text)
-
-
-def _on_replicas(
-    trace: Trace,
-    plan: Path,
-    run: Callable[[Trace, NDArray[np.int64]], SimulationResult],
-    concurrency: int | None,
-) -> tuple[SimulationResult, int]:
-    """Replay a saved plan; return the joined result and the number of replicas."""
-    from llmsched.planner.stored import read_replicas, replay
-
-    if concurrency is not None:
-        raise InputError("--plan: expected without --concurrency: a plan says who runs where")
-    replica_of = read_replicas(plan, trace)
-    return replay(trace, replica_of, run), int(replica_of.max()) + 1

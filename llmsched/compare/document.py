@@ -16,6 +16,7 @@ from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.errors import InputError, NotComparableError
+from llmsched.planner.stored import count_replicas
 from llmsched.records import record_inputs
 from llmsched.scenario import Scenario
 
@@ -88,7 +89,7 @@ def _presented(cell: Cell) -> Document:
     if cell.source.concurrency is not None:
         presented["concurrency"] = cell.source.concurrency
     if cell.replica_of is not None:
-        presented["replicas"] = int(cell.replica_of.max()) + 1
+        presented["replicas"] = count_replicas(cell.replica_of)
         presented["plan_sha256"] = hashlib.sha256(cell.replica_of.tobytes()).hexdigest()
     return presented
 

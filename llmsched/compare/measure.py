@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from llmsched import bounds, catalog, lengths, metrics
 from llmsched.compare.study import Cell, Study, Task, load_trace
-from llmsched.engine import SimulationResult, simulate
-from llmsched.planner.stored import replay
+from llmsched.planner.stored import count_replicas, simulate_planned
 from llmsched.records import finite
 from llmsched.trace import Trace
 
@@ -24,16 +23,15 @@ def measure(study: Study, task: Task) -> Row:
     """
     cell = study.cells[task.cell]
     trace, predicted, bound = _case(study, task.cell, task.case)
-    policy, users = catalog.find(task.policy), cell.source.concurrency
-
-    def run(part: Trace, rows: NDArray[np.int64] | slice) -> SimulationResult:
-        seen = predicted[rows]
-        return simulate(part, cell.hardware, policy, cell.engine, predicted=seen, concurrency=users)
-
-    if cell.replica_of is None:
-        result = run(trace, slice(None))
-    else:
-        result = replay(trace, cell.replica_of, run)
+    result = simulate_planned(
+        trace,
+        cell.hardware,
+        catalog.find(task.policy),
+        cell.engine,
+        predicted=predicted,
+        concurrency=cell.source.concurrency,
+        replica_of=cell.replica_of,
+    )
     row = metrics.summarize(result, lower_bound_s=bound, slo=study.slo)
     return {"policy": task.policy, **finite(row)}
 
@@ -45,7 +43,7 @@ def _case(study: Study, cell: int, case: int) -> tuple[Trace, NDArray[np.int64],
     trace = draw(here, study, case)
     seed = case_seed(study.seed, case, "lengths") if study.cases else study.seed
     predicted = lengths.predict(trace, here.lengths, seed)
-    replicas = 1 if here.replica_of is None else int(here.replica_of.max()) + 1
+    replicas = count_replicas(here.replica_of)
     bound = bounds.lower_bound(
         trace, here.hardware, here.engine, here.source.concurrency, replicas=replicas
     )

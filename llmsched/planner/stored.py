@@ -9,9 +9,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from llmsched.engine.result import SimulationResult
+from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile
 from llmsched.planner.replicas import merge, split
+from llmsched.policies import Policy
 from llmsched.trace import Trace
 
 
@@ -47,6 +49,30 @@ def read_replicas(path: str | Path, trace: Trace) -> NDArray[np.int32]:
     return replica_of
 
 
+def count_replicas(replica_of: NDArray[np.int32] | None) -> int:
+    """Return the number of engines: one where no plan says who runs what."""
+    return 1 if replica_of is None else int(replica_of.max()) + 1
+
+
+def simulate_planned(
+    trace: Trace,
+    hardware: HardwareProfile,
+    policy: Policy,
+    config: EngineConfig,
+    *,
+    predicted: NDArray[np.int64],
+    concurrency: int | None = None,
+    replica_of: NDArray[np.int32] | None = None,
+) -> SimulationResult:
+    """Replay `trace` on one engine, or on all replicas of a plan; otherwise as `simulate`."""
+
+    def run(part: Trace, rows: NDArray[np.int64] | slice) -> SimulationResult:
+        seen = predicted[rows]
+        return simulate(part, hardware, policy, config, predicted=seen, concurrency=concurrency)
+
+    return run(trace, slice(None)) if replica_of is None else replay(trace, replica_of, run)
+
+
 def replay(
     trace: Trace,
     replica_of: NDArray[np.int32],
@@ -65,8 +91,7 @@ def replay(
     InputError
         A replica without requests.
     """
-    replicas = int(replica_of.max()) + 1
     results = []
-    for replica, part in enumerate(split(trace, replica_of, replicas)):
+    for replica, part in enumerate(split(trace, replica_of, count_replicas(replica_of))):
         results.append(run(part, np.flatnonzero(replica_of == replica)))
     return merge(trace, replica_of, results)
