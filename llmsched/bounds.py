@@ -21,10 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.engine.config import EngineConfig
+from llmsched.errors import Defect
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import Minorant, StepTime
 from llmsched.planner.packing import simple_bound
 from llmsched.trace import Trace
+
+ROUNDING = 1e-9
+"""Share by which sums of the same durations, taken in another order, may differ."""
 
 
 def lower_bound(
@@ -54,6 +58,26 @@ def lower_bound(
         _bound(trace, arrival, hardware.step_time, minorant, config, slots, replicas)
         for minorant in hardware.step_time.minorants()
     )
+
+
+def gap_percent(what: str, makespan: float, bound: float, clock: float = 0.0) -> float:
+    """Return the distance of a total time to a bound, in percent of the bound; NaN without one.
+
+    Parameters
+    ----------
+    what : str
+        Whose time it is, for the message.
+    clock : float
+        The latest time of which `makespan` is a difference: as coarse as that is rounding.
+
+    Raises
+    ------
+    Defect
+        The time is below the bound by more than rounding: one of the two is wrong.
+    """
+    if makespan < bound - ROUNDING * max(bound, clock):
+        raise Defect(f"{what}: {makespan!r} s in all is below the proven bound of {bound!r} s")
+    return max(0.0, 100 * (makespan / bound - 1)) if bound > 0 else float("nan")
 
 
 _Number = TypeVar("_Number", np.int64, np.float64)

@@ -14,7 +14,20 @@ class InputError(LlmschedError):
 
 
 class PolicyError(LlmschedError):
-    """A policy proposed a step that the engine cannot execute."""
+    """A policy broke its contract, or raised an error of its own; the message names it."""
+
+
+class LivelockError(PolicyError):
+    """Under this policy, on this engine, requests are preempted for ever and none gets a token."""
+
+
+class Defect(LlmschedError):
+    """A result that contradicts a law: a defect of this package, which never becomes a number."""
+
+    exit_code = 70
+
+    def __str__(self) -> str:
+        return f"defect in llmsched, please report it: {super().__str__()}"
 
 
 class NotComparableError(LlmschedError):

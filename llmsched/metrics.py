@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.bounds import gap_percent
 from llmsched.engine.result import SimulationResult
 from llmsched.errors import InputError
 
@@ -111,6 +112,8 @@ def summarize(
     ------
     InputError
         `slo` names an unknown metric.
+    Defect
+        The replay ended before the bound.
     """
     trace, makespan = result.trace, result.makespan
     seconds = makespan or np.nan  # a profile may charge nothing for a step
@@ -138,7 +141,9 @@ def summarize(
     }
     row |= _engine_metrics(result)
     row["lower_bound_s"] = lower_bound_s
-    row["gap_percent"] = 100 * (makespan / (lower_bound_s or np.nan) - 1)
+    row["gap_percent"] = gap_percent(
+        result.policy, makespan, lower_bound_s, clock=float(result.finish.max())
+    )
     return row
 
 
@@ -166,26 +171,38 @@ def request_columns(result: SimulationResult) -> dict[str, NDArray[np.generic]]:
 
 
 def _engine_metrics(result: SimulationResult) -> Row:
-    rounds, seconds = result.column("rounds"), result.column("duration_s")
+    rounds = result.column("rounds")
     seqs = result.column("decode_seqs") + result.column("prefill_seqs")
-    decode, growth = result.column("decode_seqs"), result.column("decode_seqs") * (rounds - 1) / 2
-    parts = result.parts or (result,)
-    usable = sum(part.config.usable_blocks or 0 for part in parts)
     return {
         "preemptions": int(result.preemptions.sum()),
         "recomputed_tokens": int(result.recomputed_tokens.sum()),
         "steps": int(rounds.sum()),
         "prefill_steps": int((result.column("prefill_seqs") > 0).sum()),
         "mean_batch": float((seqs * rounds).sum() / rounds.sum()),
-        "kv_peak_tokens": int((result.column("kv_tokens") + decode * (rounds - 1)).max()),
-        "kv_mean_tokens": float(
-            ((result.column("kv_tokens") + growth) * seconds).sum() / (result.makespan or np.nan)
-        ),
-        "kv_peak": (result.peak_blocks or 0) / usable if usable else np.nan,
-        "kv_mean": sum(map(_block_seconds, parts)) / (usable * result.makespan or np.nan)
-        if usable
-        else np.nan,
+        **_kv_metrics(result),
     }
+
+
+def _kv_metrics(result: SimulationResult) -> Row:
+    """Return what the KV cache holds: of several replicas, the fullest one's peak and their mean.
+
+    What a step writes has its place from the step's start, as blocks do.
+    """
+    parts = result.parts or (result,)
+    engine_seconds = len(parts) * result.makespan or np.nan
+    growth = result.column("decode_seqs") * (result.column("rounds") - 1) / 2  # mean, to come
+    tokens = float(((result.held_tokens - growth) * result.column("duration_s")).sum())
+    row: Row = {
+        "kv_peak_tokens": int(result.held_tokens.max()),
+        "kv_mean_tokens": tokens / engine_seconds,
+        "kv_peak": np.nan,
+        "kv_mean": np.nan,
+    }
+    usable = result.config.usable_blocks  # of each replica
+    if usable is not None:
+        row["kv_peak"] = (result.peak_blocks or 0) / usable
+        row["kv_mean"] = sum(map(_block_seconds, parts)) / (usable * engine_seconds)
+    return row
 
 
 def _block_seconds(result: SimulationResult) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from llmsched.batching import BatchingRule
 from llmsched.engine.limits import admissible_blocks
-from llmsched.errors import PolicyError
+from llmsched.errors import LivelockError
 from llmsched.orders import Jobs, Order
 from llmsched.trace import Trace
 
@@ -35,10 +35,11 @@ PATIENCE = 2
 class Rehearsal:
     """Ladders of candidates to try, most promising first; within one, a parameter rises.
 
-    The first rung of each ladder is always tried. The very first candidate is the default where no
-    batch waits. Rehearsed are the requests known at time 0, at their predicted lengths: the future
-    and the true lengths stay unknown. Candidates that need mixed steps drop out where those have no
-    price.
+    The first rung of each ladder is always tried, also where the batch fits the slots: the token
+    budget and the KV cache bind there as well. The very first candidate is the default where
+    nothing is known, and wins ties. Rehearsed are the requests known at time 0, at their predicted
+    lengths: the future and the true lengths stay unknown. Candidates that need mixed steps drop out
+    where those have no price.
     """
 
     ladders: Sequence[Sequence[Candidate]]
@@ -49,7 +50,7 @@ class Rehearsal:
         from llmsched.policies import Policy
 
         known = np.flatnonzero(jobs.arrival <= 0)
-        if len(known) <= jobs.config.max_num_seqs:
+        if not len(known):
             return self.ladders[0][0]
         lengths = jobs.predicted_output_tokens[known]
         blocks = admissible_blocks(jobs.config)
@@ -62,7 +63,7 @@ class Rehearsal:
             policy: Policy = Policy("rehearsal", *candidate)
             try:
                 return simulate(batch, jobs.hardware, policy, jobs.config).makespan
-            except PolicyError:  # it does not get through these requests at all
+            except LivelockError:  # it does not get through these requests at all
                 return float("inf")
 
         able = [ladder for ladder in self.ladders if _has_price(ladder[0], jobs)]

@@ -86,13 +86,13 @@ class Trace:
             raise InputError(f"{name}: the trace has no requests")
         ids = np.array([str(i) for i in range(n)] if id is None else id, dtype=object)
         classes = None if klass is None else np.array(klass, dtype=object)
-        prompt = _tokens(name, "input_length", input_tokens)
-        output = _tokens(name, "output_length", output_tokens)
+        prompt = token_counts(name, "input_length", input_tokens)
+        output = token_counts(name, "output_length", output_tokens)
         label = "predicted_output_length"
         predicted = (
             None
             if predicted_output_tokens is None
-            else _tokens(name, label, predicted_output_tokens)
+            else token_counts(name, label, predicted_output_tokens)
         )
         columns = {"input_length": prompt, "output_length": output, "id": ids}
         for field_, column in {**columns, "class": classes, label: predicted}.items():
@@ -183,8 +183,14 @@ def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return column
 
 
-def _tokens(name: str, field: str, values: ArrayLike) -> NDArray[np.int64]:
-    """Return `values` as integers; unlike a cast, which cuts 5.5 to 5, refuse what is none."""
+def token_counts(name: str, field: str, values: ArrayLike) -> NDArray[np.int64]:
+    """Return `values` as integers; unlike a cast, which cuts 5.5 to 5, refuse what is none.
+
+    Raises
+    ------
+    InputError
+        A value is not a whole number in 1..2**30; the message names the row (from 0).
+    """
     column = np.asarray(values)
     bad = np.full(column.shape, True)
     if column.dtype.kind in "iuf":

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from llmsched.batching import Decide
+from llmsched.bounds import lower_bound
 from llmsched.engine import DECODE, EngineConfig, SimulationResult, Step, View, simulate
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
@@ -41,6 +42,9 @@ class Case:
             predicted=self.predicted,
             concurrency=self.concurrency,
         )
+
+    def bound(self) -> float:
+        return lower_bound(self.trace, self.hardware, self.config, self.concurrency)
 
 
 @st.composite

@@ -323,9 +323,9 @@ class PlainEngine:
     def _emit(self, request: Request) -> None:
         request.generated += 1
         request.tokens_at.append(self.now)
+        self.fruitless = 0  # preemptions since somebody got a token
         if request.generated < request.output:
             return
-        self.fruitless = 0
         self._leave(request)
         for later in self.coming:
             if later.arrival == float("inf"):

@@ -124,7 +124,7 @@ def test_nothing_beats_the_bound(case: Case, data: st.DataObject) -> None:
         result = case.replay(policy)
     except PolicyError:
         return
-    least = lower_bound(case.trace, case.hardware, case.config, case.concurrency)
+    least = case.bound()
     assert 0 <= least <= result.makespan * (1 + 1e-9) + 1e-9
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
-from llmsched.errors import InputError
+from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.metrics import (
@@ -70,8 +70,8 @@ def test_the_flat_row_by_hand() -> None:
         "steps": 5,
         "prefill_steps": 2,
         "mean_batch": (2 + 2 + 1 + 2 * 2) / 5,
-        "kv_peak_tokens": 5,  # the last round reads 3 + 2
-        "kv_mean_tokens": (2 * 1 + 3 + 5) / 4.75,
+        "kv_peak_tokens": 7,  # 4 of request 0 and 3 of request 2, after the last round
+        "kv_mean_tokens": (2 * 1 + 4 * 1 + 3 * 0.75 + 5 * 1 + 7 * 1) / 4.75,
         "lower_bound_s": 3.8,
         "gap_percent": 25.0,
     }
@@ -122,7 +122,11 @@ def test_a_single_token_keeps_any_tpot() -> None:
 def test_a_row_holds_plain_numbers_that_json_can_hold(
     case: Case, slo: dict[str, float] | None
 ) -> None:
-    row = summarize(case.replay(NAMED["fcfs"]), lower_bound_s=1.0, slo=slo)
+    try:
+        result = case.replay(NAMED["fcfs"])
+    except PolicyError:  # a livelock
+        return
+    row = summarize(result, lower_bound_s=case.bound(), slo=slo)
     assert {type(value) for value in row.values()} <= {int, float}
 
 

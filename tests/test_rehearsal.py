@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,10 +50,16 @@ def test_the_first_of_equals_wins() -> None:
     assert rehearsal(LONGEST, ARRIVAL).choose(jobs([2, 2, 2], 1)) is LONGEST
 
 
-@pytest.mark.parametrize(("slots", "arrival"), [(3, 0.0), (2, 1.0)])
-def test_nothing_is_rehearsed_without_a_batch_that_has_to_queue(slots: int, arrival: float) -> None:
-    chosen = rehearsal(STATIC, LONGEST)
-    assert chosen.choose(jobs([2, 2, 5], slots, arrival=arrival)) is STATIC
+def test_nothing_is_rehearsed_where_nothing_is_known_at_the_start() -> None:
+    assert rehearsal(STATIC, LONGEST).choose(jobs([2, 2, 5], 2, arrival=1.0)) is STATIC
+
+
+def test_a_batch_that_fits_the_slots_is_rehearsed_as_the_token_budget_may_bind() -> None:
+    # One prompt a step: before any decode, or beside those of the longest, which went first.
+    tight = EngineConfig(max_num_seqs=9, max_num_batched_tokens=18)
+    batch = replace(jobs([2, 2, 2, 9], 9, MIXED), input_tokens=np.full(4, 9), config=tight)
+    longest_beside: Candidate = (Ljf(), Chunked())
+    assert rehearsal(ARRIVAL, longest_beside).choose(batch) is longest_beside
 
 
 def test_mixed_steps_are_tried_only_where_they_have_a_price() -> None:

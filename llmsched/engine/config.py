@@ -8,6 +8,8 @@ from llmsched.errors import InputError
 
 MOST = 2**30
 """Knobs above this are refused: products of two of them stay exact in 64 bits."""
+MOST_IN_A_BLOCK = 2**16
+"""Larger blocks are refused: the engine counts sequences by their place within a block."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         _at_least("max_num_seqs", self.max_num_seqs, 1)
-        _at_least("block_size", self.block_size, 1)
+        _at_least("block_size", self.block_size, 1, MOST_IN_A_BLOCK)
         _at_least("long_prefill_token_threshold", self.long_prefill_token_threshold, 0)
         if self.max_num_batched_tokens is not None:
             _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
@@ -70,12 +72,17 @@ class EngineConfig:
         """Blocks that may hold tokens: one is reserved (vLLM's null block)."""
         return None if self.num_gpu_blocks is None else self.num_gpu_blocks - 1
 
+    @property
+    def kv_room(self) -> int | None:
+        """Tokens that the usable blocks hold."""
+        return None if self.usable_blocks is None else self.usable_blocks * self.block_size
 
-def _at_least(name: str, value: object, least: int) -> None:
+
+def _at_least(name: str, value: object, least: int, most: int = MOST) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
-    if value > MOST:
-        raise InputError(f"{name}: expected an integer <= {MOST}, got {value}")
+    if value > most:
+        raise InputError(f"{name}: expected an integer <= {most}, got {value}")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -1,12 +1,15 @@
-"""What cannot be simulated, found before the first step: inputs, and policies that are none."""
+"""Inputs that cannot be simulated, found before the first step."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from llmsched.engine.config import EngineConfig
-from llmsched.errors import InputError, PolicyError
-from llmsched.trace import Trace
+from llmsched.errors import InputError
+from llmsched.trace import Trace, token_counts
 
 if TYPE_CHECKING:
     from llmsched.hardware import HardwareProfile
@@ -17,6 +20,21 @@ def admissible_blocks(config: EngineConfig) -> int | None:
     """Return the KV blocks that one request may have to itself; None means no limit."""
     usable = config.usable_blocks
     return None if usable is None else usable - int(config.watermark * usable)
+
+
+def check_lengths(trace: Trace, predicted: ArrayLike) -> NDArray[np.int64]:
+    """Return predicted output lengths as integers, one a request.
+
+    Raises
+    ------
+    InputError
+        Another number of them, or one that is not a whole number in 1..2**30.
+    """
+    lengths = token_counts("predicted", "output length", predicted)
+    if lengths.shape != (len(trace),):
+        expected = f"one for each of {len(trace)} requests"
+        raise InputError(f"predicted: expected {expected}, got shape {lengths.shape}")
+    return lengths
 
 
 def check_limits(
@@ -38,8 +56,8 @@ def check_limits(
         raise InputError(
             f"policy {policy.name}: needs mixed steps, which profile {hardware.name} cannot price"
         )
-    if concurrency is not None and concurrency < 1:
-        raise InputError(f"concurrency: expected an integer >= 1, got {concurrency}")
+    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
+        raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
     budget = config.max_num_batched_tokens
     if budget is not None and budget < config.max_num_seqs:
         raise InputError(
@@ -57,35 +75,4 @@ def check_limits(
             f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} + "
             f"{trace.output_tokens[row]} tokens need {blocks} KV blocks of {config.block_size}, "
             f"and {usable} can be used"
-        )
-
-
-def check_queue(policy: Policy, queue: object) -> None:
-    """Refuse what an order returned instead of a `WaitingQueue`.
-
-    Raises
-    ------
-    PolicyError
-        It lacks a member of one.
-    """
-    members = ("__len__", "push", "peek", "pop", "release")
-    lacking = [name for name in members if not hasattr(queue, name)]
-    if lacking:
-        raise PolicyError(
-            f"policy {policy.name}: queue: expected a WaitingQueue, got {queue!r} "
-            f"without {', '.join(lacking)}"
-        )
-
-
-def check_decide(policy: Policy, decide: object) -> None:
-    """Refuse what a rule's `start` returned instead of a function.
-
-    Raises
-    ------
-    PolicyError
-        It cannot be called.
-    """
-    if not callable(decide):
-        raise PolicyError(
-            f"policy {policy.name}: start: expected a function that returns a Step, got {decide!r}"
         )

@@ -24,10 +24,20 @@ from numpy.typing import NDArray
 from llmsched.columns import floats, ints
 from llmsched.engine import memory
 from llmsched.engine.config import EngineConfig
+from llmsched.engine.contract import (
+    blaming,
+    check_decide,
+    check_next,
+    check_popped,
+    check_queue,
+    check_step,
+)
 from llmsched.engine.kv import BlockPool
-from llmsched.engine.limits import check_decide, check_limits, check_queue
+from llmsched.engine.laws import check_laws
+from llmsched.engine.limits import check_lengths, check_limits
+from llmsched.engine.livelock import LivelockWatch
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
-from llmsched.engine.step import Step
+from llmsched.engine.step import DECODE, Step
 from llmsched.engine.view import View
 from llmsched.errors import PolicyError
 from llmsched.orders.queue import Jobs
@@ -68,16 +78,25 @@ def simulate(
     Raises
     ------
     InputError
-        The profile cannot price the policy's steps, the knobs contradict each other, or a request
-        can never fit.
+        The profile cannot price the policy's steps, the knobs contradict each other, a request can
+        never fit, or `predicted` is not one length >= 1 a request.
     PolicyError
-        The policy proposed a step that does nothing, or preempts without end.
+        The policy broke its contract (`llmsched.engine.contract`), raised an error, or proposed a
+        step that does nothing.
+    LivelockError
+        Requests are preempted for ever; see `llmsched.engine.livelock`.
+    Defect
+        The result breaks a law: a mistake of this package.
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
     check_limits(trace, hardware, policy, config, concurrency)
-    engine = Engine(trace, hardware, policy, config, predicted, concurrency)
-    engine.run()
-    return engine.result()
+    lengths = trace.output_tokens if predicted is None else check_lengths(trace, predicted)
+    with blaming(policy):
+        engine = Engine(trace, hardware, policy, config, lengths, concurrency)
+        engine.run()
+    result = engine.result()
+    check_laws(result)
+    return result
 
 
 class Engine:
@@ -89,7 +108,7 @@ class Engine:
         hardware: HardwareProfile,
         policy: Policy,
         config: EngineConfig,
-        predicted: NDArray[np.int64] | None,
+        predicted: NDArray[np.int64],
         concurrency: int | None,
     ) -> None:
         n = len(trace)
@@ -98,7 +117,9 @@ class Engine:
         self.now = 0.0
         self.clock = 0
         self.decoding = 0
-        self.kv_tokens = 0
+        self.kv_tokens = 0  # of decoding sequences
+        self.prompt_tokens = 0  # computed, of prompts in `partial`
+        self.waiting = 0  # counted here: what a queue says of itself decides nothing
         self.running: dict[int, None] = {}  # in order of admission
         self.partial: dict[int, None] = {}  # running, prompt not finished
         self.budget = config.max_num_batched_tokens or _UNBOUNDED
@@ -126,15 +147,16 @@ class Engine:
 
         usable = config.usable_blocks
         self.pool = None if usable is None else BlockPool(usable, config.block_size)
-        self.fruitless = 0  # preemptions since a request last finished
+        self.preempted = 0  # preemptions so far
+        self.prompts_done = 0  # prefills so far that yielded a token
+        self.livelock = LivelockWatch()
         self.last_round_end = 0.0
         self.ready_row = ints(np.zeros(n, dtype=np.int64))  # step that finished its prompt
         self.last_token: dict[int, float] = {}  # of preempted requests
         self.resume_gap = array("d")
         self.steps = array("d")
 
-        lengths = trace.output_tokens if predicted is None else predicted
-        self.jobs = Jobs(arrival.copy(), trace.input_tokens, lengths, config, hardware)
+        self.jobs = Jobs(arrival.copy(), trace.input_tokens, predicted, config, hardware)
         order, self.rule = (
             policy.offline.choose(self.jobs) if policy.offline else (policy.order, policy.rule)
         )
@@ -153,41 +175,64 @@ class Engine:
         decide = self.rule.start(View(self))
         check_decide(self.policy, decide)
         n = len(self.trace)
-        arrival, queue, running = self.arrival, self.queue, self.running
+        arrival, running = self.arrival, self.running
+        sound = DECODE  # the proposal that was checked last: rules repeat themselves
         while True:
             while self.arrived < n and arrival[self.arrived] <= self.now + CLOCK_TOLERANCE_S:
                 self.now = max(self.now, arrival[self.arrived])
-                queue.push(self.arrived)
                 self.arrived += 1
-            if not running and not len(queue):
+                self.enqueue(self.arrived - 1)
+            if not running and not self.waiting:
                 if self.arrived == n:
                     return
                 self.now = arrival[self.arrived]
                 continue
             step = decide()
-            if step.__class__ is not Step:
-                raise PolicyError(f"policy {self.policy.name}: expected a Step, got {step!r}")
-            fruitless = self.fruitless
+            if step is not sound:
+                check_step(self.policy, step)
+                sound = step
+            preempted = self.preempted
             done = self._prefill(step) if step.prefill else step.decode and self._decode(step)
-            if not done and self.fruitless == fruitless:
+            if not done and self.preempted == preempted:
                 raise PolicyError(
                     f"policy {self.policy.name}: at {self.now:.6f} s it proposed {step}, which "
-                    f"does nothing with {len(running)} running and {len(queue)} waiting"
+                    f"does nothing with {len(running)} running and {self.waiting} waiting"
                 )
 
     def can_prefill(self) -> bool:
         """Whether a step with prefill would compute prompt tokens; see `View.can_prefill`."""
         if self.partial:
             return True
-        if not len(self.queue) or len(self.running) >= self.config.max_num_seqs:
+        if not self.waiting or len(self.running) >= self.config.max_num_seqs:
             return False
-        request = self.queue.peek()
+        request = self.next_waiting()
         return request >= 0 and (self.pool is None or memory.fits(self, request))
+
+    def next_waiting(self) -> int:
+        """Return the request that the queue offers, which does wait; -1 if it offers none."""
+        request = self.queue.peek()
+        if (
+            request.__class__ is int
+            and 0 <= request < self.arrived
+            and request not in self.running
+            and not self.has_finished(request)
+        ):
+            return request
+        return check_next(self, request)
+
+    def has_finished(self, request: int) -> bool:
+        """Whether a request has got its last token."""
+        return self.finish[request] == self.finish[request]  # not NaN
+
+    def enqueue(self, request: int) -> None:
+        """Let a request wait that has arrived or was preempted."""
+        self.waiting += 1
+        self.queue.push(request)
 
     def _decode(self, step: Step) -> bool:
         """Leap over decode rounds to the next event."""
         pool, price = self.pool, self.step_time
-        k = step.rounds or _UNBOUNDED
+        k = _UNBOUNDED if step.rounds is None else int(step.rounds)
         if pool is not None and memory.make_room(self):
             k = 1  # the next step may admit again
         n = self.decoding
@@ -209,7 +254,7 @@ class Engine:
     def _prefill(self, step: Step) -> bool:
         """Compute prompt tokens, beside one decode round if the step says so."""
         preempted = step.decode and self.pool is not None and memory.make_room(self)
-        whole = min(self.budget, step.max_tokens or _UNBOUNDED)
+        whole = self.budget if step.max_tokens is None else min(self.budget, int(step.max_tokens))
         budget = whole - (self.decoding if step.decode else 0)
         chunks: list[tuple[int, int]] = []
         for request in list(self.partial):
@@ -219,9 +264,9 @@ class Engine:
             if tokens <= 0:
                 break
             if self.pool is not None:
-                before = self.fruitless
+                before = self.preempted
                 extended = memory.extend(self, request, tokens)
-                preempted |= self.fruitless > before
+                preempted |= self.preempted > before
                 if not extended:
                     break
             chunks.append((request, tokens))
@@ -242,8 +287,8 @@ class Engine:
         slots = self.config.max_num_seqs - len(running)
         if step.max_new_seqs is not None:
             slots = min(slots, step.max_new_seqs)
-        while slots > 0 and budget > 0 and len(queue):
-            request = queue.peek()
+        while slots > 0 and budget > 0 and self.waiting:
+            request = self.next_waiting()
             if request < 0:
                 return
             need = min(target[request], self.threshold)
@@ -254,7 +299,8 @@ class Engine:
                 if not memory.fits(self, request):
                     return
                 memory.allocate(self, request, tokens)
-            queue.pop()
+            check_popped(self, queue.pop(), request)
+            self.waiting -= 1
             running[request] = self.partial[request] = None
             self.computed[request] = 0
             if self.admitted[request] != self.admitted[request]:  # NaN: not a resumption
@@ -288,6 +334,7 @@ class Engine:
         counts = (tokens, len(chunks) - resumed, n + resumed, kv_tokens)
         duration = self.step_time.step(tokens, squares, crossed, n + resumed, kv_tokens)
         self._record(duration, 1, counts, (first_tokens, resumed, squares, crossed))
+        self.prompt_tokens += tokens + resumed
         if n:
             self._advance(n, 1)
         for request in ready:
@@ -301,9 +348,10 @@ class Engine:
         sums: tuple[int, int, int, int],
     ) -> None:
         """Append a row to the step table, and move time to its end."""
-        queues = (len(self.running), len(self.queue))
+        queues = (len(self.running), self.waiting)
         blocks = 0 if self.pool is None else self.pool.usable - self.pool.free
-        self.steps.extend((self.now, duration, rounds, *counts, *queues, *sums, blocks))
+        held = self.kv_tokens + self.prompt_tokens
+        self.steps.extend((self.now, duration, rounds, *counts, *queues, *sums, blocks, held))
         self.now += duration
 
     def _advance(self, n: int, rounds: int) -> None:
@@ -330,11 +378,13 @@ class Engine:
     def _begin_decoding(self, request: int) -> None:
         """Emit the token that a finished prefill yields; decode what is left."""
         del self.partial[request]
+        self.prompts_done += 1
         if request in self.last_token:
             self.resume_gap.append(self.now - self.last_token.pop(request))
         else:
             self.first_token[request] = self.now
         tokens = self.target[request]
+        self.prompt_tokens -= tokens
         left = self.last[request] - tokens
         if not left:
             self._complete(request)
@@ -367,7 +417,6 @@ class Engine:
 
     def _complete(self, request: int) -> None:
         self.finish[request] = self.now
-        self.fruitless = 0
         self.leave(request, self.last[request])
         if self.known < len(self.arrival):
             self.arrival[self.known] = self.now

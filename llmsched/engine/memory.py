@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmsched.engine.kv import BlockPool
 from llmsched.engine.result import STEP_COLUMNS
-from llmsched.errors import PolicyError
+from llmsched.errors import LivelockError
 
 if TYPE_CHECKING:
     from llmsched.engine.loop import Engine
@@ -85,12 +85,13 @@ def preempt(engine: Engine, request: int) -> None:
 
     Raises
     ------
-    PolicyError
-        So many preemptions without a finished request that there will never be one.
+    LivelockError
+        The same preemption comes back for ever; see `llmsched.engine.livelock`.
     """
     if engine.until[request] < 0:
         tokens, held = engine.computed[request], engine.held[request]
         del engine.partial[request]
+        engine.prompt_tokens -= tokens
     else:
         tokens = held = engine.decoded_tokens(request)
         row = engine.ready_row[request]
@@ -105,12 +106,14 @@ def preempt(engine: Engine, request: int) -> None:
     engine.preemptions[request] += 1
     engine.recomputed[request] += tokens
     engine.leave(request, held)
-    engine.queue.push(request)
-    engine.fruitless += 1
-    if engine.fruitless > 10_000 + 100 * engine.config.max_num_seqs:
-        raise PolicyError(
-            f"policy {engine.policy.name}: livelock at {engine.now:.6f} s: {engine.fruitless} "
-            f"preemptions without a finished request; the last one is {engine.trace.id[request]!r}"
+    engine.enqueue(request)
+    engine.preempted += 1
+    held_by = tuple((r, engine.held[r]) for r in engine.partial)
+    state = (request, tuple(engine.running), held_by, engine.waiting)
+    if engine.livelock.sees((engine.clock, engine.prompts_done, engine.arrived), state):
+        raise LivelockError(
+            f"policy {engine.policy.name}: livelock at {engine.now:.6f} s: "
+            f"{engine.trace.id[request]!r} is preempted over and over, and no request gets a token"
         )
 
 

@@ -29,12 +29,14 @@ STEP_COLUMNS = (
     "sum_sq_prefill",
     "sum_prefill_x_context",
     "kv_blocks",
+    "held_tokens",
 )
 """Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context
 the decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences
 that begin to decode after the row, `resumed` the decodes that are the last token of a
-recomputation, the two sums what `StepTime.step` prices, and `kv_blocks` the blocks in use at the
-row's start (0 if blocks are not limited)."""
+recomputation, the two sums what `StepTime.step` prices, `kv_blocks` the blocks in use at the row's
+start (0 if blocks are not limited), and `held_tokens` the tokens in the KV cache at the row's
+start, of all sequences: those that decode, and prompts begun."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class SimulationResult:
     resume_gap : float64, shape (resumptions,)
         Seconds between the last token before a preemption and the next one after it.
     peak_blocks : int or None
-        Most KV blocks in use at once; None if blocks were not limited.
+        Most KV blocks in use at once, on one of several replicas; None if they were not limited.
     parts : tuple of SimulationResult
         The replicas' results where several engines ran side by side, whose steps overlap.
     """
@@ -79,6 +81,12 @@ class SimulationResult:
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one column of the step table by its name in :data:`STEP_COLUMNS`."""
         return self.steps[:, STEP_COLUMNS.index(name)]
+
+    @property
+    def held_tokens(self) -> NDArray[np.float64]:
+        """Tokens in the KV cache at the end of each row, before a finish frees any."""
+        written = self.column("prefill_tokens") + self.column("decode_seqs") * self.column("rounds")
+        return self.column("held_tokens") + written
 
     @property
     def makespan(self) -> float:

@@ -48,7 +48,7 @@ class View:
     @property
     def waiting(self) -> int:
         """Requests that have arrived and hold no slot."""
-        return len(self._engine.queue)
+        return self._engine.waiting
 
     @property
     def idle_slots(self) -> int:
@@ -68,8 +68,9 @@ class View:
 
     @property
     def next_prefill_tokens(self) -> int:
-        """Tokens to compute before the next waiting request can decode; something must wait."""
-        return self._engine.target[self._engine.queue.peek()]
+        """Tokens to compute before the next waiting request can decode; 0 if none may be next."""
+        request = self._engine.next_waiting()
+        return 0 if request < 0 else self._engine.target[request]
 
     @property
     def queue(self) -> WaitingQueue:

@@ -145,7 +145,8 @@ class PlanQueue:
             if slot not in self._deadline:
                 slack = self._horizon + extra - clock - self._load[slot]
                 self._deadline[slot] = clock + max(0, slack // len(self._own[slot]))
-            left = self._deadline[slot] - clock
+            # Spent, and more, where the KV cache was full or earlier chunks ran meanwhile.
+            left = max(0, self._deadline[slot] - clock)
             least = left if least is None else min(least, left)
         return least or 0
 

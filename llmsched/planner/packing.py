@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.errors import InputError
+from llmsched.errors import Defect, InputError
 
 MAX_WORK = 2**62
 """Total durations above this are refused: loads stay exact in int64."""
@@ -45,6 +45,10 @@ class Packing:
     bound_by: str
     cpu_s: float
     stopped_by: str = ""
+
+    def __post_init__(self) -> None:
+        if self.makespan < self.lower_bound:
+            raise Defect(f"makespan {self.makespan} is below the proven bound {self.lower_bound}")
 
     @property
     def makespan(self) -> int:

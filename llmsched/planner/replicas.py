@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.bounds import lower_bound, request_prices
+from llmsched.bounds import gap_percent, lower_bound, request_prices
 from llmsched.engine.config import EngineConfig
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
 from llmsched.errors import InputError
@@ -59,7 +59,7 @@ class ReplicaPlan:
     @property
     def gap_percent(self) -> float:
         """Distance to the bound in percent of the bound."""
-        return 100.0 * (self.makespan_s / self.lower_bound_s - 1.0)
+        return gap_percent("the plan", self.makespan_s, self.lower_bound_s)
 
     def progress(self, seconds: float) -> Progress:
         """Return where the plan stands, in milliseconds."""
@@ -208,7 +208,6 @@ def merge(
     back = np.argsort(rows)
     steps = np.concatenate([result.steps for result in results])
     by_start = np.argsort(steps[:, STEP_COLUMNS.index("start_s")], kind="stable")
-    peaks = [result.peak_blocks for result in results if result.peak_blocks is not None]
     config = results[0].config
     return replace(
         results[0],
@@ -222,6 +221,6 @@ def merge(
         recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
         steps=steps[by_start],
         resume_gap=np.concatenate([result.resume_gap for result in results]),
-        peak_blocks=sum(peaks) if peaks else None,
+        peak_blocks=max((result.peak_blocks for result in results), key=lambda peak: peak or 0),
         parts=tuple(results),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmsched.engine.config import MOST, EngineConfig
+from llmsched.engine.config import MOST, MOST_IN_A_BLOCK, EngineConfig
 from llmsched.errors import InputError
 
 
@@ -18,12 +18,15 @@ def test_one_block_of_the_device_is_the_engines_own() -> None:
 
 def test_the_largest_and_the_smallest_values_are_accepted() -> None:
     EngineConfig(max_num_seqs=1, max_num_batched_tokens=1, block_size=1, num_gpu_blocks=2)
-    EngineConfig(MOST, MOST, MOST, MOST, watermark=0.999, long_prefill_token_threshold=MOST)
+    EngineConfig(
+        MOST, MOST, MOST_IN_A_BLOCK, MOST, watermark=0.999, long_prefill_token_threshold=MOST
+    )
 
 
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
+        ({"block_size": 2**30}, "block_size: expected an integer <= 65536, got 1073741824"),
         ({"max_num_seqs": 0}, "max_num_seqs: expected an integer >= 1, got 0"),
         ({"max_num_seqs": None}, "max_num_seqs: expected an integer >= 1, got None"),
         ({"max_num_seqs": True}, "max_num_seqs: expected an integer >= 1, got True"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.bounds import lower_bound
 from llmsched.engine import EngineConfig, SimulationResult, View
-from llmsched.errors import PolicyError
+from llmsched.errors import LivelockError
 from llmsched.metrics import inter_token_latencies, summarize, utilization
 from llmsched.orders import Jobs, RankQueue
 from llmsched.orders.fcfs import Fcfs
@@ -34,7 +34,7 @@ def finished(case: Case, policy: Policy) -> SimulationResult:
     """The replay; cases that are stopped for a livelock do not count."""
     try:
         return case.replay(policy)
-    except PolicyError:
+    except LivelockError:
         assume(False)
         raise
 
@@ -123,7 +123,7 @@ def test_the_same_inputs_give_the_same_bytes(run: tuple[Case, Policy]) -> None:
 def test_nothing_beats_the_lower_bound(run: tuple[Case, Policy]) -> None:
     case, policy = run
     result = finished(case, policy)
-    bound = lower_bound(case.trace, case.hardware, case.config, case.concurrency)
+    bound = case.bound()
     assert result.makespan >= bound * (1 - 1e-9)
 
 
@@ -159,6 +159,18 @@ def test_steps_follow_each_other_and_nothing_rests_with_work_to_do(
         assert not there.any()
 
 
+@given(cases())
+def test_the_hybrid_is_no_worse_than_its_parts_on_a_known_batch(case: Case) -> None:
+    batch = replace(case.trace, arrival=np.zeros(len(case.trace)))
+    case = replace(case, trace=batch, predicted=batch.output_tokens, concurrency=None)
+    hybrid = finished(case, NAMED["hybrid"])
+    for part in ("online", "offline"):
+        try:
+            assert hybrid.makespan <= case.replay(NAMED[part]).makespan
+        except LivelockError:  # a livelock is worse than anything
+            continue
+
+
 @given(runs(kv=True))
 def test_a_lone_sequence_is_never_preempted(run: tuple[Case, Policy]) -> None:
     case, policy = run
@@ -168,7 +180,7 @@ def test_a_lone_sequence_is_never_preempted(run: tuple[Case, Policy]) -> None:
 
 def test_a_prompt_that_is_begun_and_given_up_for_ever_is_an_error() -> None:
     """It is admitted on its first chunk, never finds room for the next, and nobody may decode."""
-    with pytest.raises(PolicyError, match=r"livelock at .* preemptions without a finished request"):
+    with pytest.raises(LivelockError, match=r"livelock at .*: '1' is preempted over and over"):
         replay_rows(
             "prefill_first",
             [(0.0, 4, 9), (0.0, 12, 1)],

@@ -10,7 +10,7 @@ import pytest
 
 from llmsched.errors import InputError
 from llmsched.orders.plan import Plan
-from tests.hand import admissions, outputs, replay, steps
+from tests.hand import MIXED, admissions, outputs, replay, steps
 
 
 @pytest.mark.parametrize("policy", ["plan", "offline", "plan:align=-1"])
@@ -104,3 +104,13 @@ def test_bad_parameters_are_refused(parameters: dict[str, float], message: str) 
     with pytest.raises(InputError) as error:
         Plan(**parameters)  # type: ignore[arg-type]  # that is the point
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("policy", ["plan+lagrangian", "hybrid", "plan+lagrangian:extra_rounds=3"])
+def test_a_deadline_that_passed_while_chunks_ran_is_served_at_once(policy: str) -> None:
+    # Four tokens a step: the first prompt's chunks run while the last slot's slack is spent.
+    rows = [(0.0, 10, 3), (0.0, 1, 3), (0.0, 5, 20)]
+    result = replay(policy, rows, 4, MIXED, max_num_batched_tokens=4)
+    assert (result.column("duration_s") > 0).all()
+    # Shortest first by plan: prompts of 10, 1 and 5 tokens in 4 steps at best, then 19 rounds.
+    assert result.makespan < 4 * 2 + 19 * 1.5

@@ -1,0 +1,164 @@
+"""What a policy must keep to: the shape of a queue and of a step, and who is blamed if it fails.
+
+Policies propose, the engine disposes. Whatever an order or a rule returns is checked before it is
+obeyed, and what it raises ends the replay in one line that names it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, TypeGuard
+
+from llmsched.engine.step import Step
+from llmsched.errors import LlmschedError, PolicyError
+
+if TYPE_CHECKING:
+    from llmsched.engine.loop import Engine
+    from llmsched.policies import Policy
+
+_PACKAGE = __name__.partition(".")[0]
+_LIBRARIES = {"numpy", "scipy", "ortools", "highspy"} | sys.stdlib_module_names
+"""What this package itself calls: an error that begins there is not a policy's."""
+
+
+def check_queue(policy: Policy, queue: object) -> None:
+    """Refuse what an order returned instead of a `WaitingQueue`.
+
+    Raises
+    ------
+    PolicyError
+        It lacks a member of one.
+    """
+    members = ("push", "peek", "pop", "release")
+    lacking = [name for name in members if not hasattr(queue, name)]
+    if lacking:
+        raise PolicyError(
+            f"policy {policy.name}: queue: expected a WaitingQueue, got {queue!r} "
+            f"without {', '.join(lacking)}"
+        )
+
+
+def check_decide(policy: Policy, decide: object) -> None:
+    """Refuse what a rule's `start` returned instead of a function.
+
+    Raises
+    ------
+    PolicyError
+        It cannot be called.
+    """
+    if not callable(decide):
+        raise PolicyError(
+            f"policy {policy.name}: start: expected a function that returns a Step, got {decide!r}"
+        )
+
+
+def check_step(policy: Policy, step: object) -> None:
+    """Refuse what a rule proposed, unless it is a step with flags and counts in their range.
+
+    Raises
+    ------
+    PolicyError
+        It is no `Step`, a flag is neither true nor false, or a count is not an integer >= 1.
+    """
+    if step.__class__ is not Step:
+        raise PolicyError(f"policy {policy.name}: expected a Step, got {step!r}")
+    assert isinstance(step, Step)
+    for name, flag in (("prefill", step.prefill), ("decode", step.decode), ("split", step.split)):
+        if flag.__class__ is not bool and type(flag).__name__ != "bool":  # NumPy's is one as well
+            raise PolicyError(
+                f"policy {policy.name}: Step: {name}: expected True or False, got {flag!r}"
+            )
+    for name, count in (
+        ("rounds", step.rounds),
+        ("max_tokens", step.max_tokens),
+        ("max_new_seqs", step.max_new_seqs),
+    ):
+        if count is not None and not (_is_integer(count) and count >= 1):
+            raise PolicyError(
+                f"policy {policy.name}: Step: {name}: expected an integer >= 1 or None, "
+                f"got {count!r}"
+            )
+
+
+def check_next(engine: Engine, request: object) -> int:
+    """Return the waiting request that a queue offers, as a plain integer; -1 for none.
+
+    Raises
+    ------
+    PolicyError
+        It is not an integer, or one that does not wait: unknown, not arrived, in a slot, finished.
+    """
+    where = f"policy {engine.policy.name}: queue: peek: expected a waiting request or -1, got"
+    if not _is_integer(request):
+        raise PolicyError(f"{where} {request!r}")
+    if request < 0:
+        return -1
+    index = int(request)
+    if index >= engine.arrived:
+        raise PolicyError(f"{where} {index}, which has not arrived at {engine.now:.6f} s")
+    state = "is in a slot" if index in engine.running else "has finished"
+    if index in engine.running or engine.has_finished(index):
+        raise PolicyError(f"{where} {engine.trace.id[index]!r}, which {state}")
+    return index
+
+
+def check_popped(engine: Engine, popped: object, promised: int) -> None:
+    """Refuse a queue that gives out another request than it promised.
+
+    Raises
+    ------
+    PolicyError
+        `pop` returned something else than `peek` just before it.
+    """
+    if popped != promised:
+        raise PolicyError(
+            f"policy {engine.policy.name}: queue: pop: expected {promised}, which peek returned, "
+            f"got {popped!r}"
+        )
+
+
+@contextmanager
+def blaming(policy: Policy) -> Iterator[None]:
+    """Turn whatever a policy's code raises into a `PolicyError` that names policy, file and line.
+
+    Errors of this package pass as they are.
+    """
+    try:
+        yield
+    except LlmschedError:
+        raise
+    except (Exception, SystemExit) as error:
+        line = _policy_line(error.__traceback__)
+        if line is None:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        raise PolicyError(f"policy {policy.name}: {line}: {reason}") from error
+
+
+def _policy_line(traceback: TracebackType | None) -> str | None:
+    """Return FILE:LINE of the innermost frame of the policy's file; None if no policy ran.
+
+    The policy's file is the first one, from the engine inwards, that is not this package's or a
+    library's that it uses.
+    """
+    frames = [(frame, line) for frame, line in walk_tb(traceback)]
+    foreign = [frame for frame, _ in frames if _root(frame) not in {_PACKAGE, *_LIBRARIES}]
+    if not foreign:
+        return None
+    file = foreign[0].f_code.co_filename
+    line = [line for frame, line in frames if frame.f_code.co_filename == file][-1]
+    return f"{Path(file).name}:{line}"
+
+
+def _root(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return value.__class__ is int or (isinstance(value, Integral) and not isinstance(value, bool))

@@ -1,0 +1,50 @@
+"""When preemptions will go on for ever: a state that comes back while nobody gets a token.
+
+Tokens known of a request never get fewer, whatever is preempted, and their sum is limited: a run
+that always emits another one ends. So a livelock is a stretch without a token, in which the state
+can take finitely many values, and with a policy that follows the state alone, the first repetition
+proves it. A policy may have a memory or throw dice, so the same state must come back many times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+REPETITIONS = 100
+"""Returns of one state without a token in between that count as a livelock."""
+
+
+class LivelockWatch:
+    """Compares each state with one kept from before; a new one is kept after twice as long a wait.
+
+    That finds a cycle of any period in constant memory (R. P. Brent, "An improved Monte Carlo
+    factorization algorithm", BIT 20, 1980).
+    """
+
+    def __init__(self) -> None:
+        self._begin(None)
+
+    def _begin(self, mark: Hashable) -> None:
+        self._mark = mark
+        self._kept: Hashable = None
+        self._waited = self._wait = self._returns = 0
+
+    def sees(self, mark: Hashable, state: Hashable) -> bool:
+        """Tell of a preemption; return whether it is one of a livelock.
+
+        Parameters
+        ----------
+        mark : hashable
+            Changes with every token and every arrival.
+        state : hashable, not None
+            All that decides what happens next.
+        """
+        if mark != self._mark:
+            self._begin(mark)
+        if state == self._kept:
+            self._waited, self._returns = 0, self._returns + 1
+        elif self._waited == self._wait:
+            self._kept, self._waited, self._wait, self._returns = state, 0, 2 * self._wait + 1, 0
+        else:
+            self._waited += 1
+        return self._returns >= REPETITIONS
