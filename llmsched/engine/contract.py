@@ -19,7 +19,7 @@ from llmsched.engine.step import Step
 from llmsched.errors import LlmschedError, PolicyError
 
 if TYPE_CHECKING:
-    from llmsched.engine.loop import Engine
+    from llmsched.engine.state import State
     from llmsched.policies import Policy
 
 _PACKAGE = __name__.partition(".")[0]
@@ -86,7 +86,7 @@ def check_step(policy: Policy, step: object) -> None:
             )
 
 
-def check_next(engine: Engine, request: object) -> int:
+def check_next(state: State, request: object) -> int:
     """Return the waiting request that a queue offers, as a plain integer; -1 for none.
 
     Raises
@@ -94,21 +94,21 @@ def check_next(engine: Engine, request: object) -> int:
     PolicyError
         It is not an integer, or one that does not wait: unknown, not arrived, in a slot, finished.
     """
-    where = f"policy {engine.policy.name}: queue: peek: expected a waiting request or -1, got"
+    where = f"policy {state.policy.name}: queue: peek: expected a waiting request or -1, got"
     if not _is_integer(request):
         raise PolicyError(f"{where} {request!r}")
     if request < 0:
         return -1
     index = int(request)
-    if index >= engine.arrived:
-        raise PolicyError(f"{where} {index}, which has not arrived at {engine.now:.6f} s")
-    state = "is in a slot" if index in engine.running else "has finished"
-    if index in engine.running or engine.has_finished(index):
-        raise PolicyError(f"{where} {engine.trace.id[index]!r}, which {state}")
+    if index >= state.arrived:
+        raise PolicyError(f"{where} {index}, which has not arrived at {state.now:.6f} s")
+    where_it_is = "is in a slot" if index in state.running else "has finished"
+    if index in state.running or state.has_finished(index):
+        raise PolicyError(f"{where} {state.trace.id[index]!r}, which {where_it_is}")
     return index
 
 
-def check_popped(engine: Engine, popped: object, promised: int) -> None:
+def check_popped(state: State, popped: object, promised: int) -> None:
     """Refuse a queue that gives out another request than it promised.
 
     Raises
@@ -118,7 +118,7 @@ def check_popped(engine: Engine, popped: object, promised: int) -> None:
     """
     if popped != promised:
         raise PolicyError(
-            f"policy {engine.policy.name}: queue: pop: expected {promised}, which peek returned, "
+            f"policy {state.policy.name}: queue: pop: expected {promised}, which peek returned, "
             f"got {popped!r}"
         )
 

@@ -13,7 +13,6 @@ Three ideas carry it:
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -21,26 +20,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.columns import floats, ints
 from llmsched.engine import memory
 from llmsched.engine.config import EngineConfig
 from llmsched.engine.contract import (
     blaming,
     check_decide,
-    check_next,
     check_popped,
     check_queue,
     check_step,
 )
-from llmsched.engine.kv import BlockPool
 from llmsched.engine.laws import check_laws
 from llmsched.engine.limits import check_lengths, check_limits
-from llmsched.engine.livelock import LivelockWatch
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.engine.state import UNBOUNDED, State
 from llmsched.engine.step import DECODE, Step
 from llmsched.engine.view import View
 from llmsched.errors import PolicyError
-from llmsched.orders.queue import Jobs
 from llmsched.trace import Trace
 
 if TYPE_CHECKING:
@@ -50,8 +45,6 @@ if TYPE_CHECKING:
 CLOCK_TOLERANCE_S = 1e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
 durations in different order differs in its last digits, and that must not decide a schedule."""
-
-_UNBOUNDED = 1 << 62
 
 
 def simulate(
@@ -99,8 +92,8 @@ def simulate(
     return result
 
 
-class Engine:
-    """State of one replay. Rules see it through a :class:`View`."""
+class Engine(State):
+    """One replay, from its first decision to its result. Rules see it through a :class:`View`."""
 
     def __init__(
         self,
@@ -111,52 +104,7 @@ class Engine:
         predicted: NDArray[np.int64],
         concurrency: int | None,
     ) -> None:
-        n = len(trace)
-        self.trace, self.hardware, self.policy, self.config = trace, hardware, policy, config
-        self.step_time = hardware.step_time
-        self.now = 0.0
-        self.clock = 0
-        self.decoding = 0
-        self.kv_tokens = 0  # of decoding sequences
-        self.prompt_tokens = 0  # computed, of prompts in `partial`
-        self.waiting = 0  # counted here: what a queue says of itself decides nothing
-        self.running: dict[int, None] = {}  # in order of admission
-        self.partial: dict[int, None] = {}  # running, prompt not finished
-        self.budget = config.max_num_batched_tokens or _UNBOUNDED
-        self.threshold = config.long_prefill_token_threshold or _UNBOUNDED
-
-        arrival = np.array(trace.arrival)
-        self.known = n  # arrivals known so far; in a closed loop the rest wait for a finish
-        if concurrency is not None:
-            arrival[:concurrency], arrival[concurrency:] = 0.0, np.inf
-            self.known = min(concurrency, n)
-        self.arrived = 0
-        self.arrival = floats(arrival)
-        self.admitted = floats(np.full(n, np.nan))
-        self.first_token = floats(np.full(n, np.nan))
-        self.finish = floats(np.full(n, np.nan))
-        self.preemptions = ints(np.zeros(n, dtype=np.int64))
-        self.recomputed = ints(np.zeros(n, dtype=np.int64))
-        self.target = ints(np.array(trace.input_tokens))  # tokens to compute, then decode
-        self.last = ints(trace.input_tokens + trace.output_tokens - 1)  # computed at the end
-        self.computed = ints(np.zeros(n, dtype=np.int64))  # while in `partial`
-        self.held = ints(np.zeros(n, dtype=np.int64))  # tokens with blocks, in `partial`
-        self.since = ints(np.zeros(n, dtype=np.int64))  # decode clock at its first round
-        self.until = ints(np.full(n, -1))  # decode clock after its last; -1: not decoding
-        self.finishing: list[tuple[int, int]] = []  # heap of (until, request), some outdated
-
-        usable = config.usable_blocks
-        self.pool = None if usable is None else BlockPool(usable, config.block_size)
-        self.preempted = 0  # preemptions so far
-        self.prompts_done = 0  # prefills so far that yielded a token
-        self.livelock = LivelockWatch()
-        self.last_round_end = 0.0
-        self.ready_row = ints(np.zeros(n, dtype=np.int64))  # step that finished its prompt
-        self.last_token: dict[int, float] = {}  # of preempted requests
-        self.resume_gap = array("d")
-        self.steps = array("d")
-
-        self.jobs = Jobs(arrival.copy(), trace.input_tokens, predicted, config, hardware)
+        super().__init__(trace, hardware, policy, config, predicted, concurrency)
         order, self.rule = (
             policy.offline.choose(self.jobs) if policy.offline else (policy.order, policy.rule)
         )
@@ -208,31 +156,10 @@ class Engine:
         request = self.next_waiting()
         return request >= 0 and (self.pool is None or memory.fits(self, request))
 
-    def next_waiting(self) -> int:
-        """Return the request that the queue offers, which does wait; -1 if it offers none."""
-        request = self.queue.peek()
-        if (
-            request.__class__ is int
-            and 0 <= request < self.arrived
-            and request not in self.running
-            and not self.has_finished(request)
-        ):
-            return request
-        return check_next(self, request)
-
-    def has_finished(self, request: int) -> bool:
-        """Whether a request has got its last token."""
-        return self.finish[request] == self.finish[request]  # not NaN
-
-    def enqueue(self, request: int) -> None:
-        """Let a request wait that has arrived or was preempted."""
-        self.waiting += 1
-        self.queue.push(request)
-
     def _decode(self, step: Step) -> bool:
         """Leap over decode rounds to the next event."""
         pool, price = self.pool, self.step_time
-        k = _UNBOUNDED if step.rounds is None else int(step.rounds)
+        k = UNBOUNDED if step.rounds is None else int(step.rounds)
         if pool is not None and memory.make_room(self):
             k = 1  # the next step may admit again
         n = self.decoding
@@ -395,25 +322,8 @@ class Engine:
         heappush(self.finishing, (until, request))
         self.decoding += 1
         self.kv_tokens += tokens
-        if self.pool is not None:
-            memory.follow(self, tokens)
-
-    def decoded_tokens(self, request: int) -> int:
-        """Tokens of a decoding sequence whose KV has been computed."""
-        return self.target[request] + self.clock - self.since[request]
-
-    def known_tokens(self, request: int) -> int:
-        """Prompt and generated tokens of a running sequence."""
-        decoding = self.until[request] >= 0
-        return self.decoded_tokens(request) + 1 if decoding else self.target[request]
-
-    def stop_decoding(self, request: int, tokens: int) -> None:
-        """Take a sequence of `tokens` computed tokens out of the decode batch."""
-        self.until[request] = -1
-        self.decoding -= 1
-        self.kv_tokens -= tokens
-        if self.pool is not None:
-            memory.unfollow(self, tokens)
+        if self.pool is not None and not self.reserves:
+            self.pool.grow(tokens, self.clock)
 
     def _complete(self, request: int) -> None:
         self.finish[request] = self.now
@@ -421,30 +331,3 @@ class Engine:
         if self.known < len(self.arrival):
             self.arrival[self.known] = self.now
             self.known += 1
-
-    def leave(self, request: int, tokens: int) -> None:
-        """Free the slot and the blocks of a sequence of `tokens` computed tokens."""
-        del self.running[request]
-        if self.pool is not None:
-            memory.release(self, request, tokens)
-        if self.queue.release is not None:
-            self.queue.release(request)
-
-    def result(self) -> SimulationResult:
-        """Return what the replay leaves behind, as NumPy arrays."""
-        return SimulationResult(
-            trace=self.trace,
-            hardware=self.hardware,
-            config=self.config,
-            policy=self.policy.name,
-            detail=self.detail,
-            arrival=np.asarray(self.arrival),
-            admitted=np.asarray(self.admitted),
-            first_token=np.asarray(self.first_token),
-            finish=np.asarray(self.finish),
-            preemptions=np.asarray(self.preemptions),
-            recomputed_tokens=np.asarray(self.recomputed),
-            steps=np.frombuffer(self.steps).reshape(-1, len(STEP_COLUMNS)),
-            resume_gap=np.frombuffer(self.resume_gap) if self.resume_gap else np.empty(0),
-            peak_blocks=None if self.pool is None else self.pool.peak,
-        )

@@ -12,52 +12,51 @@ from llmsched.engine.result import STEP_COLUMNS
 from llmsched.errors import LivelockError
 
 if TYPE_CHECKING:
-    from llmsched.engine.loop import Engine
+    from llmsched.engine.state import State
 
 _FIRST_TOKENS = STEP_COLUMNS.index("first_tokens")
 
 
-def fits(engine: Engine, request: int) -> bool:
+def fits(state: State, request: int) -> bool:
     """Whether a waiting request may be admitted with the blocks that are free now."""
-    config, pool = engine.config, _pool(engine)
-    if config.reserve == "max_output":
-        tokens = engine.last[request]
+    config, pool = state.config, _pool(state)
+    if state.reserves:
+        tokens = state.last[request]
     else:
-        tokens = engine.target[request]
+        tokens = state.target[request]
         if config.admission == "first_chunk":
-            tokens = min(tokens, engine.threshold, engine.budget)
+            tokens = min(tokens, state.threshold, state.budget)
     spare = int(config.watermark * pool.usable)
-    return pool.blocks(tokens) + spare <= _available(engine)
+    return pool.blocks(tokens) + spare <= _available(state)
 
 
-def allocate(engine: Engine, request: int, tokens: int) -> None:
+def allocate(state: State, request: int, tokens: int) -> None:
     """Give an admitted request the blocks for its first chunk, or all that it will ever need."""
-    pool = _pool(engine)
-    reserve = engine.config.reserve == "max_output"
-    pool.take(pool.blocks(engine.last[request] if reserve else tokens))
-    engine.held[request] = tokens
+    pool = _pool(state)
+    pool.take(pool.blocks(state.last[request] if state.reserves else tokens))
+    state.held[request] = tokens
 
 
-def extend(engine: Engine, request: int, tokens: int) -> bool:
+def extend(state: State, request: int, tokens: int) -> bool:
     """Give a begun prompt the blocks for `tokens` more tokens; preempt others for them.
 
     Returns False if the request had to be preempted itself.
     """
-    if engine.config.reserve == "max_output":
+    if state.reserves:
         return True
-    pool, held = _pool(engine), engine.held[request]
+    pool, held = _pool(state), state.held[request]
     need = pool.blocks(held + tokens) - pool.blocks(held)
-    while _available(engine) < need:
-        victim = _victim(engine)
-        preempt(engine, victim)
+    while _available(state) < need:
+        victim = _victim(state)
+        preempt(state, victim)
         if victim == request:
             return False
     pool.take(need)
-    engine.held[request] = held + tokens
+    state.held[request] = held + tokens
     return True
 
 
-def make_room(engine: Engine) -> bool:
+def make_room(state: State) -> bool:
     """Preempt until the free blocks suffice for the next decode round.
 
     Walks the running sequences in order, as the real engine does: the first ones take the free
@@ -65,22 +64,22 @@ def make_room(engine: Engine) -> bool:
 
     Returns whether anything was preempted.
     """
-    pool = _pool(engine)
-    if pool.demand(engine.clock) <= pool.free:
+    pool = _pool(state)
+    if pool.demand(state.clock) <= pool.free:
         return False
     takers: set[int] = set()
-    for request in list(engine.running):
-        if engine.until[request] < 0 or engine.decoded_tokens(request) % pool.block_size:
+    for request in list(state.running):
+        if state.until[request] < 0 or state.decoded_tokens(request) % pool.block_size:
             continue
         takers.add(request)
         while request in takers and len(takers) > pool.free:
-            victim = _victim(engine)
+            victim = _victim(state)
             takers.discard(victim)
-            preempt(engine, victim)
+            preempt(state, victim)
     return True
 
 
-def preempt(engine: Engine, request: int) -> None:
+def preempt(state: State, request: int) -> None:
     """Take a running request's slot and blocks; it waits again and recomputes what it had.
 
     Raises
@@ -88,71 +87,52 @@ def preempt(engine: Engine, request: int) -> None:
     LivelockError
         The same preemption comes back for ever; see `llmsched.engine.livelock`.
     """
-    if engine.until[request] < 0:
-        tokens, held = engine.computed[request], engine.held[request]
-        del engine.partial[request]
-        engine.prompt_tokens -= tokens
+    if state.until[request] < 0:
+        tokens, held = state.computed[request], state.held[request]
+        del state.partial[request]
+        state.prompt_tokens -= tokens
     else:
-        tokens = held = engine.decoded_tokens(request)
-        row = engine.ready_row[request]
-        if engine.since[request] < engine.clock:
-            engine.last_token[request] = engine.last_round_end
+        tokens = held = state.decoded_tokens(request)
+        row = state.ready_row[request]
+        if state.since[request] < state.clock:
+            state.last_token[request] = state.last_round_end
         else:  # it never decoded: its last token is the one its prefill emitted
             at = row * len(STEP_COLUMNS)
-            engine.last_token[request] = engine.steps[at] + engine.steps[at + 1]
-            engine.steps[at + _FIRST_TOKENS] -= 1
-        engine.stop_decoding(request, tokens)
-        engine.target[request] = tokens + 1  # its newest token has no KV yet
-    engine.preemptions[request] += 1
-    engine.recomputed[request] += tokens
-    engine.leave(request, held)
-    engine.enqueue(request)
-    engine.preempted += 1
-    held_by = tuple((r, engine.held[r]) for r in engine.partial)
-    state = (request, tuple(engine.running), held_by, engine.waiting)
-    if engine.livelock.sees((engine.clock, engine.prompts_done, engine.arrived), state):
+            state.last_token[request] = state.steps[at] + state.steps[at + 1]
+            state.steps[at + _FIRST_TOKENS] -= 1
+        state.stop_decoding(request, tokens)
+        state.target[request] = tokens + 1  # its newest token has no KV yet
+    state.preemptions[request] += 1
+    state.recomputed[request] += tokens
+    state.leave(request, held)
+    state.enqueue(request)
+    state.preempted += 1
+    held_by = tuple((r, state.held[r]) for r in state.partial)
+    now = (request, tuple(state.running), held_by, state.waiting)
+    if state.livelock.sees((state.clock, state.prompts_done, state.arrived), now):
         raise LivelockError(
-            f"policy {engine.policy.name}: livelock at {engine.now:.6f} s: "
-            f"{engine.trace.id[request]!r} is preempted over and over, and no request gets a token"
+            f"policy {state.policy.name}: livelock at {state.now:.6f} s: "
+            f"{state.trace.id[request]!r} is preempted over and over, and no request gets a token"
         )
 
 
-def follow(engine: Engine, tokens: int) -> None:
-    """Account for the growth of a sequence that begins to decode."""
-    if engine.config.reserve == "none":
-        _pool(engine).grow(tokens, engine.clock)
+def _pool(state: State) -> BlockPool:
+    assert state.pool is not None
+    return state.pool
 
 
-def unfollow(engine: Engine, tokens: int) -> None:
-    """End the growth of a sequence that stops decoding with `tokens` computed tokens."""
-    if engine.config.reserve == "none":
-        _pool(engine).settle(tokens, engine.clock)
-
-
-def release(engine: Engine, request: int, tokens: int) -> None:
-    """Free the blocks of a sequence that leaves its slot."""
-    pool = _pool(engine)
-    reserve = engine.config.reserve == "max_output"
-    pool.free += pool.blocks(engine.last[request] if reserve else tokens)
-
-
-def _pool(engine: Engine) -> BlockPool:
-    assert engine.pool is not None
-    return engine.pool
-
-
-def _available(engine: Engine) -> int:
+def _available(state: State) -> int:
     """Blocks that a prompt may take: what the next decode round leaves."""
-    pool = _pool(engine)
-    return pool.free - pool.demand(engine.clock)
+    pool = _pool(state)
+    return pool.free - pool.demand(state.clock)
 
 
-def _victim(engine: Engine) -> int:
-    if engine.config.victim == "last_arrived":
-        return next(reversed(engine.running))
+def _victim(state: State) -> int:
+    if state.config.victim == "last_arrived":
+        return next(reversed(state.running))
 
     def remaining(request: int) -> int:
-        generated = engine.known_tokens(request) - engine.jobs.input_tokens[request]
-        return int(engine.jobs.predicted_output_tokens[request] - generated)
+        generated = state.known_tokens(request) - state.jobs.input_tokens[request]
+        return int(state.jobs.predicted_output_tokens[request] - generated)
 
-    return max(reversed(engine.running), key=remaining)
+    return max(reversed(state.running), key=remaining)
