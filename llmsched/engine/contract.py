@@ -13,7 +13,7 @@ from numbers import Integral
 from pathlib import Path
 from traceback import walk_tb
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, NoReturn, TypeGuard
 
 from llmsched.engine.step import Step
 from llmsched.errors import LlmschedError, PolicyError
@@ -108,19 +108,18 @@ def check_next(state: State, request: object) -> int:
     return index
 
 
-def check_popped(state: State, popped: object, promised: int) -> None:
+def refuse_popped(state: State, popped: object, promised: int) -> NoReturn:
     """Refuse a queue that gives out another request than it promised.
 
     Raises
     ------
     PolicyError
-        `pop` returned something else than `peek` just before it.
+        Always.
     """
-    if popped != promised:
-        raise PolicyError(
-            f"policy {state.policy.name}: queue: pop: expected {promised}, which peek returned, "
-            f"got {popped!r}"
-        )
+    raise PolicyError(
+        f"policy {state.policy.name}: queue: pop: expected {promised}, which peek returned, "
+        f"got {popped!r}"
+    )
 
 
 @contextmanager

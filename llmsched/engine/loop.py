@@ -25,15 +25,15 @@ from llmsched.engine.config import EngineConfig
 from llmsched.engine.contract import (
     blaming,
     check_decide,
-    check_popped,
     check_queue,
     check_step,
+    refuse_popped,
 )
 from llmsched.engine.laws import check_laws
 from llmsched.engine.limits import check_lengths, check_limits
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
 from llmsched.engine.state import UNBOUNDED, State
-from llmsched.engine.step import DECODE, Step
+from llmsched.engine.step import DECODE, PREFILL, Step
 from llmsched.engine.view import View
 from llmsched.errors import PolicyError
 from llmsched.trace import Trace
@@ -123,20 +123,21 @@ class Engine(State):
         decide = self.rule.start(View(self))
         check_decide(self.policy, decide)
         n = len(self.trace)
-        arrival, running = self.arrival, self.running
-        sound = DECODE  # the proposal that was checked last: rules repeat themselves
+        arrival, queue, running = self.arrival, self.queue, self.running
+        sound = DECODE  # the last of a rule's own steps that was checked: rules repeat themselves
         while True:
             while self.arrived < n and arrival[self.arrived] <= self.now + CLOCK_TOLERANCE_S:
                 self.now = max(self.now, arrival[self.arrived])
+                self.waiting += 1
                 self.arrived += 1
-                self.enqueue(self.arrived - 1)
+                queue.push(self.arrived - 1)
             if not running and not self.waiting:
                 if self.arrived == n:
                     return
                 self.now = arrival[self.arrived]
                 continue
             step = decide()
-            if step is not sound:
+            if step is not DECODE and step is not PREFILL and step is not sound:
                 check_step(self.policy, step)
                 sound = step
             preempted = self.preempted
@@ -153,8 +154,11 @@ class Engine(State):
             return True
         if not self.waiting or len(self.running) >= self.config.max_num_seqs:
             return False
+        if self.pool is None:
+            request = self.queue.peek()
+            return (request if request.__class__ is int else self.next_waiting()) >= 0
         request = self.next_waiting()
-        return request >= 0 and (self.pool is None or memory.fits(self, request))
+        return request >= 0 and memory.fits(self, request)
 
     def _decode(self, step: Step) -> bool:
         """Leap over decode rounds to the next event."""
@@ -226,7 +230,9 @@ class Engine(State):
                 if not memory.fits(self, request):
                     return
                 memory.allocate(self, request, tokens)
-            check_popped(self, queue.pop(), request)
+            popped = queue.pop()
+            if popped != request:
+                refuse_popped(self, popped, request)
             self.waiting -= 1
             running[request] = self.partial[request] = None
             self.computed[request] = 0
