@@ -76,7 +76,7 @@ def test_the_hybrid_keeps_what_is_required_of_it_under_length_errors() -> None:
 SCENARIOS = {
     "`offline-math`, true lengths": ("offline-math", {"lengths": "oracle"}),
     "`offline-math`, 30 % error": ("offline-math", {"lengths": "noisy:0.3"}),
-    "`chat`, 23 requests/s": ("chat", {"trace": "23 requests/s"}),
+    "`chat`, 22 requests/s": ("chat", {"trace": "22 requests/s"}),
     "`code-bursts`": ("code-bursts", {}),
     "`long-context`, KV-bound": ("long-context", {}),
 }
