@@ -3,33 +3,30 @@
     python benchmarks/replay.py [--skip-million]
 
 Each input is also replayed round by round by the same engine (its rule asks to be asked again after
-every round), which must give the same total time and shows what leaping saves. Inputs are recorded
-traces where the folder ../shared has them, else a shipped synthetic one.
+every round), which must give the same total time and shows what leaping saves. Inputs are the
+shipped Azure conversation trace, and a schedule recorded under KV pressure.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import multiprocessing
 import resource
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from llmsched.batching import BatchingRule, Decide
 from llmsched.engine import EngineConfig, SimulationResult, Step, View, simulate
-from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
 from llmsched.policies import NAMED, Policy
+from llmsched.scenario import find_trace
 from llmsched.trace import Trace
+from llmsched.verify import golden
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 MIXED = HardwareProfile(
     "recorded",
     Affine(
@@ -97,7 +94,7 @@ class Input:
 
 
 def inputs() -> list[Input]:
-    """Return the inputs that are there."""
+    """Return the lines of the table."""
     chat = conversation()
     ample = replace(CHUNKED, num_gpu_blocks=100_000)
     tight = replace(CHUNKED, num_gpu_blocks=4_001)
@@ -111,22 +108,14 @@ def inputs() -> list[Input]:
 
 
 def conversation() -> Trace:
-    """Return the Azure conversation trace, or a synthetic one of the same size."""
-    recorded = SHARED / "traces" / "azure_llm_2023_conv.jsonl.gz"
-    if recorded.is_file():
-        return load(recorded)
-    return repeated(load(shipped("traces", "chat-synthetic.jsonl")), 19_366)
+    """Return the Azure conversation trace."""
+    return load(find_trace("azure-llm-2023-conv"))
 
 
 def pressed() -> Trace:
     """Return 20,000 requests that arrive faster than 4,001 blocks can serve them."""
-    recorded = SHARED / "vllm-golden" / "conv_kv_pressure.json.gz"
-    if not recorded.is_file():
-        trace = conversation()
-        return repeated(replace(trace, arrival=trace.arrival / 8), 20_000)
-    rows = np.array(json.loads(gzip.decompress(recorded.read_bytes()))["requests"])
-    counts = rows[:, 1:].astype(np.int64)
-    return repeated(Trace.from_columns(rows[:, 0], counts[:, 0], counts[:, 1]), 20_000)
+    (path,) = (path for path in golden.recordings() if "kv_pressure" in path.name)
+    return repeated(golden.read(path).trace, 20_000)
 
 
 def repeated(trace: Trace, requests: int) -> Trace:

@@ -12,12 +12,11 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("LLMSCHED_HYPOTHESIS", "default"))
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+RECORDED = Path(__file__).parent / "recorded"
+"""What others measured, recorded or reported; its README says where each file comes from."""
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of real traces and recorded schedules, which an outsider does not have."""
-    if not SHARED.is_dir():
-        pytest.skip(f"needs the recorded data in {SHARED}, which is not there")
-    return SHARED
+def recorded() -> Path:
+    """The folder of recordings, measured runs, step tables, format samples and public cases."""
+    return RECORDED

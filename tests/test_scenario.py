@@ -69,6 +69,8 @@ def test_shipped_traces_have_names_and_files_go_first(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_trace("gsm8k-llama65b") == str(shipped("traces", "gsm8k-llama65b.jsonl"))
+    packed = shipped("traces", "azure-llm-2023-conv.jsonl.gz")
+    assert find_trace("azure-llm-2023-conv") == str(packed)
     assert find_trace("other.jsonl") == "other.jsonl"
     assert find_trace("-") == "-"
     Path("gsm8k-llama65b").write_text("")
@@ -144,10 +146,17 @@ def test_a_scenario_that_is_not_there_is_refused(tmp_path: Path) -> None:
         load_scenario(tmp_path / "none.yaml")
 
 
-def test_a_word_that_names_nothing_is_told_the_shipped_scenarios() -> None:
+def test_a_word_that_names_nothing_is_told_what_is_shipped() -> None:
     assert find_scenario("gsm8k-llama65b") is None  # a shipped trace
     assert find_scenario("none.jsonl") is None
+    scenarios = r"a shipped scenario \(.*paper-gsm8k.*\)"
+    traces = r"a shipped trace \(azure-llm-2023-code, azure-llm-2023-conv, .*\)"
     with pytest.raises(
-        InputError, match=r"paper-gsmk: expected .*\(.*paper-gsm8k.*\), got neither"
+        InputError,
+        match=rf"^paper-gsmk: expected a trace file, {scenarios} or {traces}, got none of them$",
     ):
         find_scenario("paper-gsmk")
+    with pytest.raises(
+        InputError, match=rf"^gsm8k-llama: expected a trace file or {traces}, got neither$"
+    ):
+        find_trace("gsm8k-llama")

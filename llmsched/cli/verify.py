@@ -20,17 +20,20 @@ app = typer.Typer(
 @app.command()
 def golden(
     files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE...", help="Recorded schedules, JSON or gzip."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE...]",
+            help="Recorded schedules, JSON or gzip. Default: the shipped ones, vLLM's.",
+        ),
+    ] = None,
 ) -> None:
     """Replay recorded schedules with policy vllm and compare step by step.
 
     Exit 1 when one differs; its line says where first, with both sides' numbers.
     """
-    from llmsched.verify.golden import check
+    from llmsched.verify.golden import check, recordings
 
-    verdicts = [(name, check(name)) for name in files]
+    verdicts = [(name, check(name)) for name in files or map(str, recordings())]
     for name, verdict in verdicts:
         counts = (
             f"{verdict.requests} requests, {verdict.steps} steps, {verdict.preemptions} preemptions"

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from llmsched.catalog import find
 from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
+from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.trace import Trace
@@ -75,6 +76,11 @@ class Verdict:
     def same(self) -> bool:
         """Whether nothing differs."""
         return not self.difference
+
+
+def recordings() -> list[Path]:
+    """Return the schedules recorded from vLLM's own scheduler that are shipped."""
+    return sorted(shipped("tests/recorded", "vllm-golden").glob("*.json.gz"))
 
 
 def check(path: str | Path) -> Verdict:

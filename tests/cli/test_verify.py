@@ -15,27 +15,42 @@ Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> Path:
+def recording(tmp_path: Path) -> Path:
     path = tmp_path / "recorded.json"
     requests = [(0.001 * i, 5 + i % 3, 9) for i in range(12)]
     path.write_text(json.dumps(PlainVllm(requests, 8, 16, 12, 4).record()))
     return path
 
 
-def test_golden_says_ok_and_counts(llmsched: Run, recorded: Path) -> None:
-    outcome = llmsched("verify", "golden", recorded)
+def test_golden_says_ok_and_counts(llmsched: Run, recording: Path) -> None:
+    outcome = llmsched("verify", "golden", recording)
     assert outcome.code == 0
-    assert outcome.out.startswith(f"ok       {recorded}: 12 requests, ")
+    assert outcome.out.startswith(f"ok       {recording}: 12 requests, ")
+
+
+def test_golden_without_files_checks_the_shipped_recordings(llmsched: Run) -> None:
+    outcome = llmsched("verify", "golden")
+    assert outcome.code == 0
+    words = [line.split() for line in outcome.out.splitlines()]
+    assert [Path(path).name for _, path, *_ in words] == [
+        "code_small_budget.json.gz:",
+        "conv_kv_pressure.json.gz:",
+        "conv_online.json.gz:",
+        "gsm8k_offline.json.gz:",
+        "mooncake_long.json.gz:",
+        "sharegpt_kv_bound.json.gz:",
+    ]
+    assert {word for word, *_ in words} == {"ok"}
 
 
 def test_golden_exits_1_and_shows_the_first_difference(
-    llmsched: Run, recorded: Path, tmp_path: Path
+    llmsched: Run, recording: Path, tmp_path: Path
 ) -> None:
-    document = json.loads(recorded.read_text())
+    document = json.loads(recording.read_text())
     document["steps"][3][0] += 1
     spoiled = tmp_path / "spoiled.json"
     spoiled.write_text(json.dumps(document))
-    outcome = llmsched("verify", "golden", recorded, spoiled)
+    outcome = llmsched("verify", "golden", recording, spoiled)
     assert outcome.code == 1
     ok, differs = outcome.out.splitlines()
     assert ok.startswith("ok")

@@ -134,10 +134,10 @@ def test_another_kind_is_refused() -> None:
     ],
 )
 def test_noise_and_outliers_leave_clean_held_out_steps_well_predicted(
-    shared: Path, name: str, piecewise: float, affine: float
+    recorded: Path, name: str, piecewise: float, affine: float
 ) -> None:
     """300 random rows, 5 % noise, 3 % outliers of 2 to 6 times; the median of 20 seeds."""
-    data = read_steps(shared / "hardware" / f"steps_{name}.csv.gz")
+    data = read_steps(recorded / "steps" / f"steps_{name}.csv.gz")
     for kind, limit in (("piecewise", piecewise), ("affine", affine)):
         errors = []
         for seed in range(20):

@@ -110,9 +110,9 @@ def test_the_prior_is_what_the_shipped_fitted_profiles_say() -> None:
 
 @pytest.mark.parametrize("name", ["llama31-8b_rtxpro6000_tp1", "qwen3-32b_rtxpro6000_tp2"])
 def test_a_real_run_is_predicted_within_one_and_a_half_percent_from_its_first_half(
-    shared: Path, name: str
+    recorded: Path, name: str
 ) -> None:
-    run = read_run(shared / "vllm-measured" / f"{name}.jsonl.gz")
+    run = read_run(recorded / "vllm-measured" / f"{name}.jsonl.gz")
     knobs = EngineConfig(max_num_seqs=128, max_num_batched_tokens=2048)
     first = np.arange(len(run.trace)) < len(run.trace) // 2
     profile = HardwareProfile(name, calibrate_run(run, knobs, first).step_time)

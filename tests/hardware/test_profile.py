@@ -62,8 +62,8 @@ def test_a_shipped_profile_has_sane_step_times(name: str) -> None:
     assert 50e-3 < step_time.step(2048, 2048**2, 0, 0, 0) < 0.6
 
 
-def test_shipped_profiles_carry_the_shared_measurements_over(shared: Path) -> None:
-    originals = yaml.safe_load_all((shared / "hardware" / "profiles.yaml").read_text())
+def test_shipped_profiles_carry_the_recorded_measurements_over(recorded: Path) -> None:
+    originals = yaml.safe_load_all((recorded / "steps" / "profiles.yaml").read_text())
     for original in originals:
         ours = load_profile(original["name"])
         if ours.step_time.kind != "roofline":  # refitted, see docs/accuracy.md

@@ -28,28 +28,27 @@ RECORDED = (
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_the_engine_schedules_as_the_real_one_was_recorded_to(shared: Path, name: str) -> None:
-    verdict = check(shared / "vllm-golden" / f"{name}.json.gz")
+def test_the_engine_schedules_as_the_real_one_was_recorded_to(recorded: Path, name: str) -> None:
+    verdict = check(recorded / "vllm-golden" / f"{name}.json.gz")
     assert verdict.same, verdict.difference
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_the_plain_rules_reproduce_the_recordings(shared: Path, name: str) -> None:
-    recorded = json.loads(
-        gzip.decompress((shared / "vllm-golden" / f"{name}.json.gz").read_bytes())
-    )
-    config = recorded["config"]
+def test_the_plain_rules_reproduce_the_recordings(recorded: Path, name: str) -> None:
+    path = recorded / "vllm-golden" / f"{name}.json.gz"
+    document = json.loads(gzip.decompress(path.read_bytes()))
+    config = document["config"]
     plain = PlainVllm(
-        [tuple(request) for request in recorded["requests"]],
+        [tuple(request) for request in document["requests"]],
         config["max_num_seqs"],
         config["max_num_batched_tokens"],
         config["num_gpu_blocks"],
         config["block_size"],
-        recorded["step_time"],
+        document["step_time"],
     ).record()
-    assert plain["steps"] == recorded["steps"]
-    assert plain["preemptions"] == recorded["preemptions"]
-    assert plain["finish_s"] == pytest.approx(recorded["finish_s"], rel=1e-12)
+    assert plain["steps"] == document["steps"]
+    assert plain["preemptions"] == document["preemptions"]
+    assert plain["finish_s"] == pytest.approx(document["finish_s"], rel=1e-12)
 
 
 @st.composite
