@@ -137,7 +137,7 @@ def test_lines_come_as_they_stand(tmp_path: Path) -> None:
     assert read_whole(path) == text
     assert read_text(path) == text.decode("utf-8-sig")
     assert "".join(text_lines(path)) == text.decode("utf-8-sig")
-    assert [number for number, _ in Lines("t", io.BufferedReader(io.BytesIO(text)))] == [1, 3, 4]  # type: ignore[arg-type]  # a raw stream by duck typing
+    assert [number for number, _ in Lines("t", io.BufferedReader(io.BytesIO(text)))] == [1, 3, 4]
 
 
 def test_text_that_is_not_utf8_is_refused_by_line(tmp_path: Path) -> None:
