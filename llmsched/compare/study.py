@@ -22,6 +22,7 @@ from llmsched import __version__
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
+from llmsched.hardware.fitted import inherited_fit
 from llmsched.importers import TraceOptions, load
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
 from llmsched.synthesize import generate
@@ -250,7 +251,9 @@ def load_hardware(source: HardwareSource) -> HardwareProfile:
         return profile
     document = _merged(profile.document, source.override)
     document["name"] = source.name or f"{profile.name} (overridden)"
-    document["provenance"] = {**profile.provenance, "overridden": dict(source.override)}
+    kept = {key: value for key, value in profile.provenance.items() if key != "fitted"}
+    kept |= inherited_fit(profile.provenance, source.override)
+    document["provenance"] = {**kept, "overridden": dict(source.override)}
     return parse_profile(document, source.profile)
 
 
