@@ -33,7 +33,8 @@ def test_a_shipped_profile_states_the_range_of_its_table_and_keeps_to_it(name: s
         (
             {"max_num_batched_tokens": 4097},
             [
-                "max_num_batched_tokens 4097: llama3-8b-a100 was fitted on steps of 1 to 4,096 tokens"
+                "max_num_batched_tokens 4097: llama3-8b-a100 was fitted on steps of 1 to 4,096 "
+                "tokens"
             ],
         ),
         (
