@@ -17,7 +17,7 @@ from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
 
-from llmsched.errors import InputError, LlmschedError
+from llmsched.errors import InputError, LlmschedError, PolicyError
 
 
 def load_class(path: Path, class_name: str, place: str) -> type:
@@ -62,9 +62,9 @@ def contained(place: str, file: str | None = None) -> Iterator[None]:
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except LlmschedError as error:
+    except (InputError, PolicyError) as error:
         raise type(error)(f"{place}: {error}") from error
-    except KeyboardInterrupt:
+    except (LlmschedError, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise InputError(f"{place}: {_where(error, file)}{_reason(error)}") from error

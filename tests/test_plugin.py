@@ -16,7 +16,7 @@ from llmsched.cli import main
 from llmsched.compare.executors import on_processes
 from llmsched.compare.run import run_study
 from llmsched.compare.study import prepare
-from llmsched.errors import InputError
+from llmsched.errors import InputError, LlmschedError
 from llmsched.scenario import load_scenario
 
 RULE = """
@@ -196,3 +196,21 @@ def test_a_file_beside_no_scenario_is_found_from_the_working_directory(
     assert main(["compare", "gsm8k-llama65b", *options]) == 2
     wanted = "llmsched: policy './rule.py:Rule': rule.py:12: BrokenPipeError\n"
     assert capsys.readouterr() == ("", wanted)
+
+
+def test_an_error_of_our_own_kind_is_placed_and_a_defect_is_not_relabelled(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    for kind, message in (
+        ("InputError", "policy '{}:Rule': n: bad"),
+        ("NotComparableError", "n: bad"),
+    ):
+        path.write_text(
+            f"from llmsched.errors import {kind}\n"
+            + RULE.replace("from __future__", "# ")
+            + f"    def __post_init__(self):\n        raise {kind}('n: bad')\n"
+        )
+        with pytest.raises(LlmschedError) as error:
+            find(f"{path}:Rule")
+        assert type(error.value).__name__ == kind
+        assert str(error.value) == message.format(path)
+        path = tmp_path / "other.py"
