@@ -8,17 +8,21 @@ anywhere. A module's name is the part's name (`prefill_first`).
     ljf+chunked                              an order and a batching rule
     ljf+lagrangian:multiplier=0.3:adapt=true parameters are the dataclass's fields
     ./mine.py:MyRule                         a class in a file; fcfs or prefill_first completes it
+
+A value is read as its parameter's type says: text, numbers, true or false, none, choices. It needs
+no quoting and may hold colons, but no plus sign (except that of 1e+3).
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import pkgutil
+import re
+import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -26,32 +30,53 @@ from types import ModuleType
 from typing import Any
 
 from llmsched.errors import InputError
+from llmsched.parameters import read_parameters
+from llmsched.plugin import contained, load_class
 from llmsched.policies import NAMED, Policy
 
 _METHOD = {"orders": "queue", "batching": "start"}
 _DEFAULT = {"orders": "fcfs", "batching": "prefill_first"}
 
 
-def find(spec: str) -> Policy:
+_EXPONENT = re.compile(r"=[-+]?[\d.]+[eE]$")
+
+
+def find(spec: str, folder: Path | None = None) -> Policy:
     """Return the policy that `spec` names.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where files are looked for first, before the working directory: that of a scenario.
 
     Raises
     ------
     InputError
-        An unknown name (the valid ones are listed), a file or class that cannot be loaded, or a
-        parameter that the part does not have.
+        An unknown name (the valid ones are listed), a file or class that cannot be loaded, a
+        parameter that the part does not have, or a part that cannot be made with it.
     """
     if spec in NAMED:
         return NAMED[spec]
     chosen: dict[str, Any] = {}
-    for text in spec.split("+"):
-        kind, part = _part(text.strip(), spec)
+    for text in _split(spec):
+        kind, part = _part(text.strip(), spec, folder)
         if kind in chosen:
             raise InputError(f"policy {spec!r}: expected one order and one batching rule")
         chosen[kind] = part
     for kind, default in _DEFAULT.items():
         chosen.setdefault(kind, parts(kind)[default]())
     return Policy(spec, chosen["orders"], chosen["batching"], "composed")
+
+
+def _split(spec: str) -> list[str]:
+    """Return what stands between plus signs; that of 1e+3 does not separate."""
+    texts: list[str] = []
+    for text in spec.split("+"):
+        if texts and _EXPONENT.search(texts[-1]):
+            texts[-1] += f"+{text}"
+        else:
+            texts.append(text)
+    return texts
 
 
 @cache
@@ -83,10 +108,8 @@ def needs(policy: Policy) -> str:
 
 def _load(entry: importlib.metadata.EntryPoint) -> type:
     where = f"entry point {entry.group}: {entry.name} = {entry.value}"
-    try:
+    with contained(where):
         part = entry.load()
-    except Exception as error:  # whatever an installed package does at import
-        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
     method = _METHOD[entry.group.rpartition(".")[2]]
     if inspect.isclass(part) and callable(getattr(part, method, None)):
         return part
@@ -104,85 +127,57 @@ def _parts_in(module: ModuleType, kind: str) -> Iterator[type]:
             yield value
 
 
-def _part(text: str, spec: str) -> tuple[str, Any]:
+def _part(text: str, spec: str, folder: Path | None) -> tuple[str, Any]:
     """Return the kind of a part and an instance with the parameters that `text` gives."""
-    name, _, rest = text.partition(".py:")
-    if rest:
+    place = f"policy {spec!r}"
+    file, colon, rest = text.partition(".py:")
+    if colon:
         class_name, *parameters = rest.split(":")
-        part = _from_file(Path(name + ".py"), class_name, spec)
+        part = load_class(_beside(Path(file + ".py"), folder), class_name, place)
         kinds = [kind for kind, method in _METHOD.items() if callable(getattr(part, method, None))]
         if len(kinds) != 1:
             raise InputError(
-                f"policy {spec!r}: {class_name} must have a method queue (an order) or "
-                "start (a rule)"
+                f"{place}: {class_name} must have a method queue (an order) or start (a rule)"
             )
-        if kinds == ["batching"] and not hasattr(part, "mixed"):
-            raise InputError(
-                f"policy {spec!r}: {class_name} must say whether it needs mixed "
-                "steps: mixed = False"
-            )
-        return kinds[0], _build(part, parameters, spec)
+        return kinds[0], _build(part, parameters, place, kinds[0])
     name, *parameters = text.split(":")
     for kind in _METHOD:
         found = parts(kind).get(name) or parts(kind).get(name.replace("-", "_"))
         if found is not None:
-            return kind, _build(found, parameters, spec)
+            return kind, _build(found, parameters, place, kind)
+    raise _unknown(name, place)
+
+
+def _unknown(name: str, place: str) -> InputError:
     if name in NAMED:
-        raise InputError(
-            f"policy {spec!r}: {name} is a whole policy, it takes no parameters and no other part"
+        return InputError(
+            f"{place}: {name} is a whole policy, it takes no parameters and no other part"
         )
+    if "/" in name or name.endswith(".py"):
+        return InputError(f"{place}: expected a class in a Python file, FILE.py:CLASS; got {name}")
     orders, rules = ", ".join(parts("orders")), ", ".join(parts("batching"))
     near = get_close_matches(name, [*NAMED, *parts("orders"), *parts("batching")], n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
-    raise InputError(
-        f"policy {spec!r}: unknown {name!r}{hint} Policies: {', '.join(NAMED)}. "
+    return InputError(
+        f"{place}: unknown {name!r}{hint} Policies: {', '.join(NAMED)}. "
         f"Or ORDER+RULE: orders {orders}; rules {rules}."
     )
 
 
-def _from_file(path: Path, class_name: str, spec: str) -> type:
-    if not path.is_file():
-        raise InputError(f"policy {spec!r}: no such file {str(path)!r}")
-    loader = importlib.util.spec_from_file_location(f"llmsched_policy_{path.stem}", path)
-    assert loader is not None
-    assert loader.loader is not None
-    module = importlib.util.module_from_spec(loader)
-    try:
-        loader.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file does at import
-        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
-    part = getattr(module, class_name, None)
-    if not inspect.isclass(part):
-        raise InputError(f"{path}: expected a class named {class_name!r}")
-    return part
+def _beside(path: Path, folder: Path | None) -> Path:
+    """Return the path from `folder` if there is such a file, else as it is."""
+    near = path if folder is None else folder / path
+    return near if near.is_file() else path
 
 
-def _build(part: type, parameters: list[str], spec: str) -> Any:
-    """Create a part, reading each NAME=VALUE as the type of the field's default."""
-    known = {f.name: f.default for f in fields(part)} if is_dataclass(part) else {}
-    values: dict[str, object] = {}
-    for parameter in parameters:
-        name, _, text = parameter.partition("=")
-        if name not in known:
-            listed = ", ".join(known) or "none"
-            raise InputError(f"policy {spec!r}: unknown parameter {name!r} (parameters: {listed})")
-        if name in values:
-            raise InputError(f"policy {spec!r}: parameter {name!r} is given twice")
-        values[name] = _value(text, known[name], f"policy {spec!r}: {name}")
-    try:
-        return part(**values)
-    except TypeError as error:  # a parameter without a default
-        raise InputError(f"policy {spec!r}: {error}") from error
-
-
-def _value(text: str, default: object, where: str) -> object:
-    if isinstance(default, bool):
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise InputError(f"{where}: expected true or false, got {text!r}")
-    kind = float if isinstance(default, float) else int
-    try:
-        return kind(text)
-    except ValueError:
-        noun = "a number" if kind is float else "an integer"
-        raise InputError(f"{where}: expected {noun}, got {text!r}") from None
+def _build(part: type, parameters: list[str], place: str, kind: str) -> Any:
+    """Create a part, which may be anybody's code."""
+    values = read_parameters(part, parameters, place)
+    with contained(place, getattr(sys.modules.get(part.__module__), "__file__", None)):
+        made = part(**values)
+        mixed = getattr(made, "mixed", None)
+    if kind == "batching" and not isinstance(mixed, bool):
+        raise InputError(
+            f"{place}: {part.__name__} must say whether it needs mixed steps: mixed = False"
+        )
+    return made

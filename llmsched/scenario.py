@@ -128,6 +128,11 @@ class Scenario:
     note: str = ""
     source: str = "scenario"
 
+    @property
+    def folder(self) -> Path:
+        """Where relative files that the scenario names are looked for first."""
+        return Path(self.source).parent
+
 
 def find_scenario(name: str) -> Path | None:
     """Return the file that a name or path of a scenario means; None if it means a trace.
@@ -347,6 +352,9 @@ def _expect_mapping(where: Section, value: object, what: str) -> None:
 
 
 def _beside(name: str, folder: Path) -> str:
-    """Return the path relative to the scenario's folder if a file is there; else the name as is."""
+    """Return the path relative to the scenario's folder if a file is there; else the name as is.
+
+    Names of policies stay as they are, because rows are called by them; see `Scenario.folder`.
+    """
     near = folder / name
     return str(near) if near.is_file() else name

@@ -63,7 +63,16 @@ def test_parts_and_their_parameters_compose(spec: str, order: object, rule: obje
         ("", f"policy '': unknown ''. {KNOWN}"),
         ("fcf", f"policy 'fcf': unknown 'fcf'; did you mean fcfs? {KNOWN}"),
         ("ljf+nope", f"policy 'ljf+nope': unknown 'nope'. {KNOWN}"),
-        ("./mine.py", f"policy './mine.py': unknown './mine.py'. {KNOWN}"),
+        (
+            "./mine.py",
+            "policy './mine.py': expected a class in a Python file, FILE.py:CLASS; got ./mine.py",
+        ),
+        (
+            "ljf+rules/mine.txt:Rule",
+            "policy 'ljf+rules/mine.txt:Rule': expected a class in a Python file, FILE.py:CLASS; "
+            "got rules/mine.txt",
+        ),
+        ("ljf+", f"policy 'ljf+': unknown ''. {KNOWN}"),
         ("ljf+sjf", "policy 'ljf+sjf': expected one order and one batching rule"),
         (
             "ljf+static+static",
@@ -80,8 +89,13 @@ def test_parts_and_their_parameters_compose(spec: str, order: object, rule: obje
             "policy 'plan:x=1': unknown parameter 'x' (parameters: steal, align, tolerance)",
         ),
         ("random:seed=a", "policy 'random:seed=a': seed: expected an integer, got 'a'"),
-        ("random:seed", "policy 'random:seed': seed: expected an integer, got ''"),
-        ("random:seed=-1", "seed: expected an integer >= 0, got -1"),
+        (
+            "random:seed",
+            "policy 'random:seed': expected NAME=VALUE after the colon, got 'seed'",
+        ),
+        ("random:seed=", "policy 'random:seed=': seed: expected an integer, got ''"),
+        ("random:seed=1:30", "policy 'random:seed=1:30': seed: expected an integer, got '1:30'"),
+        ("random:seed=-1", "policy 'random:seed=-1': seed: expected an integer >= 0, got -1"),
         (
             "random:seed=1:seed=2",
             "policy 'random:seed=1:seed=2': parameter 'seed' is given twice",
@@ -94,7 +108,7 @@ def test_parts_and_their_parameters_compose(spec: str, order: object, rule: obje
             "plan:steal=1",
             "policy 'plan:steal=1': steal: expected true or false, got '1'",
         ),
-        ("./no.py:X", "policy './no.py:X': no such file 'no.py'"),
+        ("./no.py:X", "policy './no.py:X': expected a file that is there, got 'no.py'"),
     ],
 )
 def test_what_cannot_be_found_is_refused_in_one_line(spec: str, message: str) -> None:
@@ -157,8 +171,16 @@ def test_a_class_in_a_file_is_a_part(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Missing", "{path}: expected a class named 'Missing'"),
-        ("NUMBER", "{path}: expected a class named 'NUMBER'"),
+        (
+            "Missing",
+            "policy '{path}:Missing': expected a class of {path} (LastFirst, Eager, Neither, Bare, "
+            "Both), got 'Missing'",
+        ),
+        (
+            "NUMBER",
+            "policy '{path}:NUMBER': expected a class of {path} (LastFirst, Eager, Neither, Bare, "
+            "Both), got 'NUMBER'",
+        ),
         (
             "Neither",
             "policy '{path}:Neither': Neither must have a method queue (an order) or start "
@@ -170,7 +192,7 @@ def test_a_class_in_a_file_is_a_part(mine: Path) -> None:
         ),
         (
             "Bare",
-            "policy '{path}:Bare': Bare.__init__() missing 1 required positional argument: 'share'",
+            "policy '{path}:Bare': parameter 'share' must be given: share=VALUE",
         ),
         (
             "LastFirst:x=1",
@@ -187,9 +209,12 @@ def test_a_class_that_is_no_part_is_refused(mine: Path, name: str, message: str)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def (", "SyntaxError: invalid syntax (broken.py, line 1)"),
-        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("\ndef (", "2: SyntaxError: invalid syntax"),
+        ("import no_such_module", "1: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("\n\n1 / 0", "3: ZeroDivisionError: division by zero"),
+        ("raise SystemExit", "1: SystemExit"),
+        ("raise BrokenPipeError('a\\nb')", "1: BrokenPipeError: a b"),
+        ("def f():\n    return len(3)\nf()", "2: TypeError: object of type 'int' has no len()"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_reported(
@@ -199,7 +224,7 @@ def test_a_file_that_cannot_be_imported_is_reported(
     path.write_text(text)
     with pytest.raises(InputError) as error:
         find(f"{path}:X")
-    assert str(error.value) == f"{path}: {message}"
+    assert str(error.value) == f"policy '{path}:X': broken.py:{message}"
 
 
 @dataclass(frozen=True)

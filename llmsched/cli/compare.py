@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmsched.cli import common
+from llmsched.cli.doubts import warn_of_study
 from llmsched.errors import InputError
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ def _run(
     if base is not None:
         judging.check_comparable(build_document(scenario, study, {}), base, str(against))
     where = find_executor(executor, jobs)
+    warn_of_study(study)
     checkpoint = None if resume is None else Checkpoint(resume, study)
     finished: Rows = {}
     progress = common.Progress("runs")

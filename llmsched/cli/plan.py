@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import common
+from llmsched.cli.doubts import warn
 from llmsched.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def plan(
     output: common.Output = None,
 ) -> None:
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
+    from llmsched.hardware.fitted import beyond_fit
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
 
@@ -159,6 +161,7 @@ def plan(
         hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
+    warn(beyond_fit(machine, config, len(requests)))
     mode = predict if batch is not None else lengths or "oracle"
     case = Case(requests, machine, config, mode, seed or 0, objective, samples)
     if replicas is None and batch is None:

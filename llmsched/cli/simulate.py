@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
+from llmsched.cli.doubts import warn
 from llmsched.errors import InputError
 
 PolicyName = Annotated[
@@ -79,6 +80,7 @@ def simulate(
     from llmsched.lengths import predict
     from llmsched.metrics import summarize
     from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
+    from llmsched.plausibility import doubts
     from llmsched.report.single import render_json, render_single
     from llmsched.report.tables import requests_csv, steps_csv
 
@@ -101,6 +103,8 @@ def simulate(
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
     replica_of = None if plan is None else read_replicas(plan, loaded)
+    replicas = count_replicas(replica_of)
+    warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
     result = simulate_planned(
         loaded,
         profile,
@@ -110,7 +114,6 @@ def simulate(
         concurrency=concurrency,
         replica_of=replica_of,
     )
-    replicas = count_replicas(replica_of)
     bound = lower_bound(loaded, profile, config, concurrency, replicas=replicas)
     row = summarize(result, lower_bound_s=bound, slo=limits)
     how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}

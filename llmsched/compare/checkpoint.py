@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import orjson
 from llmsched.compare.measure import Row
 from llmsched.compare.study import Study, Task
 from llmsched.errors import InputError, NotComparableError
+from llmsched.reading import Lines
 
 SCHEMA_VERSION = 1
 
@@ -68,15 +70,21 @@ class Checkpoint:
 
     def _read(self) -> None:
         try:
-            content = self.path.read_bytes()
+            with self.path.open("rb") as stream:
+                self._take(Lines(str(self.path), stream).raw())
         except FileNotFoundError:
             return
         except OSError as error:
             raise InputError(f"{self.path}: cannot read: {error.strerror}") from error
-        whole = content[: content.rfind(b"\n") + 1].splitlines()
-        if not whole and not orjson.dumps(self._header).startswith(content):
-            raise InputError(f"{self.path}: expected the rows of a study, got something else")
-        for number, line in enumerate(whole, 1):
+
+    def _take(self, lines: Iterator[bytes]) -> None:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):  # the last one, of a run that was killed
+                if number == 1 and not orjson.dumps(self._header).startswith(line):
+                    raise InputError(
+                        f"{self.path}: expected the rows of a study, got something else"
+                    )
+                return
             try:
                 record = orjson.loads(line)
                 if number == 1:
@@ -88,7 +96,7 @@ class Checkpoint:
                 raise InputError(
                     f"{self.path}:{number}: expected a row of a study, got something else"
                 ) from error
-        self._sound_bytes = sum(len(line) + 1 for line in whole)
+            self._sound_bytes += len(line)
 
     def _check(self, header: dict[str, Any]) -> None:
         if "schema_version" not in header:

@@ -17,6 +17,7 @@ from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.errors import InputError, NotComparableError
 from llmsched.planner.stored import count_replicas
+from llmsched.reading import read_whole
 from llmsched.records import record_inputs
 from llmsched.scenario import Scenario
 
@@ -123,9 +124,7 @@ def read_document(path: str | Path) -> Document:
         It has another schema version.
     """
     try:
-        document = orjson.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error
+        document = orjson.loads(read_whole(path))
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}: expected a JSON result, got: {error}") from error
     if not isinstance(document, dict) or "schema_version" not in document:

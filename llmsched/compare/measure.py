@@ -26,7 +26,7 @@ def measure(study: Study, task: Task) -> Row:
     result = simulate_planned(
         trace,
         cell.hardware,
-        catalog.find(task.policy),
+        catalog.find(task.policy, study.folder),
         cell.engine,
         predicted=predicted,
         concurrency=cell.source.concurrency,

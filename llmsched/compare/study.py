@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from llmsched import __version__
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
+from llmsched.hardware.fitted import inherited_fit
 from llmsched.importers import TraceOptions, load
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
 from llmsched.synthesize import generate
@@ -55,13 +57,20 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Everything that a worker needs to compute any row of a comparison; pickles."""
+    """Everything that a worker needs to compute any row of a comparison; pickles.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where the files of policies are looked for first: the scenario's folder.
+    """
 
     cells: tuple[Cell, ...]
     policies: tuple[str, ...]
     seed: int = 0
     slo: Mapping[str, float] | None = None
     cases: Cases | None = None
+    folder: Path | None = None
 
     def tasks(self) -> Iterator[Task]:
         """Yield every task in the order of the results: cell, case, policy."""
@@ -145,7 +154,9 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
     if not cells or not policies:
         raise InputError(f"{scenario.source}: the filter leaves nothing to run")
-    return Study(tuple(cells), tuple(policies), scenario.seed, scenario.slo, scenario.cases)
+    return Study(
+        tuple(cells), tuple(policies), scenario.seed, scenario.slo, scenario.cases, scenario.folder
+    )
 
 
 def _picked(
@@ -240,7 +251,9 @@ def load_hardware(source: HardwareSource) -> HardwareProfile:
         return profile
     document = _merged(profile.document, source.override)
     document["name"] = source.name or f"{profile.name} (overridden)"
-    document["provenance"] = {**profile.provenance, "overridden": dict(source.override)}
+    kept = {key: value for key, value in profile.provenance.items() if key != "fitted"}
+    kept |= inherited_fit(profile.provenance, source.override)
+    document["provenance"] = {**kept, "overridden": dict(source.override)}
     return parse_profile(document, source.profile)
 
 
@@ -260,7 +273,7 @@ def _policies(scenario: Scenario, cells: Sequence[Cell]) -> tuple[str, ...]:
 
     if scenario.policies:
         for name in scenario.policies:
-            find(name)
+            find(name, scenario.folder)
         return scenario.policies
     mixed = all(cell.hardware.step_time.mixed for cell in cells)
     return tuple(name for name, policy in NAMED.items() if mixed or not policy.rule.mixed)

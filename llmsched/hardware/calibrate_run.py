@@ -12,7 +12,7 @@ the shipped fitted profiles, and the result states for each price how much of it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, log
 
@@ -23,6 +23,7 @@ from scipy.optimize import least_squares
 from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
 from llmsched.hardware.affine import Affine
+from llmsched.hardware.fitted import RANGES
 from llmsched.hardware.profile import HardwareProfile
 from llmsched.hardware.run import LEAST_REQUESTS, MeasuredRun
 from llmsched.policies import NAMED
@@ -92,12 +93,15 @@ class RunCalibration:
         engine schedules one step ahead); fitted beside the prices, not part of a profile.
     simulations : int
         How often the run was simulated to find the prices, refits for their errors not counted.
+    fitted : mapping of str to (int, int)
+        The least and the most that its steps held, while the requests fitted to were there.
     """
 
     step_time: Affine
     prices: tuple[Price, ...]
     lag_steps: float
     simulations: int
+    fitted: Mapping[str, tuple[int, int]]
 
 
 def calibrate_run(
@@ -143,6 +147,7 @@ def calibrate_run(
         ),
         lag_steps=exp(best[-1]),
         simulations=objective.calls,
+        fitted=objective.ranges(at),
     )
 
 
@@ -204,10 +209,25 @@ class _Objective:
         """Return data residuals, then those of the prior."""
         return np.concatenate([self._data(at), self._prior(at)])
 
+    def ranges(self, at: Floats) -> dict[str, tuple[int, int]]:
+        """Return the least and the most that steps held until the last fitted request ended."""
+        result = self._replay(at)
+        held = result.column("start_s") < result.finish[self.fitted].max()
+        prefill, decode = result.column("prefill_tokens")[held], result.column("decode_seqs")[held]
+        columns = (prefill + decode, prefill[prefill > 0], decode[decode > 0])
+        return {
+            key: (int(values.min()), int(values.max()))
+            for key, values in zip(RANGES, columns, strict=False)
+            if len(values)
+        }
+
+    def _replay(self, at: Floats) -> SimulationResult:
+        profile = HardwareProfile("candidate", self.step_time(at), self.config)
+        return simulate(self.run.trace, profile, NAMED["vllm"], self.config)
+
     def _data(self, at: Floats) -> Floats:
         self.calls += 1
-        profile = HardwareProfile("candidate", self.step_time(at), self.config)
-        result = simulate(self.run.trace, profile, NAMED["vllm"], self.config)
+        result = self._replay(at)
         late = exp(at[-1]) * _step_before(result)
         ours = _Latencies(result.arrival, result.first_token + late, result.finish + late)
         theirs = _Latencies(result.arrival, self.run.first_token, self.run.last_token)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from math import floor, log10
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llmsched import __version__
 from llmsched.hardware.affine import Affine
@@ -14,9 +13,17 @@ from llmsched.hardware.agreement import Headline
 from llmsched.hardware.calibrate import Calibration, relative_error
 from llmsched.hardware.calibrate_run import RunCalibration
 from llmsched.hardware.describe import aligned
+from llmsched.hardware.fitted import RANGES
 from llmsched.hardware.measured import MeasuredSteps
 from llmsched.hardware.piecewise import Piecewise
 
+_LABELS = dict(
+    zip(
+        RANGES,
+        ("tokens of a step", "prefill tokens", "decode sequences", "context tokens read"),
+        strict=True,
+    )
+)
 _NOT_IN_STEPS = "what the measured steps left out (often CPU time between steps)"
 _NOT_IN_RUN = "the price of a squared chunk (0); steps the run never took are extrapolated"
 
@@ -63,7 +70,7 @@ def steps_provenance(source: str, steps: MeasuredSteps, found: Calibration) -> d
         "holdout_mape_percent": _rounded(float(error.mean()), 3),
         "holdout_p95_percent": _rounded(float(np.percentile(error, 95)), 3),
         "holdout_max_percent": _rounded(float(error.max()), 3),
-        "covers": _covers(steps),
+        "fitted": _fitted(steps),
         "missing": [_NOT_IN_STEPS, *found.unidentified],
     }
 
@@ -86,6 +93,7 @@ def steps_report(source: str, steps: MeasuredSteps, found: Calibration) -> str:
         "",
         "the data covers",
         *(f"  {key}: {value}" for key, value in _covers(steps).items()),
+        f"  mixed steps: {np.count_nonzero(steps.kinds['mixed'])}",
         "could not be told from the data",
         *(f"  {line}" for line in found.unidentified or ("nothing: all prices were determined",)),
     ]
@@ -101,6 +109,7 @@ def run_provenance(
         "method": "simulated (policy vllm) until first tokens, times per token and ends agreed",
         "sources": [f"{source} ({requests} requests)"],
         "tool": f"llmsched {__version__}",
+        "fitted": {key: list(ends) for key, ends in found.fitted.items()},
         "determined": {
             price.name: f"{price.error_percent:.1f} % standard error, "
             f"{price.from_data_percent:.0f} % from the data"
@@ -160,21 +169,29 @@ def _round_sums(steps: MeasuredSteps, step_time: Affine | Piecewise) -> str:
     )
 
 
-def _covers(steps: MeasuredSteps) -> dict[str, object]:
+def _covers(steps: MeasuredSteps) -> dict[str, str]:
+    """Return the ranges of the data in words."""
+    found = _fitted(steps)
+    return {
+        label: "{} to {}".format(*found[key]) if key in found else "none"
+        for key, label in _LABELS.items()
+    }
+
+
+def _fitted(steps: MeasuredSteps) -> dict[str, list[int]]:
+    """Return the least and the most of each kind of work that the steps held."""
     decode, prefill = steps.decode_seqs > 0, steps.prefill_tokens > 0
-    ranges: dict[str, object] = {"tokens of a step": _range(steps.tokens)}
-    for label, values, mask in (
-        ("prefill tokens", steps.prefill_tokens, prefill),
-        ("decode sequences", steps.decode_seqs, decode),
-        ("context tokens read", steps.kv_tokens, decode),
-    ):
-        ranges[label] = _range(values[mask]) if mask.any() else "none"
-    ranges["mixed steps"] = int(np.count_nonzero(decode & prefill))
-    return ranges
-
-
-def _range(values: NDArray[np.float64]) -> str:
-    return f"{int(values.min())} to {int(values.max())}"
+    columns = (
+        steps.tokens,
+        steps.prefill_tokens[prefill],
+        steps.decode_seqs[decode],
+        steps.kv_tokens[decode],
+    )
+    return {
+        key: [int(values.min()), int(values.max())]
+        for key, values in zip(RANGES, columns, strict=True)
+        if len(values)
+    }
 
 
 def _ms(seconds: float) -> float:

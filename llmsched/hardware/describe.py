@@ -122,6 +122,8 @@ def _facts(title: str, facts: Mapping[str, object]) -> list[str]:
 def _plain(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, list):
+        return " to ".join(f"{item:,}" for item in value)  # a range, the only list inside a mapping
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, float | int) and abs(value) >= 1e5:

@@ -12,6 +12,10 @@ import yaml
 
 from llmsched.errors import InputError
 from llmsched.hardware.section import shown
+from llmsched.reading import MIB, read_text
+
+MAX_YAML = MIB
+"""Bytes of a YAML file, of which no profile or scenario needs a hundredth; parsing it is slow."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -66,11 +70,7 @@ def read_mapping(path: Path) -> dict[str, object]:
         The file cannot be read, is not YAML, or holds something else than one mapping.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, got {error.reason}") from error
+        document = yaml.load(read_text(path, MAX_YAML), Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from llmsched.errors import InputError
 from llmsched.hardware.document import read_mapping
+from llmsched.hardware.fitted import inherited_fit
 from llmsched.hardware.section import shown
 
 _MAX_DEPTH = 8
@@ -50,8 +51,11 @@ def _override(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str
     mine = {key: value for key, value in own.items() if key != "extends"}
     if _kind(own) not in (None, _kind(base)):
         inherited.pop("step_time", None)
-    origin = {"extends": own["extends"], "base": inherited.pop("provenance", {})}
+    provenance = inherited.pop("provenance", {})
+    origin = {"extends": own["extends"], "base": provenance}
     stated = mine.pop("provenance", {"status": "modified", "method": "fields overridden by hand"})
+    if isinstance(stated, Mapping):
+        stated = {**inherited_fit(provenance, own), **stated}
     merged = _merged(inherited, mine)
     merged["provenance"] = {**stated, **origin} if isinstance(stated, Mapping) else stated
     return merged

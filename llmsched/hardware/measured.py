@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.reading import text_lines
 
 COUNTS = ("num_prefill_tokens", "num_decode_seqs", "kv_tokens")
 OPTIONAL_COUNTS = ("sum_sq_prefill", "sum_prefill_x_ctx")
@@ -113,19 +113,13 @@ def read_steps(path: str | Path) -> MeasuredSteps:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each line that is not empty."""
-    opened = gzip.open if path.suffix == ".gz" else open
+    reader = csv.reader(text_lines(path))
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            for cells in reader:
-                if cells:
-                    yield reader.line_num, [cell.strip() for cell in cells]
-    except (OSError, EOFError) as error:
-        raise InputError(
-            f"{path}: cannot read: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected a CSV file in UTF-8, got: {error}") from error
+        for cells in reader:
+            if cells:
+                yield reader.line_num, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: expected CSV, got: {error}") from error
 
 
 def _value(where: str, name: str, cell: str) -> float:

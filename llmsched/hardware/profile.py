@@ -12,6 +12,7 @@ from typing import Any, cast
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.hardware.extends import read_extended
+from llmsched.hardware.fitted import read_fitted
 from llmsched.hardware.kinds import read_step_time, with_efficiencies
 from llmsched.hardware.memory import kv_cache_tokens
 from llmsched.hardware.plausibility import implausible
@@ -119,6 +120,7 @@ def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfil
     facts = {"model": model, "gpu": gpu, "engine": knobs}
     step_time = read_step_time(top.section("step_time", required=True), facts)
     provenance = _plain(top, "provenance")
+    read_fitted(top.section("provenance"))
     top.close()
     section = with_efficiencies(cast("Mapping[str, object]", document["step_time"]))
     record = {**document, "step_time": section}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from llmsched.errors import InputError
 from llmsched.hardware.section import shown
+from llmsched.reading import opened, read_text
 from llmsched.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,8 @@ class MeasuredRun:
 
 def is_run(path: str | Path) -> bool:
     """Tell a recorded run (JSON, or CSV with `first_token_s`) from a CSV of steps, by content."""
-    start = _text(Path(path))[:4096].lstrip()
+    with opened(path) as lines:
+        start = next(lines, (0, b""))[1][:4096].decode(errors="replace")
     return start.startswith(("{", "[")) or "first_token_s" in start.partition("\n")[0]
 
 
@@ -61,7 +62,7 @@ def read_run(path: str | Path) -> MeasuredRun:
     InputError
         A field is missing, a value is impossible, or there are fewer than 20 requests.
     """
-    text = _text(Path(path))
+    text = read_text(path)
     dropped = 0
     try:
         whole = json.loads(text) if text.lstrip().startswith("{") else None
@@ -87,17 +88,6 @@ def read_run(path: str | Path) -> MeasuredRun:
         note="lengths and arrivals of a measured run",
     )
     return MeasuredRun(trace, table[:, 3] - start, table[:, 4] - start, dropped)
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot read: {reason}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, got {error.reason}") from error
 
 
 def _json_rows(path: str, text: str) -> Iterator[tuple[int, Mapping[str, object]]]:

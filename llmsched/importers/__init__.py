@@ -2,8 +2,9 @@
 
 The format is told from names (CSV header, JSON keys), never from positions or magnitudes. Each
 module here without an underscore is one format, and defines ``FORMAT``; a new one is found by
-itself. Data flows `_source` (bytes to records) -> `_table` (records to checked columns) -> here
-(one order, one clock, one Trace). `_source` says why orjson parses.
+itself. Data flows `llmsched.reading` (bytes to lines) -> `_source` (lines to records) -> `_table`
+(records to checked columns) -> here (one order, one clock, one Trace). `_source` says why orjson
+parses.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 from llmsched.errors import InputError
 from llmsched.importers import _source
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
-from llmsched.importers._source import Lines, Refusal, Row
+from llmsched.importers._source import Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
+from llmsched.reading import Lines, opened
 from llmsched.trace import Trace, seconds
 
 __all__ = ["Imported", "TraceOptions", "formats", "load", "read", "tell"]
@@ -131,7 +133,7 @@ def tell(source: str | Path, imported: Imported) -> None:
 
 def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:
     """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
-    with _source.opened(source) as lines:
+    with opened(source) as lines:
         form, rows = _rows(lines, options)
         unit = _unit(form, options)
         skip = options.on_error == "skip"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -105,7 +106,8 @@ def detect(kind: str, names: Collection[str]) -> Format | None:
     The largest signature wins, so a format that adds names to another one's is told from it
     without any order of trial.
     """
-    found = [(known.matches(names), known) for known in formats() if known.kind == kind]
+    have = set(names)
+    found = [(known.matches(have), known) for known in formats() if known.kind == kind]
     best = max((score for score, _ in found), default=0)
     winners = [known for score, known in found if score == best]
     return winners[0] if best and len(winners) == 1 else None
@@ -114,9 +116,10 @@ def detect(kind: str, names: Collection[str]) -> Format | None:
 def unknown(kind: str, names: Collection[str]) -> str:
     """Say for an error message that `names` belong to no format, and what the nearest lacks."""
     known = [one for one in formats() if one.kind == kind]
-    shares = [(len(set(s) & set(names)), one.name, s) for one in known for s in one.signatures]
+    have = set(names)
+    shares = [(len(set(s) & have), one.name, s) for one in known for s in one.signatures]
     share, nearest, signature = max(shares)
-    lacking = ", ".join(name for name in signature if name not in names)
+    lacking = ", ".join(name for name in signature if name not in have)
     hint = f"; {nearest} also has {lacking}" if share else ""
     what = "header" if kind == "csv" else "keys"
     expected = ", ".join(one.name for one in known)
@@ -125,6 +128,6 @@ def unknown(kind: str, names: Collection[str]) -> str:
 
 def listed(names: Collection[str]) -> str:
     """Return names from a file on one line of moderate length."""
-    text = ", ".join(names)
+    text = ", ".join(itertools.islice(names, 80))
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= 80 else text[:77] + "..."

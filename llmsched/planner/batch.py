@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import orjson
 
 from llmsched.errors import InputError
 from llmsched.files import write_whole
+from llmsched.reading import opened, text_lines
 from llmsched.trace import Trace
 
 CHAT, COMPLETION, EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -37,7 +38,7 @@ class Batch:
     ----------
     path : str
     sha256 : str
-        Hash of the file.
+        Hash of the file's text, decompressed.
     lines : list of bytes
         Each with its line end, except perhaps the last.
     trace : Trace
@@ -107,15 +108,13 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
         The file cannot be read, a line is no request, a name is used twice, models differ, or an
         output length is missing. The message names file, line, field and value.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error
     predicted = _predictions(Path(predict)) if predict.endswith(".csv") else None
     lines: list[bytes] = []
     prompts, outputs, model, skipped = [], [], "", 0
     seen: dict[str, int] = {}
-    for number, line in enumerate(_lines(raw), start=1):
+    digest = hashlib.sha256()
+    for number, line in enumerate(_lines(path), start=1):
+        digest.update(line)
         if not line.strip():
             continue
         request = _Request(f"{path}:{number}", line)
@@ -135,12 +134,12 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
     trace = Trace.from_columns(
         np.zeros(len(lines)), prompts, outputs, id=list(seen), name=path.name
     )
-    return Batch(str(path), hashlib.sha256(raw).hexdigest(), lines, trace, model, skipped)
+    return Batch(str(path), digest.hexdigest(), lines, trace, model, skipped)
 
 
-def _lines(raw: bytes) -> list[bytes]:
-    *ended, last = raw.split(b"\n")
-    return [*(line + b"\n" for line in ended), *([last] if last else [])]
+def _lines(path: Path) -> Iterator[bytes]:
+    with opened(path) as lines:
+        yield from lines.raw()
 
 
 class _Request:
@@ -228,17 +227,13 @@ class _Request:
 
 
 def _predictions(path: Path) -> dict[str, int]:
+    rows = csv.DictReader(text_lines(path))
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = csv.DictReader(stream)
-            names = rows.fieldnames or []
-            if missing := {"custom_id", "output_tokens"} - set(names):
-                raise InputError(f"{path}:1: expected a column {sorted(missing)[0]}")
-            return {row["custom_id"]: _tokens(path, rows.line_num, row) for row in rows}
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text: {error.reason}") from error
+        if missing := {"custom_id", "output_tokens"} - set(rows.fieldnames or []):
+            raise InputError(f"{path}:1: expected a column {sorted(missing)[0]}")
+        return {row["custom_id"]: _tokens(path, rows.line_num, row) for row in rows}
+    except csv.Error as error:
+        raise InputError(f"{path}:{rows.line_num}: expected CSV: {error}") from error
 
 
 def _tokens(path: Path, line: int, row: Mapping[str, str]) -> int:

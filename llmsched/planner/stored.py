@@ -14,6 +14,7 @@ from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.planner.replicas import merge, split
 from llmsched.policies import Policy
+from llmsched.reading import read_whole
 from llmsched.trace import Trace
 
 
@@ -26,9 +27,7 @@ def read_replicas(path: str | Path, trace: Trace) -> NDArray[np.int32]:
         The file cannot be read, is no plan for replicas, or was made for another trace.
     """
     try:
-        document = orjson.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error
+        document = orjson.loads(read_whole(path))
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}: expected a plan, got: {error}") from error
     try:

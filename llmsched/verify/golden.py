@@ -7,9 +7,7 @@ is first written out, one line a round.
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,6 +23,7 @@ from llmsched.errors import InputError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
+from llmsched.reading import read_whole
 from llmsched.trace import Trace
 
 TOLERANCE = 1e-6
@@ -231,15 +230,9 @@ def _config(section: _Fields) -> EngineConfig:
 
 def _parse(path: str | Path) -> object:
     try:
-        data = Path(path).read_bytes()
-        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-        return orjson.loads(data)
+        return orjson.loads(read_whole(path))
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: expected JSON: {error.msg}") from error
-    except (EOFError, zlib.error) as error:
-        raise InputError(f"{path}: expected whole compressed data: {error}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror or error}") from error
 
 
 class _Fields:

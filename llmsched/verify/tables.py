@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.reading import text_lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +91,9 @@ class _Table:
     def __init__(self, path: str | Path) -> None:
         self._path = path
         try:
-            with open(path, newline="", encoding="utf-8") as stream:
-                rows = list(csv.reader(stream, strict=True))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise InputError(f"{path}: cannot read: {reason}") from error
+            rows = list(csv.reader(text_lines(path), strict=True))
+        except csv.Error as error:
+            raise InputError(f"{path}: cannot read: {error}") from error
         self._header, lines = (rows[0], rows[1:]) if rows else ([], [])
         if not lines:
             raise InputError(f"{path}:2: expected at least one row, got the end of the file")

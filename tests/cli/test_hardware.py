@@ -97,6 +97,11 @@ def test_steps_become_a_profile_and_a_report(
     assert profile.step_time.base(1000, 10) == pytest.approx(0.1105, rel=1e-4)
     assert profile.provenance["status"] == "calibrated"
     assert profile.provenance["holdout_mape_percent"] == pytest.approx(0.0, abs=1e-3)
+    fitted = profile.provenance["fitted"]
+    assert isinstance(fitted, dict)
+    assert list(fitted) == ["tokens", "prefill_tokens", "sequences", "kv_tokens"]
+    for key, label in (("tokens", "tokens of a step"), ("sequences", "decode sequences")):
+        assert f"  {label}: {fitted[key][0]} to {fitted[key][1]}\n" in out
 
 
 def test_the_default_fit_to_steps_is_a_table(tmp_path: Path) -> None:
@@ -137,6 +142,11 @@ def test_a_run_becomes_a_profile_with_a_judged_second_part(
     assert profile.step_time.kind == "affine"
     assert profile.step_time.base(0, 4) == pytest.approx(0.01024, rel=0.2)
     assert isinstance(profile.provenance["held_out_requests_error_percent"], dict)
+    fitted = profile.provenance["fitted"]
+    assert isinstance(fitted, dict)
+    assert list(fitted) == ["tokens", "prefill_tokens", "sequences"]
+    assert fitted["tokens"][1] <= 512
+    assert fitted["sequences"] == [1, 8]
 
 
 def test_a_fit_that_misses_its_own_requests_is_warned_about(

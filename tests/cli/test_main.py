@@ -116,7 +116,7 @@ def test_a_policy_that_ends_the_program_is_not_a_success(llmsched: Run, tmp_path
     file = tmp_path / "mine.py"
     file.write_text("raise SystemExit(0)\n")
     outcome = llmsched("simulate", "--policy", f"{file}:Rule")
-    assert outcome == Outcome(2, "", "llmsched: a policy ended the program: SystemExit(0)\n")
+    assert outcome == Outcome(2, "", f"llmsched: policy '{file}:Rule': mine.py:1: SystemExit: 0\n")
 
 
 def test_a_defect_shows_a_traceback_and_is_not_mistaken_for_a_failed_gate(

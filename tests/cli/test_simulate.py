@@ -162,10 +162,13 @@ UNKNOWN = (
     ("arguments", "message"),
     [
         ("--policy nope", f"policy 'nope': unknown 'nope'. {UNKNOWN}"),
-        ("--policy random:seed=-1", "seed: expected an integer >= 0, got -1"),
+        (
+            "--policy random:seed=-1",
+            "policy 'random:seed=-1': seed: expected an integer >= 0, got -1",
+        ),
         (
             "--policy lagrangian:multiplier=inf",
-            "multiplier: expected a number in 0..1e6, got inf",
+            "policy 'lagrangian:multiplier=inf': multiplier: expected a number in 0..1e6, got inf",
         ),
         (
             "--policy vllm",
@@ -207,7 +210,10 @@ UNKNOWN = (
             "lengths: noisy: expected a coefficient of variation in 0..10, got 'x'",
         ),
         ("--lengths trace", "lengths: two.jsonl carries no predicted_output_length"),
-        ("--lengths noisy:0.1 --seed -1", "seed: expected an integer >= 0, got -1"),
+        (
+            "--lengths noisy:0.1 --seed -1",
+            "seed: expected an integer >= 0, got -1",
+        ),
         ("--format xml", "--format: expected one of table, json; got 'xml'"),
         (
             "--output {tmp}/missing/out.json",

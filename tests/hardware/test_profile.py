@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def test_a_file_may_extend_a_shipped_profile(tmp_path: Path) -> None:
     assert mine.engine.num_gpu_blocks == 23202
     assert mine.provenance["extends"] == "llama3-8b-a100"
     assert mine.provenance["base"] == base.provenance
+    assert mine.provenance["fitted"] == base.provenance["fitted"]
     assert "extends" not in mine.document
 
 
@@ -189,6 +191,26 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("model.num_layers", 0, "model.num_layers: expected an integer >= 1, got 0"),
     ("gpu.memory_gib", "80G", "gpu.memory_gib: expected a number > 0, got '80G'"),
     ("provenance", "measured", "provenance: expected a mapping, got 'measured'"),
+    (
+        "provenance",
+        {"fitted": {"token": [1, 2]}},
+        "provenance.fitted.token: expected one of .*, got an unknown key",
+    ),
+    *(
+        (
+            "provenance",
+            {"fitted": {"tokens": ends}},
+            "provenance.fitted.tokens: expected two integers >= 0, the least first, got "
+            + re.escape(shown),
+        )
+        for ends, shown in (
+            ([2, 1], "[2, 1]"),
+            ([1], "[1]"),
+            ([1, 2.5], "[1, 2.5]"),
+            ([-1, 2], "[-1, 2]"),
+            ("1 to 2", "'1 to 2'"),
+        )
+    ),
     ("provenance.error", float("nan"), "provenance.error: expected a finite number, got nan"),
     ("step_time", {**STAGES, "mixed": True}, "step_time.mixed: expected false .* got true"),
     ("step_time", {**STAGES, "prefill": {}}, "prefill.per_stage: expected a number >= 0, got noth"),

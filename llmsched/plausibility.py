@@ -1,0 +1,96 @@
+"""Inputs that can be replayed, but that look like a mistake: one line each, none is an error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from llmsched.bounds import lower_bound
+from llmsched.engine.config import EngineConfig
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.fitted import beyond_fit
+from llmsched.trace import Trace
+
+TOO_FAST, TOO_SLOW = 20.0, 1e-3
+"""Arrivals per second over what the engine can serve; a wrong unit is a factor of 1,000."""
+
+_LEAST_REQUESTS = 10
+"""Fewer may come together, or far apart, by chance."""
+
+_LEAST_WORK = 20
+"""Requests a slot that capacity is measured with: fewer measure how long the longest one takes."""
+
+_MOST_COPIED = 20_000
+
+
+def capacity(
+    trace: Trace, hardware: HardwareProfile, config: EngineConfig, replicas: float = 1
+) -> float:
+    """Return requests a second of this mix that no policy can exceed for long.
+
+    The lower bound on the time for the trace, all there at once; a short trace several times over.
+    """
+    wanted = min(_LEAST_WORK * config.max_num_seqs, _MOST_COPIED)
+    copies = -(-wanted // len(trace))
+    if copies == 1:
+        batch = replace(trace, arrival=np.zeros(len(trace)))
+    else:
+        columns = (np.tile(c, copies) for c in (trace.input_tokens, trace.output_tokens))
+        batch = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
+    return len(batch) / lower_bound(batch, hardware, config, replicas=replicas)
+
+
+def doubtful_arrivals(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    replicas: float = 1,
+    speed: float = 1.0,
+) -> str | None:
+    """Say that requests come far too fast or slow for the engine, as with times in another unit.
+
+    Parameters
+    ----------
+    speed : float
+        What the arrivals were sped up by on purpose: they are doubtful if they are without it, too.
+    """
+    span = float(trace.arrival[-1] - trace.arrival[0])
+    if len(trace) < _LEAST_REQUESTS or span == 0:
+        return None
+    rate = (len(trace) - 1) / span
+    ratio = rate / capacity(trace, hardware, config, replicas)
+    if any(TOO_SLOW <= one <= TOO_FAST for one in (ratio, ratio / speed)):
+        return None
+    if ratio > 1:
+        much, units = f"{ratio:,.0f} times", "s read as ms"
+    else:
+        much, units = f"1/{1 / ratio:,.0f} of", "ms read as s"
+    shown = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+    return (
+        f"arrivals imply {shown} requests/s, {much} what this engine can serve: "
+        f"are the time stamps in {units}? see --time-unit"
+    )
+
+
+def doubts(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    concurrency: int | None = None,
+    replicas: float = 1,
+    speed: float = 1.0,
+) -> list[str]:
+    """Return what is doubtful about a replay: its arrivals, and knobs beyond the profile's fit.
+
+    Parameters
+    ----------
+    concurrency : int, optional
+        Closed loop of that many users, in which arrivals do not count.
+    """
+    together = len(trace) if concurrency is None else min(concurrency, len(trace))
+    found = beyond_fit(hardware, config, together)
+    if concurrency is None:
+        late = doubtful_arrivals(trace, hardware, config, speed=speed, replicas=replicas)
+        found += [] if late is None else [f"{trace.name}: {late}"]
+    return found

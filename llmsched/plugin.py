@@ -1,0 +1,110 @@
+"""Classes out of a user's own Python file, and what foreign code does wrong, as one line.
+
+A file is imported once a process, under a name of its own that follows from where it is, so that
+files of the same name do not clash and dataclasses find their module. Its folder does not become
+part of the import path: a policy called ``queue.py`` must not replace Python's own module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+
+from llmsched.errors import InputError, LlmschedError, PolicyError
+
+
+def load_class(path: Path, class_name: str, place: str) -> type:
+    """Return a class of a Python file; `place` begins every message.
+
+    Raises
+    ------
+    InputError
+        There is no such file or class, or importing the file fails.
+    """
+    module = _module(path, place)
+    part = getattr(module, class_name, None)
+    if inspect.isclass(part):
+        return part
+    here = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    ]
+    raise InputError(
+        f"{place}: expected a class of {path} ({', '.join(here) or 'it has none'}), "
+        f"got {class_name!r}"
+    )
+
+
+@contextmanager
+def contained(place: str, file: str | None = None) -> Iterator[None]:
+    """Run foreign code: what it raises becomes one line, what it prints goes to stderr.
+
+    Parameters
+    ----------
+    place : str
+        What the line begins with.
+    file : str, optional
+        The foreign source file, of which the line is named.
+
+    Raises
+    ------
+    InputError
+        Anything was raised but KeyboardInterrupt, SystemExit included.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (InputError, PolicyError) as error:
+        raise type(error)(f"{place}: {error}") from error
+    except (LlmschedError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise InputError(f"{place}: {_where(error, file)}{_reason(error)}") from error
+
+
+def _module(path: Path, place: str) -> ModuleType:
+    """Import a file, or return its module if that has been done."""
+    if path.suffix != ".py" or not path.is_file():
+        wrong = "a Python file, FILE.py:CLASS" if path.exists() else "a file that is there"
+        raise InputError(f"{place}: expected {wrong}, got {str(path)!r}")
+    resolved = path.resolve()
+    digest = hashlib.sha256(str(resolved).encode(errors="surrogateescape")).hexdigest()
+    name = f"policy_file_{path.stem}_{digest[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, resolved)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # before it runs: dataclasses look their annotations up there
+    try:
+        with contained(place, str(resolved)):
+            found.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _where(error: BaseException, file: str | None) -> str:
+    """Return "FILE:LINE: " of the innermost line of the file that took part in an error."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{Path(error.filename).name}:{error.lineno}: "
+    if file is None:
+        return ""
+    frames = walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code.co_filename == file]
+    return ":".join([Path(file).name, *map(str, lines[-1:])]) + ": "
+
+
+def _reason(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return " ".join(f"{type(error).__name__}: {text}".split()).removesuffix(":")
