@@ -20,7 +20,6 @@ import importlib.metadata
 import inspect
 import pkgutil
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -173,7 +172,7 @@ def _beside(path: Path, folder: Path | None) -> Path:
 def _build(part: type, parameters: list[str], place: str, kind: str) -> Any:
     """Create a part, which may be anybody's code."""
     values = read_parameters(part, parameters, place)
-    with contained(place, getattr(sys.modules.get(part.__module__), "__file__", None)):
+    with contained(place):
         made = part(**values)
         mixed = getattr(made, "mixed", None)
     if kind == "batching" and not isinstance(mixed, bool):

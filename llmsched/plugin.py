@@ -14,10 +14,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from traceback import walk_tb
 from types import ModuleType
 
 from llmsched.errors import InputError, LlmschedError, PolicyError
+from llmsched.foreign import foreign_line, reason
 
 
 def load_class(path: Path, class_name: str, place: str) -> type:
@@ -44,15 +44,13 @@ def load_class(path: Path, class_name: str, place: str) -> type:
 
 
 @contextmanager
-def contained(place: str, file: str | None = None) -> Iterator[None]:
+def contained(place: str) -> Iterator[None]:
     """Run foreign code: what it raises becomes one line, what it prints goes to stderr.
 
     Parameters
     ----------
     place : str
         What the line begins with.
-    file : str, optional
-        The foreign source file, of which the line is named.
 
     Raises
     ------
@@ -67,7 +65,8 @@ def contained(place: str, file: str | None = None) -> Iterator[None]:
     except (LlmschedError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise InputError(f"{place}: {_where(error, file)}{_reason(error)}") from error
+        where = [place, foreign_line(error), reason(error)]
+        raise InputError(": ".join(part for part in where if part is not None)) from error
 
 
 def _module(path: Path, place: str) -> ModuleType:
@@ -86,25 +85,9 @@ def _module(path: Path, place: str) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module  # before it runs: dataclasses look their annotations up there
     try:
-        with contained(place, str(resolved)):
+        with contained(place):
             found.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
     return module
-
-
-def _where(error: BaseException, file: str | None) -> str:
-    """Return "FILE:LINE: " of the innermost line of the file that took part in an error."""
-    if isinstance(error, SyntaxError) and error.filename is not None:
-        return f"{Path(error.filename).name}:{error.lineno}: "
-    if file is None:
-        return ""
-    frames = walk_tb(error.__traceback__)
-    lines = [line for frame, line in frames if frame.f_code.co_filename == file]
-    return ":".join([Path(file).name, *map(str, lines[-1:])]) + ": "
-
-
-def _reason(error: BaseException) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return " ".join(f"{type(error).__name__}: {text}".split()).removesuffix(":")

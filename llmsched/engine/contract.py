@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from numbers import Integral
-from pathlib import Path
-from traceback import walk_tb
-from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeGuard
 
 from llmsched.engine.step import Step
 from llmsched.errors import LlmschedError, PolicyError
+from llmsched.foreign import foreign_line, reason
 
 if TYPE_CHECKING:
     from llmsched.engine.state import State
     from llmsched.policies import Policy
-
-_PACKAGE = __name__.partition(".")[0]
-_LIBRARIES = {"numpy", "scipy", "ortools", "highspy"} | sys.stdlib_module_names
-"""What this package itself calls: an error that begins there is not a policy's."""
 
 
 def check_queue(policy: Policy, queue: object) -> None:
@@ -126,37 +120,19 @@ def refuse_popped(state: State, popped: object, promised: int) -> NoReturn:
 def blaming(policy: Policy) -> Iterator[None]:
     """Turn whatever a policy's code raises into a `PolicyError` that names policy, file and line.
 
-    Errors of this package pass as they are.
+    Errors of this package pass as they are. What the policy prints goes to stderr: stdout is the
+    result's.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except LlmschedError:
         raise
     except (Exception, SystemExit) as error:
-        line = _policy_line(error.__traceback__)
-        if line is None:
+        line = foreign_line(error)
+        if line is None:  # a mistake of this package
             raise
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-        raise PolicyError(f"policy {policy.name}: {line}: {reason}") from error
-
-
-def _policy_line(traceback: TracebackType | None) -> str | None:
-    """Return FILE:LINE of the innermost frame of the policy's file; None if no policy ran.
-
-    The policy's file is the first one, from the engine inwards, that is not this package's or a
-    library's that it uses.
-    """
-    frames = [(frame, line) for frame, line in walk_tb(traceback)]
-    foreign = [frame for frame, _ in frames if _root(frame) not in {_PACKAGE, *_LIBRARIES}]
-    if not foreign:
-        return None
-    file = foreign[0].f_code.co_filename
-    line = [line for frame, line in frames if frame.f_code.co_filename == file][-1]
-    return f"{Path(file).name}:{line}"
-
-
-def _root(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        raise PolicyError(f"policy {policy.name}: {line}: {reason(error)}") from error
 
 
 def _is_integer(value: object) -> TypeGuard[int]:
