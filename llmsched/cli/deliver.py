@@ -44,7 +44,7 @@ def check_delivery(form: str | None, output: Path | None, pivot: str, *inputs: P
         raise InputError(f"{output}: cannot write: no such folder")
     for path in inputs:
         if output is not None and path is not None and _is_same(output, path):
-            raise InputError(f"--output: expected another file than {path}, which is compared with")
+            raise InputError(f"--output: expected another file than {path}, which is an input")
     try:
         find_metric(pivot)
     except InputError as error:
@@ -132,8 +132,10 @@ def _deliver(
 
 def _remark(document: Document) -> None:
     """Say on stderr what nobody may overlook and not every format has room for."""
+    from llmsched.report.clean import cleaned
     from llmsched.report.gates import absent_lines
 
+    document = cleaned(document, printable=True)
     for verdict in document["gates"]:
         if not verdict["passed"]:
             say(f"FAILED {verdict['policy']}: {verdict['reason']}")
