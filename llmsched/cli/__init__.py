@@ -8,6 +8,7 @@ at their top, so that ``llmsched --help`` need not wait for NumPy or OR-tools.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
 from llmsched.cli.common import GroupedHelp, discard_stdout
 from llmsched.errors import LlmschedError
+from llmsched.notes import say
 
 app = typer.Typer(
     name="llmsched",
@@ -70,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         What follows the program's name; ``sys.argv[1:]`` by default.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: the exit code still counts
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = app(arguments, prog_name="llmsched", standalone_mode=False)
         sys.stdout.flush()
@@ -93,5 +98,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"llmsched: {' '.join(message.split())}", file=sys.stderr)
+    say(f"llmsched: {' '.join(message.split())}")
     return code

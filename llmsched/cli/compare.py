@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmsched.cli import common
+from llmsched.cli.deliver import check_delivery, finish, refusal_told
 from llmsched.cli.doubts import warn_of_study
 from llmsched.errors import InputError
 
@@ -158,7 +157,9 @@ def compare(
     output: common.Output = None,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
-    check_delivery(format, output, pivot)
+    check_delivery(format, output, pivot, against)
+    if no_gates and fail_on:
+        raise InputError("--fail-on: expected without --no-gates")
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error
     )
@@ -181,16 +182,18 @@ def compare(
         published=() if knobs or presented or reading or hardware else None,  # of another workload
     )
     scenario = replace(scenario, **changes)
-    document = _run(scenario, baseline, _filters(filter), jobs, executor, resume, against)
-    deliver(document, format, output, pivot, table=True)
-    if not no_gates:
-        conclude(document)
+    filters = _filters(filter)
+    selection = common.given(policies=changes.get("policies"), filter=filters.get("policy"))
+    with refusal_told(scenario.name, format, output):
+        document = _run(scenario, baseline, filters, selection, jobs, executor, resume, against)
+    finish(document, format, output, pivot, table=True, summary=not no_gates)
 
 
 def _run(
     scenario: Scenario,
     baseline: str | None,
     filters: dict[str, str],
+    selection: dict[str, object],
     jobs: int,
     executor: str | None,
     resume: Path | None,
@@ -209,8 +212,14 @@ def _run(
     base = None if against is None else read_document(against)
     study = prepare(scenario, filters)
     scenario = replace(scenario, baseline=_baseline(scenario, baseline, study))
-    if base is not None:
-        judging.check_comparable(build_document(scenario, study, {}), base, str(against))
+
+    def judged(rows: Rows) -> Document:
+        document = build_document(scenario, study, rows)
+        if selection:
+            document["selection"] = selection
+        return judging.judged(document, gates, base, against)
+
+    judged({})  # refuses now what it would refuse after the run
     where = find_executor(executor, jobs)
     warn_of_study(study)
     checkpoint = None if resume is None else Checkpoint(resume, study)
@@ -223,8 +232,7 @@ def _run(
     except KeyboardInterrupt:
         _save(scenario, study, finished, checkpoint)
         raise typer.Exit(130) from None
-    document = build_document(scenario, study, rows)
-    return judging.judged(document, gates, base, against)
+    return judged(rows)
 
 
 def _scenario(
@@ -317,74 +325,3 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
     if "--resume" in sys.argv:
         again = shlex.join(["llmsched", *sys.argv[1:]])
     print(f"\n{done} of {total} runs are saved; continue with: {again}", file=sys.stderr)
-
-
-def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
-    """Refuse before the run what would fail after it.
-
-    Raises
-    ------
-    InputError
-        An unknown format or metric, or a folder that is not there.
-    """
-    from llmsched.compare.metric import find_metric
-    from llmsched.report import FORMATS
-
-    if form is not None:
-        common.one_of("--format", form, FORMATS)
-    if output is not None and not output.parent.is_dir():
-        raise InputError(f"{output}: cannot write: no such folder")
-    try:
-        find_metric(pivot)
-    except InputError as error:
-        raise InputError(f"--pivot: {error}") from error
-
-
-def deliver(
-    document: Document, form: str | None, output: Path | None, pivot: str, *, table: bool = False
-) -> None:
-    """Print a result, or save it; with `table`, a result that is saved is shown as well."""
-    from llmsched.report import render
-
-    shown: str | None = form or "table"
-    if output is not None:
-        saved = form or _SUFFIXES.get(output.suffix, "json")
-        common.emit(render(document, saved, pivot=pivot), output)
-        shown = "table" if table else None
-    if shown is not None:
-        width = shutil.get_terminal_size((80, 24)).columns
-        common.emit(render(document, shown, width=width, color=_colors(), pivot=pivot))
-    if shown != "table":
-        for verdict in document["gates"]:
-            if not verdict["passed"]:
-                print(f"FAILED {verdict['policy']}: {verdict['reason']}", file=sys.stderr)
-
-
-def conclude(document: Document) -> None:
-    """Add the result to GitHub's job summary, and exit 1 if a gate failed."""
-    _summarize(document)
-    if not all(verdict["passed"] for verdict in document["gates"]):
-        raise typer.Exit(1)
-
-
-_SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}
-
-
-def _colors() -> bool:
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
-
-
-def _summarize(document: Document) -> None:
-    """Append the Markdown to the summary of a GitHub Actions step, as far as it may grow."""
-    from llmsched.report.markdown import SUMMARY_LIMIT, fitted, render_markdown
-
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
-    try:
-        with Path(path).open("ab") as stream:
-            stream.write(fitted(render_markdown(document), SUMMARY_LIMIT - stream.tell()).encode())
-    except OSError as error:
-        raise InputError(f"GITHUB_STEP_SUMMARY: {path}: {error.strerror}") from error

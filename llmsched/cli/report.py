@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
-from llmsched.cli.compare import Against, FailOn, Format, Pivot, check_delivery, conclude, deliver
+from llmsched.cli.compare import Against, FailOn, Format, Pivot
+from llmsched.cli.deliver import check_delivery, finish, refusal_told
 
 
 def report(
@@ -21,17 +22,20 @@ def report(
     pivot: Pivot = "makespan_s",
     output: common.Output = None,
 ) -> None:
-    """Show a saved result again, in any format or against other gates."""
+    """Show a saved result again, in any format, against another one or other gates.
+
+    Without --fail-on, the gates that it was saved with count. Exit 1 if one failed.
+    """
     from llmsched.compare.against import judged
     from llmsched.compare.document import read_document
     from llmsched.compare.gates import parse_gate
 
-    check_delivery(format, output, pivot)
-    document = read_document(file)
-    base = None if against is None else read_document(against)
-    if base is None and not fail_on:
-        deliver(document, format, output, pivot)
-        return
-    document = judged(document, [parse_gate(text) for text in fail_on or []], base, against)
-    deliver(document, format, output, pivot)
-    conclude(document)
+    check_delivery(format, output, pivot, file, against)
+    anew = against is not None or bool(fail_on)
+    with refusal_told(file.name, format, output):
+        document = read_document(file)
+        base = None if against is None else read_document(against)
+        if anew:
+            texts = fail_on or dict.fromkeys(verdict["gate"] for verdict in document["gates"])
+            document = judged(document, [parse_gate(text) for text in texts], base, against)
+    finish(document, format, output, pivot, summary=anew)

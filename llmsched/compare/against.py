@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
-from llmsched.compare.gates import Gate, Row, Verdict, judge, number
+from llmsched.compare.gates import Gate, Row, Verdict, judge, judge_gone, number
 from llmsched.compare.metric import METRICS, NEITHER
 from llmsched.errors import InputError, NotComparableError
 
@@ -49,26 +50,52 @@ def judged(
         See :func:`check_comparable` and :func:`judge_all`.
     """
     document = dict(document)
+    document.pop("against", None)  # what a saved result was compared with before
     if base is not None:
         check_comparable(document, base, str(base_name))
-        before, here = _rows(base), _rows(document)
+        here, there = _policies(document), _policies(base)
+        missing = [policy for policy in there if there[policy] - here.get(policy, set())]
         document["against"] = {
             "file": str(base_name),
             "llmsched": base["llmsched"],
             "changes": changes(document, base),
-            "new": _names(row for row in here if row not in before),
-            "gone": _names(row for row in before if row not in here),
+            "new": [policy for policy in here if here[policy] - there.get(policy, set())],
+            "left_out": [policy for policy in missing if _is_left_out(policy, document)],
+            "gone": [policy for policy in missing if not _is_left_out(policy, document)],
         }
     document["gates"] = [asdict(verdict) for verdict in judge_all(gates, document, base)]
     return document
 
 
-def _rows(document: Document) -> list[tuple[str, str]]:
-    return [(cell_name(cell), policy) for cell in cells_of(document) for policy in _by_policy(cell)]
+def _policies(document: Document) -> dict[str, set[str]]:
+    """Return the cells that each policy has a row in."""
+    found: dict[str, set[str]] = {}
+    for cell in cells_of(document):
+        for policy in _by_policy(cell):
+            found.setdefault(policy, set()).add(cell_name(cell))
+    return found
 
 
-def _names(rows: Iterable[tuple[str, str]]) -> list[str]:
-    return list(dict.fromkeys(policy for _, policy in rows))
+def _is_left_out(policy: str, document: Document) -> bool:
+    """Return whether `--policies` or `--filter` kept a policy from running that exists.
+
+    Otherwise the scenario or the program no longer has it. A policy from a file counts as existing:
+    whoever only compares results does not load what they name.
+    """
+    selection = document.get("selection", {})
+    chosen = policy in selection.get("policies", [policy])
+    chosen = chosen and fnmatchcase(policy, selection.get("filter", "*"))
+    return not chosen and (".py:" in policy or _exists(policy))
+
+
+def _exists(policy: str) -> bool:
+    from llmsched.catalog import find
+
+    try:
+        find(policy)
+    except InputError:
+        return False
+    return True
 
 
 def judge_all(
@@ -80,14 +107,15 @@ def judge_all(
     ----------
     base : Document, optional
         An earlier result: each policy is compared with itself there, and one that was not there is
-        not judged. Without it, the policies are compared with the document's baseline policy.
+        not judged; one that is only there, though no option left it out, fails. Without it, the
+        policies are compared with the document's baseline policy.
 
     Raises
     ------
     InputError
         A gate needs a baseline and there is none, or names a policy that did not run.
     NotComparableError
-        A gate that compares with `base` finds none of its policies there.
+        A gate finds nothing to judge: none of its policies in `base`, or none but the baseline.
     """
     verdicts: list[Verdict] = []
     for gate in gates:
@@ -99,7 +127,7 @@ def judge_all(
 
 
 def changes(document: Document, base: Document) -> list[dict[str, Any]]:
-    """Return every metric with a direction that differs from `base`, worst change first.
+    """Return every change of a metric with a direction that matters, worst change first.
 
     `worsening_percent` is positive where the value got worse; None where the base is zero.
     """
@@ -116,15 +144,17 @@ def changes(document: Document, base: Document) -> list[dict[str, Any]]:
 def _changes(row: Row, before: Row) -> Iterator[dict[str, Any]]:
     for metric in METRICS.values():
         value, base = number(row, metric), number(before, metric)
-        if metric.better == NEITHER or value is None or base is None or value == base:
+        if metric.better == NEITHER or value is None or base is None:
             continue
-        worsening = metric.worsening(value - base)
+        if not metric.matters(base, value):
+            continue
+        percent = metric.percent(base, value)
         yield {
             "metric": metric.name,
             "base": base,
             "value": value,
-            "worse": worsening > 0,
-            "worsening_percent": 100 * worsening / abs(base) if base else None,
+            "worse": metric.worsening(value - base) > 0,
+            "worsening_percent": None if percent is None else metric.worsening(percent),
         }
 
 
@@ -138,22 +168,24 @@ def _weight(change: Mapping[str, Any]) -> float:
 def _judge(gate: Gate, document: Document, base: Document | None) -> Iterator[Verdict]:
     base_cells = {cell_name(cell): _by_policy(cell) for cell in cells_of(base)} if base else {}
     for cell in cells_of(document):
-        rows = _by_policy(cell)
-        if gate.policy is not None and gate.policy not in rows:
+        name, rows = cell_name(cell), _by_policy(cell)
+        there = base_cells.get(name, {})
+        gone = {p: there[p] for p in there if p not in rows and not _is_left_out(p, document)}
+        concerned = [p for p in (*rows, *gone) if gate.policy in (None, p)]
+        if not concerned:
             raise InputError(
                 f"gate {gate.text!r}: expected one of {', '.join(rows)}; got {gate.policy!r}"
             )
-        for policy, row in rows.items():
-            if gate.policy not in (None, policy):
-                continue
-            if not gate.relative:
-                yield judge(gate, row, None, cell_name(cell))
+        for policy in concerned:
+            if policy in gone:
+                yield judge_gone(gate, gone[policy], name)
+            elif not gate.relative:
+                yield judge(gate, rows[policy], None, name)
             elif base is not None:
-                before = base_cells.get(cell_name(cell), {}).get(policy)
-                if before is not None:
-                    yield judge(gate, row, before, cell_name(cell))
+                if policy in there:
+                    yield judge(gate, rows[policy], there[policy], name)
             elif policy != (baseline := _baseline(gate, document, rows)):
-                yield judge(gate, row, rows[baseline], cell_name(cell))
+                yield judge(gate, rows[policy], rows[baseline], name)
 
 
 def _baseline(gate: Gate, document: Document, rows: Mapping[str, Row]) -> str:

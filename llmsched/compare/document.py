@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ Document = dict[str, Any]
 
 
 def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
-    """Return the document of a study; without rows, everything but the results.
+    """Return the document of a study; a policy that has not run has a row of only its name.
 
     A study of one cell has that cell's records at the top; one of several has them under `cells`.
     """
@@ -59,7 +60,10 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
         if task.cell == index:
             by_policy[task.policy].append(row)
     record: Document = {"label": dict(cell.label), **_records(cell)}
-    record["results"] = [mean_row(of_policy) for of_policy in by_policy.values() if of_policy]
+    record["results"] = [
+        mean_row(of_policy) if of_policy else {"policy": policy}
+        for policy, of_policy in by_policy.items()
+    ]
     base = by_policy.get(scenario.baseline or "")
     if study.cases is not None and base:
         record["paired"] = [
@@ -105,8 +109,8 @@ def cell_name(cell: Mapping[str, Any]) -> str:
     return ", ".join(cell["label"].values())
 
 
-def dump(document: Mapping[str, Any]) -> str:
-    """Return the document as JSON text; a value that is not finite is null."""
+def dump(document: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Return a document as JSON text; a value that is not finite is null."""
     return (
         orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
         + "\n"
@@ -142,25 +146,59 @@ def _check_shape(document: Document, path: str) -> None:
     for key, kind in _RUN.items():
         if not isinstance(document.get(key), kind):
             raise InputError(f"{path}: {key}: expected a comparison's, got none")
-    cells = document.get("cells", [document])
-    for i, cell in enumerate(cells if isinstance(cells, list) else [None]):
-        where = f"cells[{i}]." if "cells" in document else ""
-        if not isinstance(cell, dict):
-            raise InputError(f"{path}: cells: expected a list of comparisons")
-        kinds = _CELL | ({"label": dict} if "cells" in document else {})
-        for key, kind in kinds.items():
-            if not isinstance(cell.get(key), kind):
-                raise InputError(f"{path}: {where}{key}: expected a comparison's, got none")
-        if not cell["results"] or not all(map(_is_row, cell["results"])):
-            raise InputError(f"{path}: {where}results: expected rows with policy and makespan_s")
+    for i, verdict in enumerate(document["gates"]):
+        _check_entry(verdict, _VERDICT, f"{path}: gates[{i}]")
+    if "against" in document:
+        _check_entry(document["against"], _AGAINST, f"{path}: against")
+    if "cells" not in document:
+        _check_cell(document, _CELL, path, "")
+        return
+    if not isinstance(document["cells"], list) or not document["cells"]:
+        raise InputError(f"{path}: cells: expected a list of comparisons")
+    for i, cell in enumerate(document["cells"]):
+        _check_cell(cell, _CELL | {"label": dict}, path, f"cells[{i}].")
+    _check_once(path, "cells: expected each label", map(cell_name, document["cells"]))
+
+
+def _check_cell(cell: object, kinds: Mapping[str, type], path: str, where: str) -> None:
+    if not isinstance(cell, dict):
+        raise InputError(f"{path}: cells: expected a list of comparisons")
+    for key, kind in kinds.items():
+        if not isinstance(cell.get(key), kind):
+            raise InputError(f"{path}: {where}{key}: expected a comparison's, got none")
+    if not cell["results"] or not all(map(_is_row, cell["results"])):
+        raise InputError(f"{path}: {where}results: expected rows with policy and makespan_s")
+    policies = [row["policy"] for row in cell["results"]]
+    _check_once(path, f"{where}results: expected each policy", policies)
+    for row in cell["results"]:
+        for name, value in row.items():
+            if name != "policy" and value is not None and not _is_number(value):
+                place = f"{path}: {where}results: {row['policy']}: {name}"
+                raise InputError(f"{place}: expected a number or null, got {value!r}")
+
+
+def _check_once(path: str, what: str, names: Iterable[str]) -> None:
+    """Refuse a name that is there twice: which of the two would a gate judge?"""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InputError(f"{path}: {what} once, got {name!r} twice")
+
+
+def _check_entry(entry: object, kinds: Mapping[str, type], place: str) -> None:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(k), kinds[k]) for k in kinds):
+        raise InputError(f"{place}: expected an object with {', '.join(kinds)}")
 
 
 def _is_row(row: object) -> bool:
     return (
         isinstance(row, dict)
         and isinstance(row.get("policy"), str)
-        and isinstance(row.get("makespan_s"), int | float)
+        and _is_number(row.get("makespan_s"))
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _RUN: dict[str, type] = {
@@ -177,4 +215,18 @@ _CELL: dict[str, type] = {
     "engine": dict,
     "lengths": str,
     "results": list,
+}
+_VERDICT: dict[str, type] = {
+    "gate": str,
+    "cell": str,
+    "policy": str,
+    "passed": bool,
+    "reason": str,
+}
+_AGAINST: dict[str, type] = {
+    "file": str,
+    "llmsched": str,
+    "changes": list,
+    "new": list,
+    "gone": list,
 }

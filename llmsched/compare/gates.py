@@ -21,7 +21,7 @@ from llmsched.errors import InputError
 Row = Mapping[str, object]
 
 _LIMIT = re.compile(r"(?P<sign>[+-]?)(?P<number>\d+(\.\d+)?|\.\d+)(?P<percent>%?)")
-_SLACK = 1e-9  # relative: a value that equals its limit but for rounding passes
+_SLACK = 1e-9  # relative; beside a metric's noise: a value at its limit but for rounding passes
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ def judge(gate: Gate, row: Row, base_row: Row | None, cell: str = "") -> Verdict
         base = None if base_row is None else number(base_row, gate.metric)
     threshold = gate.threshold(base)
     passed, reason = _compare(gate.metric, value, threshold)
+    if gate.percent and base is not None and abs(base) <= gate.metric.noise:
+        reason += ": any percentage of a base of 0 is 0"
     return Verdict(
         gate=gate.text,
         cell=cell,
@@ -118,16 +120,32 @@ def judge(gate: Gate, row: Row, base_row: Row | None, cell: str = "") -> Verdict
     )
 
 
+def judge_gone(gate: Gate, base_row: Row, cell: str = "") -> Verdict:
+    """Return the verdict on a policy that only the baseline has: nothing shows that it passes."""
+    policy = str(base_row["policy"])
+    return Verdict(
+        gate=gate.text,
+        cell=cell,
+        policy=policy,
+        metric=gate.metric.name,
+        value=None,
+        base=number(base_row, gate.metric),
+        threshold=None,
+        passed=False,
+        reason=f"{policy} is in the baseline, but no longer in this run",
+    )
+
+
 def _compare(metric: Metric, value: float | None, threshold: float | None) -> tuple[bool, str]:
     if value is None:
         return False, f"{metric.name} has no value in this run"
     if threshold is None:
         return False, f"{metric.name} has no value in the baseline"
     unit = f" {metric.unit}" if metric.unit else ""
-    margin = _SLACK * max(abs(value), abs(threshold))
+    margin = max(metric.noise, _SLACK * max(abs(value), abs(threshold)))
     passed = metric.worsening(value - threshold) <= margin
     side = "at least" if metric.better == HIGHER else "at most"
-    return passed, f"{metric.name} {value:.6g}{unit}, limit {side} {threshold:.6g}{unit}"
+    return passed, f"{metric.name} {value:z.6g}{unit}, limit {side} {threshold:z.6g}{unit}"
 
 
 def number(row: Row, metric: Metric) -> float | None:

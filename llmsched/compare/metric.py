@@ -11,6 +11,12 @@ from llmsched.errors import InputError
 
 LOWER, HIGHER, NEITHER = "lower", "higher", "neither"
 
+NOTICED_PERCENT = 0.1
+"""The smallest change against a base that a report calls better or worse."""
+
+_ROUNDING = 1e-9  # relative: a change that falls short of a limit by this much still reaches it
+_NOISE = {"ms": 1e-6, "%": 1e-7}  # in the unit: a nanosecond, or 1e-9 as a share or in a count
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -31,6 +37,24 @@ class Metric:
     def worsening(self, change: float) -> float:
         """Return a change of the value with the sign turned so that positive is worse."""
         return -change if self.better == HIGHER else change
+
+    @property
+    def noise(self) -> float:
+        """Values no further apart than this differ only by the rounding of floats."""
+        return _NOISE.get(self.unit, 1e-9)
+
+    def matters(self, base: float, value: float) -> bool:
+        """Return whether a value is better or worse than its base: the one rule of all reports.
+
+        At least 0.1 % of the base, and more than the noise. Gates do not ask it: a limit is exact.
+        """
+        change = abs(value - base)
+        least = abs(base) * NOTICED_PERCENT / 100
+        return change > self.noise and change >= least * (1 - _ROUNDING)
+
+    def percent(self, base: float, value: float) -> float | None:
+        """Return the change in percent of the base; None where the base is zero but for noise."""
+        return None if abs(base) <= self.noise else 100 * (value - base) / abs(base)
 
 
 def _latencies() -> list[Metric]:

@@ -41,7 +41,7 @@ def paired_differences(
         For each metric that has a value in every case: the mean of the differences (policy minus
         baseline, in the metric's unit) with its confidence interval (Student's t), the central 95 %
         of the differences, their mean in percent of the baseline's mean, the numbers of cases
-        better, equal and worse, and the least favourable case.
+        better, equal (:meth:`Metric.matters`) and worse, and the least favourable case.
     """
     return [
         _summary(metric, ours, theirs)
@@ -57,7 +57,7 @@ def _summary(
 ) -> dict[str, float | int | str | None]:
     difference = ours - theirs
     worse = np.array([metric.worsening(change) for change in difference])
-    tie = np.isclose(ours, theirs, rtol=1e-9, atol=0.0)
+    tie = ~np.array([metric.matters(b, v) for b, v in zip(theirs, ours, strict=True)])
     mean, half = float(difference.mean()), _half_width(difference)
     low, high = np.percentile(difference, [2.5, 97.5])
     base = float(theirs.mean())
@@ -69,7 +69,7 @@ def _summary(
         "ci_high": mean + half,
         "p2_5": float(low),
         "p97_5": float(high),
-        "mean_percent": 100 * mean / abs(base) if base else None,
+        "mean_percent": metric.percent(base, base + mean),
         "better": int((~tie & (worse < 0)).sum()),
         "equal": int(tie.sum()),
         "worse": int((~tie & (worse > 0)).sum()),

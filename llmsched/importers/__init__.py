@@ -26,6 +26,7 @@ from llmsched.importers import _source
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
+from llmsched.notes import say
 from llmsched.reading import Lines, opened
 from llmsched.trace import Trace, seconds
 
@@ -128,7 +129,7 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
 def tell(source: str | Path, imported: Imported) -> None:
     """Print the notes of an import on stderr."""
     for note in imported.notes:
-        print(f"{_source.display(source)}: {note}", file=sys.stderr)
+        say(f"{_source.display(source)}: {note}")
 
 
 def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:

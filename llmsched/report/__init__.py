@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from llmsched.compare.document import Document, dump
 from llmsched.errors import InputError
+from llmsched.report.clean import cleaned
 from llmsched.report.continuous import render_bencher, render_bigger, render_smaller
 from llmsched.report.junit import render_junit
 from llmsched.report.markdown import render_markdown
@@ -51,6 +52,7 @@ def render(
     InputError
         An unknown format or metric, or a document that holds nothing to show in this format.
     """
+    document = cleaned(document, printable=form != "json")
     if form == "table":
         return render_table(document, width=width, color=color, pivot=pivot)
     if form not in _FORMATS:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import orjson
-
-from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.compare.document import Document, cell_name, cells_of, dump
 from llmsched.compare.gates import number
 from llmsched.compare.metric import HIGHER, LOWER, METRICS, NEITHER, Metric
+from llmsched.report.gates import absent_lines
 
 
 def render_smaller(document: Document) -> str:
@@ -31,17 +30,17 @@ def render_bencher(document: Document) -> str:
     for name, metric, value in _values(document):
         if metric.better != NEITHER:
             benchmarks.setdefault(name, {})[metric.name] = {"value": value}
-    return orjson.dumps(benchmarks, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return dump(benchmarks)
 
 
 def _custom(document: Document, better: str) -> str:
-    extra = f"llmsched {document['llmsched']}"
+    extra = "; ".join([f"llmsched {document['llmsched']}", *absent_lines(document)])
     entries = [
         {"name": f"{name}/{metric.name}", "unit": metric.unit, "value": value, "extra": extra}
         for name, metric, value in _values(document)
         if metric.better == better
     ]
-    return orjson.dumps(entries, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return dump(entries)
 
 
 def _values(document: Document) -> Iterator[tuple[str, Metric, float]]:

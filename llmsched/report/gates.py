@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document
 from llmsched.compare.metric import METRICS
-from llmsched.report.layout import BETTER, WORSE, align
+from llmsched.report.layout import BETTER, WORSE, align, wrapped
 
 _MOST = 8
-_NOTICED = 0.1
-"""Percent; smaller changes are counted, not listed."""
 
 
 def change_lines(document: Document, width: int) -> list[str]:
@@ -20,20 +18,44 @@ def change_lines(document: Document, width: int) -> list[str]:
     if "against" not in document:
         return []
     against = document["against"]
-    changes = [c for c in against["changes"] if _percent(c) >= _NOTICED]
-    worse = [change for change in changes if change["worse"]]
-    better = [change for change in reversed(changes) if not change["worse"]]
-    file = PurePath(against["file"]).name
-    lines = ["", f"against {file}: {len(worse)} worse, {len(better)} better"]
+    worse = [change for change in against["changes"] if change["worse"]]
+    better = [change for change in reversed(against["changes"]) if not change["worse"]]
+    lines = ["", f"against {_base(document)}: {len(worse)} worse, {len(better)} better"]
     for mark, group in ((WORSE, worse), (BETTER, better)):
         lines += align([_change(mark, change) for change in group[:_MOST]]) if group else []
         if len(group) > _MOST:
             lines.append(f"  and {len(group) - _MOST} more (--format json has all)")
-    if against["new"]:
-        lines.append(f"not in {file}: {', '.join(against['new'])}")
-    if against["gone"]:
-        lines.append(f"only in {file}, not judged: {', '.join(against['gone'])}")
-    return [line[:width] if len(line) > width else line for line in lines]
+    lines = [line[:width] for line in lines]
+    for line in absent_lines(document):
+        lines += wrapped(line, width, "  ")
+    return lines
+
+
+def absent(document: Document) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield which policies met no counterpart in the earlier result: the key there, why, who."""
+    against = document.get("against", {})
+    options = " and ".join(
+        "--policies" if option == "policies" else f"--filter policy={pattern}"
+        for option, pattern in document.get("selection", {}).items()
+    )
+    base = _base(document) if against else ""
+    whys = {
+        "new": f"not in {base}, not compared",
+        "left_out": f"only in {base}, left out by {options}",
+        "gone": f"only in {base}, no longer in this run",
+    }
+    for key, why in whys.items():
+        if against.get(key):
+            yield key, why, against[key]
+
+
+def absent_lines(document: Document) -> list[str]:
+    """Return a line for each reason why policies were not compared, so that none is forgotten."""
+    return [f"{why}: {', '.join(policies)}" for _, why, policies in absent(document)]
+
+
+def _base(document: Document) -> str:
+    return PurePath(document["against"]["file"]).name
 
 
 def gate_lines(document: Document) -> list[str]:
@@ -56,21 +78,19 @@ def _where(verdict: Mapping[str, Any]) -> str:
 
 
 def _change(mark: str, change: Mapping[str, Any]) -> Sequence[str]:
-    percent = (
-        100 * (change["value"] - change["base"]) / abs(change["base"]) if change["base"] else None
-    )
     place = f"{change['cell']}: " if change["cell"] else ""
     return (
         f"  {mark} {place}{change['policy']}",
         change["metric"],
-        f"{change['base']:,.5g}",
+        f"{change['base']:z,.5g}",
         "→",
-        f"{change['value']:,.5g}",
+        f"{change['value']:z,.5g}",
         METRICS[change["metric"]].unit,
-        "" if percent is None else f"{percent:+.2f}%",
+        percent_text(change),
     )
 
 
-def _percent(change: Mapping[str, Any]) -> float:
-    percent = change["worsening_percent"]
-    return float("inf") if percent is None else abs(float(percent))
+def percent_text(change: Mapping[str, Any]) -> str:
+    """Return how far a value is from its base in percent; empty where the base is zero."""
+    percent = METRICS[change["metric"]].percent(change["base"], change["value"])
+    return "" if percent is None else f"{percent:+z.2f}%"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.report.clean import cleaned
+from llmsched.report.gates import absent_lines, percent_text
 from llmsched.report.layout import BETTER, WORSE, slots_of
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes that GitHub accepts as the summary of one step."""
+
+_SPECIAL = re.compile(r"[\\`*\[|]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
 
 _COLUMNS: Sequence[tuple[str, str, str, float]] = (
     ("total s", "makespan_s", ",.2f", 1.0),
@@ -25,7 +30,7 @@ _COLUMNS: Sequence[tuple[str, str, str, float]] = (
 def render_markdown(document: Document) -> str:
     """Return the verdict first, then the changes, then a table a cell."""
     blocks = [
-        f"## llmsched: {_plain(document['scenario'])}",
+        _head(document["scenario"]),
         *_gates(document),
         *_changes(document),
     ]
@@ -37,18 +42,33 @@ def render_markdown(document: Document) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def render_refusal(name: str, reason: str) -> str:
+    """Return why the comparison `name` could not be made."""
+    name, reason = cleaned([name, reason], printable=True)
+    return f"{_head(name)}\n\n**{WORSE} not comparable:** {_plain(reason)}\n"
+
+
 def fitted(text: str, limit: int = SUMMARY_LIMIT) -> str:
-    """Return whole lines of a report within `limit` bytes, saying so if some are left out."""
+    """Return whole lines of a report within `limit` bytes, saying so if some are left out.
+
+    Empty if not even that can be said.
+    """
     if len(text.encode()) <= limit:
         return text
     notice = "\n… cut to the size that a job summary may have; the saved result has everything\n"
     room, kept = limit - len(notice.encode()), []
+    if room < 0:
+        return ""
     for line in text.splitlines(keepends=True):
         room -= len(line.encode())
         if room < 0:
             break
         kept.append(line)
     return "".join(kept) + notice
+
+
+def _head(name: str) -> str:
+    return f"## llmsched: {_plain(name)}"
 
 
 def _gates(document: Document) -> list[str]:
@@ -58,7 +78,7 @@ def _gates(document: Document) -> list[str]:
     failed = [verdict for verdict in verdicts if not verdict["passed"]]
     if not failed:
         return [f"**{BETTER} all {len(verdicts)} gates passed**"]
-    rows = [[v["cell"], v["policy"], f"`{v['gate']}`", v["reason"]] for v in failed]
+    rows = [[v["cell"], v["policy"], v["gate"], v["reason"]] for v in failed]
     head = f"**{WORSE} {len(failed)} of {len(verdicts)} gates failed**"
     return [head, _table(["case", "policy", "gate", "why"], rows, numeric=False)]
 
@@ -73,23 +93,21 @@ def _changes(document: Document) -> list[str]:
             change["cell"],
             change["policy"],
             change["metric"],
-            f"{change['base']:,.5g}",
-            f"{change['value']:,.5g}",
-            "" if change["worsening_percent"] is None else f"{_percent(change):+.2f} %",
+            f"{change['base']:z,.5g}",
+            f"{change['value']:z,.5g}",
+            percent_text(change),
         ]
         for change in against["changes"]
     ]
-    head = f"Against `{against['file']}` (llmsched {against['llmsched']}): "
-    head += f"{sum(c['worse'] for c in against['changes'])} metrics worse, "
-    head += f"{sum(not c['worse'] for c in against['changes'])} better."
-    if not rows:
-        return [head]
-    table = _table(["", "case", "policy", "metric", "base", "now", "change"], rows, numeric=False)
-    return [f"{head}\n\n<details><summary>all changes</summary>\n\n{table}\n\n</details>"]
-
-
-def _percent(change: Mapping[str, Any]) -> float:
-    return float(100 * (change["value"] - change["base"]) / abs(change["base"]))
+    worse = sum(change["worse"] for change in against["changes"])
+    head = f"Against {_plain(against['file'])} (llmsched {_plain(against['llmsched'])}): "
+    head += f"{worse} metrics worse, {len(rows) - worse} better."
+    blocks = ["\n".join([head, *(f"- {_plain(line)}" for line in absent_lines(document))])]
+    if rows:
+        columns = ["", "case", "policy", "metric", "base", "now", "change"]
+        table = _table(columns, rows, numeric=False)
+        blocks.append(f"<details><summary>all changes</summary>\n\n{table}\n\n</details>")
+    return blocks
 
 
 def _cell(document: Document, cell: Mapping[str, Any]) -> str:
@@ -113,16 +131,16 @@ def _paired(document: Document, cell: Mapping[str, Any]) -> str:
         [
             pair["policy"],
             pair["metric"],
-            f"{pair['mean']:+.4g}",
-            f"{pair['ci_low']:+.4g} … {pair['ci_high']:+.4g}",
+            f"{pair['mean']:+z.4g}",
+            f"{pair['ci_low']:+z.4g} … {pair['ci_high']:+z.4g}",
             f"{pair['better']} / {pair['equal']} / {pair['worse']}",
-            f"{pair['worst']:+.4g}",
+            f"{pair['worst']:+z.4g}",
         ]
         for pair in cell["paired"]
         if pair["metric"] in ("makespan_s", "utilization", "p99_ttft_ms")
     ]
     count = document["cases"]["count"]
-    head = f"Paired differences from `{document['baseline']}` over {count} cases:"
+    head = f"Paired differences from {_plain(document['baseline'])} over {count} cases:"
     columns = ["policy", "metric", "mean", "95 % interval", "better / equal / worse", "worst"]
     return f"{head}\n\n{_table(columns, rows, numeric=False)}"
 
@@ -135,7 +153,7 @@ def _published(published: Sequence[Mapping[str, Any]]) -> str:
 
 def _values(row: Mapping[str, Any]) -> list[str]:
     return [
-        "" if row.get(metric) is None else f"{row[metric] / scale:{form}}"
+        "" if row.get(metric) is None else f"{row[metric] / scale:z{form}}"
         for _, metric, form, scale in _COLUMNS
     ]
 
@@ -149,5 +167,6 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bo
 
 
 def _plain(text: str) -> str:
-    """Return text that cannot break out of a table's cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """Return text on one line that Markdown shows as it is, in a table's cell as well."""
+    escaped = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")

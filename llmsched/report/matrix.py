@@ -45,7 +45,7 @@ def _values(cell: Mapping[str, Any], policies: Sequence[str], metric: Metric) ->
 def _text(value: float | None, best: float | None) -> str:
     if value is None:
         return "–"
-    text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4g}"
+    text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:z.4g}"
     return text + (BEST if value == best else " ")
 
 

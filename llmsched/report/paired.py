@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name
-from llmsched.compare.metric import METRICS
+from llmsched.compare.metric import METRICS, NOTICED_PERCENT
 from llmsched.report.layout import BETTER, UNDECIDED, WORSE, align, cut, wrapped
 
 LEGEND = (
     f"Δ mean of the paired differences ({BETTER} better, {WORSE} worse, {UNDECIDED} if its 95 % "
-    "confidence interval holds zero); where 95 % of the cases lie; cases better than the baseline; "
-    "the least favourable case"
+    f"confidence interval holds zero or it is under {NOTICED_PERCENT} %); where 95 % of the cases "
+    "lie; cases better than the baseline; the least favourable case"
 )
 _SHOWN = ("makespan_s", "utilization")
 
@@ -39,12 +39,12 @@ def _header(metric: str) -> list[str]:
 def _line(metric: str, pair: Mapping[str, Any]) -> list[str]:
     scale = 100.0 if metric == "utilization" else 1.0
     worse = METRICS[metric].worsening(pair["mean"]) > 0
-    decided = pair["ci_low"] > 0 or pair["ci_high"] < 0
+    decided = (pair["ci_low"] > 0 or pair["ci_high"] < 0) and _is_noticed(pair)
     mark = (WORSE if worse else BETTER) if decided else UNDECIDED
     cases = pair["better"] + pair["equal"] + pair["worse"]
 
     def signed(key: str) -> str:
-        return f"{pair[key] * scale:+.2f}"
+        return f"{pair[key] * scale:+z.2f}"
 
     return [
         pair["policy"],
@@ -54,3 +54,8 @@ def _line(metric: str, pair: Mapping[str, Any]) -> list[str]:
         f"{100 * pair['better'] / cases:.0f}%",
         signed("worst"),
     ]
+
+
+def _is_noticed(pair: Mapping[str, Any]) -> bool:
+    percent = pair["mean_percent"]
+    return percent is None or abs(percent) >= NOTICED_PERCENT

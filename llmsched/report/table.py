@@ -24,8 +24,6 @@ from llmsched.report.matrix import matrix_lines
 from llmsched.report.paired import LEGEND, paired_lines
 
 Row = Mapping[str, Any]
-_SAME = 0.005
-"""Percent; a smaller difference is shown as none."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def _columns(document: Document, cell: Row) -> list[Column]:
     def number(metric: str, form: str, scale: float = 1.0) -> Callable[[Row], str]:
         def text(row: Row) -> str:
             value = row.get(metric)
-            return "" if value is None else f"{value / scale:{form}}"
+            return "" if value is None else f"{value / scale:z{form}}"
 
         return text
 
@@ -172,10 +170,11 @@ def _delta(document: Document, cell: Row) -> Callable[[Row], str]:
     return text
 
 
-def marked(metric: str, value: float, base: float) -> str:
+def marked(name: str, value: float, base: float) -> str:
     """Return the change from `base` in percent, with a mark for better or worse."""
-    percent = 100 * (value - base) / base
-    if abs(percent) < _SAME:
+    metric = METRICS[name]
+    if not metric.matters(base, value):
         return "="
-    mark = WORSE if METRICS[metric].worsening(percent) > 0 else BETTER
-    return f"{mark} {percent:+.2f}%"
+    mark = WORSE if metric.worsening(value - base) > 0 else BETTER
+    percent = metric.percent(base, value)
+    return f"{mark} from 0" if percent is None else f"{mark} {percent:+z.2f}%"

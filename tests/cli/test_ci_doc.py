@@ -125,7 +125,7 @@ def test_a_pull_request_that_makes_the_schedule_worse_fails_and_says_why(runner:
     done = _job(runner)
     assert done["Head against base"].returncode == 1
     assert "FAILED ./policy.py:LongestFirst (makespan_s:1%)" in done["Head against base"].stdout
-    assert done["JUnit report"].returncode == 0
+    assert done["JUnit report"].returncode == 1  # it says the same
     assert "<failure" in (runner.checkout / "junit.xml").read_text()
     assert "gates failed" in runner.summary.read_text()
 
@@ -136,6 +136,15 @@ def test_a_pull_request_that_changes_the_experiment_is_told_so(runner: Runner) -
     head = _job(runner)["Head against base"]
     assert head.returncode == 3
     assert "engine.max_num_seqs: 32 here, 64 there" in head.stderr
+    assert "not comparable" in runner.summary.read_text()
+
+
+def test_a_pull_request_that_drops_a_policy_fails(runner: Runner) -> None:
+    scenario = runner.checkout / "bench" / "ci.yaml"
+    scenario.write_text(scenario.read_text().replace("[fcfs, vllm, ", "[fcfs, "))
+    head = _job(runner)["Head against base"]
+    assert head.returncode == 1
+    assert "vllm is in the baseline, but no longer in this run" in head.stdout
 
 
 def test_every_exit_code_in_the_page_is_one_that_the_command_line_documents() -> None:

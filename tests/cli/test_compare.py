@@ -18,6 +18,7 @@ import pytest
 from llmsched.compare.executors import serially
 from llmsched.compare.measure import Row
 from llmsched.compare.study import Study, Task
+from llmsched.report import FORMATS
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -297,6 +298,10 @@ def test_another_schema_version_exits_3(llmsched: Run, scenario: Path) -> None:
         (("s.yaml", "--lengths", "psychic"), "lengths: expected oracle"),
         (("s.yaml", "--hardware", "abacus"), "abacus"),
         (("s.yaml", "--max-num-seqs", 0), "max_num_seqs: expected an integer >= 1"),
+        (
+            ("s.yaml", "--no-gates", "--fail-on", "makespan_s:1"),
+            "--fail-on: expected without --no-",
+        ),
         (("s.yaml", "--format", "yaml"), "--format: expected one of table"),
         (("s.yaml", "--format", "junit"), "expected a result with gates"),
         (("s.yaml", "--pivot", "speed"), "expected one of makespan_s"),
@@ -470,9 +475,54 @@ def test_a_closed_loop_is_not_compared_with_arrivals(llmsched: Run, tmp_path: Pa
     assert "trace.concurrency: None here, 50 there" in outcome.err
 
 
-def test_a_policy_that_is_gone_from_the_run_is_named(llmsched: Run, tmp_path: Path) -> None:
-    base = tmp_path / "base.json"
-    llmsched("compare", "--policies", "fcfs,ljf", "--output", base)
-    outcome = llmsched("compare", "--policies", "fcfs", "--against", base)
-    assert outcome.code == 0
-    assert "only in base.json, not judged: ljf" in outcome.out
+@pytest.mark.parametrize("option", ["--policies fcfs,ljf", "--filter policy=[fl]*"])
+def test_a_policy_that_an_option_left_out_is_named_in_every_format_and_not_judged(
+    llmsched: Run, scenario: Path, option: str
+) -> None:
+    assert llmsched("compare", scenario, "--output", "base.json").code == 0
+    run = ("compare", scenario, *option.split(), "--against", "base.json")
+    line = f"only in base.json, left out by {option.removesuffix(' fcfs,ljf')}"
+    for form in FORMATS:
+        outcome = llmsched(*run, "--fail-on", "makespan_s:1%", "--format", form)
+        assert outcome.code == 0
+        assert line in (outcome.out if form == "table" else outcome.err)
+        assert "sjf" in outcome.out or form in ("csv", "bencher")
+
+
+def test_a_policy_that_the_scenario_no_longer_has_fails_its_gates(
+    llmsched: Run, scenario: Path
+) -> None:
+    assert llmsched("compare", scenario, "--output", "base.json").code == 0
+    scenario.write_text(scenario.read_text().replace(", sjf]", "]"))
+    run = ("compare", scenario, "--against", "base.json")
+    for form in FORMATS:
+        outcome = llmsched(*run, "--fail-on", "makespan_s:1%", "--format", form)
+        assert outcome.code == 1
+        assert "sjf" in (outcome.out if form == "table" else outcome.err)
+    assert llmsched(*run, "--fail-on", "fcfs:makespan_s:1%").code == 0
+    assert llmsched(*run).code == 0
+    assert "only in base.json, no longer in this run: sjf" in llmsched(*run).out
+
+
+def test_a_policy_that_the_program_no_longer_has_is_not_left_out(
+    llmsched: Run, scenario: Path
+) -> None:
+    assert llmsched("compare", scenario, "--output", "base.json").code == 0
+    Path("base.json").write_text(Path("base.json").read_text().replace('"sjf"', '"renamed"'))
+    run = ("compare", scenario, "--policies", "fcfs,ljf,sjf", "--against", "base.json")
+    outcome = llmsched(*run, "--fail-on", "makespan_s:1%", "--format", "junit")
+    assert outcome.code == 1
+    assert 'name="renamed: makespan_s:1%"' in outcome.out
+    assert 'name="sjf: against base.json"' in outcome.out
+
+
+def test_what_a_gate_cannot_judge_is_refused_before_the_run(
+    llmsched: Run, scenario: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("ran")
+
+    monkeypatch.setattr("llmsched.compare.run.run_study", never)
+    assert llmsched("compare", scenario, "--fail-on", "hybird:makespan_s:1%").code == 2
+    alone = ("compare", scenario, "--policies", "fcfs", "--fail-on", "makespan_s:1%")
+    assert llmsched(*alone).code == 3

@@ -101,10 +101,67 @@ def test_a_new_policy_is_told_and_not_judged() -> None:
 
 
 def test_nothing_to_compare_with_is_not_a_pass() -> None:
+    options: dict[str, Any] = {"selection": {"policies": ["mine"]}}
     with pytest.raises(NotComparableError, match="no policy to compare"):
-        judge_all([parse_gate("makespan_s:2%")], document(row("mine")), document(row("fcfs")))
+        judge_all(
+            [parse_gate("makespan_s:2%")],
+            document(row("mine"), **options),
+            document(row("fcfs")),
+        )
     with pytest.raises(NotComparableError, match="no policy to compare"):
         judge_all([parse_gate("makespan_s:2%")], document(row("fcfs")))
+
+
+@pytest.mark.parametrize("gate", ["makespan_s:2%", "makespan_s:1000", "sjf:makespan_s:+1"])
+def test_a_policy_that_the_run_no_longer_has_fails_every_gate_on_it(gate: str) -> None:
+    base, here = document(row("fcfs"), row("sjf")), document(row("fcfs"))
+    result = judged(here, [parse_gate(gate)], base, "base.json")
+    assert (result["against"]["gone"], result["against"]["left_out"]) == (["sjf"], [])
+    assert [v["passed"] for v in result["gates"] if v["policy"] == "sjf"] == [False]
+    assert result["gates"][-1]["reason"] == "sjf is in the baseline, but no longer in this run"
+
+
+def test_a_gate_on_others_does_not_fail_for_a_policy_that_is_gone() -> None:
+    base, here = document(row("fcfs"), row("sjf")), document(row("fcfs"))
+    result = judged(here, [parse_gate("fcfs:makespan_s:2%")], base, "base.json")
+    assert result["against"]["gone"] == ["sjf"]
+    assert [v["passed"] for v in result["gates"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("policy", "selection", "left_out"),
+    [
+        ("sjf", {"policies": ["fcfs"]}, True),
+        ("sjf", {"filter": "f*"}, True),
+        ("ljf+chunked", {"policies": ["fcfs"]}, True),
+        ("./mine.py:Rule", {"policies": ["fcfs"]}, True),  # nobody loads it to find out
+        ("old_name", {"policies": ["fcfs"]}, False),  # the program has no such policy
+        ("sjf", {"filter": "*"}, False),  # the filter would have let it run
+        ("sjf", {}, False),
+    ],
+)
+def test_only_an_option_leaves_a_policy_out(
+    policy: str, selection: dict[str, Any], left_out: bool
+) -> None:
+    options: dict[str, Any] = {"selection": selection} if selection else {}
+    here, base = document(row("fcfs"), **options), document(row("fcfs"), row(policy))
+    result = judged(here, [parse_gate("makespan_s:2%")], base, "base.json")
+    assert result["against"]["left_out" if left_out else "gone"] == [policy]
+    assert all(v["passed"] for v in result["gates"]) == left_out
+
+
+def test_a_policy_that_is_gone_from_one_cell_fails_there() -> None:
+    cells = [cell(row("fcfs"), row("sjf"), label={"slots": n}) for n in ("4", "8")]
+    base = matrix(*cells)
+    here = matrix(cells[0], cell(row("fcfs"), label={"slots": "8"}))
+    result = judged(here, [parse_gate("makespan_s:2%")], base, "base.json")
+    assert result["against"]["gone"] == ["sjf"]
+    assert [(v["cell"], v["policy"]) for v in result["gates"] if not v["passed"]] == [("8", "sjf")]
+
+
+def test_what_a_saved_result_was_compared_with_does_not_outlive_new_gates() -> None:
+    result = judged(document(row("fcfs"), row("ljf")), [], document(row("fcfs")), "base.json")
+    assert "against" not in judged(result, [parse_gate("makespan_s:2%")])
 
 
 def test_a_gate_on_a_policy_that_did_not_run_is_an_input_error() -> None:
@@ -118,3 +175,29 @@ def test_changes_are_sorted_from_worst_to_best_and_know_their_direction() -> Non
     found = [(c["metric"], c["worse"]) for c in changes(here, base)]
     assert found == [("mean_ttft_ms", True), ("makespan_s", True), ("utilization", False)]
     assert changes(base, base) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "base", "value", "listed"),
+    [
+        ("makespan_s", 100.0, 100.1, True),
+        ("makespan_s", 100.0, 100.099, False),
+        ("makespan_s", 100.0, 99.901, False),
+        ("gap_percent", 0.0, 2.2e-14, False),
+        ("gap_percent", 4.4e-14, -2.2e-14, False),
+        ("gap_percent", 0.0, 0.01, True),
+        ("preemptions", 0.0, 1.0, True),
+        ("p99_queue_ms", 0.0, 1e-8, False),
+    ],
+)
+def test_only_changes_that_matter_are_listed(
+    metric: str, base: float, value: float, listed: bool
+) -> None:
+    found = changes(document(row("p", **{metric: value})), document(row("p", **{metric: base})))
+    assert [change["metric"] for change in found] == ([metric] if listed else [])
+
+
+def test_no_percentage_is_told_of_a_base_of_zero() -> None:
+    here, base = document(row("p", gap_percent=3.0)), document(row("p", gap_percent=2.2e-14))
+    (change,) = changes(here, base)
+    assert (change["worse"], change["worsening_percent"]) == (True, None)

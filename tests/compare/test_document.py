@@ -54,6 +54,21 @@ def test_every_document_has_cells_and_only_those_of_a_matrix_have_names() -> Non
         (matrix(cell(row("fcfs"))), r"cells\[0\].label: expected a comparison's"),
         (document(row("fcfs"), cells={}), "cells: expected a list"),
         (document(row("fcfs"), gates="none"), "gates: expected"),
+        (document(row("fcfs"), gates=[{}]), r"gates\[0\]: expected an object with gate"),
+        (document(row("fcfs"), against={"file": 1}), "against: expected an object with file"),
+        (document(row("a"), row("b"), row("a")), "results: expected each policy once, got 'a' twi"),
+        (
+            matrix(*(cell(row("a"), label={"lengths": "mean"}) for _ in "12")),
+            "cells: expected each label once, got 'mean' twice",
+        ),
+        (
+            matrix(cell(row("a"), row("a"), label={"lengths": "mean"})),
+            r"cells\[0\].results: expected each policy once",
+        ),
+        (
+            document({**row("fcfs"), "utilization": "0.8"}),
+            "results: fcfs: utilization: expected a number or null, got '0.8'",
+        ),
     ],
 )
 def test_what_is_no_result_is_refused_in_one_line(

@@ -37,6 +37,11 @@ DIRECTED = [name for name, metric in METRICS.items() if metric.better != NEITHER
         ("preemptions:50%", 0.0, 0.0, 1.0),
         ("gap_percent:10%", 0.0, 0.0, 0.01),
         ("makespan_s:0%", 100.0, 100.0, 100.001),
+        # the noise of floats around a limit of zero is none of these
+        ("gap_percent:0", None, 2.2e-14, 0.001),
+        ("gap_percent:5%", 0.0, 2.2e-14, 0.001),
+        ("gap_percent:5%", -2.2e-14, 4.4e-14, 0.001),
+        ("p99_queue_ms:+0", 0.0, 1e-8, 0.001),
     ],
 )
 def test_a_gate_passes_at_its_limit_and_fails_just_beyond(
@@ -73,6 +78,13 @@ def test_a_missing_baseline_value_fails_loudly(gate: str, before: dict[str, obje
     verdict = judge(parse_gate(gate), row("p", p99_tpot_ms=20.0), before)
     assert not verdict.passed
     assert "no value in the baseline" in verdict.reason
+
+
+def test_a_percentage_of_zero_is_said_to_be_zero() -> None:
+    verdict = judge(parse_gate("preemptions:50%"), row("p", preemptions=3), row("p", preemptions=0))
+    assert verdict.reason == ("preemptions 3, limit at most 0: any percentage of a base of 0 is 0")
+    fine = judge(parse_gate("preemptions:50%"), row("p", preemptions=3), row("p", preemptions=2))
+    assert "base of 0" not in fine.reason
 
 
 def test_a_gate_may_name_its_policy_even_one_with_colons() -> None:

@@ -61,3 +61,9 @@ def test_a_mean_row_is_the_mean_and_has_no_value_where_a_case_has_none() -> None
     assert mean["policy"] == "p"
     assert mean["makespan_s"] == 1.5
     assert mean["p99_tpot_ms"] is None
+
+
+def test_a_case_that_differs_by_noise_or_hardly_at_all_is_equal() -> None:
+    theirs, ours = _rows("gap_percent", [0.0, 10.0, 10.0]), _rows("gap_percent", [2e-14, 10.009, 9])
+    (found,) = paired_differences(ours, theirs)
+    assert (found["better"], found["equal"], found["worse"]) == (1, 2, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,7 +34,9 @@ def _gated() -> Document:
 
 def _against() -> Document:
     base = document(row("fcfs", makespan_s=95.0), row("ljf", utilization=0.7))
-    here = document(row("fcfs"), row("ljf"), row("mine"))
+    base["results"] += [row("sjf"), row("old")]
+    selection = {"policies": ["fcfs", "ljf", "mine"]}
+    here = document(row("fcfs"), row("ljf"), row("mine"), selection=selection)
     return judged(here, [parse_gate("makespan_s:2%")], base, "runs/base.json")
 
 
@@ -188,9 +191,9 @@ def test_junit_without_gates_is_refused() -> None:
 def test_markdown_says_first_what_failed_and_escapes_what_would_break_a_table() -> None:
     text = render(_gated(), "markdown")
     assert "4 of 5 gates failed" in text.splitlines()[2]
-    assert "| sjf | `makespan_s:5%` |" in text
-    odd = render(document(row("a|b<c>")), "markdown")
-    assert "a\\|b&lt;c>" in odd
+    assert "| sjf | makespan_s:5% |" in text
+    odd = render(document(row("a|b<c>\n`d`\\|_e_f_g")), "markdown")
+    assert "| a\\|b&lt;c> \\`d\\`\\\\\\|\\_e_f_g |" in odd
 
 
 def test_markdown_is_cut_at_a_line_to_what_github_accepts() -> None:
@@ -206,3 +209,90 @@ def test_markdown_is_cut_at_a_line_to_what_github_accepts() -> None:
 def test_an_unknown_format_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="expected one of table, json, csv"):
         render(document(row("fcfs")), "yaml")
+
+
+def test_a_format_with_room_for_words_names_every_policy_that_was_not_compared() -> None:
+    for form in ("table", "json", "markdown", "junit", "customSmallerIsBetter"):
+        text = render(_against(), form)
+        assert all(policy in text for policy in ("mine", "sjf", "old")), form
+    root = ElementTree.fromstring(render(_against(), "junit"))
+    outcomes = {case.attrib["name"]: [element.tag for element in case] for case in root[0]}
+    assert outcomes == {
+        "fcfs: makespan_s:2%": ["failure"],
+        "ljf: makespan_s:2%": [],
+        "old: makespan_s:2%": ["failure"],
+        "mine: against runs/base.json": ["skipped"],
+        "sjf: against runs/base.json": ["skipped"],
+    }
+    assert (root[0].attrib["failures"], root[0].attrib["skipped"]) == ("2", "2")
+
+
+def test_junit_fails_a_policy_that_is_gone_where_no_gate_does() -> None:
+    result = judged(document(row("fcfs")), [], document(row("fcfs"), row("old")), "base.json")
+    (case,) = ElementTree.fromstring(render(result, "junit"))[0]
+    assert case.attrib["name"] == "old: against base.json"
+    failure = case.find("failure")
+    assert failure is not None
+    assert failure.attrib["message"] == "only in base.json, no longer in this run"
+
+
+def test_every_format_counts_and_lists_the_same_changes() -> None:
+    base = document(
+        row("fcfs", makespan_s=100.05, utilization=0.5, mean_ttft_ms=100.0, gap_percent=2e-14)
+    )
+    result = judged(document(row("fcfs", gap_percent=0.0)), [], base, "base.json")
+    assert "base.json: 1 worse, 1 better\n" in render(result, "table")
+    assert "1 metrics worse, 1 better." in render(result, "markdown")
+    listed = json.loads(render(result, "json"))["against"]["changes"]
+    assert [change["metric"] for change in listed] == ["mean_ttft_ms", "utilization"]
+    assert "makespan_s" not in render(result, "table")
+    assert re.search(r"^fcfs +100.00 +=", render(result, "table"), re.MULTILINE)
+
+
+NAMES = ["\x00\x01\x1b[31m\x7f\x9b", "\ud800\udfff", "\ufffe\uffff", "&<>]]>\"'", "|`\n\\|*", "é✓"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_name_breaks_a_format(form: str, name: str) -> None:
+    cells = (
+        cell(
+            row(name),
+            row("b"),
+            label={"trace": f"{name}{i}"},
+            trace={**cell()["trace"], "name": name},
+        )
+        for i in range(2)
+    )
+    here = matrix(*cells, baseline=name, scenario=name, note=name)
+    text = render(judged(here, [parse_gate("makespan_s:1")], here, f"{name}.json"), form)
+    assert text.encode().decode() == text
+    last = 32 if form == "json" else 160  # JSON keeps what it may hold
+    assert not any(ord(c) < 32 or 127 <= ord(c) < last for c in text if c != "\n")
+    if form == "junit":
+        root = ElementTree.fromstring(text)
+        assert len(root[0]) == 4
+    elif form == "markdown":
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        cuts = {len(re.split(r"(?<!\\)(?:\\\\)*\|", line)) for line in rows}
+        assert cuts == {6, 10}  # the gates that failed, and the cells
+    elif form not in ("table", "csv"):
+        json.loads(text)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_format_prints_a_negative_zero(form: str) -> None:
+    nothing = dict.fromkeys(("gap_percent", "mean_ttft_ms", "mean_tpot_ms", "p99_ttft_ms"), -0.0)
+    hardly = dict.fromkeys(nothing, -2.2e-14)
+    pair = {**_study()["paired"][0], "mean": -0.0, "ci_high": -1e-9, "p2_5": -0.0, "worst": -0.0}
+    rows = (row("fcfs", **nothing), row("ljf", **(nothing if form in EXACT else hardly)))
+    here = document(*rows, cases={"count": 10, "draw": "bootstrap"}, paired=[pair])
+    text = render(judged(here, [parse_gate("gap_percent:0")], here, "b.json"), form, width=200)
+    assert re.search(r"-0(\.0+)?(?![\d.])", text) is None, text
+
+
+EXACT = ("json", "csv", "customSmallerIsBetter", "customBiggerIsBetter", "bencher")
+
+
+def test_a_summary_that_has_no_room_for_a_word_stays_as_it_is() -> None:
+    assert fitted("a line\n" * 100, 20) == ""

@@ -1,0 +1,171 @@
+"""What `compare` and `report` share: where a result goes, and how its gates end the program.
+
+The verdict comes first: whatever happens to a report of it (a full disk, a reader that has left),
+a failed gate exits 1 and an impossible comparison exits 3.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from llmsched.cli import common
+from llmsched.errors import InputError, NotComparableError
+from llmsched.notes import say
+
+if TYPE_CHECKING:
+    from llmsched.compare.document import Document
+
+_SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}
+
+
+def check_delivery(form: str | None, output: Path | None, pivot: str, *inputs: Path | None) -> None:
+    """Refuse before the run what would fail after it, or replace what it is judged by.
+
+    Raises
+    ------
+    InputError
+        An unknown format or metric, a folder that is not there, or an output that is one of the
+        saved results in `inputs`, by whatever name.
+    """
+    from llmsched.compare.metric import find_metric
+    from llmsched.report import FORMATS
+
+    if form is not None:
+        common.one_of("--format", form, FORMATS)
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"{output}: cannot write: no such folder")
+    for path in inputs:
+        if output is not None and path is not None and _is_same(output, path):
+            raise InputError(f"--output: expected another file than {path}, which is an input")
+    try:
+        find_metric(pivot)
+    except InputError as error:
+        raise InputError(f"--pivot: {error}") from error
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+@contextmanager
+def refusal_told(name: str, form: str | None, output: Path | None) -> Iterator[None]:
+    """Leave why a comparison cannot be made where its verdict would have been."""
+    from llmsched.report import junit, markdown
+
+    try:
+        yield
+    except NotComparableError as error:
+        _summarize(markdown.render_refusal(name, str(error)))
+        if (form or _saved_format(output)) == "junit":
+            try:
+                common.emit(junit.render_refusal(name, str(error)), output)
+            except InputError as unwritten:
+                say(f"llmsched: {unwritten}")
+        raise
+
+
+def finish(
+    document: Document,
+    form: str | None,
+    output: Path | None,
+    pivot: str,
+    *,
+    table: bool = False,
+    summary: bool = True,
+) -> None:
+    """Show or save a result, add it to GitHub's job summary, and exit 1 if a gate failed.
+
+    Parameters
+    ----------
+    table : bool
+        Whether a result that is saved is shown as well.
+
+    Raises
+    ------
+    InputError
+        It cannot be delivered, and no gate failed.
+    """
+    from llmsched.report import render
+
+    failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
+    if summary:
+        _summarize(render(document, "markdown"))
+    shown = None
+    try:
+        shown = _deliver(document, form, output, pivot, table)
+    except InputError as error:
+        if not failed:
+            raise
+        say(f"llmsched: {error}")
+    if shown != "table":
+        _remark(document)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _deliver(
+    document: Document, form: str | None, output: Path | None, pivot: str, table: bool
+) -> str | None:
+    """Save or print a result and return the format printed."""
+    from llmsched.report import render
+
+    shown: str | None = form or "table"
+    if output is not None:
+        text = render(document, form or _saved_format(output), pivot=pivot)
+        common.emit(text, output)
+        shown = "table" if table else None
+    if shown is not None:
+        width = shutil.get_terminal_size((80, 24)).columns
+        common.emit(render(document, shown, width=width, color=_colors(), pivot=pivot))
+    return shown
+
+
+def _remark(document: Document) -> None:
+    """Say on stderr what nobody may overlook and not every format has room for."""
+    from llmsched.report.clean import cleaned
+    from llmsched.report.gates import absent_lines
+
+    document = cleaned(document, printable=True)
+    for verdict in document["gates"]:
+        if not verdict["passed"]:
+            say(f"FAILED {verdict['policy']}: {verdict['reason']}")
+    for line in absent_lines(document):
+        say(line)
+
+
+def _saved_format(output: Path | None) -> str:
+    return "table" if output is None else _SUFFIXES.get(output.suffix, "json")
+
+
+def _colors() -> bool:
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def _summarize(markdown: str) -> None:
+    """Append to the summary of a GitHub Actions step, as far as it may grow."""
+    from llmsched.report.markdown import SUMMARY_LIMIT, fitted
+
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("ab") as stream:
+            text = fitted(markdown, SUMMARY_LIMIT - stream.tell())
+            stream.write(text.encode())
+    except OSError as error:
+        say(f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}: cannot write: {error.strerror}")
+    else:
+        if not text:
+            say(f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}: no room left")

@@ -1,0 +1,180 @@
+"""How gates end the program: nothing that happens to a report changes a verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.cli.conftest import Outcome
+
+Run = Callable[..., Outcome]
+ROOT = Path(__file__).parents[2]
+FAILING, PASSING = ("--fail-on", "makespan_s:0.001"), ("--fail-on", "makespan_s:100000")
+
+
+@pytest.fixture(autouse=True)
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, llmsched: Run) -> None:
+    """Run in a folder with a trace, a result of it, and one of a run twice as fast."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    lines = [{"timestamp": 0, "input_length": 9, "output_length": 5 + 7 * i} for i in range(9)]
+    Path("t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert llmsched(*RUN, "--output", "base.json").code == 0
+    document = json.loads(Path("base.json").read_text())
+    for row in document["results"]:
+        row["makespan_s"] /= 2
+    Path("fast.json").write_text(json.dumps(document))
+    Path("other.json").write_text(json.dumps({**document, "seed": 9}))
+
+
+RUN = ("compare", "t.jsonl", "--max-num-seqs", 4, "--policies", "fcfs,ljf")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "junit"])
+@pytest.mark.parametrize(
+    "redirected",
+    [">&-", "2>&-", ">&- 2>&-", "2>&1 | true", "2>/dev/full", ">/dev/full", ">/dev/full 2>&1"],
+)
+def test_a_failed_gate_exits_1_whoever_reads_it(form: str, redirected: str) -> None:
+    if "full" in redirected and not Path("/dev/full").exists():
+        pytest.skip("/dev/full is not on this machine")
+    command = f'"{sys.executable}" -m llmsched {" ".join(map(str, RUN))} --format {form}'
+    for gate, codes in ((FAILING, {1}), (PASSING, {2 if " >/dev/full" in f" {redirected}" else 0})):
+        shell = f"set -o pipefail; {command} {' '.join(gate)} {redirected}"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(["bash", "-c", shell], env=environment, capture_output=True)
+        assert done.returncode in codes, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_failed_gate_exits_1_where_its_report_cannot_be_written(
+    llmsched: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is not on this machine")
+    outcome = llmsched(*RUN, *FAILING, "--output", "/dev/full")
+    assert outcome.code == 1
+    assert outcome.err.startswith("llmsched: /dev/full: cannot write: No space left on device\n")
+    assert outcome.err.count("FAILED") == 2
+    assert llmsched(*RUN, *PASSING, "--output", "/dev/full").code == 2
+
+
+@pytest.mark.parametrize("path", ["none/summary.md", "."])
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    llmsched: Run, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", path)
+    other = (*RUN, "--against", "other.json")
+    for arguments, code in (((*RUN, *FAILING), 1), ((*RUN, *PASSING), 0), (other, 3)):
+        outcome = llmsched(*arguments)
+        assert outcome.code == code
+        assert f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}: cannot write: " in outcome.err
+
+
+def test_a_full_summary_is_a_warning(llmsched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    Path("summary.md").write_text("x" * 1024 * 1024)
+    outcome = llmsched(*RUN, *PASSING)
+    assert outcome.code == 0
+    assert "GITHUB_STEP_SUMMARY: summary.md: no room left" in outcome.err
+    assert Path("summary.md").stat().st_size == 1024 * 1024
+
+
+@pytest.mark.parametrize("command", [RUN, ("report", "base.json")], ids=["compare", "report"])
+@pytest.mark.parametrize("delivery", [("--format", "junit"), ("--output", "r.xml")])
+def test_what_is_not_comparable_leaves_its_reason_in_the_summary_and_in_junit(
+    llmsched: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[object, ...],
+    delivery: tuple[str, str],
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    outcome = llmsched(*command, "--against", "other.json", *FAILING, *delivery)
+    assert outcome.code == 3
+    assert outcome.err == "llmsched: other.json: not comparable: seed: 0 here, 9 there\n"
+    assert "not comparable: seed: 0 here, 9 there" in Path("summary.md").read_text()
+    text = outcome.out or Path("r.xml").read_text()
+    (case,) = ElementTree.fromstring(text)[0]
+    error = case.find("error")
+    assert error is not None
+    assert error.attrib["message"] == "other.json: not comparable: seed: 0 here, 9 there"
+
+
+def test_an_output_that_is_the_baseline_is_refused_by_any_name(llmsched: Run) -> None:
+    Path("folder").mkdir()
+    Path("link.json").symlink_to("base.json")
+    os.link("base.json", "hard.json")
+    before = Path("base.json").read_bytes()
+    names = ("base.json", "./base.json", "folder/../base.json", "link.json", "hard.json")
+    for name in (*names, Path("base.json").resolve()):
+        against = ("--against", "base.json", "--output", name)
+        for command in (RUN, ("report", "fast.json")):
+            outcome = llmsched(*command, *against)
+            assert outcome.code == 2
+            assert "--output: expected another file than base.json" in outcome.err
+    assert llmsched(*RUN, "--against", "link.json", "--output", "base.json").code == 2
+    assert llmsched("report", "base.json", "--output", "link.json").code == 2
+    assert Path("base.json").read_bytes() == before
+    assert Path("link.json").is_symlink()
+
+
+def test_a_report_judges_the_gates_that_a_result_was_saved_with(llmsched: Run) -> None:
+    gate = ("--fail-on", "makespan_s:1%", "--fail-on", "fcfs:makespan_s:1000")
+    assert llmsched(*RUN, "--against", "base.json", *gate, "--output", "head.json").code == 0
+    assert llmsched("report", "head.json").code == 0
+    assert llmsched("report", "head.json", "--against", "base.json").code == 0
+    worse = llmsched("report", "head.json", "--against", "fast.json")
+    assert worse.code == 1
+    assert "✗ gates: 1 of 3 passed" in worse.out
+    replaced = llmsched(
+        "report", "head.json", "--against", "fast.json", "--fail-on", "utilization:9%"
+    )
+    assert replaced.code == 0
+    assert "gates: 2 of 2 passed" in replaced.out
+
+
+def test_a_report_of_a_failed_gate_exits_1(llmsched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert llmsched(*RUN, *FAILING, "--output", "head.json").code == 1
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    for form in ("table", "json", "junit", "csv"):
+        assert llmsched("report", "head.json", "--format", form).code == 1
+    assert not Path("summary.md").exists()  # the run that judged has written it
+
+
+def test_a_report_knows_which_policies_an_option_left_out_of_a_saved_result(llmsched: Run) -> None:
+    gate = ("--fail-on", "makespan_s:1%", "--against", "base.json")
+    one = ("compare", "t.jsonl", "--max-num-seqs", 4, "--policies", "fcfs")
+    assert llmsched(*one, *gate, "--output", "head.json").code == 0
+    outcome = llmsched("report", "head.json", "--against", "base.json")
+    assert outcome.code == 0
+    assert "only in base.json, left out by --policies: ljf" in outcome.out
+
+
+def test_a_baseline_with_a_policy_twice_is_refused(llmsched: Run) -> None:
+    document = json.loads(Path("base.json").read_text())
+    document["results"].append(document["results"][0])
+    Path("twice.json").write_text(json.dumps(document))
+    message = "llmsched: twice.json: results: expected each policy once, got 'fcfs' twice\n"
+    assert llmsched(*RUN, "--against", "twice.json") == Outcome(2, "", message)
+    assert llmsched("report", "twice.json") == Outcome(2, "", message)
+
+
+def test_names_of_files_that_are_no_text_are_spelled_out(llmsched: Run) -> None:
+    trace, base = os.fsdecode(b"t\xff\x01.jsonl"), os.fsdecode(b"b\xfe.json")
+    try:
+        Path(trace).write_bytes(Path("t.jsonl").read_bytes())
+        Path(base).write_bytes(Path("base.json").read_bytes())
+    except OSError:
+        pytest.skip("this file system has no such names")
+    run = ("compare", trace, *RUN[2:], "--against", base, *FAILING)
+    for form in ("json", "junit", "markdown"):
+        outcome = llmsched(*run, "--format", form, "--output", "out")
+        assert outcome.code == 1
+        assert "\\udcff" in Path("out").read_bytes().decode()
