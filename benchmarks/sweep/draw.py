@@ -120,9 +120,7 @@ def draw(seed: int, index: int) -> Case:
     return case
 
 
-def _knobs(
-    rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfile
-) -> EngineConfig:
+def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfile) -> EngineConfig:
     """Draw knobs under which every request fits, and which cut no prompt into dust."""
     tokens, n = int(trace.input_tokens.sum()), len(trace)
     slots = int(rng.choice([1, 2, 3, 4, 8, 32, 256, n, n + 1, max(1, n // 3)]))

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from benchmarks.sweep.draw import Case
 from llmsched.engine import SimulationResult
 from llmsched.errors import PolicyError
-from llmsched.trace import Trace
 from tests.plain_engine import PlainEngine, Request
 
-PLAIN_TOKENS = 2_500
-"""Tokens, weighted by how long they take, up to which the plain engine replays a case."""
+PLAIN_WORK = 30_000
+"""Steps times sequences up to which the plain engine replays a case: 0.3 s."""
 REPEATS = 100
 """Times that a state must come back before a replay counts as one that never ends."""
 
@@ -74,10 +73,10 @@ class Watched(PlainEngine):
             raise Endless
 
 
-def small(trace: Trace) -> bool:
-    """Whether the plain engine replays this trace in a fraction of a second."""
-    decodes = int(trace.output_tokens.sum())
-    return decodes + int(trace.input_tokens.sum()) // 16 <= PLAIN_TOKENS and len(trace) <= 80
+def small(result: SimulationResult) -> bool:
+    """Whether the plain engine does this replay in a fraction of a second."""
+    looked_at = result.column("running") + len(result.trace) / 5
+    return float((result.column("rounds") * looked_at).sum()) <= PLAIN_WORK
 
 
 def by_plain_engine(case: Case) -> Told | None:
@@ -107,7 +106,7 @@ def by_plain_engine(case: Case) -> Told | None:
 def by_step_table(result: SimulationResult) -> Told:
     """Walk the steps of a replay without preemptions; nothing else of it but who began when."""
     parts = result.parts or (result,)
-    times = {}
+    times: dict[str, Times] = {}
     for part in parts:
         times |= dict(zip(part.trace.id, _tokens(part), strict=True))
     return Told(result.arrival, result.admitted, [times[name] for name in result.trace.id])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -40,7 +41,7 @@ def draw(rng: Generator) -> Drawn:
     name = str(rng.choice(list(GENERATED)))
     arrival, prompt, output = GENERATED[name](rng)
     # On the grid of nanoseconds that trace files have, so that a written trace is the same one.
-    exact = seconds(nanoseconds(np.sort(arrival)))
+    exact = seconds(nanoseconds(np.sort(arrival.astype(np.float64))))
     return Drawn(Trace.from_columns(exact, prompt, output, name=name), name)
 
 
@@ -65,9 +66,9 @@ def _real(rng: Generator) -> Drawn:
     size = min(_size(rng), len(whole))
     kind = path.name.partition(".")[0]
     if rng.random() < 0.5:
-        words = (str(path), "--limit", str(size), "--speed", f"{options.speed:g}")
-        words += ("--offline",) if options.offline else ()
-        return Drawn(whole.take(np.arange(size)), kind, words)
+        words = [str(path), "--limit", str(size), "--speed", f"{options.speed:g}"]
+        words += ["--offline"] if options.offline else []
+        return Drawn(whole.take(np.arange(size)), kind, tuple(words))
     start = int(rng.integers(len(whole) - size + 1))
     rows = slice(start, start + size)
     arrival = seconds(nanoseconds(whole.arrival[rows]) - nanoseconds(whole.arrival[start]))
@@ -77,7 +78,7 @@ def _real(rng: Generator) -> Drawn:
     return Drawn(piece, kind)
 
 
-Columns = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+Columns = tuple[NDArray[np.floating[Any]], NDArray[np.int64], NDArray[np.int64]]
 
 
 def _tokens(rng: Generator, n: int, most: int) -> NDArray[np.int64]:
