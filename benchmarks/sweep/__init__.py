@@ -4,8 +4,7 @@
     python -m benchmarks.sweep --case 0:123 --write FOLDER
 
 A case is a trace, a profile, the engine's knobs, a policy and what it knows of the lengths. Case i
-of a seed is drawn from the two numbers (and the trace files that are there), so that a failure
-can be replayed by itself.
+of a seed is drawn from the two numbers alone, so that a failure can be replayed by itself.
 
     traces, profiles, policies, adversary    what there is to draw from
     draw        a case, and the `llmsched simulate` that replays it

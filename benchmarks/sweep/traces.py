@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from llmsched.importers import TraceOptions, read
 from llmsched.trace import Trace, nanoseconds, seconds
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (ROOT / "traces", ROOT.parent / "shared" / "traces")
-"""The shipped traces, and the real ones beside a developer's checkout."""
+FOLDER = Path(__file__).resolve().parents[2] / "traces"
+"""The shipped traces and no others: a case must be the same one everywhere."""
 
 SIZES = {1: 0.1, 3: 0.2, 8: 0.24, 20: 0.24, 60: 0.15, 150: 0.05, 400: 0.015, 3_000: 0.005}
 """Requests of a trace, and how often: faults are found by many small cases, not by few big ones."""
@@ -36,7 +35,7 @@ class Drawn:
 
 def draw(rng: Generator) -> Drawn:
     """Draw a trace."""
-    if rng.random() < 0.25 and files():
+    if rng.random() < 0.25:
         return _real(rng)
     name = str(rng.choice(list(GENERATED)))
     arrival, prompt, output = GENERATED[name](rng)
@@ -47,10 +46,8 @@ def draw(rng: Generator) -> Drawn:
 
 @lru_cache
 def files() -> tuple[Path, ...]:
-    """Return the trace files that are there, each name once, sorted by name."""
-    found = [path for folder in reversed(FOLDERS) for path in folder.glob("*.jsonl*")]
-    named = {path.name.partition(".")[0]: path for path in found}
-    return tuple(named[name] for name in sorted(named))
+    """Return the shipped trace files, sorted by name."""
+    return tuple(sorted(FOLDER.glob("*.jsonl*")))
 
 
 @lru_cache(maxsize=64)
