@@ -50,7 +50,12 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Function], Function], str]] = {
     "a gap too long": (metrics, "inter_token_latencies", _longer_gaps, "latencies"),
     "a bound too high": (bounds, "lower_bound", lambda f: lambda *a, **k: 2 * f(*a, **k), "bound"),
     "more than all slots": (metrics, "utilization", lambda f: lambda r: 9 * f(r), "summary"),
-    "patience below none": (PlanQueue, "patience", lambda f: lambda queue, extra: -3, "clock"),
+    "patience below none": (
+        PlanQueue,
+        "patience",
+        lambda f: lambda queue, extra: -3,
+        "policy error",
+    ),
 }
 
 
@@ -58,8 +63,8 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Function], Function], str]] = {
 def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, attribute, plant, kind = PLANTED[name]
     monkeypatch.setattr(where, attribute, plant(getattr(where, attribute)))
-    kinds = {failure.kind for index in range(100) for failure in check(draw(0, index)).failures}
-    assert kind in kinds
+    found = (failure.kind for index in range(100) for failure in check(draw(0, index)).failures)
+    assert kind in found
 
 
 def test_a_failure_is_one_line_with_the_commands_that_replay_it(
