@@ -44,7 +44,8 @@ class Watched(PlainEngine):
     """The plain engine without a limit on preemptions: it looks for a state that comes back.
 
     A token is never lost, so a replay that goes on for ever is one without further tokens, and
-    without those and arrivals only finitely many states remain.
+    without those and arrivals only finitely many states remain. As long as a request is still to
+    arrive nothing is certain: it may break the circle.
     """
 
     _seen: dict[tuple[object, ...], int] | None = None
@@ -69,7 +70,8 @@ class Watched(PlainEngine):
             request.index,
         )
         self._seen[state] = self._seen.get(state, 0) + 1
-        if self._seen[state] >= REPEATS:
+        to_come = any(np.isfinite(later.arrival) for later in self.coming)
+        if self._seen[state] >= REPEATS and not to_come:
             raise Endless
 
 
