@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner bench-traces fuzz accuracy clean
+.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep accuracy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench-traces: $(VENV)/installed-dev ## a million rows read and written
 
 fuzz: $(VENV)/installed-dev ## 100,000 mutated trace files: a trace or one clear line
 	$(BIN)/python benchmarks/fuzz.py --inputs 100000
+
+sweep: $(VENV)/installed-dev ## random replays held against every law; MINUTES=10 SEED=0
+	$(BIN)/python -m benchmarks.sweep --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 accuracy: $(VENV)/installed-dev ## the tables of docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy

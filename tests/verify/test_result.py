@@ -241,6 +241,20 @@ def test_a_running_request_that_is_said_to_wait_is_a_fault(exclusive: Replay) ->
     assert [fault.law for fault in found] == ["queue lengths", "preemptions accounted for"]
 
 
+def test_a_request_that_arrives_just_after_a_step_has_started_is_not_missed_by_it(
+    tmp_path: Path,
+) -> None:
+    """Two nanoseconds at 9 s are more than the engine takes for one instant."""
+    trace = Trace.from_columns([0.0, 9.0, 9.000000002], [5, 5, 5], [2, 2, 2])
+    hardware = HardwareProfile("p", Affine(per_step=0.01, mixed=False))
+    case = Case(trace, hardware, EngineConfig(4), trace.output_tokens, None)
+    replay = evidence(case, case.replay(NAMED["fcfs"]), tmp_path)
+    assert replay.steps.waiting[2] == 0
+    assert faults(replay) == []
+    found = faults(_change("steps", "waiting", 0, 1)(replay))
+    assert [fault.law for fault in found] == ["queue lengths"]
+
+
 def test_a_queue_jumper_is_a_fault_only_where_the_order_is_claimed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -1,0 +1,327 @@
+"""What must hold for a case, whatever was drawn."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.sweep import oracle
+from benchmarks.sweep.draw import Case
+from llmsched import bounds, metrics
+from llmsched.batching.lagrangian import Lagrangian
+from llmsched.catalog import find
+from llmsched.engine import SimulationResult, simulate
+from llmsched.errors import PolicyError
+from llmsched.orders.fcfs import Fcfs
+from llmsched.planner import case as planned
+from llmsched.planner.plan import plan_replicas
+from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
+from llmsched.report.tables import requests_csv, steps_csv
+from llmsched.verify.replay import Replay
+from llmsched.verify.result import faults
+from llmsched.verify.tables import read_requests, read_steps
+
+RELATIVE = 1e-9
+JUDGED_TOKENS = 20_000
+"""Prompt tokens up to which the plain engine judges whether a livelock is one."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A law that a case broke."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of one case: the laws it broke, and how it was judged."""
+
+    failures: list[Failure] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+def check(case: Case) -> Report:
+    """Replay `case` twice and hold it against every law."""
+    report = Report()
+    try:
+        result = _replay(case)
+    except PolicyError as error:
+        _judge_refusal(case, error, report)
+        return report
+    except Exception as error:  # what no input may cause
+        report.failures.append(Failure("exception", _shown(error)))
+        return report
+    for law in LAWS:
+        try:
+            messages = list(law(case, result, report.notes))
+        except Exception as error:  # a result that a law, or a metric, cannot even be computed of
+            messages = [f"cannot be judged: {_shown(error)}"]
+        name = law.__name__.strip("_").replace("_", " ")
+        report.failures.extend(Failure(name, message) for message in messages[:1])
+        if messages and law is _clock:
+            break  # the others take it for granted that time goes forward
+    return report
+
+
+def _replay(case: Case) -> SimulationResult:
+    """Replay on one engine, or plan for replicas and replay the stored plan."""
+    replica_of = None
+    if case.replicas is not None:
+        asked = planned.Case(case.trace, case.hardware, case.config, case.lengths, case.index)
+        answer = plan_replicas(asked, case.replicas)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "plan.json")
+            path.write_text(answer.json())
+            replica_of = read_replicas(path, case.trace)
+    return simulate_planned(
+        *(case.trace, case.hardware, case.policy, case.config),
+        predicted=case.predicted(),
+        concurrency=case.concurrency,
+        replica_of=replica_of,
+    )
+
+
+def _judge_refusal(case: Case, error: PolicyError, report: Report) -> None:
+    """A replay may be refused as endless, if it is; every policy drawn keeps to the contract."""
+    if "livelock" not in str(error):
+        report.failures.append(Failure("policy error", str(error)))
+    elif case.replicas is not None or case.trace.input_tokens.sum() > JUDGED_TOKENS:
+        report.notes["livelock, not judged"] += 1
+    elif oracle.by_plain_engine(case) is None:
+        report.notes["livelock, a true one"] += 1
+    else:
+        report.failures.append(Failure("livelock", f"it would end, but: {error}"))
+
+
+def _shown(error: Exception) -> str:
+    """Return an exception with the place in our code that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/llmsched/" in frame.filename] or frames
+    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+    first = str(error).partition("\n")[0]
+    return f"{type(error).__name__} at {place}: {first}"
+
+
+def _same_twice(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """The same inputs give the same arrays, bit for bit."""
+    again = _replay(case)
+    if (again.detail, again.peak_blocks) != (result.detail, result.peak_blocks):
+        yield f"detail, peak: {again.detail}, {again.peak_blocks} after {result.detail}"
+    names = ("arrival", "admitted", "first_token", "finish", "preemptions", "recomputed_tokens")
+    for name in (*names, "steps", "resume_gap"):
+        if getattr(result, name).tobytes() != getattr(again, name).tobytes():
+            yield f"{name} differs from one run to the next"
+
+
+def _clock(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """Steps take what they cost, one after the other, and time never runs backwards."""
+    for part in result.parts or (result,):
+        start, seconds = part.column("start_s"), part.column("duration_s")
+        yield from _first(
+            part.column("rounds") < 1, "step row {}: no rounds", part.column("rounds")
+        )
+        yield from _first(seconds < 0, "step row {}: takes {} s", seconds)
+        yield from _first(np.diff(start) < 0, "step row {}: {} s to the next start", np.diff(start))
+        over = (start + seconds)[:-1] - start[1:]
+        yield from _first(
+            over > RELATIVE * (1 + np.abs(start[1:])), "step row {}: overlaps by {} s", over
+        )
+        cost = _cost(part)
+        off = np.abs(seconds - cost) > RELATIVE * cost
+        yield from _first(off, "step row {}: takes {} s, which is not its price", seconds)
+
+
+def _cost(result: SimulationResult) -> NDArray[np.float64]:
+    """Price every row of the step table again."""
+    price = result.hardware.step_time
+    names = (
+        *("prefill_tokens", "sum_sq_prefill", "sum_prefill_x_context"),
+        *("decode_seqs", "kv_tokens", "rounds"),
+    )
+    columns = (result.column(name).astype(np.int64).tolist() for name in names)
+    return np.array(
+        [
+            price.rounds(n, kv, k) if k > 1 else price.step(tokens, squares, crossed, n, kv)
+            for tokens, squares, crossed, n, kv, k in zip(*columns, strict=True)
+        ]
+    )
+
+
+def _tokens(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """Every token is computed once, and again for what preemptions lost."""
+    prefill = result.column("prefill_tokens").sum()
+    decoded = (result.column("decode_seqs") * result.column("rounds")).sum()
+    owed = (case.trace.input_tokens + case.trace.output_tokens - 1).sum()
+    lost = result.recomputed_tokens.sum()
+    if prefill + decoded != owed + lost:
+        yield f"{prefill:.0f} + {decoded:.0f} computed, {owed} owed and {lost} lost"
+
+
+def _blocks(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """KV blocks in use are never below zero or above what there is."""
+    for part in result.parts or (result,):
+        usable = part.config.usable_blocks
+        if usable is None:
+            continue
+        blocks = part.column("kv_blocks")
+        yield from _first((blocks < 0) | (blocks > usable), "step row {}: {} blocks", blocks)
+        if part.peak_blocks is None or not blocks.max() <= part.peak_blocks <= usable:
+            yield f"peak of {part.peak_blocks} blocks, {blocks.max()} seen and {usable} usable"
+
+
+def _verify_result(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """`llmsched verify result` finds nothing, by way of the files that a user would have."""
+    if (result.column("duration_s") == 0).any():
+        notes["verify result left out: steps without a price"] += 1
+        return
+    ordered = case.policy.offline is None and isinstance(case.policy.order, Fcfs)
+    with tempfile.TemporaryDirectory() as folder:
+        requests, steps = Path(folder, "requests.csv"), Path(folder, "steps.csv")
+        for part in result.parts or (result,):
+            requests.write_text(requests_csv(part))
+            steps.write_text(steps_csv(part))
+            evidence = Replay(
+                *(part.trace, read_requests(requests), read_steps(steps), part.config),
+                *(part.hardware.step_time, case.concurrency, "fcfs" if ordered else "any"),
+            )
+            yield from map(str, faults(evidence))
+
+
+def _latencies(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """Every latency of the summary is what an oracle makes of the tokens, one by one."""
+    told: oracle.Told | None = None
+    if case.replicas is None and oracle.small(result):
+        told = oracle.by_plain_engine(case)
+        if told is None:
+            yield "the plain engine does not come to an end"
+            return
+        if _weighs_seconds(case) and not np.allclose(told.admitted, result.admitted, rtol=1e-9):
+            notes["schedules differ, perhaps by a tie of a rule that weighs seconds"] += 1
+            told = None
+    if told is not None:
+        notes["latencies by the plain engine"] += 1
+    elif result.preemptions.any():
+        notes["latencies not judged: preemptions in a big trace"] += 1
+        return
+    else:
+        notes["latencies by the step table"] += 1
+        told = oracle.by_step_table(result)
+    counts = np.array([len(tokens) for tokens in told.tokens])
+    yield from _first(counts != case.trace.output_tokens, "request {}: {} tokens", counts)
+    first, last = (np.array([tokens[at] for tokens in told.tokens]) for at in (0, -1))
+    scale = max(1.0, float(np.abs(last).max()))
+    for name, times in (
+        ("arrival", told.arrival),
+        ("admitted", told.admitted),
+        ("first_token", first),
+        ("finish", last),
+    ):
+        off = np.abs(getattr(result, name) - times) > RELATIVE * scale
+        yield from _first(off, f"request {{}}: {name} {{}} s in the oracle", times)
+    row = metrics.summarize(result)
+    for name, value in oracle.row(told).items():
+        if not np.isclose(row[name], value, rtol=1e-7, atol=1e-7 * scale, equal_nan=True):
+            yield f"{name}: {row[name]!r}, {value!r} by the oracle"
+
+
+def _weighs_seconds(case: Case) -> bool:
+    """Whether the rule compares sums of durations: their last digits decide exact ties."""
+    return case.policy.offline is not None or isinstance(case.policy.rule, Lagrangian)
+
+
+def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """Nothing ends before its lower bound."""
+    bound = bounds.lower_bound(
+        *(case.trace, case.hardware, case.config, case.concurrency),
+        replicas=max(1, len(result.parts)),
+    )
+    gap = metrics.summarize(result, lower_bound_s=bound)["gap_percent"]
+    if not np.isfinite(bound) or bound < 0:
+        yield f"bound of {bound} s"
+    if result.makespan < bound * (1 - RELATIVE) or gap < -100 * RELATIVE:
+        yield f"makespan {result.makespan!r} s, bound {bound!r} s"
+
+
+def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """Shares are shares, counts are those of the trace, nothing is negative."""
+    row = metrics.summarize(result)
+    for name in ("utilization", "kv_peak", "kv_mean"):
+        if not (np.isnan(row[name]) or -RELATIVE <= row[name] <= 1 + RELATIVE):
+            yield f"{name}: {row[name]!r} is no share"
+    totals = (len(case.trace), case.trace.input_tokens.sum(), case.trace.output_tokens.sum())
+    if totals != (row["completed"], row["total_input_tokens"], row["total_output_tokens"]):
+        yield f"totals {totals} became {list(row.values())[:3]}"
+    below = [name for name, value in row.items() if value < 0]
+    if below:
+        yield f"{below[0]}: {row[below[0]]!r} is negative"
+    usable = case.effective.usable_blocks
+    room = None if usable is None else usable * case.config.block_size * max(1, len(result.parts))
+    if room is not None and row["kv_peak_tokens"] > room:
+        yield f"kv_peak_tokens: {row['kv_peak_tokens']} in {room}"
+    if not len(result.steps) or not np.isfinite(result.finish).all():
+        yield "not every request has finished"
+
+
+def _hybrid(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """Where it knows everything beforehand, the hybrid is not worse than any of its parts."""
+    known = not case.trace.arrival.any() and case.concurrency is None and not case.replicas
+    exact = (case.predicted() == case.trace.output_tokens).all()
+    if case.policy.name != "hybrid" or not known or not exact:
+        return
+    notes["hybrid held against its parts"] += 1
+    parts = ["online", "offline", "plan+lagrangian"]
+    parts += ["ljf+chunked"] if case.hardware.step_time.mixed else []
+    for name in parts:
+        try:
+            other = simulate(case.trace, case.hardware, find(name), case.config)
+        except PolicyError:
+            continue
+        if result.makespan > other.makespan * (1 + RELATIVE):
+            yield f"hybrid {result.makespan!r} s, {name} {other.makespan!r} s"
+
+
+def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """A plan for replicas promises the time that its replay takes."""
+    if case.replicas is None or ".py:" in case.policy.name:
+        return
+    asked = planned.Case(case.trace, case.hardware, case.config)
+    answer = plan_replicas(asked, case.replicas, case.policy.name)
+    promised = float(str(answer.document["makespan"])) / 1000  # it is in milliseconds
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "plan.json")
+        path.write_text(answer.json())
+        replica_of = read_replicas(path, case.trace)
+    kept = simulate_planned(
+        *(case.trace, case.hardware, case.policy, case.config),
+        predicted=case.trace.output_tokens,
+        replica_of=replica_of,
+    )
+    if count_replicas(replica_of) != case.replicas:
+        yield f"{count_replicas(replica_of)} replicas of {case.replicas} asked for"
+    if not np.isclose(promised, kept.makespan, rtol=RELATIVE, atol=RELATIVE):
+        yield f"promised {promised!r} s, took {kept.makespan!r} s"
+
+
+def _first(bad: NDArray[np.bool_], says: str, values: NDArray[np.generic]) -> Iterator[str]:
+    """Yield a message for the first place where `bad`."""
+    if bad.any():
+        at = int(bad.argmax())
+        yield says.format(at + 1, values[at])
+
+
+Law = Callable[[Case, SimulationResult, Counter[str]], Iterator[str]]
+
+LAWS: tuple[Law, ...] = (
+    *(_clock, _tokens, _blocks, _summary, _bound, _same_twice),
+    *(_verify_result, _latencies, _hybrid, _promise),
+)
+"""Everything that is checked of a replay that comes to an end."""

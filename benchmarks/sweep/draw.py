@@ -1,0 +1,187 @@
+"""A case: everything that one replay needs, drawn from a seed and an index alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from benchmarks.sweep import policies, profiles, traces
+from llmsched import exporters, lengths
+from llmsched.engine import EngineConfig, simulate
+from llmsched.errors import LlmschedError
+from llmsched.hardware import HardwareProfile
+from llmsched.policies import Policy
+from llmsched.trace import Trace
+
+MOST_STEPS = 20_000
+"""No knob is drawn that cuts the prompts of a trace into more chunks than that, and no rule."""
+PLANNED = 60
+"""Requests up to which a trace may be planned for replicas, which takes long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One replay's inputs.
+
+    Attributes
+    ----------
+    words : tuple of str
+        How the command line reads the trace; empty if it is in no file.
+    shipped : str
+        Name of the profile if it is a shipped one.
+    replicas : int or None
+        Plan for so many replicas and replay the plan; None is one engine.
+    """
+
+    seed: int
+    index: int
+    kind: str
+    trace: Trace
+    words: tuple[str, ...]
+    hardware: HardwareProfile
+    shipped: str
+    config: EngineConfig
+    lengths: str
+    policy: Policy
+    concurrency: int | None
+    replicas: int | None
+
+    @property
+    def name(self) -> str:
+        """What `--case` takes."""
+        return f"{self.seed}:{self.index}"
+
+    @property
+    def effective(self) -> EngineConfig:
+        """The engine's knobs as the policy changes them."""
+        return replace(self.config, **dict(self.policy.knobs))
+
+    def predicted(self) -> NDArray[np.int64]:
+        """Return the output lengths as the policy sees them."""
+        return lengths.predict(self.trace, self.lengths, self.index)
+
+    def command(self, folder: Path | None = None) -> str | None:
+        """Return a `llmsched simulate` that does the same, from the root of the repository.
+
+        Trace and profile are written to `folder` if they are in no file; without one there may be
+        no such command. Nor is there one for replicas: their plan comes first.
+        """
+        if self.replicas or (folder is None and not (self.words and self.shipped)):
+            return None
+        trace, profile = list(self.words), self.shipped
+        if folder is not None and not trace:
+            exporters.write(self.trace, folder / "trace.jsonl")
+            trace = [str(folder / "trace.jsonl")]
+        if folder is not None and not profile:
+            profile = str(folder / "profile.yaml")
+            Path(profile).write_text(yaml.safe_dump(dict(self.hardware.document)))
+        command = ["llmsched", "simulate", *trace, "--hardware", profile]
+        command += ["--policy", self.policy.name, "--lengths", self.lengths]
+        command += ["--seed", str(self.index), *_options(self.config)]
+        if self.concurrency is not None:
+            command += ["--concurrency", str(self.concurrency)]
+        return shlex.join(command)
+
+
+def _options(config: EngineConfig) -> Iterable[str]:
+    """Yield the options that give these knobs, whatever those of the profile are."""
+    for knob in fields(config):
+        value = getattr(config, knob.name)
+        yield from ("--engine", f"{knob.name}={'none' if value is None else value}")
+
+
+def draw(seed: int, index: int) -> Case:
+    """Draw a case; the same numbers give the same case."""
+    rng = np.random.default_rng((seed, index))
+    drawn = traces.draw(rng)
+    hardware, shipped = profiles.draw(rng)
+    trace = drawn.trace
+    tokens = int((trace.input_tokens + trace.output_tokens).sum())
+    policy = policies.draw(rng, hardware.step_time.mixed, tokens <= MOST_STEPS)
+    config = _knobs(rng, trace, policy, hardware)
+    closed = int(rng.choice([1, 2, 7, 64])) if rng.random() < 0.12 else None
+    replicas = None
+    if closed is None and 1 < len(trace) <= PLANNED and rng.random() < 0.12:
+        replicas = int(rng.integers(1, min(len(trace), 5) + 1))
+    mode = str(rng.choice(["oracle", "oracle", "mean", "noisy:0.3", "noisy:3"]))
+    case = Case(
+        *(seed, index, drawn.kind, trace, drawn.words, hardware, shipped),
+        *(config, mode, policy, closed, replicas),
+    )
+    if len(trace) <= PLANNED and not drawn.words and rng.random() < 0.15:
+        return _at_step_ends(rng, case)
+    return case
+
+
+def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfile) -> EngineConfig:
+    """Draw knobs under which every request fits, and which cut no prompt into dust."""
+    tokens, n = int(trace.input_tokens.sum()), len(trace)
+    slots = int(rng.choice([1, 2, 3, 4, 8, 32, 256, n, n + 1, max(1, n // 3)]))
+    least = max(1, tokens // MOST_STEPS)
+    budgets = (slots, slots, slots + 1, slots + 17, 64, 512, 2048, 8192)
+    budget = int(rng.choice([max(slots, least, b) for b in budgets]))
+    threshold = int(rng.choice([0, 0, 0, 0, 1, 7, 100, 512]))
+    config = EngineConfig(
+        max_num_seqs=slots,
+        max_num_batched_tokens=budget if rng.random() < 0.8 else None,
+        block_size=int(rng.choice([1, 2, 4, 16, 64])),
+        watermark=float(rng.choice([0.0, 0.0, 0.0, 0.01, 0.1, 0.34])),
+        long_prefill_token_threshold=max(threshold, least) if threshold else 0,
+        admission=str(rng.choice(["full_prompt", "full_prompt", "first_chunk"])),
+        reserve=str(rng.choice(["none", "none", "none", "max_output"])),
+        victim=str(rng.choice(["last_arrived", "longest_remaining"])),
+    )
+    limited = rng.random()
+    if limited < 0.35:
+        return config
+    if limited < 0.45:
+        default = hardware.engine
+        blocks, size = default.num_gpu_blocks, default.block_size
+        roomy = replace(config, num_gpu_blocks=blocks, block_size=size)
+        if blocks is not None and _starved(trace, policy, roomy) <= blocks:
+            return roomy
+    starved = _starved(trace, policy, config)
+    spare = int(rng.choice([0, 0, 0, 1, 3, 40, starved // 10, starved, 4 * starved]))
+    return replace(config, num_gpu_blocks=starved + spare)
+
+
+def _starved(trace: Trace, policy: Policy, config: EngineConfig) -> int:
+    """Return the fewest blocks, with the reserved one, that the longest request fits into."""
+    watermark = float(dict(policy.knobs).get("watermark", config.watermark))
+    longest = int((trace.input_tokens + trace.output_tokens - 1).max())
+    need = -(-longest // config.block_size)
+    usable = need
+    while usable - int(watermark * usable) < need:
+        usable += max(1, need - (usable - int(watermark * usable)))
+    return usable + 1
+
+
+def _at_step_ends(rng: Generator, case: Case) -> Case:
+    """Let some requests arrive at the very instants at which steps end."""
+    trace = case.trace
+    arrival = np.array(trace.arrival)
+    for _ in range(3):
+        try:
+            result = simulate(
+                _with_arrivals(trace, arrival), case.hardware, case.policy, case.config
+            )
+        except LlmschedError:
+            break
+        ends = result.column("start_s") + result.column("duration_s")
+        arrival[rng.integers(len(arrival))] = abs(rng.choice(ends))
+        arrival.sort()
+    exact = _with_arrivals(trace, arrival)
+    return replace(case, trace=exact, kind=f"{case.kind}, at step ends")
+
+
+def _with_arrivals(trace: Trace, arrival: NDArray[np.float64]) -> Trace:
+    return Trace.from_columns(
+        arrival, trace.input_tokens, trace.output_tokens, name=f"{trace.name}, at step ends"
+    )
