@@ -107,9 +107,12 @@ def preempt(state: State, request: int) -> None:
     state.leave(request, held)
     state.enqueue(request)
     state.preempted += 1
-    held_by = tuple((r, state.held[r]) for r in state.partial)
-    now = (request, tuple(state.running), held_by, state.waiting)
-    if state.livelock.sees((state.clock, state.prompts_done, state.arrived), now):
+    begun = tuple((partial, state.held[partial]) for partial in state.partial)
+    if state.livelock.sees(
+        mark=(state.clock, state.prompts_done, state.arrived),
+        situation=(tuple(state.running), begun, state.waiting),
+        arrival_to_come=state.next_arrival() < float("inf"),
+    ):
         raise LivelockError(
             f"policy {state.policy.name}: livelock at {state.now:.6f} s: "
             f"{state.trace.id[request]!r} is preempted over and over, and no request gets a token"

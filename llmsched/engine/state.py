@@ -107,6 +107,10 @@ class State:
         """Whether a request has got its last token."""
         return self.finish[request] == self.finish[request]  # not NaN
 
+    def next_arrival(self) -> float:
+        """When the next request arrives as far as is known; infinite if none does."""
+        return self.arrival[self.arrived] if self.arrived < len(self.arrival) else float("inf")
+
     def enqueue(self, request: int) -> None:
         """Let a request wait that has arrived or was preempted."""
         self.waiting += 1

@@ -6,7 +6,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from llmsched.engine.livelock import REPETITIONS, LivelockWatch
+from llmsched.engine.livelock import RETURNS, LivelockWatch
 from llmsched.errors import LivelockError
 from llmsched.hardware import load_profile
 from tests.hand import replay
@@ -17,7 +17,7 @@ from tests.hand import replay
 def test_a_cycle_of_any_period_is_found_wherever_it_begins(period: int, before: int) -> None:
     watch = LivelockWatch()
     states: list[object] = [f"once {i}" for i in range(before)]
-    states += islice(cycle(range(period)), 4 * (period + before) + 2 * period * REPETITIONS)
+    states += islice(cycle(range(period)), 4 * (period + before) + 2 * period * RETURNS)
     assert any(watch.sees(0, state) for state in states)
 
 
@@ -28,7 +28,29 @@ def test_states_that_differ_are_no_livelock_however_many() -> None:
 
 def test_a_token_or_an_arrival_begins_the_search_anew() -> None:
     watch = LivelockWatch()
-    assert not any(watch.sees(mark, "same") for mark in range(10) for _ in range(REPETITIONS))
+    assert not any(watch.sees(mark, "same") for mark in range(10) for _ in range(RETURNS))
+
+
+def test_what_an_arrival_may_still_end_is_no_livelock_before_it() -> None:
+    rows = [(0.0, 4, 9), (0.0, 12, 1), (600.0, 1, 1)]
+    with pytest.raises(LivelockError) as error:
+        replay(
+            "prefill_first",
+            rows,
+            2,
+            max_num_batched_tokens=4,
+            block_size=1,
+            num_gpu_blocks=13,
+            admission="first_chunk",
+        )
+    moment = str(error.value).partition("livelock at ")[2].partition(" s")[0]
+    assert float(moment) > 600.0
+
+
+def test_a_livelock_long_before_the_next_arrival_ends_as_well() -> None:
+    watch = LivelockWatch()
+    seen = [watch.sees(0, "same", arrival_to_come=True) for _ in range(100_001)]
+    assert seen.index(True) == 100_000
 
 
 def test_many_preemptions_between_two_finishes_are_no_livelock_while_tokens_come() -> None:
