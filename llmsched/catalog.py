@@ -40,6 +40,11 @@ def find(spec: str) -> Policy:
     InputError
         An unknown name (the valid ones are listed), a file or class that cannot be loaded, or a
         parameter that the part does not have.
+
+    Examples
+    --------
+    >>> find("ljf+chunked:token_budget=512").rule
+    Chunked(token_budget=512, split=True)
     """
     if spec in NAMED:
         return NAMED[spec]
