@@ -74,8 +74,12 @@ def test_a_new_order_and_a_new_rule_are_listed_and_compared(copy: Copy) -> None:
     listed = copy.run(*written("policies"))
     assert re.search(r"^\s*shortest_prompt\s+Fewest input tokens first", listed, re.MULTILINE)
     assert re.search(r"^\s*full_house\s+Prefill once this share", listed, re.MULTILINE)
-    table = copy.run(*written("compare --limit 100 --policies fcfs,shortest_prompt"))
-    assert "full_house:share=0.25" in "".join(table.split())
+    compared = written("compare --limit 100 --policies fcfs,shortest_prompt")
+    rows = copy.run(*compared, "--format", "csv").splitlines()
+    assert [row.partition(",")[0] for row in rows[1:]] == [
+        "fcfs",
+        "shortest_prompt+full_house:share=0.25",
+    ]
 
 
 def test_a_new_importer_is_recognised_by_its_header(copy: Copy) -> None:
