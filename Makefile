@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep accuracy clean
+.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep accuracy coverage \
+        dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +15,9 @@ demo: $(VENV)/installed ## compare all policies on the paper's workload
 
 test: $(VENV)/installed-dev ## run all tests
 	$(BIN)/python -m pytest -n auto
+
+coverage: $(VENV)/installed-dev ## run all tests and show which branches none of them takes
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-report=xml
 
 check: $(VENV)/installed-dev ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -38,8 +42,16 @@ sweep: $(VENV)/installed-dev ## random replays held against every law; MINUTES=1
 accuracy: $(VENV)/installed-dev ## the tables of docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy
 
-clean: ## remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+dist: $(VENV)/installed-release ## build sdist and wheel, and try the wheel in an environment of its own
+	rm -rf dist build/try
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m venv build/try
+	build/try/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build/try && bin/llmsched --version && bin/llmsched compare --limit 200 --policies fcfs,hybrid
+
+clean: ## remove .venv, builds and caches
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* coverage.xml
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmsched needs Python 3.11 or newer; set PYTHON=...")'
@@ -49,6 +61,6 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@ $(VENV)/installed

@@ -50,6 +50,13 @@ def lower_bound(
         Engines that share the requests, each with these knobs: together they do at least the steps
         and the work of one, so the last of them ends no sooner than an even share. Slower ones than
         the profile's count as their speed.
+
+    Examples
+    --------
+    >>> from llmsched import load_profile
+    >>> trace = Trace.from_columns([0, 5], input_tokens=[80, 20], output_tokens=[9, 5])
+    >>> lower_bound(trace, load_profile("llama3-8b-a100")) > 5  # the last one arrives at 5 s
+    True
     """
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)

@@ -53,6 +53,11 @@ def find(spec: str, folder: Path | None = None) -> Policy:
     InputError
         An unknown name (the valid ones are listed), a file or class that cannot be loaded, a
         parameter that the part does not have, or a part that cannot be made with it.
+
+    Examples
+    --------
+    >>> find("ljf+chunked:token_budget=512").rule
+    Chunked(token_budget=512, split=True)
     """
     if spec in NAMED:
         return NAMED[spec]

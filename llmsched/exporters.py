@@ -153,5 +153,5 @@ def _zstd(data: bytes) -> bytes:
     try:
         zstandard = importlib.import_module("zstandard")
     except ImportError as error:
-        raise InputError(".zst: writing it needs an extra: pip install 'llmsched[zst]'") from error
+        raise InputError(".zst: writing it needs Zstandard: pip install zstandard") from error
     return bytes(zstandard.ZstdCompressor().compress(data))

@@ -114,6 +114,15 @@ def summarize(
         `slo` names an unknown metric.
     Defect
         The replay ended before the bound.
+
+    Examples
+    --------
+    >>> from llmsched import Trace, load_profile, simulate
+    >>> from llmsched.catalog import find
+    >>> trace = Trace.from_columns([0, 0], input_tokens=[80, 20], output_tokens=[9, 5])
+    >>> result = simulate(trace, load_profile("llama3-8b-a100"), find("vllm"))
+    >>> summarize(result)["total_output_tokens"]
+    14
     """
     trace, makespan = result.trace, result.makespan
     seconds = makespan or np.nan  # a profile may charge nothing for a step

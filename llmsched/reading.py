@@ -211,7 +211,7 @@ class _Zstd(io.RawIOBase):
         try:
             self._zstandard = importlib.import_module("zstandard")
         except ImportError as error:
-            problem = "reading .zst needs an extra: pip install 'llmsched[zst]'"
+            problem = "reading .zst needs Zstandard: pip install zstandard"
             raise InputError(f"{path}: {problem}") from error
         self._stream = stream
         self._frame = self._zstandard.ZstdDecompressor().decompressobj()

@@ -102,7 +102,7 @@ def test_compressed_files_are_read_again_and_are_the_same_bytes(
 
 
 def test_zstandard_files_are_read_again(trace: Trace) -> None:
-    pytest.importorskip("zstandard", reason="needs the extra llmsched[zst]")
+    pytest.importorskip("zstandard", reason="needs the extra zst")
     assert again(trace, "native", ".zst").sha256 == trace.sha256
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +9,6 @@ from pathlib import Path
 import pytest
 
 import llmsched
-
-
-def test_the_example_in_the_docstring_holds() -> None:
-    outcome = doctest.testmod(llmsched)
-    assert (outcome.failed, outcome.attempted) == (0, 5)
 
 
 @pytest.mark.parametrize("name", llmsched.__all__)

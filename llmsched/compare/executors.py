@@ -140,7 +140,7 @@ def on_dask(address: str | None = None) -> Executor:
     try:
         distributed = import_module("distributed")
     except ImportError as error:
-        raise InputError("--executor dask needs Dask: pip install 'llmsched[dask]'") from error
+        raise InputError("--executor dask needs Dask: pip install distributed") from error
     where = address or os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not where:
         raise InputError(

@@ -80,6 +80,15 @@ def simulate(
         Requests are preempted for ever; see `llmsched.engine.livelock`.
     Defect
         The result breaks a law: a mistake of this package.
+
+    Examples
+    --------
+    >>> from llmsched import Trace, load_profile
+    >>> from llmsched.catalog import find
+    >>> trace = Trace.from_columns([0, 0], input_tokens=[80, 20], output_tokens=[9, 5])
+    >>> result = simulate(trace, load_profile("llama65b-8gpu-paper"), find("fcfs"))
+    >>> round(result.makespan, 3)  # a prefill of 100 tokens, and 8 rounds of 68.9 ms
+    0.579
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
     check_limits(trace, hardware, policy, config, concurrency)

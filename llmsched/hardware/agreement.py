@@ -47,8 +47,11 @@ def headlines(
     for label, rows in groups.items():
         values = []
         for name in HEADLINES:
-            by = np.nanmax if name == "makespan" else np.nanmean
-            values.append(Headline(name, *(float(by(of[name][rows])) for of in (theirs, ours))))
+            columns = [of[name][rows] for of in (theirs, ours)]
+            last = name == "makespan"
+            values.append(
+                Headline(name, *(float(np.nanmax(c) if last else np.nanmean(c)) for c in columns))
+            )
         found[label] = tuple(values)
     return found
 

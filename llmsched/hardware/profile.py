@@ -93,6 +93,11 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
     ------
     InputError
         No such name or file, or a document that is not a valid profile: file, key and value.
+
+    Examples
+    --------
+    >>> load_profile("llama65b-8gpu-paper").engine.max_num_seqs
+    200
     """
     path = _find(str(name_or_path))
     profile = parse_profile(read_extended(path, _find), str(path))

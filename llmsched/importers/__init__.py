@@ -120,6 +120,12 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
     ------
     InputError
         The file cannot be read or accepted; the message names file, line, field and value.
+
+    Examples
+    --------
+    >>> from llmsched.files import shipped
+    >>> len(load(shipped("traces", "gsm8k-llama65b.jsonl")))
+    1319
     """
     imported = read(source, options)
     tell(source, imported)

@@ -81,8 +81,8 @@ def count_with(tokenizer: Path) -> Count:
     try:
         from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]  # an extra
     except ImportError as error:
-        hint = "pip install 'llmsched[tokenizers]'"
-        raise InputError(f"--tokenizer: needs the tokenizers library: {hint}") from error
+        problem = "--tokenizer: needs the tokenizers library: pip install tokenizers"
+        raise InputError(problem) from error
     try:
         loaded = Tokenizer.from_file(str(tokenizer))
     except Exception as error:  # the library raises plain Exception

@@ -58,6 +58,12 @@ def pack(
     ------
     InputError
         Nothing to pack, a negative duration, no bin, or an unknown solver.
+
+    Examples
+    --------
+    >>> packing = pack(np.array([5, 4, 3, 3, 3]), bins=2)
+    >>> packing.makespan, packing.status
+    (9, 'optimal')
     """
     if solver not in SOLVERS:
         raise InputError(f"solver: expected one of {', '.join(SOLVERS)}; got {solver!r}")

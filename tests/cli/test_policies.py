@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llmsched.catalog import find, parts
+from llmsched.cli.policies import _entry
 from llmsched.policies import NAMED
 from tests.cli.conftest import Outcome
 
@@ -31,3 +32,9 @@ def test_what_a_policy_needs_is_said(llmsched: Run) -> None:
 
 def test_the_list_is_the_same_bytes_twice(llmsched: Run) -> None:
     assert llmsched("policies") == llmsched("policies")
+
+
+def test_a_long_name_stands_apart_from_its_summary() -> None:
+    assert _entry("shortest_prompt", "Fewest input tokens") == [
+        "  shortest_prompt Fewest input tokens"
+    ]

@@ -78,7 +78,7 @@ def test_a_bad_executor_is_refused(name: str | None, jobs: int, message: str) ->
 
 
 def test_dask_without_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("distributed", reason="needs the optional extra: llmsched[dask]")
+    pytest.importorskip("distributed", reason="needs the extra dask")
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
     with pytest.raises(InputError, match="DASK_SCHEDULER_ADDRESS"):
         find_executor("dask", 1)
@@ -87,7 +87,7 @@ def test_dask_without_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_dask_survives_the_death_of_one_of_two_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    distributed = pytest.importorskip("distributed", reason="needs the extra: llmsched[dask]")
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     study = small_study(cases=Cases(40), requests=300)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None

@@ -44,7 +44,7 @@ def test_gzip_with_a_flipped_byte_is_an_error(tmp_path: Path) -> None:
 
 
 def test_zstandard_frames_are_read_one_after_the_other(tmp_path: Path) -> None:
-    zstandard = pytest.importorskip("zstandard", reason="needs the extra llmsched[zst]")
+    zstandard = pytest.importorskip("zstandard", reason="needs the extra zst")
     path = tmp_path / "trace.jsonl"
     path.write_bytes(zstandard.compress(TEXT) + zstandard.compress(TEXT))
     assert len(load(path)) == 6000
@@ -52,7 +52,7 @@ def test_zstandard_frames_are_read_one_after_the_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("left", [0.3, 0.9, 0.99])
 def test_zstandard_cut_short_is_an_error(tmp_path: Path, left: float) -> None:
-    zstandard = pytest.importorskip("zstandard", reason="needs the extra llmsched[zst]")
+    zstandard = pytest.importorskip("zstandard", reason="needs the extra zst")
     path = tmp_path / "trace.zst"
     data = zstandard.compress(b"".join(b"%d\n" % i for i in range(3000)))
     path.write_bytes(data[: int(len(data) * left)])
@@ -66,7 +66,7 @@ def test_zstandard_without_the_extra_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
     path = tmp_path / "trace.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd")
-    with pytest.raises(InputError, match=r"pip install 'llmsched\[zst\]'"):
+    with pytest.raises(InputError, match="needs Zstandard: pip install zstandard"):
         load(path)
 
 
