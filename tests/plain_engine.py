@@ -107,6 +107,11 @@ class PlainView:
 
     @property
     def next_prefill_tokens(self) -> int:
+        for request in self._engine.running:
+            if request.begun:
+                return request.goal - request.computed
+        if not self.waiting or self._engine.queue.peek() < 0:
+            return 0
         return self._engine.head().known
 
     @property

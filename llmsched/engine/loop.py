@@ -169,6 +169,14 @@ class Engine(State):
         request = self.next_waiting()
         return request >= 0 and memory.fits(self, request)
 
+    def next_prefill_tokens(self) -> int:
+        """Return the tokens to compute of the prompt that is next; see `View`."""
+        if self.partial:
+            begun = next(iter(self.partial))
+            return self.target[begun] - self.computed[begun]
+        request = self.next_waiting() if self.waiting else -1
+        return 0 if request < 0 else self.target[request]
+
     def _decode(self, step: Step) -> bool:
         """Leap over decode rounds to the next event."""
         pool, price = self.pool, self.step_time

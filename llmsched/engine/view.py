@@ -68,9 +68,9 @@ class View:
 
     @property
     def next_prefill_tokens(self) -> int:
-        """Tokens to compute before the next waiting request can decode; 0 if none may be next."""
-        request = self._engine.next_waiting()
-        return 0 if request < 0 else self._engine.target[request]
+        """Tokens that the next prefill finds to compute of one prompt: what is left of the first
+        one begun, else all of the next waiting request; 0 if there is neither."""
+        return self._engine.next_prefill_tokens()
 
     @property
     def queue(self) -> WaitingQueue:

@@ -74,3 +74,23 @@ def test_a_view_shows_the_state_at_each_decision() -> None:
         (3.0, 1, 1, 1, 1, 1, 3),
         (4.0, 1, 1, 1, 0, 1, 3),
     ]
+
+
+def test_the_next_prefill_is_a_prompt_begun_or_else_a_waiting_one_and_never_one_to_come() -> None:
+    seen: list[tuple[float, int]] = []
+
+    @dataclass(frozen=True)
+    class Watcher:
+        mixed: ClassVar[bool] = False
+
+        def start(self, view: View) -> Decide:
+            def decide() -> Step:
+                seen.append((view.now, view.next_prefill_tokens))
+                return PREFILL if view.can_prefill else DECODE
+
+            return decide
+
+    # Four tokens a step: 5 tokens in stages of 1.5 and 0.75 s, then 3 in 1.25 s, then rounds.
+    rows = [(0.0, 5, 2), (0.0, 3, 3), (99.0, 7, 1)]
+    replay(Policy("watcher", Fcfs(), Watcher()), rows, 2, max_num_batched_tokens=4)
+    assert seen[:4] == [(0.0, 5), (1.5, 1), (3.0, 0), (4.0, 0)]
