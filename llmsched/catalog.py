@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from llmsched.errors import InputError
+from llmsched.files import reading
 from llmsched.policies import NAMED, Policy
 
 _METHOD = {"orders": "queue", "batching": "start"}
@@ -143,7 +144,7 @@ def _part(text: str, spec: str) -> tuple[str, Any]:
 def _from_file(path: Path, class_name: str, spec: str) -> type:
     if not path.is_file():
         raise InputError(f"policy {spec!r}: no such file {str(path)!r}")
-    loader = importlib.util.spec_from_file_location(f"llmsched_policy_{path.stem}", path)
+    loader = importlib.util.spec_from_file_location(f"llmsched_policy_{path.stem}", reading(path))
     assert loader is not None
     assert loader.loader is not None
     module = importlib.util.module_from_spec(loader)

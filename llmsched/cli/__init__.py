@@ -11,14 +11,18 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
-from llmsched.cli.common import GroupedHelp, discard_stdout
+from llmsched.cli.command import GroupedHelp
+from llmsched.cli.common import discard_stdout
+from llmsched.cli.streams import prepare
 from llmsched.errors import LlmschedError
+from llmsched.files import release
 
 app = typer.Typer(
     name="llmsched",
@@ -70,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         What follows the program's name; ``sys.argv[1:]`` by default.
     """
+    prepare()
     try:
         code = app(arguments, prog_name="llmsched", standalone_mode=False)
         sys.stdout.flush()
@@ -87,11 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # a defect must not look like a failed gate, which is what Python's 1 means
         traceback.print_exc()
         return 70
+    finally:
+        release()
     if code == 130:
         return _complain("interrupted", 130)
     return code if isinstance(code, int) else 0
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"llmsched: {' '.join(message.split())}", file=sys.stderr)
+    with suppress(OSError):  # whoever read stderr has left; the exit code still counts
+        print(f"llmsched: {' '.join(message.split())}", file=sys.stderr)
     return code

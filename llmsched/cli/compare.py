@@ -157,16 +157,17 @@ def compare(
     output: common.Output = None,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
-    check_delivery(format, output, pivot)
+    check_delivery(format, output, pivot, resume)
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error
     )
-    knobs = common.given(
+    knobs = common.engine_changes(
+        engine,
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
-    ) | common.parse_knobs(engine)
+    )
     presented = common.given(concurrency=concurrency, plan=None if plan is None else str(plan))
     scenario = _scenario(target, hardware, knobs, reading)
     changes = common.given(
@@ -284,6 +285,8 @@ def _filters(texts: list[str] | None) -> dict[str, str]:
         axis, equals, pattern = text.partition("=")
         if not equals:
             raise InputError(f"--filter: expected AXIS=GLOB, got {text!r}")
+        if axis in filters:
+            raise InputError(f"--filter: expected one pattern of {axis}, got two")
         filters[axis] = pattern
     return filters
 
@@ -317,7 +320,9 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
     print(f"\n{done} of {total} runs are saved; continue with: {again}", file=sys.stderr)
 
 
-def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
+def check_delivery(
+    form: str | None, output: Path | None, pivot: str, resume: Path | None = None
+) -> None:
     """Refuse before the run what would fail after it.
 
     Raises
@@ -326,12 +331,12 @@ def check_delivery(form: str | None, output: Path | None, pivot: str) -> None:
         An unknown format or metric, or a folder that is not there.
     """
     from llmsched.compare.metric import find_metric
+    from llmsched.files import claim
     from llmsched.report import FORMATS
 
     if form is not None:
         common.one_of("--format", form, FORMATS)
-    if output is not None and not output.parent.is_dir():
-        raise InputError(f"{output}: cannot write: no such folder")
+    claim([("--output", output), ("--resume", resume)])
     try:
         find_metric(pivot)
     except InputError as error:
@@ -351,7 +356,8 @@ def deliver(
         shown = "table" if table else None
     if shown is not None:
         width = shutil.get_terminal_size((80, 24)).columns
-        common.emit(render(document, shown, width=width, color=_colors(), pivot=pivot))
+        text = render(document, shown, width=width, color=_colors(), pivot=pivot)
+        common.emit(text, document=shown != "table")
     if shown != "table":
         for verdict in document["gates"]:
             if not verdict["passed"]:

@@ -143,6 +143,8 @@ def plan(
     output: common.Output = None,
 ) -> None:
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
+    from llmsched.files import claim
+    from llmsched.planner.batch import earlier_export
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
 
@@ -154,6 +156,8 @@ def plan(
     if time_limit is not None and not 0 < time_limit < float("inf"):
         raise InputError(f"--time-limit: expected seconds > 0, got {time_limit}")
     _refuse_mixtures(input, export, trace or reading, replicas, speeds, objective, lengths)
+    old = () if export is None else earlier_export(export, force=force)
+    claim([("--output", output), *(("--export", path) for path in old)], makes=export)
     batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
     machine, config = common.load_engine(
         hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
@@ -170,7 +174,8 @@ def plan(
             write_batch(batch, answer, config.max_num_seqs, export, force)
     if output is not None:
         common.emit(answer.json(), output)
-    common.emit(answer.json() if format == "json" else answer.table)
+    json = format == "json"
+    common.emit(answer.json() if json else answer.table, document=json)
     if answer.interrupted:
         raise typer.Exit(130)
 

@@ -16,6 +16,7 @@ from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.errors import InputError, NotComparableError
+from llmsched.files import reading
 from llmsched.planner.stored import count_replicas
 from llmsched.records import record_inputs
 from llmsched.scenario import Scenario
@@ -123,7 +124,7 @@ def read_document(path: str | Path) -> Document:
         It has another schema version.
     """
     try:
-        document = orjson.loads(Path(path).read_bytes())
+        document = orjson.loads(reading(path).read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from llmsched.errors import InputError
+from llmsched.files import reading
 from llmsched.hardware.section import shown
 
 
@@ -66,7 +67,7 @@ def read_mapping(path: Path) -> dict[str, object]:
         The file cannot be read, is not YAML, or holds something else than one mapping.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        document = yaml.load(reading(path).read_text(encoding="utf-8"), Loader=_StrictLoader)
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror}") from error
     except UnicodeDecodeError as error:

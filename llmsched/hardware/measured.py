@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.files import reading
 
 COUNTS = ("num_prefill_tokens", "num_decode_seqs", "kv_tokens")
 OPTIONAL_COUNTS = ("sum_sq_prefill", "sum_prefill_x_ctx")
@@ -115,7 +116,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each line that is not empty."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        with opened(reading(path), "rt", encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
             for cells in reader:
                 if cells:

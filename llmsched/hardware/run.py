@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.files import reading
 from llmsched.hardware.section import shown
 from llmsched.trace import Trace
 
@@ -91,7 +92,7 @@ def read_run(path: str | Path) -> MeasuredRun:
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = reading(path).read_bytes()
         return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, cast
 import orjson
 
 from llmsched.errors import InputError
+from llmsched.files import reading
 from llmsched.importers._format import Record
 
 MAX_LINE = 2**30
@@ -107,11 +108,12 @@ def opened(source: str | Path) -> Iterator[Lines]:
     InputError
         There is no such file, it cannot be read, or Zstandard support is not installed.
     """
+    path = reading(source)
     if str(source) == "-":
         yield Lines("<stdin>", _decompressed("<stdin>", sys.stdin.buffer))
         return
     try:
-        stream = open(source, "rb")  # noqa: SIM115 (closed by the with below)
+        stream = open(path, "rb")  # noqa: SIM115 (closed by the with below)
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{source}: cannot read: {problem}") from error

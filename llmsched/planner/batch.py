@@ -20,11 +20,12 @@ import numpy as np
 import orjson
 
 from llmsched.errors import InputError
-from llmsched.files import write_whole
+from llmsched.files import reading, write_whole
 from llmsched.trace import Trace
 
 CHAT, COMPLETION, EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 MAX_TOKENS = "max_tokens"
+_EXPORTED = re.compile(r"manifest\.json|replica-\d+\.jsonl")
 
 Count = Callable[[str], int]
 
@@ -82,8 +83,9 @@ def count_with(tokenizer: Path) -> Count:
     except ImportError as error:
         hint = "pip install 'llmsched[tokenizers]'"
         raise InputError(f"--tokenizer: needs the tokenizers library: {hint}") from error
+    source = str(reading(tokenizer))
     try:
-        loaded = Tokenizer.from_file(str(tokenizer))
+        loaded = Tokenizer.from_file(source)
     except Exception as error:  # the library raises plain Exception
         raise InputError(f"{tokenizer}: expected a tokenizer.json file: {error}") from error
     return lambda text: max(1, len(loaded.encode(text).ids))
@@ -108,7 +110,7 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
         output length is missing. The message names file, line, field and value.
     """
     try:
-        raw = path.read_bytes()
+        raw = reading(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror}") from error
     predicted = _predictions(Path(predict)) if predict.endswith(".csv") else None
@@ -229,7 +231,7 @@ class _Request:
 
 def _predictions(path: Path) -> dict[str, int]:
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with reading(path).open(newline="", encoding="utf-8") as stream:
             rows = csv.DictReader(stream)
             names = rows.fieldnames or []
             if missing := {"custom_id", "output_tokens"} - set(names):
@@ -246,6 +248,24 @@ def _tokens(path: Path, line: int, row: Mapping[str, str]) -> int:
     if not re.fullmatch(r"[1-9]\d{0,11}", text or ""):
         raise InputError(f"{path}:{line}: output_tokens: expected an integer >= 1, got {text!r}")
     return int(text)
+
+
+def earlier_export(folder: Path, *, force: bool) -> list[Path]:
+    """Return the files of an earlier export to this folder, which `export` replaces or removes.
+
+    Raises
+    ------
+    InputError
+        There are some, and `force` does not allow to replace them; or it is no folder.
+    """
+    try:
+        there = sorted(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror}") from error
+    old = [path for path in there if _EXPORTED.fullmatch(path.name)]
+    if old and not force:
+        raise InputError(f"{old[0]}: is there already; --force replaces it")
+    return old
 
 
 def export(
@@ -273,14 +293,11 @@ def export(
     InputError
         Files of an earlier export are there, or the folder cannot be written.
     """
+    old = earlier_export(folder, force=force)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {error.strerror}") from error
-    old = [n for n in names if n == "manifest.json" or re.fullmatch(r"replica-\d+\.jsonl", n)]
-    if old and not force:
-        raise InputError(f"{folder / old[0]}: is there already; --force replaces it")
     replicas = [_write(batch, queue, folder, k, slots) for k, queue in enumerate(queues)]
     manifest = {
         "schema_version": 1,
@@ -292,9 +309,9 @@ def export(
     }
     text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n"
     write_whole(folder / "manifest.json", text)
-    for name in old:
-        if name != "manifest.json" and name not in {entry["file"] for entry in replicas}:
-            (folder / name).unlink()
+    for path in old:
+        if path.name not in {"manifest.json", *(entry["file"] for entry in replicas)}:
+            path.unlink()
 
 
 def _write(

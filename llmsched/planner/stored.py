@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
+from llmsched.files import reading
 from llmsched.hardware import HardwareProfile
 from llmsched.planner.replicas import merge, split
 from llmsched.policies import Policy
@@ -26,7 +27,7 @@ def read_replicas(path: str | Path, trace: Trace) -> NDArray[np.int32]:
         The file cannot be read, is no plan for replicas, or was made for another trace.
     """
     try:
-        document = orjson.loads(Path(path).read_bytes())
+        document = orjson.loads(reading(path).read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:

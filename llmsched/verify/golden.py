@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from llmsched.catalog import find
 from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
+from llmsched.files import reading
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.trace import Trace
@@ -225,7 +226,7 @@ def _config(section: _Fields) -> EngineConfig:
 
 def _parse(path: str | Path) -> object:
     try:
-        data = Path(path).read_bytes()
+        data = reading(path).read_bytes()
         data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.files import reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class _Table:
     def __init__(self, path: str | Path) -> None:
         self._path = path
         try:
-            with open(path, newline="", encoding="utf-8") as stream:
+            with reading(path).open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.reader(stream, strict=True))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
