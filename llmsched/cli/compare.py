@@ -230,6 +230,7 @@ def _scenario(
     target: str | None, hardware: str | None, knobs: dict[str, Any], reading: dict[str, object]
 ) -> Scenario:
     """Return the scenario that the target names, or one around a trace, with options applied."""
+    from llmsched.files import plain
     from llmsched.scenario import (
         HardwareSource,
         Scenario,
@@ -248,7 +249,7 @@ def _scenario(
         scenario = replace(scenario, traces=traces)
     else:
         assert target is not None
-        name = "stdin" if target == "-" else Path(target).name
+        name = "stdin" if target == "-" else plain(Path(target).name)
         scenario = Scenario(
             name=name,
             traces=(TraceSource(target, options=reading),),

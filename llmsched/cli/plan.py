@@ -143,7 +143,7 @@ def plan(
     output: common.Output = None,
 ) -> None:
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
-    from llmsched.files import claim
+    from llmsched.files import claim, plain
     from llmsched.planner.batch import earlier_export
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
@@ -163,7 +163,7 @@ def plan(
         hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
-    mode = predict if batch is not None else lengths or "oracle"
+    mode = plain(predict) if batch is not None else lengths or "oracle"
     case = Case(requests, machine, config, mode, seed or 0, objective, samples)
     if replicas is None and batch is None:
         answer = plan_slots(case, unit, solver, time_limit, _Ticker())

@@ -12,6 +12,7 @@ from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.compare.gates import Gate, Row, Verdict, judge, number
 from llmsched.compare.metric import METRICS, NEITHER
 from llmsched.errors import InputError, NotComparableError
+from llmsched.files import plain
 
 
 def check_comparable(document: Document, base: Document, base_name: str) -> None:
@@ -53,7 +54,7 @@ def judged(
         check_comparable(document, base, str(base_name))
         before, here = _rows(base), _rows(document)
         document["against"] = {
-            "file": str(base_name),
+            "file": plain(str(base_name)),
             "llmsched": base["llmsched"],
             "changes": changes(document, base),
             "new": _names(row for row in here if row not in before),

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from llmsched.errors import InputError
-from llmsched.files import reading, write_whole
+from llmsched.files import plain, reading, write_whole
 from llmsched.trace import Trace
 
 CHAT, COMPLETION, EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -135,9 +135,9 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
-        np.zeros(len(lines)), prompts, outputs, id=list(seen), name=path.name
+        np.zeros(len(lines)), prompts, outputs, id=list(seen), name=plain(path.name)
     )
-    return Batch(str(path), hashlib.sha256(raw).hexdigest(), lines, trace, model, skipped)
+    return Batch(plain(str(path)), hashlib.sha256(raw).hexdigest(), lines, trace, model, skipped)
 
 
 def _lines(raw: bytes) -> list[bytes]:
