@@ -26,4 +26,4 @@ def policies() -> None:
 
 
 def _entry(name: str, text: str) -> list[str]:
-    return textwrap.wrap(text, 80, initial_indent=f"  {name:<15}", subsequent_indent=" " * 17)
+    return textwrap.wrap(text, 80, initial_indent=f"  {name:<14} ", subsequent_indent=" " * 17)
