@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from importlib import import_module
 
 from llmsched.compare.measure import Row, measure
@@ -71,7 +72,8 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
         initargs=(study,),
     )
     try:
-        futures = {pool.submit(_measure_adopted, batch): batch for batch in batches(tasks, jobs)}
+        with _interrupts_held():
+            futures = {pool.submit(_measure_adopted, each): each for each in batches(tasks, jobs)}
         for future in as_completed(futures):
             yield from zip(futures[future], future.result(), strict=True)
     except BaseException:
@@ -80,6 +82,22 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep a Ctrl-C for later; processes started meanwhile never see it, and so leave it to us.
+
+    A worker can only begin to ignore it once it runs, and would print a traceback until then.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _adopted: Study | None = None
