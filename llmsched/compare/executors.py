@@ -86,18 +86,25 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep a Ctrl-C for later; processes started meanwhile never see it, and so leave it to us.
+    """Keep a Ctrl-C until the block ends: no process that it starts sees one, nor is half started.
 
-    A worker can only begin to ignore it once it runs, and would print a traceback until then.
+    A worker can only begin to ignore it once it runs, and would print a traceback until then; so it
+    inherits a mask. The mask alone does not keep this process whole: any thread may take a signal.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    in_main = threading.current_thread() is threading.main_thread()  # no other is interrupted
+    if not in_main or not hasattr(signal, "pthread_sigmask"):  # Windows has none
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 _adopted: Study | None = None
