@@ -164,7 +164,9 @@ def plan(
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
     mode = plain(predict) if batch is not None else lengths or "oracle"
-    case = Case(requests, machine, config, mode, seed or 0, objective, samples)
+    case = Case(
+        requests, machine, config, mode, seed or 0, objective, samples, estimated=batch is not None
+    )
     if replicas is None and batch is None:
         answer = plan_slots(case, unit, solver, time_limit, _Ticker())
     else:

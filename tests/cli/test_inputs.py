@@ -36,7 +36,9 @@ SYNTHETIC = SCENARIO.replace("trace: t.jsonl", "trace: {generate: {like: t.jsonl
 PLANNED = SCENARIO.replace("trace: t.jsonl", "trace: {file: t.jsonl, plan: plan.json}")
 POLICY = "from llmsched.orders.ljf import Ljf as Mine\n"
 BODY = '{"model":"m","max_tokens":5,"prompt":"hello"}'
-BATCH = "".join(f'{{"custom_id":"{name}","body":{BODY}}}\n' for name in "ab")
+BATCH = "".join(
+    f'{{"custom_id":"{name}","url":"/v1/completions","body":{BODY}}}\n' for name in "ab"
+)
 PREDICTED = "custom_id,output_tokens\na,3\nb,4\n"
 
 
@@ -239,5 +241,5 @@ def test_every_file_is_opened_through_the_one_door() -> None:
         for number, line in enumerate(lines):
             opening = any(word in line for word in opens) and "def " not in line
             if opening and ".fdopen(" not in line and "os.open(" not in line:
-                near = "\n".join(lines[max(0, number - 4) : number + 3])
+                near = "\n".join(lines[max(0, number - 8) : number + 3])
                 assert "reading(" in near, f"{path}:{number + 1}: {line.strip()}"
