@@ -55,7 +55,7 @@ def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None =
         if Path(path).is_dir():
             raise InputError(f"{path}: cannot write: Is a directory")
         if not (parent := Path(path).parent).is_dir() and parent != makes:
-            raise InputError(f"{path}: cannot write: no such folder")
+            raise InputError(f"{path}: cannot write: No such file or directory")
         if Path(path).exists() and not Path(path).is_file():
             continue
         identity = _identity(path) or os.path.realpath(path)

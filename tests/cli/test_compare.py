@@ -295,7 +295,11 @@ def test_another_schema_version_exits_3(llmsched: Run, scenario: Path) -> None:
         (("s.yaml", "--jobs", -1), "--jobs"),
         (("s.yaml", "--executor", "ray"), "--executor: expected local or dask"),
         (("s.yaml", "--output", "none/x.json"), "cannot write"),
-        (("s.yaml", "--resume", "t.jsonl", "--cases", 3), "t.jsonl:1: expected a row of a study"),
+        (
+            ("s.yaml", "--resume", "t.jsonl", "--cases", 3),
+            "--resume t.jsonl: expected a file that is no input",
+        ),
+        (("--resume", "t.jsonl", "--cases", 3), "t.jsonl:1: expected a row of a study"),
         (("s.yaml", "--against", "t.jsonl"), "t.jsonl: expected a JSON result"),
         (("s.yaml", "--against", "none.json"), "none.json: cannot read"),
         (("s.yaml", "--frobnicate"), "--frobnicate"),

@@ -192,7 +192,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_read(
     llmsched: Run, command: str
 ) -> None:
     outcome = llmsched(*command.split())
-    message = "llmsched: missing/r.json: cannot write: no such folder\n"
+    message = "llmsched: missing/r.json: cannot write: No such file or directory\n"
     assert outcome == Outcome(2, "", message)
 
 
