@@ -1,10 +1,16 @@
-"""Files: the shipped inputs, wherever installed, and output that is written whole or not at all."""
+"""Files: the shipped inputs, wherever installed, and output that is written whole or not at all.
+
+A run says first what it will write (`claim`); every reader goes through `input_path`, which refuses
+an input that the run would overwrite. So an output of an input's name ends the run before its work,
+whatever leads to the input: an option, a scenario, a profile that extends another.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from llmsched.errors import InputError
@@ -21,6 +27,83 @@ def shipped(folder: str, name: str = "") -> Path:
     return (inside if inside.is_dir() else _PACKAGE.parent / folder) / name
 
 
+_Identity = tuple[int, int] | str
+_claimed: dict[_Identity, str] = {}
+"""The files that this run writes, each with what the command line calls it."""
+
+
+def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None = None) -> None:
+    """Say which files this run writes; what an earlier run in this process claimed is let go.
+
+    Parameters
+    ----------
+    outputs : iterable of (str, path)
+        The option that names it, and the path; None and - (stdout) are left out. Devices and pipes
+        may be read and written as often as one likes.
+    makes : Path, optional
+        A folder that the run makes itself.
+
+    Raises
+    ------
+    InputError
+        Two outputs are one file, or a folder is in the way or not there.
+    """
+    release()
+    for option, path in outputs:
+        if path is None or str(path) == "-":
+            continue
+        if Path(path).is_dir():
+            raise InputError(f"{path}: cannot write: Is a directory")
+        if not (parent := Path(path).parent).is_dir() and parent != makes:
+            raise InputError(f"{path}: cannot write: No such file or directory")
+        if Path(path).exists() and not Path(path).is_file():
+            continue
+        identity = _identity(path) or os.path.realpath(path)
+        if identity in _claimed:
+            what = f"another file than {_claimed[identity]}"
+            raise InputError(f"{option}: expected {what}, got {path}")
+        _claimed[identity] = f"{option} {path}"
+    if (stdout := _identity(1)) is not None:
+        _claimed.setdefault(stdout, "stdout")
+
+
+def release() -> None:
+    """Let go of what `claim` claimed."""
+    _claimed.clear()
+
+
+def input_path(path: str | Path) -> Path:
+    """Return the path of an input (- is stdin), for the one that opens it.
+
+    Raises
+    ------
+    InputError
+        This run writes that file: under this name, another spelling of it, or another link.
+    """
+    identity = _identity(0 if str(path) == "-" else path)
+    if identity is not None and identity in _claimed:
+        name = "<stdin>" if str(path) == "-" else path
+        raise InputError(f"{_claimed[identity]}: expected a file that is no input, got {name}")
+    return Path(path)
+
+
+def _identity(path: str | Path | int) -> _Identity | None:
+    """Return what all names of a file share; None if it is no regular file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def plain(name: str) -> str:
+    """Return a file's name as text that every result can hold.
+
+    Bytes that are no UTF-8, which Python carries as half surrogate pairs, are spelled out.
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Write a file whole or not at all; see `write_together`."""
     write_together({path: content})
@@ -29,8 +112,9 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
 def write_together(contents: Mapping[str | Path, str | bytes]) -> None:
     """Write several files, each whole, and none if one of them cannot be written.
 
-    Every content first goes to a temporary file beside its target; then all are renamed. A target
-    that is a device or a pipe is written to directly, last.
+    Every content first goes to a temporary file beside its target; then all are renamed. Text is
+    UTF-8. A link stays one: what it leads to is written. A target that is a device or a pipe is
+    written to directly, last.
 
     Raises
     ------
@@ -43,11 +127,12 @@ def write_together(contents: Mapping[str | Path, str | bytes]) -> None:
     try:
         for path, content in contents.items():
             target = Path(path)
-            data = content.encode() if isinstance(content, str) else content
+            data = encoded(content) if isinstance(content, str) else content
             if target.exists() and not target.is_file():
                 streams.append((target, data))
             else:
-                staged.append((_stage(target, data), target))
+                final = Path(os.path.realpath(target))
+                staged.append((_stage(final, data), final))
         for temporary, target in staged:
             temporary.replace(target)
         for target, data in streams:
@@ -57,6 +142,11 @@ def write_together(contents: Mapping[str | Path, str | bytes]) -> None:
     finally:
         for temporary, _ in staged:
             temporary.unlink(missing_ok=True)
+
+
+def encoded(text: str) -> bytes:
+    """Return text as UTF-8, with what no UTF-8 holds (half surrogate pairs) spelled out."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _stage(target: Path, data: bytes) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from llmsched.errors import InputError, LlmschedError, PolicyError
+from llmsched.files import input_path
 from llmsched.foreign import foreign_line, reason
 
 
@@ -74,7 +75,7 @@ def _module(path: Path, place: str) -> ModuleType:
     if path.suffix != ".py" or not path.is_file():
         wrong = "a Python file, FILE.py:CLASS" if path.exists() else "a file that is there"
         raise InputError(f"{place}: expected {wrong}, got {str(path)!r}")
-    resolved = path.resolve()
+    resolved = input_path(path).resolve()
     digest = hashlib.sha256(str(resolved).encode(errors="surrogateescape")).hexdigest()
     name = f"policy_file_{path.stem}_{digest[:12]}"
     if name in sys.modules:

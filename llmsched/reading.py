@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from llmsched.errors import InputError
+from llmsched.files import input_path
 
 MIB = 2**20
 
@@ -129,13 +130,15 @@ def opened(source: str | Path) -> Iterator[Lines]:
     Raises
     ------
     InputError
-        There is no such file, it cannot be read, or Zstandard support is not installed.
+        There is no such file, it cannot be read, this run writes it, or Zstandard support is not
+        installed.
     """
+    path = input_path(source)
     if str(source) == "-":
         yield Lines("<stdin>", _decompressed("<stdin>", sys.stdin.buffer))
         return
     try:
-        stream = open(source, "rb")  # noqa: SIM115 (closed by the with below)
+        stream = open(path, "rb")  # noqa: SIM115 (closed by the with below)
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{source}: cannot read: {problem}") from error

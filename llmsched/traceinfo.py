@@ -82,7 +82,7 @@ def _facts(facts: dict[str, Any]) -> list[str]:
     if facts["classes"]:
         shown = ", ".join(f"{name or '(none)'} {n:,}" for name, n in facts["classes"].items())
         lines.append(("classes", shown))
-    return [_clipped(f"{label:<14}{value}") for label, value in lines]
+    return [_clipped(f"{label:<13} {value}") for label, value in lines]
 
 
 def _table(facts: dict[str, Any]) -> str:

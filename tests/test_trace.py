@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,9 @@ def test_any_time_is_rounded_to_a_step_of_the_grid(time: float) -> None:
     rounded = seconds(nanoseconds(np.array([time])))[0]
     step = 1e-9 if time < 2**50 / 1e9 else 1e-6 if time < 2**50 / 1e6 else 1e-3
     assert rounded == pytest.approx(time, abs=step)
+
+
+def test_the_documents_say_how_many_tokens_a_request_may_have() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "traces.md").read_text(encoding="utf-8")
+    assert f"integers in 1..2^{MAX_TOKENS.bit_length() - 1} (" in text
+    assert MAX_TOKENS.bit_count() == 1

@@ -8,7 +8,6 @@ at their top, so that ``llmsched --help`` need not wait for NumPy or OR-tools.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,8 +17,11 @@ import typer
 
 from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
-from llmsched.cli.common import GroupedHelp, discard_stdout
+from llmsched.cli.command import GroupedHelp
+from llmsched.cli.common import discard_stdout
+from llmsched.cli.streams import prepare
 from llmsched.errors import LlmschedError
+from llmsched.files import release
 from llmsched.notes import say
 
 app = typer.Typer(
@@ -72,9 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         What follows the program's name; ``sys.argv[1:]`` by default.
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed: the exit code still counts
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    prepare()
     try:
         code = app(arguments, prog_name="llmsched", standalone_mode=False)
         sys.stdout.flush()
@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # a defect must not look like a failed gate, which is what Python's 1 means
         traceback.print_exc()
         return 70
+    finally:
+        release()
     if code == 130:
         return _complain("interrupted", 130)
     return code if isinstance(code, int) else 0

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from llmsched.cli.streams import write_document
 from llmsched.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,22 +22,6 @@ if TYPE_CHECKING:
 TRACE = "Trace"
 ENGINE = "Engine"
 OUTPUT = "Output"
-
-
-class GroupedHelp(TyperCommand):
-    """Help that lists options under the panels they name, in plain text."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                panel = getattr(parameter, "rich_help_panel", None)
-                fallback = "Options" if parameter.param_type_name == "option" else "Arguments"
-                groups.setdefault(panel or fallback, []).append(record)
-        for title in sorted(groups, key=lambda title: (title == "Options", title != "Arguments")):
-            with formatter.section(title):
-                formatter.write_dl(groups[title])
 
 
 TraceArgument = Annotated[
@@ -227,8 +211,7 @@ def load_engine(
     from llmsched.hardware import load_profile
 
     profile = load_profile(PAPER_HARDWARE if hardware is None else hardware)
-    changes = given(**knobs) | parse_knobs(engine)
-    return profile, replace(profile.engine, **changes)
+    return profile, replace(profile.engine, **engine_changes(engine, **knobs))
 
 
 def parse_knobs(texts: list[str] | None) -> dict[str, Any]:
@@ -239,7 +222,28 @@ def parse_knobs(texts: list[str] | None) -> dict[str, Any]:
     InputError
         An unknown knob, or no value.
     """
-    return dict(_knob(text) for text in texts or [])
+    knobs: dict[str, Any] = {}
+    for text in texts or []:
+        name, value = _knob(text)
+        if name in knobs:
+            raise InputError(f"--engine: expected one value of {name}, got two")
+        knobs[name] = value
+    return knobs
+
+
+def engine_changes(engine: list[str] | None, **knobs: int | None) -> dict[str, Any]:
+    """Return the engine knobs that were given, by options of their own or by ``--engine``.
+
+    Raises
+    ------
+    InputError
+        An unknown knob, no value, or a knob given twice.
+    """
+    own, others = given(**knobs), parse_knobs(engine)
+    for name in own.keys() & others.keys():
+        option = "--" + name.replace("_", "-")
+        raise InputError(f"--engine: expected one value of {name}, got another by {option}")
+    return own | others
 
 
 def _knob(text: str) -> tuple[str, object]:
@@ -323,8 +327,11 @@ def trace_options(
     return given(**options)
 
 
-def emit(text: str, output: Path | None = None) -> None:
+def emit(text: str, output: Path | None = None, *, document: bool = False) -> None:
     """Print a result, or write it whole to `output`.
+
+    A `document` is for a program: UTF-8 wherever it goes. Other text is for a reader, and shows
+    what the terminal can show.
 
     Raises
     ------
@@ -338,7 +345,10 @@ def emit(text: str, output: Path | None = None) -> None:
         write_whole(output, text)
         return
     try:
-        sys.stdout.write(text)
+        if document:
+            write_document(text)
+        else:
+            sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
@@ -353,16 +363,11 @@ def write_files(files: list[tuple[Path | None, Callable[[], str]]]) -> None:
     Raises
     ------
     InputError
-        A file cannot be written, or two results go to the same one.
+        A file cannot be written.
     """
     from llmsched.files import write_together
 
-    wanted = [(path, text) for path, text in files if path is not None]
-    paths = [path.resolve() for path, _ in wanted]
-    for path in paths:
-        if paths.count(path) > 1 and not path.is_char_device():
-            raise InputError(f"{path}: expected another file for each result")
-    write_together({path: text() for path, text in wanted})
+    write_together({path: text() for path, text in files if path is not None})
 
 
 def discard_stdout() -> None:

@@ -157,18 +157,19 @@ def compare(
     output: common.Output = None,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
-    check_delivery(format, output, pivot, against)
+    check_delivery(format, output, pivot, resume)
     if no_gates and fail_on:
         raise InputError("--fail-on: expected without --no-gates")
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error
     )
-    knobs = common.given(
+    knobs = common.engine_changes(
+        engine,
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
-    ) | common.parse_knobs(engine)
+    )
     presented = common.given(concurrency=concurrency, plan=None if plan is None else str(plan))
     scenario = _scenario(target, hardware, knobs, reading)
     changes = common.given(
@@ -239,6 +240,7 @@ def _scenario(
     target: str | None, hardware: str | None, knobs: dict[str, Any], reading: dict[str, object]
 ) -> Scenario:
     """Return the scenario that the target names, or one around a trace, with options applied."""
+    from llmsched.files import plain
     from llmsched.scenario import (
         HardwareSource,
         Scenario,
@@ -257,7 +259,7 @@ def _scenario(
         scenario = replace(scenario, traces=traces)
     else:
         assert target is not None
-        name = "stdin" if target == "-" else Path(target).name
+        name = "stdin" if target == "-" else plain(Path(target).name)
         scenario = Scenario(
             name=name,
             traces=(TraceSource(target, options=reading),),
@@ -294,6 +296,8 @@ def _filters(texts: list[str] | None) -> dict[str, str]:
         axis, equals, pattern = text.partition("=")
         if not equals:
             raise InputError(f"--filter: expected AXIS=GLOB, got {text!r}")
+        if axis in filters:
+            raise InputError(f"--filter: expected one pattern of {axis}, got two")
         filters[axis] = pattern
     return filters
 

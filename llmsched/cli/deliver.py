@@ -26,35 +26,27 @@ if TYPE_CHECKING:
 _SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}
 
 
-def check_delivery(form: str | None, output: Path | None, pivot: str, *inputs: Path | None) -> None:
+def check_delivery(
+    form: str | None, output: Path | None, pivot: str, resume: Path | None = None
+) -> None:
     """Refuse before the run what would fail after it, or replace what it is judged by.
 
     Raises
     ------
     InputError
-        An unknown format or metric, a folder that is not there, or an output that is one of the
-        saved results in `inputs`, by whatever name.
+        An unknown format or metric, or an output that cannot be one.
     """
     from llmsched.compare.metric import find_metric
+    from llmsched.files import claim
     from llmsched.report import FORMATS
 
     if form is not None:
         common.one_of("--format", form, FORMATS)
-    if output is not None and not output.parent.is_dir():
-        raise InputError(f"{output}: cannot write: no such folder")
-    for path in inputs:
-        if output is not None and path is not None and _is_same(output, path):
-            raise InputError(f"--output: expected another file than {path}, which is an input")
+    claim([("--output", output), ("--resume", resume)])
     try:
         find_metric(pivot)
     except InputError as error:
         raise InputError(f"--pivot: {error}") from error
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
 
 
 @contextmanager
@@ -126,7 +118,8 @@ def _deliver(
         shown = "table" if table else None
     if shown is not None:
         width = shutil.get_terminal_size((80, 24)).columns
-        common.emit(render(document, shown, width=width, color=_colors(), pivot=pivot))
+        text = render(document, shown, width=width, color=_colors(), pivot=pivot)
+        common.emit(text, document=shown != "table")
     return shown
 
 

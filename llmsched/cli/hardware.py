@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from llmsched.cli.command import GroupedHelp
 from llmsched.cli.common import (
     BlockSize,
-    GroupedHelp,
     MaxNumBatchedTokens,
     MaxNumSeqs,
     NumGpuBlocks,
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
+@app.command("list", cls=GroupedHelp)
 def list_profiles() -> None:
     """List the shipped profiles: where each came from, and what its steps cost."""
     from llmsched.hardware import load_profile, shipped_profiles
@@ -38,7 +38,7 @@ def list_profiles() -> None:
     emit(profile_list([load_profile(name) for name in shipped_profiles()]))
 
 
-@app.command()
+@app.command(cls=GroupedHelp)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Shipped profile or YAML file.")],
     format: Annotated[
@@ -48,17 +48,19 @@ def show(
     output: Output = None,
 ) -> None:
     """Show one profile: its facts, its provenance and a table of step times."""
+    from llmsched.files import claim
     from llmsched.hardware import load_profile
     from llmsched.hardware.describe import profile_page
     from llmsched.hardware.document import as_json, as_yaml
 
+    claim([("--output", output)])
     profile = load_profile(name)
     if format == "table":
         emit(profile_page(profile), output)
     elif format == "yaml":
-        emit(as_yaml(profile.document), output)
+        emit(as_yaml(profile.document), output, document=True)
     elif format == "json":
-        emit(as_json(profile.document), output)
+        emit(as_json(profile.document), output, document=True)
     else:
         raise InputError(f"--format: expected one of table, yaml, json, got {format!r}")
 
@@ -97,10 +99,11 @@ def calibrate(
     output: Output = None,
 ) -> None:
     """Fit a profile to measurements; the report goes to stdout, the profile to --output."""
-    from llmsched.files import write_whole
+    from llmsched.files import claim, write_whole
     from llmsched.hardware.document import as_yaml
     from llmsched.hardware.run import is_run
 
+    claim([("--output", output)])
     engine = given(
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,

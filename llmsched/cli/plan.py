@@ -144,7 +144,9 @@ def plan(
     output: common.Output = None,
 ) -> None:
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
+    from llmsched.files import claim, plain
     from llmsched.hardware.fitted import beyond_fit
+    from llmsched.planner.batch import earlier_export
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
 
@@ -156,14 +158,18 @@ def plan(
     if time_limit is not None and not 0 < time_limit < float("inf"):
         raise InputError(f"--time-limit: expected seconds > 0, got {time_limit}")
     _refuse_mixtures(input, export, trace or reading, replicas, speeds, objective, lengths)
+    old = () if export is None else earlier_export(export, force=force)
+    claim([("--output", output), *(("--export", path) for path in old)], makes=export)
     batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
     machine, config = common.load_engine(
         hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
     warn(beyond_fit(machine, config, len(requests)))
-    mode = predict if batch is not None else lengths or "oracle"
-    case = Case(requests, machine, config, mode, seed or 0, objective, samples)
+    mode = plain(predict) if batch is not None else lengths or "oracle"
+    case = Case(
+        requests, machine, config, mode, seed or 0, objective, samples, estimated=batch is not None
+    )
     if replicas is None and batch is None:
         answer = plan_slots(case, unit, solver, time_limit, _Ticker())
     else:
@@ -173,7 +179,8 @@ def plan(
             write_batch(batch, answer, config.max_num_seqs, export, force)
     if output is not None:
         common.emit(answer.json(), output)
-    common.emit(answer.json() if format == "json" else answer.table)
+    json = format == "json"
+    common.emit(answer.json() if json else answer.table, document=json)
     if answer.interrupted:
         raise typer.Exit(130)
 

@@ -30,7 +30,7 @@ def report(
     from llmsched.compare.document import read_document
     from llmsched.compare.gates import parse_gate
 
-    check_delivery(format, output, pivot, file, against)
+    check_delivery(format, output, pivot)
     anew = against is not None or bool(fail_on)
     with refusal_told(file.name, format, output):
         document = read_document(file)

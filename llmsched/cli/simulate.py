@@ -77,6 +77,7 @@ def simulate(
     """Replay a trace under one policy on a simulated engine."""
     from llmsched.bounds import lower_bound
     from llmsched.catalog import find
+    from llmsched.files import claim
     from llmsched.lengths import predict
     from llmsched.metrics import summarize
     from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
@@ -85,6 +86,7 @@ def simulate(
     from llmsched.report.tables import requests_csv, steps_csv
 
     form = common.one_of("--format", format or ("json" if output else "table"), ("table", "json"))
+    claim([("--requests", requests), ("--steps", steps), ("--output", output)])
     if plan is not None and concurrency is not None:
         raise InputError("--plan: expected without --concurrency: a plan says who runs where")
     reading = common.trace_options(
@@ -126,4 +128,4 @@ def simulate(
         ]
     )
     if output is None:
-        common.emit(text)
+        common.emit(text, document=form == "json")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmsched.cli.command import GroupedHelp
 from llmsched.cli.common import (
     PAPER_TRACE,
-    GroupedHelp,
     JobClass,
     Limit,
     Offline,
@@ -66,6 +66,9 @@ def info(
     """Describe a trace: counts, rate, burstiness, lengths."""
     import json
 
+    from llmsched.files import claim
+
+    claim([("--output", output)])
     if format not in ("table", "json"):
         raise InputError(f"--format: expected one of table, json; got {format!r}")
     imported = _read(
@@ -73,7 +76,8 @@ def info(
     )
     from llmsched.traceinfo import describe, page
 
-    emit(page(imported) if format == "table" else json.dumps(describe(imported), indent=2), output)
+    text = page(imported) if format == "table" else json.dumps(describe(imported), indent=2)
+    emit(text, output, document=format == "json")
 
 
 @app.command(cls=GroupedHelp)
@@ -90,6 +94,7 @@ def convert(
     on_error: OnError = None,
 ) -> None:
     """Convert a trace of any known format."""
+    _claim(target)
     imported = _read(trace, trace_format, time_unit, limit, speed, offline, klass, on_error)
     _write(imported.trace, target, to)
 
@@ -110,6 +115,7 @@ def sample(
     on_error: OnError = None,
 ) -> None:
     """Draw some of the requests, at their own times."""
+    _claim(target)
     imported = _read(trace, trace_format, time_unit, limit, speed, offline, klass, on_error)
     from llmsched.synthesize import sampled
 
@@ -153,6 +159,7 @@ def generate(
     from llmsched.scenario import find_trace
     from llmsched.synthesize import generate as synthetic
 
+    _claim(target)
     settings = given(
         requests=requests,
         arrivals=arrivals,
@@ -161,6 +168,12 @@ def generate(
         like=None if like is None else find_trace(like),
     )
     _write(synthetic(**settings, seed=seed), target, to)
+
+
+def _claim(target: str) -> None:
+    from llmsched.files import claim
+
+    claim([("OUT", target)])
 
 
 def _read(source: str, *options: object) -> Imported:
@@ -183,7 +196,7 @@ def _write(trace: Trace, target: str, to: str | None) -> None:
         raise InputError(f"--to: expected azure or vidur for {target}, which may be either")
     form = to or "native"
     if target == "-":
-        emit(exporters.text(trace, form))
+        emit(exporters.text(trace, form), document=True)
         lost = exporters.lost(trace, form)
     else:
         lost = exporters.write(trace, target, form)

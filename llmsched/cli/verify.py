@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
+from llmsched.cli.command import GroupedHelp
 from llmsched.cli.common import emit
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=GroupedHelp)
 def golden(
     files: Annotated[
         list[str] | None,
@@ -46,7 +47,7 @@ def golden(
         raise typer.Exit(1)
 
 
-@app.command(cls=common.GroupedHelp)
+@app.command(cls=GroupedHelp)
 def result(
     requests: Annotated[
         Path,

@@ -13,6 +13,7 @@ from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.compare.gates import Gate, Row, Verdict, judge, judge_gone, number
 from llmsched.compare.metric import METRICS, NEITHER
 from llmsched.errors import InputError, NotComparableError
+from llmsched.files import plain
 
 
 def check_comparable(document: Document, base: Document, base_name: str) -> None:
@@ -56,7 +57,7 @@ def judged(
         here, there = _policies(document), _policies(base)
         missing = [policy for policy in there if there[policy] - here.get(policy, set())]
         document["against"] = {
-            "file": str(base_name),
+            "file": plain(str(base_name)),
             "llmsched": base["llmsched"],
             "changes": changes(document, base),
             "new": [policy for policy in here if here[policy] - there.get(policy, set())],

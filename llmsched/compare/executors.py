@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from importlib import import_module
 
 from llmsched.compare.measure import Row, measure
@@ -71,7 +72,8 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
         initargs=(study,),
     )
     try:
-        futures = {pool.submit(_measure_adopted, batch): batch for batch in batches(tasks, jobs)}
+        with _interrupts_held():
+            futures = {pool.submit(_measure_adopted, each): each for each in batches(tasks, jobs)}
         for future in as_completed(futures):
             yield from zip(futures[future], future.result(), strict=True)
     except BaseException:
@@ -80,6 +82,29 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep a Ctrl-C until the block ends: no process that it starts sees one, nor is half started.
+
+    A worker can only begin to ignore it once it runs, and would print a traceback until then; so it
+    inherits a mask. The mask alone does not keep this process whole: any thread may take a signal.
+    """
+    in_main = threading.current_thread() is threading.main_thread()  # no other is interrupted
+    if not in_main or not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        yield
+        return
+    held: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 _adopted: Study | None = None

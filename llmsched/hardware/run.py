@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.files import plain
 from llmsched.hardware.section import shown
 from llmsched.reading import opened, read_text
 from llmsched.trace import Trace
@@ -84,7 +85,7 @@ def read_run(path: str | Path) -> MeasuredRun:
         table[:, 0] - start,
         table[:, 1].astype(np.int64),
         table[:, 2].astype(np.int64),
-        name=Path(path).name,
+        name=plain(Path(path).name),
         note="lengths and arrivals of a measured run",
     )
     return MeasuredRun(trace, table[:, 3] - start, table[:, 4] - start, dropped)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.errors import InputError
+from llmsched.files import plain
 from llmsched.importers import _source
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Refusal, Row
@@ -225,7 +226,7 @@ def _trace(
         time = np.zeros_like(time)
     if options.speed != 1:
         time = _faster(time, options.speed)
-    return _picked(table, rows, seconds(time), Path(path).name), notes
+    return _picked(table, rows, seconds(time), plain(Path(path).name)), notes
 
 
 def _picked(

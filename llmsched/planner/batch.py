@@ -20,12 +20,13 @@ import numpy as np
 import orjson
 
 from llmsched.errors import InputError
-from llmsched.files import write_whole
+from llmsched.files import input_path, plain, write_whole
 from llmsched.reading import opened, text_lines
 from llmsched.trace import Trace
 
 CHAT, COMPLETION, EMBEDDING = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 MAX_TOKENS = "max_tokens"
+_EXPORTED = re.compile(r"manifest\.json|replica-\d+\.jsonl")
 
 Count = Callable[[str], int]
 
@@ -83,8 +84,9 @@ def count_with(tokenizer: Path) -> Count:
     except ImportError as error:
         problem = "--tokenizer: needs the tokenizers library: pip install tokenizers"
         raise InputError(problem) from error
+    source = str(input_path(tokenizer))
     try:
-        loaded = Tokenizer.from_file(str(tokenizer))
+        loaded = Tokenizer.from_file(source)
     except Exception as error:  # the library raises plain Exception
         raise InputError(f"{tokenizer}: expected a tokenizer.json file: {error}") from error
     return lambda text: max(1, len(loaded.encode(text).ids))
@@ -132,9 +134,9 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
-        np.zeros(len(lines)), prompts, outputs, id=list(seen), name=path.name
+        np.zeros(len(lines)), prompts, outputs, id=list(seen), name=plain(path.name)
     )
-    return Batch(str(path), digest.hexdigest(), lines, trace, model, skipped)
+    return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -243,6 +245,24 @@ def _tokens(path: Path, line: int, row: Mapping[str, str]) -> int:
     return int(text)
 
 
+def earlier_export(folder: Path, *, force: bool) -> list[Path]:
+    """Return the files of an earlier export to this folder, which `export` replaces or removes.
+
+    Raises
+    ------
+    InputError
+        There are some, and `force` does not allow to replace them; or it is no folder.
+    """
+    try:
+        there = sorted(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror}") from error
+    old = [path for path in there if _EXPORTED.fullmatch(path.name)]
+    if old and not force:
+        raise InputError(f"{old[0]}: is there already; --force replaces it")
+    return old
+
+
 def export(
     batch: Batch,
     queues: Sequence[Sequence[int]],
@@ -268,14 +288,11 @@ def export(
     InputError
         Files of an earlier export are there, or the folder cannot be written.
     """
+    old = earlier_export(folder, force=force)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {error.strerror}") from error
-    old = [n for n in names if n == "manifest.json" or re.fullmatch(r"replica-\d+\.jsonl", n)]
-    if old and not force:
-        raise InputError(f"{folder / old[0]}: is there already; --force replaces it")
     replicas = [_write(batch, queue, folder, k, slots) for k, queue in enumerate(queues)]
     manifest = {
         "schema_version": 1,
@@ -287,9 +304,9 @@ def export(
     }
     text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n"
     write_whole(folder / "manifest.json", text)
-    for name in old:
-        if name != "manifest.json" and name not in {entry["file"] for entry in replicas}:
-            (folder / name).unlink()
+    for path in old:
+        if path.name not in {"manifest.json", *(entry["file"] for entry in replicas)}:
+            path.unlink()
 
 
 def _write(

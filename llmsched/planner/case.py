@@ -26,6 +26,8 @@ class Case:
         expected needs ``noisy:CV``.
     samples : int
         Realisations drawn where lengths are noisy.
+    estimated : bool
+        Whether the trace's own lengths are predictions (of a batch file), and nobody knows others.
     """
 
     trace: Trace
@@ -35,6 +37,7 @@ class Case:
     seed: int = 0
     objective: str = "makespan"
     samples: int = 100
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -50,9 +53,27 @@ class Case:
             It is not a number in 0..10.
         """
         name, _, value = self.lengths.partition(":")
-        return lengths.coefficient_of_variation(value) if name == "noisy" else None
+        noisy = name == "noisy" and not self.estimated
+        return lengths.coefficient_of_variation(value) if noisy else None
 
     def output_tokens(self) -> NDArray[np.int64]:
-        """Return the lengths to plan with: noisy ones are drawn around the trace's."""
-        known = self.lengths in ("oracle", "mean", "trace")
-        return lengths.predict(self.trace, self.lengths) if known else self.trace.output_tokens
+        """Return the lengths to plan slots with: noisy ones are drawn around the trace's.
+
+        Raises
+        ------
+        InputError
+            An unknown mode of lengths, or a trace without the predictions it asks for.
+        """
+        return self.trace.output_tokens if self.error is not None else self.seen()
+
+    def seen(self) -> NDArray[np.int64]:
+        """Return what an engine's policy sees of the lengths, as in every replay.
+
+        Raises
+        ------
+        InputError
+            An unknown mode of lengths, or a trace without the predictions it asks for.
+        """
+        if self.estimated:
+            return self.trace.output_tokens
+        return lengths.predict(self.trace, self.lengths, self.seed)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from llmsched.bounds import lower_bound
 from llmsched.engine import simulate
 from llmsched.errors import InputError
 from llmsched.planner import batch as batches
@@ -18,6 +20,7 @@ from llmsched.planner.case import Case
 from llmsched.planner.packing import OnProgress, Packing
 from llmsched.planner.replicas import balance
 from llmsched.planner.solve import pack
+from llmsched.trace import Trace
 
 UNITS = ("rounds", "ms")
 
@@ -132,6 +135,9 @@ def plan_replicas(
 ) -> Answer:
     """Split a trace over replicas so that their simulated times are alike.
 
+    Where lengths are predicted, the plan is made as if they came true, and then simulated once with
+    the true ones.
+
     Parameters
     ----------
     policy : str, optional
@@ -143,7 +149,8 @@ def plan_replicas(
     Raises
     ------
     InputError
-        More replicas than requests, an unknown policy, or a request that does not fit.
+        More replicas than requests, an unknown policy or mode of lengths, or a request that does
+        not fit.
     """
     from llmsched.catalog import find
 
@@ -152,24 +159,30 @@ def plan_replicas(
         raise InputError(f"--replicas: expected an integer in {limit}, got {replicas}")
     name = policy or ("ljf+chunked" if case.hardware.step_time.mixed else "ljf")
     how = find(name)
-    tokens = case.output_tokens()
+    tokens = case.seen()
 
-    def replay(rows: NDArray[np.int64]) -> float:
-        part, seen = case.trace.take(rows), tokens[rows]
+    def seconds(trace: Trace, rows: NDArray[np.int64]) -> float:
+        part, seen = trace.take(rows), tokens[rows]
         result = simulate(part, case.hardware, how, case.config, predicted=seen)
-        return float(result.finish.max() - case.trace.arrival.min())
+        return float(result.finish.max() - trace.arrival.min())
 
+    expected = replace(case.trace, output_tokens=tokens)
     split = balance(
-        case.trace,
+        expected,
         case.hardware,
         case.config,
         replicas,
-        replay,
+        partial(seconds, expected),
         speeds=speeds,
-        output_tokens=tokens,
         seed=case.seed,
         on_progress=on_progress,
     )
+    if (tokens != case.trace.output_tokens).any():
+        true = [seconds(case.trace, rows) if len(rows) else 0.0 for rows in split.members()]
+        speed = np.array(speeds or [1.0] * replicas)
+        bound = lower_bound(case.trace, case.hardware, case.config, replicas=float(speed.sum()))
+        realised = replace(split, seconds=np.array(true) / speed, lower_bound_s=bound)
+        split = replace(split, realised=realised)
     queues = _longest_first(tokens, split.replica_of, replicas)
     return Answer(
         queues,

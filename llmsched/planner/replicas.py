@@ -43,6 +43,8 @@ class ReplicaPlan:
         Simulations of all replicas after the first one.
     interrupted : bool
         Whether Ctrl-C ended the corrections; the plan is the best one until then.
+    realised : ReplicaPlan or None
+        The same split with the true lengths, where it was made on predicted ones.
     """
 
     replica_of: NDArray[np.int32]
@@ -50,6 +52,7 @@ class ReplicaPlan:
     lower_bound_s: float
     corrections: int
     interrupted: bool = False
+    realised: ReplicaPlan | None = None
 
     @property
     def makespan_s(self) -> float:
@@ -79,7 +82,6 @@ def balance(
     replay: Callable[[NDArray[np.int64]], float],
     *,
     speeds: Sequence[float] = (),
-    output_tokens: NDArray[np.int64] | None = None,
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> ReplicaPlan:
@@ -95,8 +97,6 @@ def balance(
         Takes the rows of a replica's requests; returns its simulated total inference time.
     speeds : sequence of float
         Speed of each replica, 1 being the profile's and the fastest; empty: all are alike.
-    output_tokens : int64, shape (n,), optional
-        Predicted output lengths to balance on; the true ones by default.
     on_progress : callable, optional
         Called after each simulation of all replicas, with milliseconds.
 
@@ -106,8 +106,7 @@ def balance(
         Fewer than one replica, or speeds that are not one a replica and in 0..1.
     """
     speed = _speed(replicas, speeds)
-    seen = trace if output_tokens is None else replace(trace, output_tokens=output_tokens)
-    weight = np.rint(engine_seconds(seen, hardware, config) / TICK_S).astype(np.int64)
+    weight = np.rint(engine_seconds(trace, hardware, config) / TICK_S).astype(np.int64)
     packing = pack(weight, replicas, solver="heuristic", seed=seed)
     members = [np.flatnonzero(packing.bin_of == r).tolist() for r in range(replicas)]
     search = Repartition(weight.tolist(), members, seed)

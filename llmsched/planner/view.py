@@ -49,13 +49,12 @@ def replica_document(
     case: Case, split: ReplicaPlan, queues: Queues, policy: str, speeds: Sequence[float]
 ) -> Document:
     """Return the record of a plan for replicas."""
-    tokens = case.output_tokens()
+    tokens, realised = case.seen(), split.realised
+    true = split.seconds if realised is None else realised.seconds
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "feasible",
-        "makespan": 1000 * split.makespan_s,
-        "lower_bound": 1000 * split.lower_bound_s,
-        "gap_percent": split.gap_percent,
+        **_milliseconds(split),
         "unit": "ms",
         "replicas": [
             {
@@ -63,11 +62,13 @@ def replica_document(
                 "input_tokens": int(case.trace.input_tokens[queue].sum()),
                 "output_tokens": int(tokens[queue].sum()),
                 "makespan_s": seconds,
+                **({} if realised is None else {"realised_s": truly}),
             }
-            for names, queue, seconds in zip(
-                _names(case, queues), queues, split.seconds.tolist(), strict=True
+            for names, queue, seconds, truly in zip(
+                _names(case, queues), queues, split.seconds.tolist(), true.tolist(), strict=True
             )
         ],
+        "realised": None if realised is None else _milliseconds(realised),
         **record_inputs(case.trace, case.hardware, case.config),
         "solver": {
             "policy": policy,
@@ -76,6 +77,14 @@ def replica_document(
             "seed": case.seed,
             "corrections": split.corrections,
         },
+    }
+
+
+def _milliseconds(split: ReplicaPlan) -> Document:
+    return {
+        "makespan": 1000 * split.makespan_s,
+        "lower_bound": 1000 * split.lower_bound_s,
+        "gap_percent": split.gap_percent,
     }
 
 
@@ -118,16 +127,26 @@ def realised_table(
 
 def replica_table(case: Case, split: ReplicaPlan, queues: Queues, policy: str) -> str:
     """Return time, bound and gap of a plan for replicas, and a row a replica."""
-    tokens = case.output_tokens()
+    tokens, realised = case.seen(), split.realised
+    heading = (
+        f"\n{'replica':>7} {'requests':>9} {'input tokens':>13} {'output tokens':>14} {'s':>10}"
+    )
+    truth = []
+    if realised is not None:
+        heading += f" {'realised s':>11}"
+        text = f"bound {realised.lower_bound_s:,.3f} s, gap {realised.gap_percent:.3f} %"
+        truth.append(f"realised     {realised.makespan_s:,.3f} s with the true lengths; {text}")
     lines = [
         f"{case.trace.name}: {len(case.trace):,} requests on {len(queues)} replicas of "
         f"{case.config.max_num_seqs:,} slots, lengths {case.lengths}",
         f"makespan     {split.makespan_s:,.3f} s, simulated with {policy} on {case.hardware.name}",
         f"lower bound  {split.lower_bound_s:,.3f} s",
         f"gap          {split.gap_percent:.3f} %",
-        f"\n{'replica':>7} {'requests':>9} {'input tokens':>13} {'output tokens':>14} {'s':>10}",
+        *truth,
+        heading,
     ]
     for replica, (queue, seconds) in enumerate(zip(queues, split.seconds, strict=True)):
         prompt, output = case.trace.input_tokens[queue].sum(), tokens[queue].sum()
-        lines.append(f"{replica:>7} {len(queue):>9,} {prompt:>13,} {output:>14,} {seconds:>10,.3f}")
+        row = f"{replica:>7} {len(queue):>9,} {prompt:>13,} {output:>14,} {seconds:>10,.3f}"
+        lines.append(row if realised is None else f"{row} {realised.seconds[replica]:>11,.3f}")
     return "\n".join(lines) + "\n"

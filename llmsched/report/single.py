@@ -11,7 +11,7 @@ import orjson
 from llmsched.engine.result import SimulationResult
 from llmsched.metrics import Row
 from llmsched.records import finite, record_inputs
-from llmsched.report.layout import wrapped
+from llmsched.report.layout import align, width_of, wrapped
 
 SCHEMA_VERSION = 1
 
@@ -52,12 +52,7 @@ def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) ->
         _line("KV cache at peak", f"{row['kv_peak_tokens']:,} tok", _kv(row)),
         *_slo_line(row, how),
         "",
-        f"{'ms':<24}" + "".join(f"{name:>11}" for name in _STATISTICS),
-        *(
-            f"{label:<24}"
-            + "".join(f"{_milliseconds(row[f'{s}_{key}_ms']):>11}" for s in _STATISTICS)
-            for label, key in _LATENCIES
-        ),
+        *_latencies(row),
     ]
     note = ["", *wrapped(trace.note, 80)] if trace.note else []
     return "\n".join([*lines, *note]) + "\n"
@@ -108,6 +103,18 @@ def _slo_line(row: Row, how: Mapping[str, Any]) -> list[str]:
     limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
     goodput = f"goodput {row['request_goodput']:.2f} requests/s"
     return [_line("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
+
+
+def _latencies(row: Row) -> list[str]:
+    """Return the latencies in columns, with short labels where long numbers need the room."""
+    for short in (False, True):
+        table = [[f"{'ms':<24}" if not short else "ms", *(f"{name:>9}" for name in _STATISTICS)]]
+        for label, key in _LATENCIES:
+            values = (_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)
+            table.append([key.upper() if short else label, *values])
+        if width_of(table) <= 80:
+            break
+    return align(table)
 
 
 def _milliseconds(value: float) -> str:

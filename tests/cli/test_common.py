@@ -62,11 +62,16 @@ def test_a_result_ends_with_one_line_end(
     assert (tmp_path / "out").read_text() == "three\n"
 
 
-def test_two_results_do_not_go_to_one_file(tmp_path: Path) -> None:
-    path = tmp_path / "out"
-    with pytest.raises(InputError, match="expected another file for each result"):
-        common.write_files([(path, lambda: "a"), (path, lambda: "b"), (None, lambda: "c")])
-    assert not path.exists()
+def test_a_knob_is_given_once() -> None:
+    with pytest.raises(InputError, match=r"^--engine: expected one value of watermark, got two$"):
+        common.parse_knobs(["watermark=0.1", "watermark=0.2"])
+    message = r"^--engine: expected one value of block_size, got another by --block-size$"
+    with pytest.raises(InputError, match=message):
+        common.engine_changes(["block-size=8"], block_size=16, max_num_seqs=None)
+    assert common.engine_changes(["watermark=0.1"], block_size=16, max_num_seqs=None) == {
+        "block_size": 16,
+        "watermark": 0.1,
+    }
 
 
 def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from llmsched.compare.executors import serially
-from llmsched.compare.measure import Row
-from llmsched.compare.study import Study, Task
 from llmsched.report import FORMATS
 from tests.cli.conftest import Outcome
 
@@ -308,7 +300,11 @@ def test_another_schema_version_exits_3(llmsched: Run, scenario: Path) -> None:
         (("s.yaml", "--jobs", -1), "--jobs"),
         (("s.yaml", "--executor", "ray"), "--executor: expected local or dask"),
         (("s.yaml", "--output", "none/x.json"), "cannot write"),
-        (("s.yaml", "--resume", "t.jsonl", "--cases", 3), "t.jsonl:1: expected a row of a study"),
+        (
+            ("s.yaml", "--resume", "t.jsonl", "--cases", 3),
+            "--resume t.jsonl: expected a file that is no input",
+        ),
+        (("--resume", "t.jsonl", "--cases", 3), "t.jsonl:1: expected a row of a study"),
         (("s.yaml", "--against", "t.jsonl"), "t.jsonl: expected a JSON result"),
         (("s.yaml", "--against", "none.json"), "none.json: cannot read"),
         (("s.yaml", "--frobnicate"), "--frobnicate"),
@@ -363,69 +359,6 @@ def test_the_job_summary_is_appended_and_stays_within_its_limit(
     llmsched("compare", scenario)
     assert Path("summary.md").stat().st_size <= 1024 * 1024
     assert "cut to the size" in Path("summary.md").read_text()
-
-
-# interruption
-
-
-def _spawn(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "llmsched", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _wait_for_rows(path: Path, rows: int, run: subprocess.Popen[str]) -> None:
-    while not (path.exists() and path.read_bytes().count(b"\n") > rows):
-        assert run.poll() is None, run.stderr and run.stderr.read()
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_interrupted_study_goes_on_where_it_stopped(
-    llmsched: Run, scenario: Path, how: signal.Signals, jobs: int
-) -> None:
-    run = _spawn("compare", scenario, "--cases", 5000, "--resume", "rows.jsonl", "--jobs", jobs)
-    _wait_for_rows(Path("rows.jsonl"), 3, run)
-    run.send_signal(how)
-    out, err = run.communicate(timeout=60)
-    assert out == ""
-    if how == signal.SIGINT:
-        assert run.returncode == 130
-        assert "continue with: llmsched compare" in err
-        assert err.rstrip().endswith("llmsched: interrupted")
-        assert "Traceback" not in err
-    kept = Path("rows.jsonl").read_bytes().count(b"\n") - 1
-    assert kept >= 3
-    arguments = ("compare", scenario, "--cases", 10, "--format", "json")
-    resumed = llmsched(*arguments, "--resume", "rows.jsonl")
-    assert resumed.out == llmsched(*arguments).out
-
-
-def test_an_interrupted_study_without_a_file_is_saved_and_says_how_to_go_on(
-    llmsched: Run, scenario: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
-        for done, result in enumerate(serially(study, tasks)):
-            if done == 7:
-                raise KeyboardInterrupt
-            yield result
-
-    arguments = ("compare", scenario, "--cases", 10, "--format", "json")
-    with monkeypatch.context() as patched:
-        patched.setattr("llmsched.compare.executors.serially", interrupted)
-        patched.setattr(sys, "argv", ["llmsched", *map(str, arguments)])
-        outcome = llmsched(*arguments)
-    assert outcome.code == 130
-    (saved,) = Path().glob("small-*.partial.jsonl")
-    assert "7 of 30 runs are saved" in outcome.err
-    assert f"--resume {saved}" in outcome.err
-    resumed = llmsched(*arguments, "--resume", saved)
-    assert resumed.out == llmsched(*arguments).out
 
 
 def test_a_closed_loop_runs_no_more_requests_than_it_has_users(llmsched: Run) -> None:

@@ -269,7 +269,7 @@ def test_nothing_is_written_if_one_of_the_files_cannot_be(llmsched: Run, tmp_pat
     assert outcome.err.endswith("no/r.json: cannot write: No such file or directory\n")
     same = llmsched("simulate", "--steps", tmp_path / "s.csv", "--requests", tmp_path / "s.csv")
     assert same.code == 2
-    assert "expected another file for each result" in same.err
+    assert "--steps: expected another file than --requests" in same.err
     assert list(tmp_path.iterdir()) == []
 
 

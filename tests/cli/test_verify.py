@@ -102,7 +102,8 @@ def test_result_names_the_law_that_a_changed_table_breaks(
 
 
 def test_result_holds_the_knobs_it_is_given(llmsched: Run, replayed: list[object]) -> None:
-    outcome = llmsched("verify", "result", *replayed, "--max-num-seqs", 3)
+    fewer = [3 if word == 4 else word for word in replayed]
+    outcome = llmsched("verify", "result", *fewer)
     assert outcome.code == 1
     assert "fault  slots: step row " in outcome.out
 

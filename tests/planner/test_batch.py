@@ -181,7 +181,7 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
     source = write(tmp_path / "b.jsonl", request("a"))
     with pytest.raises(InputError, match=r"none\.csv: cannot read"):
         batch.read_batch(source, CHARS, str(tmp_path / "none.csv"))
-    with pytest.raises(InputError, match=r"b\.jsonl: cannot write: File exists"):
+    with pytest.raises(InputError, match=r"b\.jsonl: cannot write: Not a directory"):
         batch.export(batch.read_batch(source, CHARS), [[0]], source, {}, 4)
     (tmp_path / "bad.jsonl").write_text("{not json\n")
     with pytest.raises(InputError, match=r"bad\.jsonl:1: expected a JSON object"):

@@ -9,8 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from llmsched.bounds import lower_bound
+from llmsched.catalog import find
+from llmsched.engine import simulate
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
+from llmsched.lengths import predict
 from llmsched.planner.case import Case
 from llmsched.planner.plan import Answer, plan_replicas, plan_slots, slot_durations
 from llmsched.trace import Trace
@@ -83,6 +87,38 @@ def test_replicas_share_the_requests() -> None:
     assert isinstance(parts, list)
     assert answer.document["makespan"] == 1000 * max(part["makespan_s"] for part in parts)
     assert answer.document["unit"] == "ms"
+
+
+@pytest.mark.parametrize("lengths", ["mean", "noisy:0.5"])
+def test_replicas_are_planned_on_predicted_lengths_and_realised_on_true_ones(lengths: str) -> None:
+    case = case_of(list(range(2, 62)), 4, lengths=lengths, seed=3)
+    expected = replace(case.trace, output_tokens=predict(case.trace, lengths, 3))
+    answer = plan_replicas(case, 3)
+    assert answer.queues == plan_replicas(replace(case, trace=expected, lengths="oracle"), 3).queues
+    parts = answer.document["replicas"]
+    assert isinstance(parts, list)
+    for part, queue in zip(parts, answer.queues, strict=True):
+        rows = np.sort(queue)
+        for trace, name in ((expected, "makespan_s"), (case.trace, "realised_s")):
+            seen = expected.output_tokens[rows]
+            run = simulate(
+                trace.take(rows), case.hardware, find("ljf"), case.config, predicted=seen
+            )
+            assert part[name] == run.finish.max()
+    realised = answer.document["realised"]
+    assert isinstance(realised, dict)
+    assert realised["makespan"] == 1000 * max(part["realised_s"] for part in parts)
+    bound = 1000 * lower_bound(case.trace, case.hardware, case.config, replicas=3)
+    assert realised["lower_bound"] == bound <= realised["makespan"]
+    assert (
+        f"realised     {realised['makespan'] / 1000:,.3f} s with the true lengths" in answer.table
+    )
+
+
+def test_replicas_whose_lengths_are_known_realise_what_was_planned() -> None:
+    answer = plan_replicas(case_of(list(range(2, 62)), 4), 3)
+    assert answer.document["realised"] is None
+    assert "realised" not in answer.table
 
 
 @pytest.mark.parametrize("plan", [plan_slots, lambda case: plan_replicas(case, 2)])

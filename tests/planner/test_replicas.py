@@ -71,19 +71,6 @@ def test_engine_seconds_add_up_to_no_more_than_the_bound_of_one_engine() -> None
         assert seconds <= lower_bound(trace, hardware, config) * (1 + 1e-9)
 
 
-def test_predicted_lengths_decide_the_split_and_true_ones_the_bound() -> None:
-    trace, hardware = batch(60), load_profile(PROFILES[0])
-    config = replace(hardware.engine, max_num_seqs=5)
-    equal = np.full(60, 50)
-
-    def count(rows: NDArray[np.int64]) -> float:
-        return float(len(rows))
-
-    plan = replicas.balance(trace, hardware, config, 3, count, output_tokens=equal)
-    assert plan.seconds.tolist() == [20, 20, 20]
-    assert plan.lower_bound_s == lower_bound(trace, hardware, config, replicas=3)
-
-
 def test_merged_results_are_those_of_the_replicas_in_the_order_of_the_trace() -> None:
     trace, hardware = batch(50), load_profile(PROFILES[0])
     config = replace(hardware.engine, max_num_seqs=5)

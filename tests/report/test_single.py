@@ -117,3 +117,12 @@ def test_json_holds_the_row_and_everything_it_was_computed_from() -> None:
 @pytest.mark.parametrize("name", ["ttft", "tpot", "itl", "e2el", "queue"])
 def test_each_latency_is_in_milliseconds_under_vllms_name(stat: str, name: str) -> None:
     assert f"{stat}_{name}_ms" in summarize(HAND)
+
+
+def test_latencies_of_many_days_stand_apart_within_80_columns() -> None:
+    days = summarize(HAND, lower_bound_s=3.8) | {"mean_ttft_ms": 4_500_070.0}
+    days |= dict.fromkeys(("median_ttft_ms", "p90_ttft_ms", "p95_ttft_ms"), 123_456_789.5)
+    page = render_single(HAND, days, HOW)
+    line = next(line for line in page.splitlines() if line.startswith("TTFT"))
+    assert line.split()[1:] == ["4,500,070.0", *["123,456,789.5"] * 3, "2,715.0"]
+    assert max(map(len, page.splitlines())) <= 80

@@ -1,0 +1,98 @@
+"""Streams that are closed or cannot show a character: the run goes on, files stay UTF-8."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRACE = '{"timestamp":0,"input_length":10,"output_length":20}\n' * 4
+
+
+@pytest.fixture(autouse=True)
+def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.jsonl").write_text(TRACE)
+
+
+def _run(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command of the shell in which ``llmsched`` is this checkout's."""
+    shell = f'llmsched() {{ "{sys.executable}" -m llmsched "$@"; }}; {command}'
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(["bash", "-c", shell], env=variables, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"]
+)
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("simulate t.jsonl --output r.json", 0),
+        ("compare t.jsonl --policies fcfs,ljf --jobs 2", 0),
+        ("compare t.jsonl --policies fcfs --fail-on makespan_s:0.001", 1),
+        ("trace convert t.jsonl -", 0),
+        ("trace info nosuch.jsonl", 2),
+        ("policies --nonsense", 2),
+    ],
+)
+def test_a_closed_stream_changes_no_exit_code(command: str, code: int, closed: str) -> None:
+    done = _run(f"llmsched {command} {closed}")
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
+    if "--output" in command:
+        assert json.loads(Path("r.json").read_text())["results"]
+
+
+def test_a_closed_stdin_is_empty() -> None:
+    done = _run("llmsched simulate - <&-")
+    message = b"llmsched: <stdin>:1: expected a trace, got an empty file\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", message)
+
+
+ASCII = [
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+]
+
+
+@pytest.mark.parametrize("environment", [*ASCII, {"PYTHONIOENCODING": "cp1252"}])
+def test_marks_degrade_and_columns_hold(environment: dict[str, str]) -> None:
+    command = "llmsched compare t.jsonl --policies fcfs,ljf --cases 3"
+    plain = _run(command, PYTHONIOENCODING="utf-8").stdout.decode()
+    done = _run(command, **environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode("cp1252")
+    assert "v better, x worse than fcfs" in shown
+    assert "D total" in shown
+    assert [len(line) for line in shown.splitlines()] == [len(line) for line in plain.splitlines()]
+    assert all(a == b for a, b in zip(shown, plain, strict=True) if b.isascii())
+
+
+@pytest.mark.parametrize("environment", [*ASCII, {"PYTHONIOENCODING": "cp1252"}])
+def test_a_document_is_utf8_wherever_it_goes(environment: dict[str, str]) -> None:
+    Path("ö✓.jsonl").write_text(TRACE)
+    for command in ("llmsched simulate ö*.jsonl --format json", "llmsched trace info ö*.jsonl"):
+        assert _run(command, **environment).returncode == 0
+    run = "llmsched compare ö*.jsonl --policies fcfs,ljf --format json"
+    done = _run(run, **environment)
+    assert json.loads(done.stdout.decode())["scenario"] == "ö✓.jsonl"
+    _run(f"{run} --output r.json", **environment)
+    assert json.loads(Path("r.json").read_text(encoding="utf-8"))["scenario"] == "ö✓.jsonl"
+
+
+def test_a_name_that_is_no_utf8_is_spelled_out() -> None:
+    name = b"t\xff.jsonl"
+    with open(name, "wb") as stream:
+        stream.write(TRACE.encode())
+    for command in ("simulate --policy fcfs", "compare --policies fcfs"):
+        done = _run(f"llmsched {command} --format json t?.jsonl")
+        assert json.loads(done.stdout)["trace"]["name"] == "t\\xff.jsonl"
+    done = _run("llmsched simulate $'no\\xff.jsonl'")
+    message = b"llmsched: no\\udcff.jsonl: cannot read: No such file or directory\n"
+    assert (done.returncode, done.stderr) == (2, message)
