@@ -99,9 +99,13 @@ def _identity(path: str | Path | int) -> _Identity | None:
 def plain(name: str) -> str:
     """Return a file's name as text that every result can hold.
 
-    Bytes that are no UTF-8, which Python carries as half surrogate pairs, are spelled out.
+    Bytes that a terminal of another encoding handed on are UTF-8 again (Python carries them as half
+    surrogate pairs); what is none is spelled out.
     """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # halves that stand for no byte
+        return encoded(name).decode()
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:

@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
 Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 results not comparable, 70 a defect of
-llmsched or of a policy from a file (with a traceback), 130 interrupted. An error a user can cause
+llmsched (a law that a result breaks, or a traceback), 130 interrupted. An error a user can cause
 is one line on stderr, never a traceback. Command modules import only typer and the standard library
 at their top, so that ``llmsched --help`` need not wait for NumPy or OR-tools.
 """
@@ -86,17 +86,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain("interrupted", 130)
     except (BrokenPipeError, SystemExit) as error:
         if BrokenPipeError not in (type(error), type(error.__context__)):  # typer's, of a pipe
-            return _complain(f"a policy ended the program: {error!r}", 2)
+            return _crashed()
         discard_stdout()
         return 0
-    except Exception:  # a defect must not look like a failed gate, which is what Python's 1 means
-        traceback.print_exc()
-        return 70
+    except Exception:
+        return _crashed()
     finally:
         release()
     if code == 130:
         return _complain("interrupted", 130)
     return code if isinstance(code, int) else 0
+
+
+def _crashed() -> int:
+    """A defect must not look like a failed gate, which is what Python's own 1 would mean."""
+    traceback.print_exc()
+    return 70
 
 
 def _complain(message: str, code: int) -> int:

@@ -118,7 +118,7 @@ def test_an_output_that_is_the_baseline_is_refused_by_any_name(llmsched: Run) ->
         for command in (RUN, ("report", "fast.json")):
             outcome = llmsched(*command, *against)
             assert outcome.code == 2
-            assert "--output: expected another file than base.json" in outcome.err
+            assert "expected a file that is no input, got " in outcome.err
     assert llmsched(*RUN, "--against", "link.json", "--output", "base.json").code == 2
     assert llmsched("report", "base.json", "--output", "link.json").code == 2
     assert Path("base.json").read_bytes() == before
@@ -177,4 +177,4 @@ def test_names_of_files_that_are_no_text_are_spelled_out(llmsched: Run) -> None:
     for form in ("json", "junit", "markdown"):
         outcome = llmsched(*run, "--format", form, "--output", "out")
         assert outcome.code == 1
-        assert "\\udcff" in Path("out").read_bytes().decode()
+        assert "\\xff" in Path("out").read_bytes().decode()

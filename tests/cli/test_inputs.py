@@ -226,12 +226,12 @@ def test_a_claim_ends_with_its_run(llmsched: Run) -> None:
 
 
 def test_every_file_is_opened_through_the_one_door() -> None:
-    """A reader that does not ask `reading` could read what the run then overwrites."""
+    """A reader that does not ask `input_path` could read what the run then overwrites."""
     opens = ("open(", ".read_text(", ".read_bytes(", ".from_file(", "spec_from_file_location(")
     allowed = {
         "files.py": "the door itself",
         "cli/streams.py": "the null device",
-        "cli/compare.py": "appends to the job summary",
+        "cli/deliver.py": "appends to the job summary",
         "compare/checkpoint.py": "goes on with its own output",
     }
     for path in sorted((ROOT / "llmsched").rglob("*.py")):
@@ -242,4 +242,4 @@ def test_every_file_is_opened_through_the_one_door() -> None:
             opening = any(word in line for word in opens) and "def " not in line
             if opening and ".fdopen(" not in line and "os.open(" not in line:
                 near = "\n".join(lines[max(0, number - 8) : number + 3])
-                assert "reading(" in near, f"{path}:{number + 1}: {line.strip()}"
+                assert "input_path(" in near, f"{path}:{number + 1}: {line.strip()}"
