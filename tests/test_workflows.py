@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from llmsched import __version__
+from llmsched.cli import main
 from tests.pages import ROOT, text
 
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
@@ -143,7 +144,9 @@ def test_the_nightly_sweep_has_its_minutes_and_another_seed_every_night(tmp_path
     assert run(step, tmp_path, MINUTES="60", GITHUB_RUN_NUMBER="17").stdout == "60 17\n"
 
 
-def test_one_version_stands_everywhere() -> None:
+def test_one_version_stands_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"llmsched {__version__}\n"
     citation = yaml.safe_load(text(ROOT / "CITATION.cff"))
     assert str(citation["version"]) == importlib.metadata.version("llmsched") == __version__
     assert f"## {__version__}" in text(ROOT / "CHANGELOG.md")
