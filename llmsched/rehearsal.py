@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from llmsched.batching import BatchingRule
-from llmsched.engine.limits import admissible_blocks
+from llmsched.engine.limits import that_fit
 from llmsched.errors import LivelockError
 from llmsched.orders import Jobs, Order
 from llmsched.trace import Trace
@@ -52,12 +52,9 @@ class Rehearsal:
         known = np.flatnonzero(jobs.arrival <= 0)
         if not len(known):
             return self.ladders[0][0]
-        lengths = jobs.predicted_output_tokens[known]
-        blocks = admissible_blocks(jobs.config)
-        if blocks is not None:  # a prediction may exceed what fits; the request itself does not
-            room = blocks * jobs.config.block_size + 1 - jobs.input_tokens[known]
-            lengths = np.minimum(lengths, room)
-        batch = Trace.from_columns(np.zeros(len(known)), jobs.input_tokens[known], lengths)
+        prompts = jobs.input_tokens[known]
+        lengths = that_fit(jobs.predicted_output_tokens[known], prompts, jobs.config)
+        batch = Trace.from_columns(np.zeros(len(known)), prompts, lengths)
 
         def makespan(candidate: Candidate) -> float:
             policy: Policy = Policy("rehearsal", *candidate)

@@ -80,19 +80,19 @@ def check(case: Case) -> Report:
 
 def _replay(case: Case) -> SimulationResult:
     """Replay on one engine, or plan for replicas and replay the stored plan."""
-    replica_of = None
+    assignment = None
     if case.replicas is not None:
         asked = planned.Case(case.trace, case.hardware, case.config, case.lengths, case.index)
         answer = plan_replicas(asked, case.replicas)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "plan.json")
             path.write_text(answer.json())
-            replica_of = read_replicas(path, case.trace)
+            assignment = read_replicas(path, case.trace)
     return simulate_planned(
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.predicted(),
         concurrency=case.concurrency,
-        replica_of=replica_of,
+        assignment=assignment,
     )
 
 
@@ -319,14 +319,14 @@ def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "plan.json")
         path.write_text(answer.json())
-        replica_of = read_replicas(path, case.trace)
+        assignment = read_replicas(path, case.trace)
     kept = simulate_planned(
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.trace.output_tokens,
-        replica_of=replica_of,
+        assignment=assignment,
     )
-    if count_replicas(replica_of) != case.replicas:
-        yield f"{count_replicas(replica_of)} replicas of {case.replicas} asked for"
+    if count_replicas(assignment) != case.replicas:
+        yield f"{count_replicas(assignment)} replicas of {case.replicas} asked for"
     if not np.isclose(promised, kept.makespan, rtol=RELATIVE, atol=RELATIVE):
         yield f"promised {promised!r} s, took {kept.makespan!r} s"
 

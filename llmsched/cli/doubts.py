@@ -32,7 +32,7 @@ def warn_of_study(study: Study) -> None:
                 cell.hardware,
                 cell.engine,
                 cell.source.concurrency,
-                count_replicas(cell.replica_of),
+                count_replicas(cell.assignment),
                 float(str(cell.source.options.get("speed", 1.0))),
             )
         warn(name + line for line in found)

@@ -104,8 +104,8 @@ def simulate(
     mode, seed = "oracle" if lengths is None else lengths, seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
-    replica_of = None if plan is None else read_replicas(plan, loaded)
-    replicas = count_replicas(replica_of)
+    assignment = None if plan is None else read_replicas(plan, loaded)
+    replicas = count_replicas(assignment)
     warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
     result = simulate_planned(
         loaded,
@@ -114,7 +114,7 @@ def simulate(
         config,
         predicted=predicted,
         concurrency=concurrency,
-        replica_of=replica_of,
+        assignment=assignment,
     )
     bound = lower_bound(loaded, profile, config, concurrency, replicas=replicas)
     row = summarize(result, lower_bound_s=bound, slo=limits)

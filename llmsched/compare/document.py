@@ -93,9 +93,9 @@ def _presented(cell: Cell) -> Document:
     presented: Document = {}
     if cell.source.concurrency is not None:
         presented["concurrency"] = cell.source.concurrency
-    if cell.replica_of is not None:
-        presented["replicas"] = count_replicas(cell.replica_of)
-        presented["plan_sha256"] = hashlib.sha256(cell.replica_of.tobytes()).hexdigest()
+    if cell.assignment is not None:
+        presented["replicas"] = count_replicas(cell.assignment)
+        presented["plan_sha256"] = hashlib.sha256(cell.assignment.replica_of.tobytes()).hexdigest()
     return presented
 
 

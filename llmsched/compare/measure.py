@@ -30,7 +30,7 @@ def measure(study: Study, task: Task) -> Row:
         cell.engine,
         predicted=predicted,
         concurrency=cell.source.concurrency,
-        replica_of=cell.replica_of,
+        assignment=cell.assignment,
     )
     row = metrics.summarize(result, lower_bound_s=bound, slo=study.slo)
     return {"policy": task.policy, **finite(row)}
@@ -43,7 +43,7 @@ def _case(study: Study, cell: int, case: int) -> tuple[Trace, NDArray[np.int64],
     trace = draw(here, study, case)
     seed = case_seed(study.seed, case, "lengths") if study.cases else study.seed
     predicted = lengths.predict(trace, here.lengths, seed)
-    replicas = count_replicas(here.replica_of)
+    replicas = count_replicas(here.assignment)
     bound = bounds.lower_bound(
         trace, here.hardware, here.engine, here.source.concurrency, replicas=replicas
     )

@@ -12,11 +12,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from llmsched import __version__
 from llmsched.engine.config import EngineConfig
@@ -28,6 +26,9 @@ from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
 
+if TYPE_CHECKING:
+    from llmsched.planner.replicas import Assignment
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
@@ -37,7 +38,7 @@ class Cell:
     ----------
     label : mapping
         What tells this cell from the others: the axes with more than one value.
-    replica_of : int32, shape (n,), or None
+    assignment : Assignment or None
         Which replica runs each request, where a plan says so.
     """
 
@@ -47,7 +48,7 @@ class Cell:
     engine: EngineConfig
     lengths: str
     source: TraceSource
-    replica_of: NDArray[np.int32] | None = None
+    assignment: Assignment | None = None
 
     @property
     def name(self) -> str:
@@ -95,7 +96,9 @@ class Study:
                             asdict(cell.engine),
                             cell.lengths,
                             cell.source.concurrency,
-                            None if cell.replica_of is None else cell.replica_of.tolist(),
+                            None
+                            if cell.assignment is None
+                            else cell.assignment.replica_of.tolist(),
                         ]
                     )
                 ).hexdigest()
@@ -148,7 +151,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
                 engine=replace(hardware.engine, **knobs),
                 lengths=point["lengths"],
                 source=sources[point["trace"]],
-                replica_of=_replicas(sources[point["trace"]], traces[point["trace"]]),
+                assignment=_replicas(sources[point["trace"]], traces[point["trace"]]),
             )
         )
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
@@ -236,7 +239,7 @@ def load_trace(source: TraceSource, seed: int) -> Trace:
     return load(find_trace(source.file), options)
 
 
-def _replicas(source: TraceSource, trace: Trace) -> NDArray[np.int32] | None:
+def _replicas(source: TraceSource, trace: Trace) -> Assignment | None:
     if source.plan is None:
         return None
     from llmsched.planner.stored import read_replicas

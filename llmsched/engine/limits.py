@@ -22,6 +22,19 @@ def admissible_blocks(config: EngineConfig) -> int | None:
     return None if usable is None else usable - int(config.watermark * usable)
 
 
+def that_fit(
+    predicted: NDArray[np.int64], input_tokens: NDArray[np.int64], config: EngineConfig
+) -> NDArray[np.int64]:
+    """Return predicted output lengths of at most what fits into the KV cache beside the prompt.
+
+    A prediction may exceed that, but no request does: it would not be admitted to a replay.
+    """
+    blocks = admissible_blocks(config)
+    if blocks is None:
+        return predicted
+    return np.maximum(1, np.minimum(predicted, blocks * config.block_size + 1 - input_tokens))
+
+
 def check_lengths(trace: Trace, predicted: ArrayLike) -> NDArray[np.int64]:
     """Return predicted output lengths as integers, one a request.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from llmsched.bounds import lower_bound
 from llmsched.engine import simulate
+from llmsched.engine.limits import that_fit
 from llmsched.errors import InputError
 from llmsched.planner import batch as batches
 from llmsched.planner import robust, view
@@ -166,7 +167,11 @@ def plan_replicas(
         result = simulate(part, case.hardware, how, case.config, predicted=seen)
         return float(result.finish.max() - trace.arrival.min())
 
-    expected = replace(case.trace, output_tokens=tokens)
+    expected = case.trace
+    if (tokens != case.trace.output_tokens).any():
+        config = replace(case.config, **dict(how.knobs))
+        lengths = that_fit(tokens, case.trace.input_tokens, config)
+        expected = replace(case.trace, output_tokens=lengths)
     split = balance(
         expected,
         case.hardware,
@@ -177,7 +182,7 @@ def plan_replicas(
         seed=case.seed,
         on_progress=on_progress,
     )
-    if (tokens != case.trace.output_tokens).any():
+    if expected is not case.trace:
         true = [seconds(case.trace, rows) if len(rows) else 0.0 for rows in split.members()]
         speed = np.array(speeds or [1.0] * replicas)
         bound = lower_bound(case.trace, case.hardware, case.config, replicas=float(speed.sum()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,40 +179,37 @@ def engine_seconds(
     return best
 
 
-def split(trace: Trace, replica_of: NDArray[np.int32], replicas: int) -> list[Trace]:
-    """Return each replica's part of a trace, for `simulate`; a replica must have a request.
+class Assignment(NamedTuple):
+    """Which of `replicas` engines runs each request; one of them may stay idle.
 
-    Raises
-    ------
-    InputError
-        A replica without requests.
+    `replica_of` has shape (n,).
     """
-    parts = []
-    for replica in range(replicas):
-        rows = np.flatnonzero(replica_of == replica)
-        if not len(rows):
-            raise InputError(f"{trace.name}: replica {replica} of {replicas} has no requests")
-        parts.append(trace.take(rows, name=f"{trace.name}, replica {replica}"))
-    return parts
+
+    replica_of: NDArray[np.int32]
+    replicas: int
+
+    def rows(self) -> list[NDArray[np.int64]]:
+        """Return the requests of each replica that has any, rising."""
+        every = (np.flatnonzero(self.replica_of == r) for r in range(self.replicas))
+        return [rows for rows in every if len(rows)]
 
 
 def merge(
-    trace: Trace, replica_of: NDArray[np.int32], results: Sequence[SimulationResult]
+    trace: Trace, assignment: Assignment, results: Sequence[SimulationResult]
 ) -> SimulationResult:
-    """Join the replicas' results into that of one engine with all their slots.
+    """Join the results of the replicas that ran into that of one engine with all slots of all.
 
     Times and counts of requests are exact. Steps of different replicas overlap in time; they are
     sorted by their start.
     """
-    rows = np.concatenate([np.flatnonzero(replica_of == r) for r in range(len(results))])
-    back = np.argsort(rows)
+    back = np.argsort(np.concatenate(assignment.rows()))
     steps = np.concatenate([result.steps for result in results])
     by_start = np.argsort(steps[:, STEP_COLUMNS.index("start_s")], kind="stable")
     config = results[0].config
     return replace(
         results[0],
         trace=trace,
-        config=replace(config, max_num_seqs=config.max_num_seqs * len(results)),
+        config=replace(config, max_num_seqs=config.max_num_seqs * assignment.replicas),
         arrival=np.concatenate([result.arrival for result in results])[back],
         admitted=np.concatenate([result.admitted for result in results])[back],
         first_token=np.concatenate([result.first_token for result in results])[back],

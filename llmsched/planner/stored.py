@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
-from llmsched.planner.replicas import merge, split
+from llmsched.planner.replicas import Assignment, merge
 from llmsched.policies import Policy
 from llmsched.reading import read_whole
 from llmsched.trace import Trace
 
 
-def read_replicas(path: str | Path, trace: Trace) -> NDArray[np.int32]:
-    """Return the replica of each request of `trace`, shape (n,), from ``llmsched plan --output``.
+def read_replicas(path: str | Path, trace: Trace) -> Assignment:
+    """Return which replica runs each request of `trace`, from ``llmsched plan --output``.
 
     Raises
     ------
@@ -45,12 +45,12 @@ def read_replicas(path: str | Path, trace: Trace) -> NDArray[np.int32]:
     replica_of = np.empty(len(row), dtype=np.int32)
     for replica, queue in enumerate(queues):
         replica_of[[row[name] for name in queue]] = replica
-    return replica_of
+    return Assignment(replica_of, len(queues))
 
 
-def count_replicas(replica_of: NDArray[np.int32] | None) -> int:
+def count_replicas(assignment: Assignment | None) -> int:
     """Return the number of engines: one where no plan says who runs what."""
-    return 1 if replica_of is None else int(replica_of.max()) + 1
+    return 1 if assignment is None else assignment.replicas
 
 
 def simulate_planned(
@@ -61,7 +61,7 @@ def simulate_planned(
     *,
     predicted: NDArray[np.int64],
     concurrency: int | None = None,
-    replica_of: NDArray[np.int32] | None = None,
+    assignment: Assignment | None = None,
 ) -> SimulationResult:
     """Replay `trace` on one engine, or on all replicas of a plan; otherwise as `simulate`."""
 
@@ -69,12 +69,12 @@ def simulate_planned(
         seen = predicted[rows]
         return simulate(part, hardware, policy, config, predicted=seen, concurrency=concurrency)
 
-    return run(trace, slice(None)) if replica_of is None else replay(trace, replica_of, run)
+    return run(trace, slice(None)) if assignment is None else replay(trace, assignment, run)
 
 
 def replay(
     trace: Trace,
-    replica_of: NDArray[np.int32],
+    assignment: Assignment,
     run: Callable[[Trace, NDArray[np.int64]], SimulationResult],
 ) -> SimulationResult:
     """Replay every replica's part of `trace` by itself and join the results.
@@ -84,13 +84,6 @@ def replay(
     run : callable
         Takes a replica's trace and its rows in the whole trace (to pick predicted lengths with);
         returns what `simulate` returns.
-
-    Raises
-    ------
-    InputError
-        A replica without requests.
     """
-    results = []
-    for replica, part in enumerate(split(trace, replica_of, count_replicas(replica_of))):
-        results.append(run(part, np.flatnonzero(replica_of == replica)))
-    return merge(trace, replica_of, results)
+    results = [run(trace.take(rows), rows) for rows in assignment.rows()]
+    return merge(trace, assignment, results)

@@ -58,7 +58,7 @@ def test_no_random_split_beats_the_bound(name: str, seed: int) -> None:
     config = replace(hardware.engine, max_num_seqs=4)
     bound = lower_bound(trace, hardware, config, replicas=2)
     replica_of = np.random.default_rng(seed).integers(0, 2, 40).astype(np.int32)
-    parts = replicas.split(trace, replica_of, 2)
+    parts = map(trace.take, replicas.Assignment(replica_of, 2).rows())
     assert bound <= max(replayed(part, hardware, config).makespan for part in parts)
 
 
@@ -75,8 +75,9 @@ def test_merged_results_are_those_of_the_replicas_in_the_order_of_the_trace() ->
     trace, hardware = batch(50), load_profile(PROFILES[0])
     config = replace(hardware.engine, max_num_seqs=5)
     replica_of = (np.arange(50) % 3).astype(np.int32)
-    results = [replayed(part, hardware, config) for part in replicas.split(trace, replica_of, 3)]
-    merged = replicas.merge(trace, replica_of, results)
+    assignment = replicas.Assignment(replica_of, 3)
+    results = [replayed(trace.take(rows), hardware, config) for rows in assignment.rows()]
+    merged = replicas.merge(trace, assignment, results)
     for k, result in enumerate(results):
         assert merged.finish[replica_of == k].tolist() == result.finish.tolist()
     assert merged.makespan == max(result.makespan for result in results)
@@ -88,9 +89,15 @@ def test_merged_results_are_those_of_the_replicas_in_the_order_of_the_trace() ->
     assert 0 < row["utilization"] <= 1
 
 
-def test_a_replica_without_requests_cannot_be_replayed() -> None:
-    with pytest.raises(InputError, match="replica 1 of 2 has no requests"):
-        replicas.split(batch(3), np.zeros(3, dtype=np.int32), 2)
+def test_a_replica_may_stay_idle_and_its_slots_count() -> None:
+    trace, hardware = batch(3), load_profile(PROFILES[0])
+    config = replace(hardware.engine, max_num_seqs=5)
+    assignment = replicas.Assignment(np.array([2, 0, 2], dtype=np.int32), 4)  # 1 and 3 are idle
+    assert [rows.tolist() for rows in assignment.rows()] == [[1], [0, 2]]
+    results = [replayed(trace.take(rows), hardware, config) for rows in assignment.rows()]
+    merged = replicas.merge(trace, assignment, results)
+    assert merged.config.max_num_seqs == 20
+    assert merged.finish[[0, 2]].tolist() == results[1].finish.tolist()
 
 
 def test_a_slower_replica_gets_less_and_ends_with_the_others() -> None:

@@ -17,6 +17,7 @@ from llmsched.hardware import load_profile
 from llmsched.metrics import inter_token_latencies, summarize
 from llmsched.planner.case import Case
 from llmsched.planner.plan import plan_replicas
+from llmsched.planner.replicas import Assignment
 from llmsched.planner.stored import read_replicas, replay
 from llmsched.trace import Trace
 
@@ -78,7 +79,7 @@ def test_token_gaps_of_replicas_side_by_side_sum_to_the_requests_own() -> None:
     def run(part: Trace, rows: NDArray[np.int64]) -> SimulationResult:
         return simulate(part, given.hardware, find("fcfs"), given.config)
 
-    joined = replay(given.trace, np.arange(50, dtype=np.int32) % 3, run)
+    joined = replay(given.trace, Assignment(np.arange(50, dtype=np.int32) % 3, 3), run)
     gaps, counts = inter_token_latencies(joined)
     assert counts.sum() == (given.trace.output_tokens - 1).sum()
     assert (gaps * counts).sum() == pytest.approx((joined.finish - joined.first_token).sum())
