@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
-from llmsched.errors import InputError, PolicyError
+from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.metrics import (
@@ -21,9 +21,10 @@ from llmsched.metrics import (
     utilization,
 )
 from llmsched.orders.ljf import Ljf
+from llmsched.planner.replicas import Assignment, merge
 from llmsched.policies import NAMED, Policy
 from tests.cases import AnyStep, Case, cases
-from tests.hand import MIXED, outputs, replay
+from tests.hand import MIXED, outputs, replay, trace_of
 
 # Two slots; a stage of n one-token prompts takes 0.5 + 0.25 n s, a round 1 s.
 #   0.00 stage of 0 and 1 | 1.00 round | 2.00 stage of 2 | 2.75 two rounds | 4.75 end
@@ -76,6 +77,21 @@ def test_the_flat_row_by_hand() -> None:
         "gap_percent": 25.0,
     }
     assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_total_below_its_bound_is_a_defect_and_never_a_number() -> None:
+    assert summarize(HAND, lower_bound_s=4.75 * (1 + 1e-12))["gap_percent"] == 0.0  # rounding
+    with pytest.raises(Defect) as error:
+        summarize(HAND, lower_bound_s=4.76)
+    assert str(error.value) == (
+        "defect in llmsched, please report it: "
+        "fcfs: 4.75 s in all is below the proven bound of 4.76 s"
+    )
+
+
+def test_rounding_is_as_coarse_as_the_clock() -> None:
+    late = [(1e9, 1, 4), (1e9, 1, 2), (1e9, 1, 3)]  # a second of this clock has seven digits
+    assert summarize(replay("fcfs", late, 2), lower_bound_s=4.7500001)["gap_percent"] == 0.0
 
 
 def test_what_has_no_sample_is_nan_and_never_zero() -> None:
@@ -134,6 +150,29 @@ def test_an_unknown_objective_is_refused() -> None:
     with pytest.raises(InputError) as error:
         summarize(HAND, slo={"itl_ms": 5.0})
     assert str(error.value) == "slo: expected one of ttft_ms, tpot_ms, e2el_ms, got 'itl_ms'"
+
+
+def test_a_prompt_being_computed_is_in_the_kv_cache() -> None:
+    row = summarize(replay("fcfs", [(0.0, 4096, 1)], 1, num_gpu_blocks=1001))
+    assert (row["kv_peak_tokens"], row["kv_mean_tokens"]) == (4096, 4096.0)
+    assert row["kv_peak"] == 256 / 1000
+    # In stages of 4 tokens: 4 in the cache, then 8, then 10, in stages of 1.5, 1.5 and 1 s.
+    chunks = summarize(replay("fcfs", [(0.0, 10, 1)], 1, max_num_batched_tokens=4))
+    assert chunks["kv_peak_tokens"] == 10
+    assert chunks["kv_mean_tokens"] == (1.5 * 4 + 1.5 * 8 + 1 * 10) / 4
+
+
+def test_kv_use_of_replicas_is_the_fullest_ones_and_one_ones_mean() -> None:
+    trace = trace_of([(0.0, 8, 1), (0.0, 2, 1)])
+    assignment = Assignment(np.array([0, 1], dtype=np.int32), 2)
+    parts = [
+        replay("fcfs", [row], 1, num_gpu_blocks=11, block_size=1)
+        for row in ((0.0, 8, 1), (0.0, 2, 1))
+    ]
+    row = summarize(merge(trace, assignment, parts))
+    assert (row["kv_peak_tokens"], row["kv_peak"]) == (8, 0.8)
+    # 2.5 s of 8 tokens, 1 s of 2 tokens, over two replicas and 2.5 s.
+    assert row["kv_mean_tokens"] == (2.5 * 8 + 1 * 2) / (2 * 2.5)
 
 
 def test_kv_use_is_a_share_of_the_usable_blocks() -> None:

@@ -1,0 +1,34 @@
+"""Whose line an error is; `tests/engine/test_contract.py` has what is nobody else's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llmsched.foreign import foreign_line, reason
+
+
+def test_the_innermost_line_of_the_foreign_file_is_named_whatever_library_failed() -> None:
+    def outer() -> None:
+        inner()
+
+    def inner() -> None:
+        np.concatenate([np.zeros(2), np.zeros((2, 2))])
+
+    try:
+        outer()
+    except ValueError as error:
+        line = foreign_line(error)
+    assert line == f"test_foreign.py:{inner.__code__.co_firstlineno + 1}"
+
+
+def test_an_error_that_never_left_a_library_is_nobodys() -> None:
+    try:
+        np.zeros(2).reshape(3)
+    except ValueError as error:
+        assert foreign_line(error.with_traceback(None)) is None
+
+
+def test_a_reason_is_one_line() -> None:
+    assert reason(KeyError("a\nb")) == "KeyError: 'a\\nb'"
+    assert reason(ValueError("two\n lines")) == "ValueError: two lines"
+    assert reason(BrokenPipeError()) == "BrokenPipeError"
