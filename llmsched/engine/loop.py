@@ -39,6 +39,7 @@ from llmsched.errors import PolicyError
 from llmsched.trace import Trace
 
 if TYPE_CHECKING:
+    from llmsched.batching import Decide
     from llmsched.hardware import HardwareProfile
     from llmsched.policies import Policy
 
@@ -104,33 +105,17 @@ def simulate(
 class Engine(State):
     """One replay, from its first decision to its result. Rules see it through a :class:`View`."""
 
-    def __init__(
-        self,
-        trace: Trace,
-        hardware: HardwareProfile,
-        policy: Policy,
-        config: EngineConfig,
-        predicted: NDArray[np.int64],
-        concurrency: int | None,
-    ) -> None:
-        super().__init__(trace, hardware, policy, config, predicted, concurrency)
-        order, self.rule = (
-            policy.offline.choose(self.jobs) if policy.offline else (policy.order, policy.rule)
-        )
-        self.detail = f"{order} + {self.rule}"
-        self.queue = order.queue(self.jobs, View(self))
-        check_queue(policy, self.queue)
-
     def run(self) -> None:
         """Take decisions until every request has finished.
 
         Raises
         ------
         PolicyError
-            The rule proposed a step that does nothing, or preempts without end.
+            The policy broke its contract.
+        LivelockError
+            Requests are preempted for ever.
         """
-        decide = self.rule.start(View(self))
-        check_decide(self.policy, decide)
+        decide = self._begin()
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running
         sound = DECODE  # the last of a rule's own steps that was checked: rules repeat themselves
@@ -156,6 +141,18 @@ class Engine(State):
                     f"policy {self.policy.name}: at {self.now:.6f} s it proposed {step}, which "
                     f"does nothing with {len(running)} running and {self.waiting} waiting"
                 )
+
+    def _begin(self) -> Decide:
+        """Let the policy choose, plan and build its queue; return what decides."""
+        policy, view = self.policy, View(self)
+        offline = policy.offline
+        order, rule = offline.choose(self.jobs) if offline else (policy.order, policy.rule)
+        self.detail = f"{order} + {rule}"
+        self.queue = order.queue(self.jobs, view)
+        check_queue(policy, self.queue)
+        decide = rule.start(view)
+        check_decide(policy, decide)
+        return decide
 
     def can_prefill(self) -> bool:
         """Whether a step with prefill would compute prompt tokens; see `View.can_prefill`."""

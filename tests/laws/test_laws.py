@@ -178,20 +178,6 @@ def test_a_lone_sequence_is_never_preempted(run: tuple[Case, Policy]) -> None:
     assert not finished(alone, policy).preemptions.any()
 
 
-def test_a_prompt_that_is_begun_and_given_up_for_ever_is_an_error() -> None:
-    """It is admitted on its first chunk, never finds room for the next, and nobody may decode."""
-    with pytest.raises(LivelockError, match=r"livelock at .*: '1' is preempted over and over"):
-        replay_rows(
-            "prefill_first",
-            [(0.0, 4, 9), (0.0, 12, 1)],
-            2,
-            max_num_batched_tokens=4,
-            block_size=1,
-            num_gpu_blocks=13,
-            admission="first_chunk",
-        )
-
-
 def test_the_lower_bound_is_reached_where_work_packs_perfectly() -> None:
     """Four equal requests in two slots."""
     result = replay_rows("static", [(0.0, 1, 3)] * 4, 2)
