@@ -61,10 +61,11 @@ def lower_bound(
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
     arrival = trace.arrival if concurrency is None else np.zeros(len(trace))
-    return max(
+    bounds = (
         _bound(trace, arrival, hardware.step_time, minorant, config, slots, replicas)
         for minorant in hardware.step_time.minorants()
     )
+    return max(0.0, *bounds)  # where work costs nothing, rounding may fall below
 
 
 def gap_percent(what: str, makespan: float, bound: float, clock: float = 0.0) -> float:
