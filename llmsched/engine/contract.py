@@ -13,11 +13,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, NoReturn, TypeGuard
 
 from llmsched.engine.step import Step
-from llmsched.errors import LlmschedError, PolicyError
+from llmsched.errors import Defect, PolicyError
 from llmsched.foreign import foreign_line, reason
 
 if TYPE_CHECKING:
     from llmsched.engine.state import State
+    from llmsched.hardware import HardwareProfile
     from llmsched.policies import Policy
 
 
@@ -30,7 +31,9 @@ def check_queue(policy: Policy, queue: object) -> None:
         It lacks a member of one.
     """
     members = ("push", "peek", "pop", "release")
-    lacking = [name for name in members if not hasattr(queue, name)]
+    lacking = [name for name in members if not callable(getattr(queue, name, None))]
+    if getattr(queue, "release", lacking) is None:  # it wants to be told of nothing
+        lacking.remove("release")
     if lacking:
         raise PolicyError(
             f"policy {policy.name}: queue: expected a WaitingQueue, got {queue!r} "
@@ -52,13 +55,14 @@ def check_decide(policy: Policy, decide: object) -> None:
         )
 
 
-def check_step(policy: Policy, step: object) -> None:
+def check_step(policy: Policy, step: object, hardware: HardwareProfile) -> None:
     """Refuse what a rule proposed, unless it is a step with flags and counts in their range.
 
     Raises
     ------
     PolicyError
-        It is no `Step`, a flag is neither true nor false, or a count is not an integer >= 1.
+        It is no `Step`, a flag is neither true nor false, a count is not an integer >= 1, or the
+        profile has no price for prefill beside decodes.
     """
     if step.__class__ is not Step:
         raise PolicyError(f"policy {policy.name}: expected a Step, got {step!r}")
@@ -68,6 +72,11 @@ def check_step(policy: Policy, step: object) -> None:
             raise PolicyError(
                 f"policy {policy.name}: Step: {name}: expected True or False, got {flag!r}"
             )
+    if step.prefill and step.decode and not hardware.step_time.mixed:
+        raise PolicyError(
+            f"policy {policy.name}: it proposed prefill and decode in one step, which profile "
+            f"{hardware.name} cannot price; a rule that may must say so: mixed = True"
+        )
     for name, count in (
         ("rounds", step.rounds),
         ("max_tokens", step.max_tokens),
@@ -120,17 +129,17 @@ def refuse_popped(state: State, popped: object, promised: int) -> NoReturn:
 def blaming(policy: Policy) -> Iterator[None]:
     """Turn whatever a policy's code raises into a `PolicyError` that names policy, file and line.
 
-    Errors of this package pass as they are. What the policy prints goes to stderr: stdout is the
+    What this package raises itself passes as it is. What the policy prints goes to stderr: stdout is the
     result's.
     """
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except LlmschedError:
+    except (PolicyError, Defect, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         line = foreign_line(error)
-        if line is None:  # a mistake of this package
+        if line is None:  # raised by this package, for reasons of its own
             raise
         raise PolicyError(f"policy {policy.name}: {line}: {reason(error)}") from error
 

@@ -132,7 +132,7 @@ class Engine(State):
                 continue
             step = decide()
             if step is not DECODE and step is not PREFILL and step is not sound:
-                check_step(self.policy, step)
+                check_step(self.policy, step, self.hardware)
                 sound = step
             preempted = self.preempted
             done = self._prefill(step) if step.prefill else step.decode and self._decode(step)
@@ -183,7 +183,7 @@ class Engine(State):
         n = self.decoding
         if not n:
             return False
-        k = min(k, self._next_finish() - self.clock)
+        k = max(1, min(k, self._next_finish() - self.clock))  # whatever became of a shared Step
         if pool is not None:
             k = min(k, pool.rounds_left(self.clock))
         duration = price.rounds(n, self.kv_tokens, k)

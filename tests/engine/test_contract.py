@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,11 +12,13 @@ import pytest
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.engine import DECODE, MIXED, PREFILL, Step
 from llmsched.errors import InputError, PolicyError
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.affine import Affine
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.queue import RankQueue
 from llmsched.policies import Policy
 from tests.hand import MIXED as MIXED_PRICES
-from tests.hand import outputs, replay
+from tests.hand import STAGES, outputs, replay
 
 
 class Rule:
@@ -106,6 +108,38 @@ def test_an_order_must_return_a_queue() -> None:
     told = refusal(Policy("odd", NoOrder(), PrefillFirst()))
     lacking = "without push, peek, release"
     assert told == f"policy odd: queue: expected a WaitingQueue, got [1, 2] {lacking}"
+
+
+def test_a_queue_is_told_of_releases_by_a_function_or_not_at_all() -> None:
+    told = refusal(Policy("odd", Liar({"release": cast(Any, 5)}), PrefillFirst()))
+    assert told.endswith("without release")
+    assert refusal(Policy("odd", Liar({"peek": cast(Any, None)}), PrefillFirst())).endswith(
+        "without peek"
+    )
+
+
+def test_a_rule_that_mixes_where_that_has_no_price_is_told_to_say_so() -> None:
+    for profile in (STAGES, HardwareProfile("apart", Affine(per_step=1.0, mixed=False))):
+        with pytest.raises(PolicyError) as error:
+            replay(Policy("sly", Fcfs(), Rule(lambda: MIXED)), outputs(2, 3), 2, profile)
+        assert str(error.value) == (
+            "policy sly: it proposed prefill and decode in one step, which profile "
+            f"{profile.name} cannot price; a rule that may must say so: mixed = True"
+        )
+
+
+def test_a_shared_step_that_a_rule_has_changed_does_not_turn_the_clock_back() -> None:
+    class Vandal:
+        mixed = False
+
+        def start(self, view: Any) -> Any:
+            object.__setattr__(DECODE, "rounds", -3)
+            return PrefillFirst().start(view)
+
+    try:
+        assert replay(Policy("vandal", Fcfs(), Vandal()), outputs(2, 3), 2).makespan == 1 + 2
+    finally:
+        object.__setattr__(DECODE, "rounds", None)
 
 
 class Lying(RankQueue):
@@ -208,6 +242,9 @@ class Raises:
         (SystemExit(0), "SystemExit: 0"),
         (KeyError("two\nlines"), r"KeyError: 'two\nlines'"),
         (MemoryError(), "MemoryError"),
+        (InputError("its own"), "InputError: its own"),
+        (GeneratorExit(), "GeneratorExit"),
+        (BaseException("of all"), "BaseException: of all"),
     ],
 )
 def test_whatever_a_policy_raises_names_it_with_file_and_line(
