@@ -129,8 +129,8 @@ def refuse_popped(state: State, popped: object, promised: int) -> NoReturn:
 def blaming(policy: Policy) -> Iterator[None]:
     """Turn whatever a policy's code raises into a `PolicyError` that names policy, file and line.
 
-    What this package raises itself passes as it is. What the policy prints goes to stderr: stdout is the
-    result's.
+    What this package raises itself passes as it is. What the policy prints goes to stderr: stdout
+    is the result's.
     """
     try:
         with redirect_stdout(sys.stderr):
