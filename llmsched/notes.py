@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
@@ -9,7 +10,11 @@ from contextlib import suppress
 def say(text: str) -> None:
     """Print a line on stderr; where its reader has left, the work goes on and its exit code counts.
 
-    An error here would end a run as a broken pipe of stdout does: with 0, before any gate.
+    An error here would end a run as a broken pipe of stdout does: with 0, before any gate. What is
+    still buffered would fail once more at the program's end, and change its exit code.
     """
-    with suppress(OSError):
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

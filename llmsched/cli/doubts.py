@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.compare.study import Study
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def warn(lines: Iterable[str]) -> None:
     """Print each line once."""
     for line in dict.fromkeys(lines):
-        print(f"warning: {line}", file=sys.stderr)
+        say(f"warning: {line}")
 
 
 def warn_of_study(study: Study) -> None:
