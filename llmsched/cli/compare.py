@@ -326,6 +326,6 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
     done, total = len(checkpoint.rows), sum(1 for _ in study.tasks())
     arguments = [word for word in sys.argv[1:] if word != "--resume"]
     again = shlex.join(["llmsched", *arguments, "--resume", str(checkpoint.path)])
-    if "--resume" in sys.argv:
+    if any(word.partition("=")[0] == "--resume" for word in sys.argv):
         again = shlex.join(["llmsched", *sys.argv[1:]])
     print(f"\n{done} of {total} runs are saved; continue with: {again}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,4 +112,5 @@ class Checkpoint:
 def default_path(name: str, study: Study) -> Path:
     """Return where an interrupted study without a checkpoint is saved: named by what it is."""
     digest = hashlib.sha256(orjson.dumps(study.identity())).hexdigest()[:8]
-    return Path(f"{name}-{digest}.partial.jsonl")
+    stem = re.sub(r"[^\w.-]+", "-", name).lstrip(".-")  # a name is no path
+    return Path(f"{stem}-{digest}.partial.jsonl")
