@@ -34,7 +34,10 @@ def foreign_line(error: BaseException) -> str | None:
 
 def reason(error: BaseException) -> str:
     """Return an error's type and message as one line."""
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    try:
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception:  # its own words fail
+        text = ""
     return " ".join(f"{type(error).__name__}: {text}".split()).removesuffix(":")
 
 

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from numbers import Integral
-from typing import TYPE_CHECKING, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from llmsched.engine.step import Step
-from llmsched.errors import Defect, PolicyError
+from llmsched.errors import LlmschedError, PolicyError
 from llmsched.foreign import foreign_line, reason
 
 if TYPE_CHECKING:
@@ -111,37 +111,48 @@ def check_next(state: State, request: object) -> int:
     return index
 
 
-def refuse_popped(state: State, popped: object, promised: int) -> NoReturn:
+def check_popped(state: State, popped: object, promised: int) -> None:
     """Refuse a queue that gives out another request than it promised.
 
     Raises
     ------
     PolicyError
-        Always.
+        `pop` returned something else than `peek` just before it.
     """
-    raise PolicyError(
-        f"policy {state.policy.name}: queue: pop: expected {promised}, which peek returned, "
-        f"got {popped!r}"
-    )
+    if not _is_integer(popped) or popped != promised:
+        raise PolicyError(
+            f"policy {state.policy.name}: queue: pop: expected {promised}, which peek returned, "
+            f"got {popped!r}"
+        )
 
 
 @contextmanager
 def blaming(policy: Policy) -> Iterator[None]:
     """Turn whatever a policy's code raises into a `PolicyError` that names policy, file and line.
 
-    What this package raises itself passes as it is. What the policy prints goes to stderr: stdout
-    is the result's.
+    What this package raises itself passes as it is, unless a part of the policy is foreign: a
+    method with other parameters than it is called with fails before any line of it runs. What the
+    policy prints goes to stderr: stdout is the result's.
     """
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except (PolicyError, Defect, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
-        line = foreign_line(error)
-        if line is None:  # raised by this package, for reasons of its own
+        if isinstance(error, PolicyError) and str(error).startswith(f"policy {policy.name}: "):
             raise
-        raise PolicyError(f"policy {policy.name}: {line}: {reason(error)}") from error
+        line = foreign_line(error)
+        if line is None and not (_is_foreign(policy) and not isinstance(error, LlmschedError)):
+            raise
+        where = "" if line is None else f"{line}: "
+        raise PolicyError(f"policy {policy.name}: {where}{reason(error)}") from error
+
+
+def _is_foreign(policy: Policy) -> bool:
+    own = __name__.partition(".")[0]
+    parts = (policy.order, policy.rule)
+    return any(type(part).__module__.partition(".")[0] != own for part in parts)
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

@@ -25,9 +25,9 @@ from llmsched.engine.config import EngineConfig
 from llmsched.engine.contract import (
     blaming,
     check_decide,
+    check_popped,
     check_queue,
     check_step,
-    refuse_popped,
 )
 from llmsched.engine.laws import check_laws
 from llmsched.engine.limits import check_lengths, check_limits
@@ -245,8 +245,8 @@ class Engine(State):
                     return
                 memory.allocate(self, request, tokens)
             popped = queue.pop()
-            if popped != request:
-                refuse_popped(self, popped, request)
+            if popped.__class__ is not int or popped != request:
+                check_popped(self, popped, request)
             self.waiting -= 1
             running[request] = self.partial[request] = None
             self.computed[request] = 0

@@ -37,10 +37,10 @@ class Jobs:
     hardware: HardwareProfile
 
     def __post_init__(self) -> None:
+        # Over bytes, which nobody can write to; a view's base is what other policies read.
         for name in ("arrival", "input_tokens", "predicted_output_tokens"):
-            column = getattr(self, name).view()
-            column.flags.writeable = False
-            object.__setattr__(self, name, column)
+            column = getattr(self, name)
+            object.__setattr__(self, name, np.frombuffer(column.tobytes(), dtype=column.dtype))
 
     def __len__(self) -> int:
         return len(self.arrival)

@@ -11,7 +11,7 @@ import pytest
 
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.engine import DECODE, MIXED, PREFILL, Step
-from llmsched.errors import InputError, PolicyError
+from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.orders.fcfs import Fcfs
@@ -176,6 +176,10 @@ class Liar:
         ({"peek": lambda: 0.0}, "peek: expected a waiting request or -1, got 0.0"),
         ({"peek": lambda: False}, "peek: expected a waiting request or -1, got False"),
         ({"pop": lambda: 2}, "pop: expected 0, which peek returned, got 2"),
+        (
+            {"pop": lambda: np.array([0, 1])},
+            "pop: expected 0, which peek returned, got array([0, 1])",
+        ),
         ({"pop": lambda: None}, "pop: expected 0, which peek returned, got None"),
     ],
 )
@@ -243,6 +247,8 @@ class Raises:
         (KeyError("two\nlines"), r"KeyError: 'two\nlines'"),
         (MemoryError(), "MemoryError"),
         (InputError("its own"), "InputError: its own"),
+        (PolicyError("mine"), "PolicyError: mine"),
+        (Defect("mine"), "Defect: defect in llmsched, please report it: mine"),
         (GeneratorExit(), "GeneratorExit"),
         (BaseException("of all"), "BaseException: of all"),
     ],
@@ -263,6 +269,35 @@ def test_an_error_inside_a_library_names_the_line_of_the_policy_that_called_it()
     told = refusal(Policy("odd", Order(), PrefillFirst()))
     line = Order.queue.__code__.co_firstlineno + 1
     assert told.startswith(f"policy odd: test_contract.py:{line}: ValueError: ")
+
+
+def test_a_method_with_other_parameters_is_the_policys_mistake() -> None:
+    class NoView:
+        mixed = False
+
+        def start(self) -> Any:
+            return lambda: PREFILL
+
+    class NoJobs:
+        def queue(self) -> Any:
+            return RankQueue([])
+
+    told = refusal(Policy("short", Fcfs(), cast(Any, NoView())))
+    assert told.startswith("policy short: TypeError: ")
+    assert "start() takes 1 positional argument but 2 were given" in told
+    assert "queue() takes 1 positional" in refusal(Policy("s", cast(Any, NoJobs()), PrefillFirst()))
+
+
+def test_no_policy_can_write_to_what_others_read() -> None:
+    class Vandal:
+        def queue(self, jobs: Any, view: Any) -> RankQueue:
+            column = jobs.input_tokens
+            while isinstance(column.base, np.ndarray):
+                column = column.base
+            column.flags.writeable = True
+            return RankQueue(jobs.arrival)
+
+    assert "cannot set WRITEABLE flag" in refusal(Policy("vandal", Vandal(), PrefillFirst()))
 
 
 def test_an_interrupt_is_not_the_policys_fault() -> None:
