@@ -15,12 +15,13 @@ no quoting and may hold colons, but no plus sign (except that of 1e+3).
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -32,6 +33,7 @@ from llmsched.errors import InputError
 from llmsched.parameters import read_parameters
 from llmsched.plugin import contained, load_class
 from llmsched.policies import NAMED, Policy
+from llmsched.reading import read_whole
 
 _METHOD = {"orders": "queue", "batching": "start"}
 _DEFAULT = {"orders": "fcfs", "batching": "prefill_first"}
@@ -166,6 +168,20 @@ def _unknown(name: str, place: str) -> InputError:
         f"{place}: unknown {name!r}{hint} Policies: {', '.join(NAMED)}. "
         f"Or ORDER+RULE: orders {orders}; rules {rules}."
     )
+
+
+def policy_files(specs: Iterable[str], folder: Path | None) -> dict[str, str]:
+    """Return the hash of each policy file that `specs` name, by the name given.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
+    """
+    texts = (text.strip() for spec in specs for text in spec.split("+"))
+    names = {f"{file}.py" for file, colon, _ in (text.partition(".py:") for text in texts) if colon}
+    contents = {name: read_whole(_beside(Path(name), folder)) for name in sorted(names)}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
 def _beside(path: Path, folder: Path | None) -> Path:

@@ -30,6 +30,8 @@ def shipped(folder: str, name: str = "") -> Path:
 _Identity = tuple[int, int] | str
 _claimed: dict[_Identity, str] = {}
 """The files that this run writes, each with what the command line calls it."""
+_read: set[_Identity] = set()
+"""The files that this run has read."""
 
 
 def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None = None) -> None:
@@ -38,8 +40,8 @@ def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None =
     Parameters
     ----------
     outputs : iterable of (str, path)
-        The option that names it, and the path; None and - (stdout) are left out. Devices and pipes
-        may be read and written as often as one likes.
+        The option that names it, and the path; None is left out, and so is - (stdout) where an
+        argument takes it. Devices and pipes may be read and written as often as one likes.
     makes : Path, optional
         A folder that the run makes itself.
 
@@ -50,7 +52,11 @@ def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None =
     """
     release()
     for option, path in outputs:
-        if path is None or str(path) == "-":
+        if path is None:
+            continue
+        if str(path) == "-":
+            if option.startswith("--"):  # what an option would write there is printed without it
+                raise InputError(f"{option}: expected a file, got -, which is stdout without it")
             continue
         if Path(path).is_dir():
             raise InputError(f"{path}: cannot write: Is a directory")
@@ -64,12 +70,21 @@ def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None =
             raise InputError(f"{option}: expected {what}, got {path}")
         _claimed[identity] = f"{option} {path}"
     if (stdout := _identity(1)) is not None:
-        _claimed.setdefault(stdout, "stdout")
+        if stdout in _claimed:
+            raise InputError(f"{_claimed[stdout]}: expected another file than stdout")
+        _claimed[stdout] = "stdout"
 
 
 def release() -> None:
-    """Let go of what `claim` claimed."""
+    """Let go of what `claim` claimed, and of what was read."""
     _claimed.clear()
+    _read.clear()
+
+
+def is_in_use(path: str | Path) -> bool:
+    """Whether this run has read a file, or says that it writes it."""
+    identity = _identity(path)
+    return identity in _read or identity in _claimed
 
 
 def input_path(path: str | Path) -> Path:
@@ -84,6 +99,8 @@ def input_path(path: str | Path) -> Path:
     if identity is not None and identity in _claimed:
         name = "<stdin>" if str(path) == "-" else path
         raise InputError(f"{_claimed[identity]}: expected a file that is no input, got {name}")
+    if identity is not None:
+        _read.add(identity)
     return Path(path)
 
 

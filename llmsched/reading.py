@@ -135,6 +135,8 @@ def opened(source: str | Path) -> Iterator[Lines]:
     """
     path = input_path(source)
     if str(source) == "-":
+        if sys.stdin.buffer.closed:
+            raise InputError("<stdin>: expected to be read once, got another use of it")
         yield Lines("<stdin>", _decompressed("<stdin>", sys.stdin.buffer))
         return
     try:

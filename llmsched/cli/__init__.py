@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _crashed()
         discard_stdout()
         return 0
+    except OSError as error:  # a full disk, a name that is too long: not ours
+        return _complain(f"{error.filename or 'stdout'}: {error.strerror}", 2)
     except Exception:
         return _crashed()
     finally:

@@ -14,6 +14,7 @@ from llmsched.cli import common
 from llmsched.cli.deliver import check_delivery, finish, refusal_told
 from llmsched.cli.doubts import warn_of_study
 from llmsched.errors import InputError
+from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.compare.checkpoint import Checkpoint
@@ -212,7 +213,7 @@ def _run(
     gates = [parse_gate(text) for text in scenario.gates]
     base = None if against is None else read_document(against)
     study = prepare(scenario, filters)
-    scenario = replace(scenario, baseline=_baseline(scenario, baseline, study))
+    scenario = replace(scenario, baseline=_baseline(scenario, baseline, study, base is not None))
 
     def judged(rows: Rows) -> Document:
         document = build_document(scenario, study, rows)
@@ -302,14 +303,26 @@ def _filters(texts: list[str] | None) -> dict[str, str]:
     return filters
 
 
-def _baseline(scenario: Scenario, wanted: str | None, study: Study) -> str:
-    """Return the policy that the others are compared with: one that runs, the first by default."""
+def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: bool) -> str:
+    """Return the policy that the others are compared with: one that runs, the first by default.
+
+    Raises
+    ------
+    InputError
+        It does not run, or the scenario's own was left out and gates would move to another one.
+    """
     if wanted is not None and wanted not in study.policies:
         valid = ", ".join(study.policies)
         raise InputError(f"--baseline: expected one of {valid}; got {wanted!r}")
     if wanted is None and scenario.baseline in study.policies:
         return scenario.baseline
-    return wanted or study.policies[0]
+    first = study.policies[0]
+    if wanted is None and scenario.baseline is not None:
+        left = f"baseline: {scenario.baseline} is left out"
+        if scenario.gates and not against:
+            raise InputError(f"{left}, and gates compare with it: name another with --baseline")
+        say(f"warning: {left}, the others are compared with {first}")
+    return wanted or first
 
 
 def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoint | None) -> None:
@@ -328,4 +341,4 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
     again = shlex.join(["llmsched", *arguments, "--resume", str(checkpoint.path)])
     if any(word.partition("=")[0] == "--resume" for word in sys.argv):
         again = shlex.join(["llmsched", *sys.argv[1:]])
-    print(f"\n{done} of {total} runs are saved; continue with: {again}", file=sys.stderr)
+    say(f"\n{done} of {total} runs are saved; continue with: {again}")

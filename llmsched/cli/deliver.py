@@ -148,17 +148,23 @@ def _colors() -> bool:
 
 def _summarize(markdown: str) -> None:
     """Append to the summary of a GitHub Actions step, as far as it may grow."""
+    from llmsched.files import is_in_use
     from llmsched.report.markdown import SUMMARY_LIMIT, fitted
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
-        return
+        return None
+    name = f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}"
+    if Path(path).is_fifo():  # opening one waits for a reader
+        return say(f"{name}: expected a file, got a pipe")
+    if is_in_use(path):
+        return say(f"{name}: expected a file of its own, got an input or an output of this run")
     try:
         with Path(path).open("ab") as stream:
             text = fitted(markdown, SUMMARY_LIMIT - stream.tell())
             stream.write(text.encode())
     except OSError as error:
-        say(f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}: cannot write: {error.strerror}")
+        say(f"{name}: cannot write: {error.strerror}")
     else:
         if not text:
-            say(f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}: no room left")
+            say(f"{name}: no room left")

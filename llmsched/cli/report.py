@@ -10,6 +10,7 @@ import typer
 from llmsched.cli import common
 from llmsched.cli.compare import Against, FailOn, Format, Pivot
 from llmsched.cli.deliver import check_delivery, finish, refusal_told
+from llmsched.errors import InputError
 
 
 def report(
@@ -35,6 +36,9 @@ def report(
     with refusal_told(file.name, format, output):
         document = read_document(file)
         base = None if against is None else read_document(against)
+        if fail_on and base is None and (before := document.get("against")):
+            what = f"{file}: it was compared with {before.get('file')}"
+            raise InputError(f"--fail-on: expected together with --against, as {what}")
         if anew:
             texts = fail_on or dict.fromkeys(verdict["gate"] for verdict in document["gates"])
             document = judged(document, [parse_gate(text) for text in texts], base, against)

@@ -92,6 +92,8 @@ class Checkpoint:
                     self._check(record)
                 else:
                     task = Task(record["cell"], record["case"], record["row"]["policy"])
+                    if task in self.rows or not record["row"]["makespan_s"] >= 0:
+                        raise KeyError(task)
                     self.rows[task] = record["row"]
             except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmsched import __version__
+from llmsched.catalog import policy_files
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
@@ -81,8 +82,13 @@ class Study:
                     yield Task(cell, case, policy)
 
     def identity(self) -> dict[str, Any]:
-        """Return what rows depend on beside cell, case and policy: only equal ones may be mixed."""
+        """Return what rows depend on beside cell, case and policy: only equal ones may be mixed.
+
+        Of policies from files that is the file's content (not that of modules which it imports).
+        """
+        code = policy_files(self.policies, self.folder)
         return {
+            **({"code": code} if code else {}),
             "llmsched": __version__,
             "seed": self.seed,
             "slo": dict(self.slo or {}),
