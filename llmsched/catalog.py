@@ -30,6 +30,7 @@ from types import ModuleType
 from typing import Any
 
 from llmsched.errors import InputError
+from llmsched.notes import say
 from llmsched.parameters import read_parameters
 from llmsched.plugin import contained, load_class
 from llmsched.policies import NAMED, Policy
@@ -95,7 +96,11 @@ def parts(kind: str) -> dict[str, type]:
         for part in _parts_in(loaded, kind):
             known[module.name] = part
     for entry in importlib.metadata.entry_points(group=f"llmsched.{kind}"):
-        known[entry.name] = _load(entry)
+        if entry.name in known:  # what a name means must not depend on what else is installed
+            where = f"entry point {entry.group}: {entry.name} = {entry.value}"
+            say(f"warning: {where}: the name is taken, so this one is left out")
+        else:
+            known[entry.name] = _load(entry)
     return known
 
 

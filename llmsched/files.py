@@ -83,7 +83,7 @@ def release() -> None:
 
 def is_in_use(path: str | Path) -> bool:
     """Whether this run has read a file, or says that it writes it."""
-    identity = _identity(path)
+    identity = _identity(path) or os.path.realpath(path)
     return identity in _read or identity in _claimed
 
 

@@ -146,7 +146,7 @@ def plan(
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
     from llmsched.files import claim, plain
     from llmsched.hardware.fitted import beyond_fit
-    from llmsched.planner.batch import earlier_export
+    from llmsched.planner.batch import earlier_export, is_exported
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
 
@@ -160,6 +160,8 @@ def plan(
     _refuse_mixtures(input, export, trace or reading, replicas, speeds, objective, lengths)
     old = () if export is None else earlier_export(export, force=force)
     claim([("--output", output), *(("--export", path) for path in old)], makes=export)
+    if output is not None and export is not None and is_exported(output, export):
+        raise InputError(f"--output: expected another file than the export's own, got {output}")
     batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
     machine, config = common.load_engine(
         hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens

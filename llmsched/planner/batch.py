@@ -245,6 +245,12 @@ def _tokens(path: Path, line: int, row: Mapping[str, str]) -> int:
     return int(text)
 
 
+def is_exported(path: Path, folder: Path) -> bool:
+    """Whether `export` may write a file of this name to `folder`."""
+    beside = path.resolve().parent == folder.resolve()
+    return beside and _EXPORTED.fullmatch(path.name) is not None
+
+
 def earlier_export(folder: Path, *, force: bool) -> list[Path]:
     """Return the files of an earlier export to this folder, which `export` replaces or removes.
 

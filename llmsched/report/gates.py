@@ -8,9 +8,10 @@ from typing import Any
 
 from llmsched.compare.document import Document
 from llmsched.compare.metric import METRICS
-from llmsched.report.layout import BETTER, WORSE, align, wrapped
+from llmsched.report.layout import BETTER, WORSE, align, shortened, width_of, wrapped
 
 _MOST = 8
+_LEAST_NAME = 12
 
 
 def change_lines(document: Document, width: int) -> list[str]:
@@ -20,15 +21,23 @@ def change_lines(document: Document, width: int) -> list[str]:
     against = document["against"]
     worse = [change for change in against["changes"] if change["worse"]]
     better = [change for change in reversed(against["changes"]) if not change["worse"]]
-    lines = ["", f"against {_base(document)}: {len(worse)} worse, {len(better)} better"]
+    counts = f"against {_base(document)}: {len(worse)} worse, {len(better)} better"
+    lines = ["", *wrapped(counts, width, "  ")]
     for mark, group in ((WORSE, worse), (BETTER, better)):
-        lines += align([_change(mark, change) for change in group[:_MOST]]) if group else []
+        lines += _fitted([_change(mark, change) for change in group[:_MOST]], width)
         if len(group) > _MOST:
             lines.append(f"  and {len(group) - _MOST} more (--format json has all)")
-    lines = [line[:width] for line in lines]
     for line in absent_lines(document):
         lines += wrapped(line, width, "  ")
     return lines
+
+
+def _fitted(rows: list[Sequence[str]], width: int) -> list[str]:
+    """Align rows within `width` columns: a long name gives way, a number never does."""
+    if not rows:
+        return []
+    room = max(_LEAST_NAME, width - width_of([("", *row[1:]) for row in rows]))
+    return align([(shortened(row[0], room), *row[1:]) for row in rows])
 
 
 def absent(document: Document) -> Iterator[tuple[str, str, list[str]]]:

@@ -178,3 +178,93 @@ def test_names_of_files_that_are_no_text_are_spelled_out(llmsched: Run) -> None:
         outcome = llmsched(*run, "--format", form, "--output", "out")
         assert outcome.code == 1
         assert "\\xff" in Path("out").read_bytes().decode()
+
+
+@pytest.mark.parametrize("name", ["base.json", "link.json", "t.jsonl", "new.json"])
+def test_a_summary_is_never_appended_to_what_the_run_reads_or_writes(
+    llmsched: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    Path("link.json").symlink_to("base.json")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", name)
+    outcome = llmsched(*RUN, *FAILING, "--against", "base.json", "--output", "new.json")
+    assert outcome.code == 1
+    warning = "expected a file of its own, got an input or an output of this run"
+    assert f"GITHUB_STEP_SUMMARY: {name}: {warning}" in outcome.err
+    assert "results" in json.loads(Path("base.json").read_text())
+    assert "results" in json.loads(Path("new.json").read_text())
+    assert len(Path("t.jsonl").read_text().splitlines()) == 9
+
+
+def test_a_summary_that_is_a_pipe_is_not_waited_for(
+    llmsched: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo("pipe")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "pipe")
+    outcome = llmsched(*RUN, *FAILING)
+    assert outcome.code == 1
+    assert "GITHUB_STEP_SUMMARY: pipe: expected a file, got a pipe" in outcome.err
+
+
+def test_gates_on_a_saved_comparison_are_judged_against_its_base(llmsched: Run) -> None:
+    run = (*RUN, "--against", "fast.json", "--fail-on", "makespan_s:1%", "-o", "head.json")
+    assert llmsched(*run).code == 1
+    outcome = llmsched("report", "head.json", "--fail-on", "makespan_s:1%")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "llmsched: --fail-on: expected together with --against, as head.json: "
+        "it was compared with fast.json\n"
+    )
+    again = ("report", "head.json", "--against", "fast.json", "--fail-on", "makespan_s:1%")
+    assert llmsched(*again).code == 1
+
+
+def test_a_scenarios_baseline_that_is_left_out_moves_no_gate(llmsched: Run) -> None:
+    Path("s.yaml").write_text(
+        "schema_version: 1\nname: s\ntrace: t.jsonl\nhardware: llama65b-8gpu-paper\n"
+        "engine: {max_num_seqs: 4}\npolicies: [fcfs, ljf, sjf]\nbaseline: fcfs\n"
+        "gates: ['makespan_s:1%']\n"
+    )
+    outcome = llmsched("compare", "s.yaml", "--policies", "ljf,sjf")
+    assert outcome.code == 2
+    assert "baseline: fcfs is left out, and gates compare with it" in outcome.err
+    named = llmsched("compare", "s.yaml", "--policies", "ljf,sjf", "--no-gates")
+    assert named.code == 0
+    assert "baseline: fcfs is left out, the others are compared with ljf" in named.err
+    assert llmsched("compare", "s.yaml", "--policies", "ljf,sjf", "--baseline", "sjf").code in (
+        0,
+        1,
+    )
+
+
+POLICY = """from dataclasses import dataclass
+from llmsched.orders.queue import RankQueue
+@dataclass(frozen=True)
+class O:
+    def queue(self, jobs, view):
+        return RankQueue(jobs.predicted_output_tokens)
+"""
+
+
+def test_rows_of_a_policy_that_was_edited_are_not_resumed(llmsched: Run) -> None:
+    Path("mine.py").write_text(POLICY)
+    run = (*RUN[:-1], "fcfs,./mine.py:O", "--resume", "rows.jsonl")
+    assert llmsched(*run).code == 0
+    assert llmsched(*run).code == 0
+    Path("mine.py").write_text(POLICY.replace("jobs.pred", "-jobs.pred"))
+    outcome = llmsched(*run)
+    assert outcome.code == 3
+    assert "rows.jsonl: belongs to another study: code differs" in outcome.err
+
+
+def test_a_row_twice_or_below_zero_is_no_row_of_a_checkpoint(llmsched: Run) -> None:
+    run = (*RUN, "--resume", "rows.jsonl")
+    assert llmsched(*run).code == 0
+    lines = Path("rows.jsonl").read_text().splitlines(keepends=True)
+    for broken in (
+        [*lines, lines[1]],
+        [lines[0], lines[1].replace('"makespan_s":', '"makespan_s":-')],
+    ):
+        Path("rows.jsonl").write_text("".join(broken))
+        outcome = llmsched(*run)
+        assert outcome.code == 2
+        assert "expected a row of a study, got something else" in outcome.err

@@ -216,6 +216,15 @@ def test_a_result_may_go_into_the_folder_that_an_export_makes(llmsched: Run) -> 
     assert json.loads(Path("new/plan.json").read_text())["unit"] == "ms"
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "replica-0.jsonl"])
+def test_a_result_replaces_no_file_of_the_export(llmsched: Run, name: str) -> None:
+    run = ("plan", "--input", "batch.jsonl", "--export", "new", "--output", f"new/{name}")
+    outcome = llmsched(*run)
+    assert outcome.code == 2
+    assert "--output: expected another file than the export's own" in outcome.err
+    assert not Path("new").exists()
+
+
 def test_a_claim_ends_with_its_run(llmsched: Run) -> None:
     assert llmsched("trace", "convert", "t.jsonl", "base.json").code == 0
     assert input_path("base.json") == Path("base.json")
