@@ -33,6 +33,7 @@ def _broken(result: SimulationResult) -> Iterator[str]:
     """Yield what is wrong, if anything is."""
     yield from _time(result)
     yield from _requests(result)
+    yield from _instants(result)
     yield from _work(result)
     yield from _limits(result)
 
@@ -76,6 +77,19 @@ def _requests(result: SimulationResult) -> Iterator[str]:
                 f"request {result.trace.id[row]!r}: {names[i]} at {columns[i][row]:.6f} s, "
                 f"{names[i - 1]} at {columns[i - 1][row]:.6f} s"
             )
+
+
+def _instants(result: SimulationResult) -> Iterator[str]:
+    ends = result.column("start_s") + result.column("duration_s")
+    prefills = result.column("prefill_seqs") + result.column("resumed") > 0
+    for name, times, marks in (
+        ("first token", result.first_token, ends[prefills]),
+        ("finish", result.finish, ends),
+    ):
+        off = ~np.isin(times, marks)
+        if off.any():
+            row = int(off.argmax())
+            yield f"request {result.trace.id[row]!r}: {name} at {times[row]:.6f} s, amid a step"
 
 
 def _work(result: SimulationResult) -> Iterator[str]:

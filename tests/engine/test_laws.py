@@ -61,6 +61,8 @@ def test_a_sound_result_passes() -> None:
             with_time("admitted", 0, -0.5),
             "request '0': admission at -0.500000 s, arrival at 0.000000 s",
         ),
+        (with_time("first_token", 1, 2.0), "request '1': first token at 2.000000 s, amid a step"),
+        (with_time("finish", 0, 4.5), "request '0': finish at 4.500000 s, amid a step"),
         (with_step(0, prefill_tokens=1), "its steps compute 8 tokens, the requests need 9"),
         (with_step(3, decode_seqs=3), "its steps compute 11 tokens, the requests need 9"),
         (
