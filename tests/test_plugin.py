@@ -132,9 +132,7 @@ def test_what_is_no_readable_python_file_is_refused(tmp_path: Path) -> None:
     assert _refusal(f"{tmp_path}/folder.py:X") == (
         f"{start}/folder.py:X': expected a Python file, FILE.py:CLASS, got '{tmp_path}/folder.py'"
     )
-    assert "Error: source code string cannot" in _refusal(
-        f"{tmp_path}/binary.py:X"
-    )
+    assert "Error: source code string cannot" in _refusal(f"{tmp_path}/binary.py:X")
     assert "expected a file that is there" in _refusal(f"{tmp_path}/link.py:X")
     assert "(it has none), got 'X'" in _refusal(f"{tmp_path}/empty.py:X")
     assert "(it has none), got ''" in _refusal(f"{tmp_path}/empty.py:")
