@@ -175,13 +175,13 @@ def _not_undercut(
     That costs at least c tokens of prefill. It saves the price of one sequence, and where steps are
     exclusive its share of a round. The ratio grows with c, so the shortest prompt decides.
     """
-    if not _preempts(config) or config.usable_blocks is None:
+    if not _preempts(config) or config.kv_room is None:
         return 1.0
     least = int(prompt.min())
     saved = minorant.per_decode_seq + step_time.per_kv_token_decode * (least + 1)
     if not step_time.mixed:
         budget = config.max_num_batched_tokens or slots
-        room = (least + 1) / (config.usable_blocks * config.block_size)
+        room = (least + 1) / config.kv_room
         saved += minorant.per_round * max(1 / slots, 1 / budget, room)
     return min(1.0, minorant.per_prefill_token * least / saved) if saved else 1.0
 
@@ -225,11 +225,11 @@ def _steps(
     if config.max_num_batched_tokens is not None:
         tokens = rounds if occupied is rounds else prompt + rounds
         best = np.maximum(best, _shared(tokens, config.max_num_batched_tokens))
-    if config.usable_blocks is not None:
+    if config.kv_room is not None:
         # After its j-th round a sequence holds prompt + j tokens.
         # (Floats: whole numbers up to 2**53, and no overflow beyond.)
         held = occupied.astype(np.float64) * prompt + rounds * (rounds + 1) / 2
-        blocks = _suffix_sum(held) / (config.usable_blocks * config.block_size)
+        blocks = _suffix_sum(held) / config.kv_room
         best = np.maximum(best, np.ceil(blocks).astype(np.int64))
     else:  # nothing is ever preempted, so a request stays in one slot
         best[0] = max(best[0], simple_bound(occupied, slots)[0])

@@ -38,9 +38,8 @@ from llmsched.reading import read_whole
 
 _METHOD = {"orders": "queue", "batching": "start"}
 _DEFAULT = {"orders": "fcfs", "batching": "prefill_first"}
-
-
 _EXPONENT = re.compile(r"=[-+]?[\d.]+[eE]$")
+"""What a plus sign belongs to, in place of separating parts: ``share=1e+3``."""
 
 
 def find(spec: str, folder: Path | None = None) -> Policy:
@@ -183,7 +182,7 @@ def policy_files(specs: Iterable[str], folder: Path | None) -> dict[str, str]:
     InputError
         A file cannot be read.
     """
-    texts = (text.strip() for spec in specs for text in spec.split("+"))
+    texts = (text.strip() for spec in specs for text in _split(spec))
     names = {f"{file}.py" for file, colon, _ in (text.partition(".py:") for text in texts) if colon}
     contents = {name: read_whole(_beside(Path(name), folder)) for name in sorted(names)}
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}

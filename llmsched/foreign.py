@@ -1,4 +1,4 @@
-"""Code that is not ours, a policy's: where it failed, in one line, and where its output goes."""
+"""Code that is not ours, a policy's: where it failed and why, in one line."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def foreign_line(error: BaseException) -> str | None:
         return None
     line = [line for frame, line in frames if frame.f_code.co_filename == files[0]][-1]
     return f"{Path(files[0]).name}:{line}"
+
+
+def told(place: str, error: BaseException) -> str:
+    """Return an error as one line: its place, the foreign line if one took part, the reason."""
+    parts = (place, foreign_line(error), reason(error))
+    return ": ".join(part for part in parts if part is not None)
 
 
 def reason(error: BaseException) -> str:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 
 def say(text: str) -> None:
     """Print a line on stderr; where its reader has left, the work goes on and its exit code counts.
 
-    An error here would end a run as a broken pipe of stdout does: with 0, before any gate. What is
-    still buffered would fail once more at the program's end, and change its exit code.
+    An error here would end a run as a broken pipe of stdout does: with 0, before any gate.
     """
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        with suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Send a stream nowhere: its reader has left, the exit code still counts.
+
+    What is still buffered would fail once more at the program's end, and change its exit code.
+    """
+    with suppress(OSError, ValueError, AttributeError):  # it is none of the system's
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -18,7 +18,7 @@ from types import ModuleType
 
 from llmsched.errors import InputError, LlmschedError, PolicyError
 from llmsched.files import input_path
-from llmsched.foreign import foreign_line, reason
+from llmsched.foreign import told
 
 
 def load_class(path: Path, class_name: str, place: str) -> type:
@@ -66,8 +66,7 @@ def contained(place: str) -> Iterator[None]:
     except (LlmschedError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        where = [place, foreign_line(error), reason(error)]
-        raise InputError(": ".join(part for part in where if part is not None)) from error
+        raise InputError(told(place, error)) from error
 
 
 def _module(path: Path, place: str) -> ModuleType:

@@ -104,5 +104,5 @@ def test_below_capacity_the_readme_promises_no_gain(capsys: pytest.CaptureFixtur
     ]
     _, vllm, hybrid, _ = table_row(start)
     for text, policy in ((vllm, "vllm"), (hybrid, "hybrid")):
-        assert text == ", ".join(f"{cell[policy]:.2f}" for cell in cells) + " s"
+        assert text == ", ".join(f"{cell[policy]:,.2f}" for cell in cells) + " s"
     assert statistics.fmean(c["hybrid"] / c["vllm"] for c in cells) == pytest.approx(1, abs=1e-3)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
 
 from benchmarks.sweep.checks import Failure, Report, check
 from benchmarks.sweep.draw import Case, draw
+from llmsched.compare.executors import end_with_parent
 
 LIMIT_S = 300
 """A case that takes longer counts as one that hangs."""
@@ -94,7 +92,7 @@ def outcomes(seed: int, seconds: float, jobs: int) -> Iterator[Outcome]:
     """Yield the outcomes of cases 0, 1, 2, ... in this order until the time is up."""
     deadline = time.monotonic() + seconds
     waiting: deque[Future[Outcome]] = deque()
-    with ProcessPoolExecutor(jobs, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, initializer=end_with_parent) as pool:
         for index in itertools.count():
             if time.monotonic() >= deadline:
                 break
@@ -103,15 +101,3 @@ def outcomes(seed: int, seconds: float, jobs: int) -> Iterator[Outcome]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _end_with_parent() -> None:
-    """Let this process end when the one that started it is killed."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

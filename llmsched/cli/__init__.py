@@ -18,11 +18,10 @@ import typer
 from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
 from llmsched.cli.command import GroupedHelp
-from llmsched.cli.common import discard_stdout
 from llmsched.cli.streams import prepare
 from llmsched.errors import LlmschedError
 from llmsched.files import release
-from llmsched.notes import say
+from llmsched.notes import discard, say
 
 app = typer.Typer(
     name="llmsched",
@@ -87,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit) as error:
         if BrokenPipeError not in (type(error), type(error.__context__)):  # typer's, of a pipe
             return _crashed()
-        discard_stdout()
+        discard(sys.stdout)
         return 0
     except OSError as error:  # a full disk, a name that is too long: not ours
         return _complain(f"{error.filename or 'stdout'}: {error.strerror}", 2)

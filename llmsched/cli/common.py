@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import typer
 
 from llmsched.cli.streams import write_document
 from llmsched.errors import InputError
+from llmsched.notes import discard
 
 if TYPE_CHECKING:
     from llmsched.engine import EngineConfig
@@ -351,9 +351,9 @@ def emit(text: str, output: Path | None = None, *, document: bool = False) -> No
             sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        discard_stdout()
+        discard(sys.stdout)
     except OSError as error:  # a full disk behind a redirection
-        discard_stdout()
+        discard(sys.stdout)
         raise InputError(f"stdout: cannot write: {error.strerror}") from error
 
 
@@ -368,11 +368,6 @@ def write_files(files: list[tuple[Path | None, Callable[[], str]]]) -> None:
     from llmsched.files import write_together
 
     write_together({path: text() for path, text in files if path is not None})
-
-
-def discard_stdout() -> None:
-    """Send the rest of stdout nowhere: its reader has left, the exit code still counts."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def given(**options: Any) -> dict[str, Any]:

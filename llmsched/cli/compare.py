@@ -337,8 +337,7 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
             if task not in checkpoint.rows:
                 checkpoint.add(task, row)
     done, total = len(checkpoint.rows), sum(1 for _ in study.tasks())
-    arguments = [word for word in sys.argv[1:] if word != "--resume"]
-    again = shlex.join(["llmsched", *arguments, "--resume", str(checkpoint.path)])
-    if any(word.partition("=")[0] == "--resume" for word in sys.argv):
-        again = shlex.join(["llmsched", *sys.argv[1:]])
-    say(f"\n{done} of {total} runs are saved; continue with: {again}")
+    again = ["llmsched", *sys.argv[1:]]
+    if not any(word.partition("=")[0] == "--resume" for word in again):
+        again += ["--resume", str(checkpoint.path)]
+    say(f"\n{done} of {total} runs are saved; continue with: {shlex.join(again)}")

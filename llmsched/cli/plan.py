@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from llmsched.cli import common
 from llmsched.cli.doubts import warn
 from llmsched.errors import InputError
+from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.planner import Progress
@@ -227,7 +227,7 @@ def _batch(path: Path, chars_per_token: float, tokenizer: Path | None, predict: 
     read = batch.read_batch(path, count, predict)
     if read.skipped_parts:
         note = f"{read.skipped_parts:,} parts that are not text count no tokens"
-        print(f"{path}: {note}", file=sys.stderr)
+        say(f"{path}: {note}")
     return read
 
 
@@ -242,4 +242,4 @@ class _Ticker:
             return
         self._told = progress.seconds
         stands = f"makespan {progress.makespan:,}, bound {progress.lower_bound:,}"
-        print(f"plan: {progress.seconds:5.1f} s  {stands}  ({progress.stage})", file=sys.stderr)
+        say(f"plan: {progress.seconds:5.1f} s  {stands}  ({progress.stage})")

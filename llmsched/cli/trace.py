@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +23,7 @@ from llmsched.cli.common import (
     trace_options,
 )
 from llmsched.errors import InputError
+from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.importers import Imported
@@ -202,4 +202,4 @@ def _write(trace: Trace, target: str, to: str | None) -> None:
         lost = exporters.write(trace, target, form)
     if lost:
         where = "<stdout>" if target == "-" else target
-        print(f"{where}: {form} has no place for {', '.join(lost)}", file=sys.stderr)
+        say(f"{where}: {form} has no place for {', '.join(lost)}")

@@ -114,16 +114,21 @@ def _adopt(study: Study) -> None:
     """Give a worker process its study once, instead of with every task; Ctrl-C is the parent's."""
     global _adopted
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    end_with_parent()
     _adopted = study
 
 
-def _leave_with_parent() -> None:
-    """End this worker when the process that waits for its rows is killed; a pool does not."""
+def end_with_parent() -> None:
+    """Let this process end when the one that waits for its work is killed; a pool does not."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent is None:
+        return
+
+    def watch() -> None:
         parent.join()
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _measure_adopted(batch: Sequence[Task]) -> list[Row]:

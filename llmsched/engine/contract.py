@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from llmsched.engine.step import Step
 from llmsched.errors import LlmschedError, PolicyError
-from llmsched.foreign import foreign_line, reason
+from llmsched.foreign import foreign_line, told
 
 if TYPE_CHECKING:
     from llmsched.engine.state import State
@@ -142,11 +142,10 @@ def blaming(policy: Policy) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, PolicyError) and str(error).startswith(f"policy {policy.name}: "):
             raise
-        line = foreign_line(error)
-        if line is None and not (_is_foreign(policy) and not isinstance(error, LlmschedError)):
+        ours = isinstance(error, LlmschedError) or not _is_foreign(policy)
+        if ours and foreign_line(error) is None:
             raise
-        where = "" if line is None else f"{line}: "
-        raise PolicyError(f"policy {policy.name}: {where}{reason(error)}") from error
+        raise PolicyError(told(f"policy {policy.name}", error)) from error
 
 
 def _is_foreign(policy: Policy) -> bool:

@@ -183,7 +183,9 @@ class Engine(State):
         n = self.decoding
         if not n:
             return False
-        k = max(1, min(k, self._next_finish() - self.clock))  # whatever became of a shared Step
+        k = max(
+            1, min(k, self._next_finish() - self.clock)
+        )  # also if a rule wrote to a shared, frozen Step
         if pool is not None:
             k = min(k, pool.rounds_left(self.clock))
         duration = price.rounds(n, self.kv_tokens, k)
