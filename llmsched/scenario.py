@@ -87,6 +87,25 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Member:
+    """Another reconstruction of what the scenario reconstructs: it fits the same known figures.
+
+    Attributes
+    ----------
+    name : str
+        What sets it apart from the others.
+    hardware : HardwareSource
+        Its profile.
+    trace : TraceSource or None
+        Its requests; the scenario's own if None.
+    """
+
+    name: str
+    hardware: HardwareSource
+    trace: TraceSource | None = None
+
+
+@dataclass(frozen=True)
 class Cases:
     """How many cases a study draws, and what differs from case to case.
 
@@ -111,7 +130,11 @@ class Cases:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One comparison. Empty `policies` means all that the hardware can run."""
+    """One comparison. Empty `policies` means all that the hardware can run.
+
+    Where an experiment is known by a few figures alone, many reconstructions fit them: the
+    `family`. What one of them predicts is worth no more than what all of them agree on.
+    """
 
     name: str
     traces: tuple[TraceSource, ...]
@@ -125,6 +148,7 @@ class Scenario:
     gates: tuple[str, ...] = ()
     cases: Cases | None = None
     published: tuple[Published, ...] = ()
+    family: tuple[Member, ...] = ()
     note: str = ""
     source: str = "scenario"
 
@@ -219,6 +243,7 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         gates=_texts(top, "gates"),
         cases=_cases(top.section("cases")) if "cases" in top else None,
         published=_each(top, "published", _published) if "published" in top else (),
+        family=_family(top, beside) if "family" in top else (),
         note=top.text("note") if "note" in top else "",
         source=source,
     )
@@ -300,6 +325,33 @@ def _published(where: Section, value: object) -> Published:
     )
     where.close()
     return row
+
+
+def _family(top: Section, beside: Path) -> tuple[Member, ...]:
+    def member(where: Section, value: object) -> Member:
+        _expect_mapping(where, value, "a mapping")
+        found = Member(
+            name=where.text("name"),
+            hardware=_inner(where, "hardware", _hardware, beside),
+            trace=_inner(where, "trace", _trace, beside) if "trace" in where else None,
+        )
+        where.close()
+        return found
+
+    members = _each(top, "family", member)
+    for i, name in enumerate(names := [member.name for member in members]):
+        if name in names[:i]:
+            raise top.expected("family", "each name once", f"{name!r} twice")
+    return members
+
+
+def _inner(
+    where: Section, key: str, read: Callable[[Section, object, Path], _T], beside: Path
+) -> _T:
+    """Read the one value of a key, which may be a mapping."""
+    value = where.get(key, "a value")
+    inside = Section(where.source, f"{where.path}.{key}", value if isinstance(value, dict) else {})
+    return read(inside, value, beside)
 
 
 def _cases(where: Section) -> Cases:

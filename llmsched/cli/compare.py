@@ -181,9 +181,8 @@ def compare(
         slo=None if slo is None else common.parse_slo(slo),
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, cases, draw),
-        published=() if knobs or presented or reading or hardware else None,  # of another workload
     )
-    scenario = replace(scenario, **changes)
+    scenario = replace(_of_this_workload(scenario, changes, knobs, presented, reading), **changes)
     filters = _filters(filter)
     selection = common.given(policies=changes.get("policies"), filter=filters.get("policy"))
     with refusal_told(scenario.name, format, output):
@@ -267,8 +266,26 @@ def _scenario(
             hardware=(HardwareSource(common.PAPER_HARDWARE),),
         )
     engine = {**scenario.engine, **{knob: (value,) for knob, value in knobs.items()}}
-    machines = scenario.hardware if hardware is None else (HardwareSource(hardware),)
-    return replace(scenario, engine=engine, hardware=machines)
+    if hardware is not None:
+        scenario = replace(scenario, hardware=(HardwareSource(hardware),), published=(), family=())
+    return replace(scenario, engine=engine)
+
+
+def _of_this_workload(
+    scenario: Scenario, changes: dict[str, Any], *others: dict[str, Any]
+) -> Scenario:
+    """Return the scenario without what is known of another workload than the options make of it.
+
+    Published rows were measured under its own lengths, seed and cases; the family was fitted to
+    its own requests, hardware and knobs.
+    """
+    if any(others):
+        return replace(scenario, published=(), family=())
+    drawn = any(
+        changes.get(name, getattr(scenario, name)) != getattr(scenario, name)
+        for name in ("lengths", "seed", "cases")
+    )
+    return replace(scenario, published=()) if drawn else scenario
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from llmsched import __version__
+from llmsched.compare.family import family_ranges
 from llmsched.compare.measure import Row
 from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
@@ -31,8 +32,10 @@ def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
     """Return the document of a study; a policy that has not run has a row of only its name.
 
     A study of one cell has that cell's records at the top; one of several has them under `cells`.
+    Other members of the scenario's family are not among them: `results` are the scenario's own.
     """
-    cells = [_cell(scenario, study, i, rows) for i in range(len(study.cells))]
+    every = [_cell(scenario, study, i, rows) for i in range(len(study.cells))]
+    cells = [cell for cell in every if "member" not in cell]
     document: Document = {
         "schema_version": SCHEMA_VERSION,
         "llmsched": __version__,
@@ -48,6 +51,11 @@ def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
         document |= {key: value for key, value in cells[0].items() if key != "label"}
     else:
         document["cells"] = cells
+    if members := [cell for cell in every if "member" in cell]:
+        document["family"] = {
+            "members": members,
+            "ranges": family_ranges([*cells, *members], scenario.baseline),
+        }
     document["published"] = [asdict(row) for row in scenario.published]
     document["gates"] = []
     return document
@@ -59,7 +67,8 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
     for task, row in rows.items():
         if task.cell == index:
             by_policy[task.policy].append(row)
-    record: Document = {"label": dict(cell.label), **_records(cell)}
+    name: Document = {"member": cell.member} if cell.member else {"label": dict(cell.label)}
+    record: Document = {**name, **_records(cell)}
     record["results"] = [
         mean_row(of_policy) if of_policy else {"policy": policy}
         for policy, of_policy in by_policy.items()
@@ -150,6 +159,8 @@ def _check_shape(document: Document, path: str) -> None:
         _check_entry(verdict, _VERDICT, f"{path}: gates[{i}]")
     if "against" in document:
         _check_entry(document["against"], _AGAINST, f"{path}: against")
+    if "family" in document:
+        _check_family(document["family"], path)
     if "cells" not in document:
         _check_cell(document, _CELL, path, "")
         return
@@ -175,6 +186,23 @@ def _check_cell(cell: object, kinds: Mapping[str, type], path: str, where: str) 
             if name != "policy" and value is not None and not _is_number(value):
                 place = f"{path}: {where}results: {row['policy']}: {name}"
                 raise InputError(f"{place}: expected a number or null, got {value!r}")
+
+
+def _check_family(family: object, path: str) -> None:
+    _check_entry(family, {"members": list, "ranges": list}, f"{path}: family")
+    assert isinstance(family, dict)
+    for i, member in enumerate(family["members"]):
+        _check_cell(member, _CELL | {"member": str}, path, f"family.members[{i}].")
+    for i, entry in enumerate(family["ranges"]):
+        place = f"{path}: family.ranges[{i}]"
+        _check_entry(entry, {"policy": str}, place)
+        for metric, ends in entry.items():
+            if metric != "policy" and not _is_range(ends):
+                raise InputError(f"{place}.{metric}: expected two numbers, got {ends!r}")
+
+
+def _is_range(ends: object) -> bool:
+    return isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
 
 
 def _check_once(path: str, what: str, names: Iterable[str]) -> None:

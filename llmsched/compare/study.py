@@ -1,7 +1,8 @@
 """From a scenario to a study: everything loaded, and one task a cell, case and policy.
 
-A cell is one point of the scenario's matrix (trace x hardware x engine knobs x lengths). A case is
-one draw of a cell's requests; a comparison without cases has one, the trace as it is.
+A cell is one point of the scenario's matrix (trace x hardware x engine knobs x lengths), or another
+member of its family. A case is one draw of a cell's requests; a comparison without cases has one,
+the trace as it is.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Cell:
     ----------
     label : mapping
         What tells this cell from the others: the axes with more than one value.
+    member : str
+        Name in the scenario's family; empty for what the scenario itself describes.
     assignment : Assignment or None
         Which replica runs each request, where a plan says so.
     """
@@ -50,11 +53,12 @@ class Cell:
     lengths: str
     source: TraceSource
     assignment: Assignment | None = None
+    member: str = ""
 
     @property
     def name(self) -> str:
-        """The label as one line; empty for the only cell of a study."""
-        return ", ".join(self.label.values())
+        """The label as one line, or the family's member; empty for the only cell of a study."""
+        return self.member or ", ".join(self.label.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +164,43 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
                 assignment=_replicas(sources[point["trace"]], traces[point["trace"]]),
             )
         )
+    cells += _family(scenario, cells)
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
     if not cells or not policies:
         raise InputError(f"{scenario.source}: the filter leaves nothing to run")
     return Study(
         tuple(cells), tuple(policies), scenario.seed, scenario.slo, scenario.cases, scenario.folder
     )
+
+
+def _family(scenario: Scenario, cells: Sequence[Cell]) -> list[Cell]:
+    """Return a cell for each other member of the scenario's family.
+
+    Raises
+    ------
+    InputError
+        The scenario is a matrix: which of its cells would the members be like?
+    """
+    if not scenario.family or not cells:
+        return []
+    if len(cells) > 1 or cells[0].label:
+        raise InputError(f"{scenario.source}: family: expected a scenario without a matrix")
+    found = []
+    for member in scenario.family:
+        source = member.trace or cells[0].source
+        hardware = load_hardware(member.hardware)
+        knobs: dict[str, Any] = {knob: values[0] for knob, values in scenario.engine.items()}
+        found.append(
+            replace(
+                cells[0],
+                trace=load_trace(source, scenario.seed) if member.trace else cells[0].trace,
+                hardware=hardware,
+                engine=replace(hardware.engine, **knobs),
+                source=source,
+                member=member.name,
+            )
+        )
+    return found
 
 
 def _picked(

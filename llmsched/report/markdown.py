@@ -8,6 +8,7 @@ from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.report.clean import cleaned
+from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
 from llmsched.report.layout import BETTER, WORSE, slots_of
 
@@ -35,6 +36,8 @@ def render_markdown(document: Document) -> str:
         *_changes(document),
     ]
     blocks += [_cell(document, cell) for cell in cells_of(document)]
+    if "family" in document:
+        blocks.append(_family(document))
     if document["published"]:
         blocks.append(_published(document["published"]))
     if document["note"]:
@@ -143,6 +146,12 @@ def _paired(document: Document, cell: Mapping[str, Any]) -> str:
     head = f"Paired differences from {_plain(document['baseline'])} over {count} cases:"
     columns = ["policy", "metric", "mean", "95 % interval", "better / equal / worse", "worst"]
     return f"{head}\n\n{_table(columns, rows, numeric=False)}"
+
+
+def _family(document: Document) -> str:
+    heading, (above, below, *rows) = family_rows(document)
+    columns = [f"{one} {two}".strip() for one, two in zip(above, below, strict=True)]
+    return f"{_plain(heading)}\n\n{_table(columns, rows)}"
 
 
 def _published(published: Sequence[Mapping[str, Any]]) -> str:

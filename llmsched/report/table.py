@@ -9,6 +9,7 @@ from typing import Any
 
 from llmsched.compare.document import Document, cells_of
 from llmsched.compare.metric import METRICS
+from llmsched.report.family import family_lines
 from llmsched.report.gates import change_lines, gate_lines
 from llmsched.report.layout import (
     BETTER,
@@ -42,6 +43,8 @@ def render_table(document: Document, *, width: int, color: bool, pivot: str) -> 
         lines += matrix_lines(cells, pivot, width)
     else:
         lines += _policy_lines(document, cells[0], width)
+    if "family" in document:
+        lines += family_lines(document, width)
     for cell in cells:
         if "paired" in cell:
             lines += ["", *paired_lines(document, cell, width)]

@@ -15,6 +15,7 @@ import pytest
 
 from llmsched.compare.against import judged
 from llmsched.compare.document import Document
+from llmsched.compare.family import family_ranges
 from llmsched.compare.gates import parse_gate
 from llmsched.compare.metric import HIGHER, LOWER, METRICS
 from llmsched.errors import InputError
@@ -73,7 +74,20 @@ def _study() -> Document:
     )
 
 
-DOCUMENTS = {"gated": _gated, "against": _against, "matrix": _matrix, "study": _study}
+def _family() -> Document:
+    rows = [row("fcfs"), row("ljf", makespan_s=90.0)]
+    member = cell(row("fcfs"), row("ljf", makespan_s=95.0), member="another")
+    ranges = family_ranges([cell(*rows), member], "fcfs")
+    return document(*rows, family={"members": [member], "ranges": ranges})
+
+
+DOCUMENTS = {
+    "gated": _gated,
+    "against": _against,
+    "matrix": _matrix,
+    "study": _study,
+    "family": _family,
+}
 
 
 @pytest.fixture(params=DOCUMENTS)
