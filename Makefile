@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/installed ## compare all policies on the paper's workload
+demo: $(VENV)/installed ## compare all policies on the shipped GSM8K trace
 	$(BIN)/llmsched compare
 
 test: $(VENV)/installed-dev ## run all tests

@@ -28,7 +28,7 @@ Durations = NDArray[np.int64]
 CASES = (
     Path(__file__).parents[1] / "tests" / "recorded" / "public-cases" / "planner" / "cases.jsonl"
 )
-ROUND_MS, STAGE_MS, TOKEN_MS = 68.892, 1.7343, 0.26302  # the paper's profile
+ROUND_MS, STAGE_MS, TOKEN_MS = 68.892, 1.7343, 0.26302  # llama65b-8gpu-paper
 
 
 def paper(_: int) -> Durations:
@@ -43,7 +43,7 @@ def paper_ms(_: int) -> Durations:
 
 
 def milliseconds(rounds: Durations, prompt: Durations) -> Durations:
-    """Slot time of each request under the paper's profile."""
+    """Slot time of each request under the profile llama65b-8gpu-paper."""
     return np.rint(rounds * ROUND_MS + STAGE_MS + prompt * TOKEN_MS).astype(np.int64)
 
 

@@ -8,8 +8,9 @@ tokens. Summed over a set of requests that leaves
     seconds >= price of a step * steps + price of the tokens
 
 and for the requests that arrive at or after some time, that time more. The bound is the best over
-all such suffixes of the trace. For profiles of kind `stages` it is the bound of the paper
-(arXiv 2502.15763): decode rounds of perfectly packed slots plus all prefill work.
+all such suffixes of the trace. For profiles of kind `stages` it comes to decode rounds of perfectly
+packed slots plus all prefill work; whether that is how the bound of arXiv 2502.15763 ("around
+180 s" in a summary) is computed is not known.
 """
 
 from __future__ import annotations

@@ -157,7 +157,11 @@ def summarize(
 
 
 def utilization(result: SimulationResult) -> float:
-    """Return the share of slot-seconds in which a request is computed, as the paper defines it."""
+    """Return the share of slot-seconds in which a request is computed: a decode, or its prefill.
+
+    No definition was published with the figures of arXiv 2502.15763; this one allows both of them,
+    where occupied slots, or decode rounds alone, do not.
+    """
     busy = result.column("duration_s") * (
         result.column("decode_seqs") + result.column("prefill_seqs")
     )

@@ -1,4 +1,4 @@
-"""A bound that no policy can beat, and the paper's figures measured from it."""
+"""A bound that no policy can beat, and the published figures measured from it."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def paper_replay(name: str, set_up_ms: float | None = None) -> SimulationResult:
 
 
 def dearer(set_up_ms: float | None) -> HardwareProfile:
-    """Return the paper's hardware with that set-up of a prefill stage."""
+    """Return the reconstructed hardware with that set-up of a prefill stage."""
     profile = load_profile(HARDWARE)
     assert isinstance(profile.step_time, Stages)
     if set_up_ms is None:

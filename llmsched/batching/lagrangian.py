@@ -37,7 +37,7 @@ from llmsched.orders.plan import PlanQueue
 
 @dataclass(frozen=True)
 class Lagrangian:
-    """Wait while waiting is cheaper than a prefill stage (arXiv 2502.15763, online phase).
+    """Wait while waiting is cheaper than a prefill stage (after the abstract of arXiv 2502.15763).
 
     Where the profile prices mixed steps, the same comparison decides how to insert: beside the
     decodes, or exclusively, whichever costs less.

@@ -12,7 +12,7 @@ from llmsched.engine.view import View
 
 @dataclass(frozen=True)
 class PrefillFirst:
-    """Exclusive steps, prefill first: vLLM's v0 scheduler, and the baseline of arXiv 2502.15763."""
+    """Exclusive steps, prefill first: vLLM's v0 scheduler."""
 
     mixed: ClassVar[bool] = False
 

@@ -30,7 +30,7 @@ TraceArgument = Annotated[
         metavar="TRACE",
         show_default=False,
         help="Trace file (plain or .gz), - for stdin, or the name of a shipped trace. "
-        "Default: the paper's trace.",
+        "Default: gsm8k-llama65b.",
     ),
 ]
 TraceFormat = Annotated[
@@ -189,7 +189,7 @@ Slo = Annotated[
 
 
 def load_trace(source: str | None, reading: dict[str, Any]) -> Trace:
-    """Load the trace that the command line names; the paper's by default."""
+    """Load the trace that the command line names; the shipped GSM8K one by default."""
     from llmsched.importers import TraceOptions, load
     from llmsched.scenario import find_trace
 

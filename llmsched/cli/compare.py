@@ -30,7 +30,7 @@ Target = Annotated[
     typer.Argument(
         metavar="SCENARIO|TRACE",
         show_default=False,
-        help="Scenario (.yaml or a shipped name), or a trace. Default: the paper's experiment.",
+        help="Scenario (.yaml or a shipped name), or a trace. Default: paper-gsm8k.",
     ),
 ]
 Policies = Annotated[

@@ -56,7 +56,7 @@ def result(
     steps: Annotated[Path, typer.Option(metavar="FILE.csv", help="What `simulate --steps` wrote.")],
     trace: Annotated[
         str | None,
-        typer.Option(metavar="TRACE", help="The trace; default: the paper's."),
+        typer.Option(metavar="TRACE", help="The trace; default: gsm8k-llama65b."),
     ] = None,
     hardware: common.Hardware = None,
     max_num_seqs: common.MaxNumSeqs = None,
