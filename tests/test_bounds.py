@@ -160,7 +160,7 @@ def dearer(set_up_ms: float | None) -> HardwareProfile:
     return replace(profile, step_time=replace(profile.step_time, per_stage=set_up_ms / 1e3))
 
 
-def test_the_papers_bound_is_its_formula() -> None:
+def test_the_bound_of_exclusive_stages_is_rounds_stages_and_tokens() -> None:
     trace, price = paper(), dearer(None).step_time
     assert isinstance(price, Stages)
     rounds = -(-int((trace.output_tokens - 1).sum()) // 200)
@@ -171,7 +171,7 @@ def test_the_papers_bound_is_its_formula() -> None:
     assert formula == pytest.approx(180.00, abs=0.05)
 
 
-def test_the_papers_baseline_is_reproduced() -> None:
+def test_the_published_baseline_is_what_the_profile_was_fitted_to() -> None:
     result = paper_replay("fcfs")
     assert result.makespan == pytest.approx(201.00, abs=0.05)
     assert 100 * utilization(result) == pytest.approx(80.20, abs=0.05)

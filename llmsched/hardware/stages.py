@@ -1,4 +1,4 @@
-"""The kind `stages`: decode rounds and prefill stages, one or the other (after arXiv 2502.15763)."""
+"""The kind `stages`: decode rounds and prefill stages, never both (after arXiv 2502.15763)."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_the_hybrid_is_at_least_as_good_as_its_parts_whatever_a_prefill_costs(
 
 
 @pytest.mark.parametrize(("lengths", "points"), [("oracle", 13.0), ("noisy:0.3", 4.0)])
-def test_cases_of_the_papers_study_gain_utilization_and_none_loses(
+def test_resampled_cases_gain_utilization_and_none_loses(
     llmsched: Run, lengths: str, points: float
 ) -> None:
     options = ("--cases", 4, "--policies", "fcfs,hybrid", "--lengths", lengths)
