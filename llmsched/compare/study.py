@@ -133,7 +133,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     ----------
     filters : mapping, optional
         Glob patterns by axis (trace, hardware, lengths, policy or a knob's name): only the cells
-        and policies that match all of them stay.
+        and policies that match all of them stay. That for member picks from the family, which may
+        leave the scenario alone.
 
     Raises
     ------
@@ -144,7 +145,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     axes = _axes(scenario)
     wanted = dict(filters or {})
     policy_pattern = wanted.pop("policy", "*")
-    picked = _picked(axes, wanted)
+    member_pattern = wanted.pop("member", "*") if scenario.family else "*"
+    picked = _picked(axes, wanted, ("member", "policy") if scenario.family else ("policy",))
     sources = picked["trace"]
     traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
     machines = {name: load_hardware(source) for name, source in picked["hardware"].items()}
@@ -164,7 +166,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
                 assignment=_replicas(sources[point["trace"]], traces[point["trace"]]),
             )
         )
-    cells += _family(scenario, cells)
+    cells += _family(scenario, cells, member_pattern)
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
     if not cells or not policies:
         raise InputError(f"{scenario.source}: the filter leaves nothing to run")
@@ -173,8 +175,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     )
 
 
-def _family(scenario: Scenario, cells: Sequence[Cell]) -> list[Cell]:
-    """Return a cell for each other member of the scenario's family.
+def _family(scenario: Scenario, cells: Sequence[Cell], pattern: str) -> list[Cell]:
+    """Return a cell for each other member of the scenario's family whose name matches `pattern`.
 
     Raises
     ------
@@ -186,7 +188,7 @@ def _family(scenario: Scenario, cells: Sequence[Cell]) -> list[Cell]:
     if len(cells) > 1 or cells[0].label:
         raise InputError(f"{scenario.source}: family: expected a scenario without a matrix")
     found = []
-    for member in scenario.family:
+    for member in (one for one in scenario.family if fnmatchcase(one.name, pattern)):
         source = member.trace or cells[0].source
         hardware = load_hardware(member.hardware)
         knobs: dict[str, Any] = {knob: values[0] for knob, values in scenario.engine.items()}
@@ -204,12 +206,12 @@ def _family(scenario: Scenario, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _picked(
-    axes: Mapping[str, dict[str, Any]], wanted: Mapping[str, str]
+    axes: Mapping[str, dict[str, Any]], wanted: Mapping[str, str], others: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return the values of each axis whose names match the pattern for it."""
     for axis in wanted:
         if axis not in axes:
-            known = ", ".join([*axes, "policy"])
+            known = ", ".join([*axes, *others])
             raise InputError(f"--filter: expected one of {known}; got {axis!r}")
     return {
         axis: {name: v for name, v in values.items() if fnmatchcase(name, wanted.get(axis, "*"))}

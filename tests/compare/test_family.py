@@ -43,7 +43,6 @@ def scenario(**changes: object) -> Scenario:
 def test_members_run_beside_the_scenario_and_are_no_cells_of_it(tmp_path: Path) -> None:
     study = prepare(scenario())
     whole = build_document(scenario(), study, run_study(study))
-    alone = prepare(scenario(family=[SCENARIO["family"][1]]))  # type: ignore[index]  # a list
     assert [c.member for c in study.cells] == ["", "dear", "long"]
     assert [c.engine.max_num_seqs for c in study.cells] == [4, 4, 4]
     assert [len(c.trace) for c in study.cells] == [9, 9, 3]
@@ -53,7 +52,6 @@ def test_members_run_beside_the_scenario_and_are_no_cells_of_it(tmp_path: Path) 
     plain = build_document(without, prepare(without), run_study(prepare(without)))
     assert "family" not in plain
     assert {k: v for k, v in whole.items() if k != "family"} == plain
-    assert len(alone.cells) == 2
     path = tmp_path / "saved.json"
     path.write_text(dump(whole))
     assert read_document(path)["family"]["ranges"][0]["policy"] == "fcfs"
@@ -76,6 +74,18 @@ def test_a_range_holds_every_members_figure_and_changes_are_taken_within_a_membe
 def test_a_figure_that_one_member_lacks_has_no_range() -> None:
     cells = [cell(row("fcfs")), cell(row("fcfs", gap_percent=None))]
     assert "gap_percent" not in family_ranges(cells, "fcfs")[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"), [("*", ["", "dear", "long"]), ("l*", ["", "long"]), ("none", [""])]
+)
+def test_a_filter_picks_members_and_leaves_the_scenario(pattern: str, left: list[str]) -> None:
+    assert [c.member for c in prepare(scenario(), {"member": pattern}).cells] == left
+
+
+def test_only_a_family_has_members_to_filter() -> None:
+    with pytest.raises(InputError, match="expected one of .*lengths, policy; got 'member'"):
+        prepare(replace(scenario(), family=()), {"member": "*"})
 
 
 def test_a_matrix_has_no_family() -> None:
