@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep accuracy coverage \
+.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep results accuracy coverage \
         dist clean
 
 help: ## list the targets
@@ -38,6 +38,9 @@ fuzz: $(VENV)/installed-dev ## 100,000 mutated trace files: a trace or one clear
 
 sweep: $(VENV)/installed-dev ## random replays held against every law; MINUTES=10 SEED=0
 	$(BIN)/python -m benchmarks.sweep --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
+
+results: $(VENV)/installed-dev ## the tables of docs/results.md
+	$(BIN)/python -m benchmarks.results
 
 accuracy: $(VENV)/installed-dev ## the tables of docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy

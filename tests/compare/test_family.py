@@ -84,7 +84,7 @@ def test_a_filter_picks_members_and_leaves_the_scenario(pattern: str, left: list
 
 
 def test_only_a_family_has_members_to_filter() -> None:
-    with pytest.raises(InputError, match="expected one of .*lengths, policy; got 'member'"):
+    with pytest.raises(InputError, match=r"expected one of .*lengths, policy; got 'member'"):
         prepare(replace(scenario(), family=()), {"member": "*"})
 
 
