@@ -10,6 +10,7 @@ from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
+from llmsched.batching.whole_stage import WholeStage
 from llmsched.orders import Order
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
@@ -62,6 +63,12 @@ NAMED = {
         Policy("sjf", Sjf(), PrefillFirst(), "shortest predicted output first"),
         Policy("ljf", Ljf(), PrefillFirst(), "longest predicted output first (LPT)"),
         Policy("offline", Plan(steal=False), PrefillFirst(), "the packed plan, nothing online"),
+        Policy(
+            "literal",
+            Plan(steal=False),
+            WholeStage(),
+            "a reading of the abstract: insert once waiting costs a whole stage",
+        ),
         Policy("online", Ljf(), Lagrangian(), "longest first, prefills held back; no plan"),
         Policy(
             "hybrid",
