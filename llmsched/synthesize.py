@@ -194,7 +194,10 @@ class LengthsLike:
         return np.asarray(np.rint(values), np.int64)
 
 
-LENGTH_FORMS = "fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP], gamma:MEAN:STD[:CAP] or beta:MEAN:STD:MOST"
+LENGTH_FORMS = (
+    "fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP], gamma:MEAN:STD[:CAP] "
+    "or beta:MEAN:STD:MOST"
+)
 
 
 def parse_lengths(field: str, text: str) -> LengthDistribution:

@@ -115,7 +115,7 @@ def test_a_beta_length_is_between_1_and_its_upper_end(
     mean = 1 + at * (most - 1) * 0.999
     widest = math.sqrt(mean * (most - mean))
     lengths = Beta(mean, max(1e-6, width * widest), most).draw(20, RNG(seed))
-    assert 1 <= lengths.min()
+    assert lengths.min() >= 1
     assert lengths.max() <= most
 
 
