@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep results accuracy coverage \
-        dist clean
+.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep results accuracy \
+        reconstruct coverage dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ results: $(VENV)/installed-dev ## the tables of docs/results.md
 
 accuracy: $(VENV)/installed-dev ## the tables of docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy
+
+reconstruct: $(VENV)/installed-dev ## step times solved from the published figures; CHECK=--check writes nothing
+	$(BIN)/python -m benchmarks.reconstruct $(CHECK)
 
 dist: $(VENV)/installed-release ## build sdist and wheel, and try the wheel in an environment of its own
 	rm -rf dist build/try

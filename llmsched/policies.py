@@ -10,13 +10,14 @@ from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
+from llmsched.batching.whole_stage import WholeStage
 from llmsched.orders import Order
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.plan import Plan
 from llmsched.orders.random import Random
 from llmsched.orders.sjf import Sjf
-from llmsched.rehearsal import Rehearsal
+from llmsched.rehearsal import Candidate, Rehearsal
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,21 @@ class Policy:
     knobs: tuple[tuple[str, Any], ...] = ()
 
 
+def _beside(plan: Candidate) -> list[Candidate]:
+    """Return plans whose slots wait as long, and look further or less far for a common end."""
+    _, rule = plan
+    aligned: list[Candidate] = [(Plan(align=rounds), rule) for rounds in (0, 3, 5, 1)]
+    return [*aligned, (Ljf(), WholeStage(0.3)), (Ljf(), WholeStage(0.1))]
+
+
 _HYBRID = Rehearsal(
     (
         [(Plan(), Lagrangian(extra_rounds=r)) for r in (0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48)],
-        [(Ljf(), Lagrangian(multiplier=m)) for m in (0.5, 0.3, 1.0, 0.0)],
+        [(Ljf(), Lagrangian(multiplier=m)) for m in (0.5, 0.3, 1.0, 1.5, 0.0)],
         [(Plan(steal=False), PrefillFirst())],
         [(Ljf(), Chunked())],
-    )
+    ),
+    _beside,
 )
 
 NAMED = {
@@ -62,6 +71,12 @@ NAMED = {
         Policy("sjf", Sjf(), PrefillFirst(), "shortest predicted output first"),
         Policy("ljf", Ljf(), PrefillFirst(), "longest predicted output first (LPT)"),
         Policy("offline", Plan(steal=False), PrefillFirst(), "the packed plan, nothing online"),
+        Policy(
+            "literal",
+            Plan(steal=False),
+            WholeStage(),
+            "a reading of the abstract: insert once waiting costs a whole stage",
+        ),
         Policy("online", Ljf(), Lagrangian(), "longest first, prefills held back; no plan"),
         Policy(
             "hybrid",

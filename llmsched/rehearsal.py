@@ -7,7 +7,7 @@ the profile. A replay of the predicted batch takes milliseconds, so they are cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmsched.policies import Policy
 
 Candidate: TypeAlias = tuple[Order, BatchingRule]
+_Tried: TypeAlias = tuple[float, Candidate]
 
 MOST_REPLAYED = 100_000
 """Requests that a rehearsal replays in all (about a second): so far it climbs its ladders."""
@@ -40,9 +41,17 @@ class Rehearsal:
     nothing is known, and wins ties. Rehearsed are the requests known at time 0, at their predicted
     lengths: the future and the true lengths stay unknown. Candidates that need mixed steps drop out
     where those have no price.
+
+    Attributes
+    ----------
+    ladders : sequence of sequences of candidates
+    beside : callable, optional
+        Candidates that are tried last, given the best of the first ladder: what would take a ladder
+        too many for each of its rungs.
     """
 
     ladders: Sequence[Sequence[Candidate]]
+    beside: Callable[[Candidate], Sequence[Candidate]] = lambda _: ()
 
     def choose(self, jobs: Jobs) -> Candidate:
         """Return the candidate with the smallest total inference time on the known requests."""
@@ -64,28 +73,37 @@ class Rehearsal:
                 return float("inf")
 
         able = [ladder for ladder in self.ladders if _has_price(ladder[0], jobs)]
-        return _climb(able, makespan, MOST_REPLAYED // len(known))
+        budget = MOST_REPLAYED // len(known)
+        tops = [(makespan(ladder[0]), ladder[0]) for ladder in able]
+        trials = _Trials(makespan, budget - len(tops))
+        best = [trials.climb(ladder, top) for ladder, top in zip(able, tops, strict=True)]
+        best += trials.all(self.beside(best[0][1]))
+        return min(best, key=itemgetter(0))[1]
 
 
-def _climb(
-    ladders: Sequence[Sequence[Candidate]], cost: Callable[[Candidate], float], budget: int
-) -> Candidate:
-    """Return the cheapest of the candidates tried; the first rungs count towards `budget`."""
-    tops = [(cost(ladder[0]), ladder[0]) for ladder in ladders]
-    budget -= len(tops)
-    best = min(tops, key=itemgetter(0))
-    for ladder, (least, _) in zip(ladders, tops, strict=True):
-        failures = 0
-        for candidate in ladder[1:]:
-            if budget <= 0 or failures == PATIENCE:
+class _Trials:
+    """Replays of candidates, as many as the budget allows."""
+
+    def __init__(self, cost: Callable[[Candidate], float], budget: int) -> None:
+        self._cost, self._budget = cost, budget
+
+    def all(self, candidates: Iterable[Candidate]) -> Iterator[_Tried]:
+        """Try one candidate after the other."""
+        for candidate in candidates:
+            if self._budget <= 0:
+                return
+            self._budget -= 1
+            yield self._cost(candidate), candidate
+
+    def climb(self, ladder: Sequence[Candidate], top: _Tried) -> _Tried:
+        """Return the best of a ladder, whose first rung has been tried."""
+        best, failures = top, 0
+        for tried in self.all(ladder[1:]):
+            failures = 0 if tried[0] < best[0] else failures + 1
+            best = min(best, tried, key=itemgetter(0))
+            if failures == PATIENCE:
                 break
-            budget -= 1
-            tried = cost(candidate)
-            failures = 0 if tried < least else failures + 1
-            least = min(least, tried)
-            if tried < best[0]:
-                best = (tried, candidate)
-    return best[1]
+        return best
 
 
 def _has_price(candidate: Candidate, jobs: Jobs) -> bool:

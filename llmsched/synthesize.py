@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -78,9 +79,16 @@ class Arrivals:
         return cls((len(trace) - 1) / span, float(gaps.std() / gaps.mean()))
 
 
+class LengthDistribution(Protocol):
+    """How many tokens a request has: integers, at least 1."""
+
+    def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
+        """Return `n` lengths."""
+
+
 @dataclass(frozen=True)
 class Lengths:
-    """How many tokens a request has: one distribution, rounded, at least 1.
+    """A distribution without an upper end, rounded, at least 1; or one length for all.
 
     Attributes
     ----------
@@ -106,26 +114,6 @@ class Lengths:
         if self.cap is not None and not 1 <= self.cap <= MAX_TOKENS:
             raise InputError(f"lengths: expected a cap in 1..{MAX_TOKENS}, got {self.cap}")
 
-    @classmethod
-    def parse(cls, field: str, text: str) -> Lengths:
-        """Read ``fixed:N`` or ``lognormal:MEAN:STD[:CAP]`` or the same with gamma.
-
-        Raises
-        ------
-        InputError
-            It has another form, or a number is out of range.
-        """
-        kind, *numbers = text.split(":")
-        match kind, _floats(field, text, numbers):
-            case "fixed", [mean] if mean.is_integer():
-                return cls(kind, mean)
-            case "lognormal" | "gamma", [mean, std]:
-                return cls(kind, mean, std)
-            case "lognormal" | "gamma", [mean, std, cap] if cap.is_integer():
-                return cls(kind, mean, std, int(cap))
-        forms = "fixed:N, lognormal:MEAN:STD[:CAP] or gamma:MEAN:STD[:CAP]"
-        raise InputError(f"{field}: expected {forms}, got {text!r}")
-
     def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
         """Return `n` lengths."""
         if self.kind == "fixed" or self.std < 1e-6:
@@ -140,6 +128,60 @@ class Lengths:
         return np.asarray(np.clip(np.rint(values), 1, most), np.int64)
 
 
+@dataclass(frozen=True)
+class Uniform:
+    """Lengths that are all as likely: the integers `low` to `high`, both ends included."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.low <= self.high <= MAX_TOKENS:
+            expected = f"two integers in 1..{MAX_TOKENS}, the least first"
+            raise InputError(f"lengths: expected {expected}; got {self.low}, {self.high}")
+
+    def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
+        """Return `n` lengths."""
+        return rng.integers(self.low, self.high, n, dtype=np.int64, endpoint=True)
+
+
+@dataclass(frozen=True)
+class Beta:
+    """A beta distribution on 0..`most`, rounded, at least 1; a wide one gathers at both ends.
+
+    Attributes
+    ----------
+    mean, std : float
+        Of the distribution, before rounding.
+    most : int
+        Its upper end, as of answers to which ``max_tokens`` puts one.
+    """
+
+    mean: float
+    std: float
+    most: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.most <= MAX_TOKENS:
+            raise InputError(f"lengths: expected a most in 1..{MAX_TOKENS}, got {self.most}")
+        if not 1 <= self.mean < self.most:
+            raise InputError(
+                f"lengths: expected a mean >= 1 and below {self.most}, got {self.mean}"
+            )
+        # With everything at one end or the other the std is the root; that is the limit of a beta.
+        widest = 0.9999 * math.sqrt(self.mean * (self.most - self.mean))
+        if not 1e-6 <= self.std <= widest:
+            possible = f"1e-06..{widest:.6g}, as mean {self.mean:g} in 0..{self.most} allows"
+            raise InputError(f"lengths: expected a std in {possible}; got {self.std}")
+
+    def draw(self, n: int, rng: Generator) -> NDArray[np.int64]:
+        """Return `n` lengths."""
+        mean, std = self.mean / self.most, self.std / self.most
+        both = mean * (1 - mean) / std**2 - 1  # the sum of its two parameters
+        values = self.most * rng.beta(mean * both, (1 - mean) * both, n)
+        return np.asarray(np.clip(np.rint(values), 1, self.most), np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class LengthsLike:
     """Lengths with the distribution of a sample: its inverse, read between the values too."""
@@ -150,6 +192,35 @@ class LengthsLike:
         """Return `n` lengths."""
         values: NDArray[np.float64] = np.quantile(self.sample, rng.random(n))
         return np.asarray(np.rint(values), np.int64)
+
+
+LENGTH_FORMS = (
+    "fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP], gamma:MEAN:STD[:CAP] "
+    "or beta:MEAN:STD:MOST"
+)
+
+
+def parse_lengths(field: str, text: str) -> LengthDistribution:
+    """Read one of `LENGTH_FORMS`; `field` names it in messages.
+
+    Raises
+    ------
+    InputError
+        It has another form, or a number is out of range.
+    """
+    kind, *numbers = text.split(":")
+    match kind, _floats(field, text, numbers):
+        case "fixed", [mean] if mean.is_integer():
+            return Lengths(kind, mean)
+        case "uniform", [low, high] if low.is_integer() and high.is_integer():
+            return Uniform(int(low), int(high))
+        case "lognormal" | "gamma", [mean, std]:
+            return Lengths(kind, mean, std)
+        case "lognormal" | "gamma", [mean, std, cap] if cap.is_integer():
+            return Lengths(kind, mean, std, int(cap))
+        case "beta", [mean, std, most] if most.is_integer():
+            return Beta(mean, std, int(most))
+    raise InputError(f"{field}: expected {LENGTH_FORMS}; got {text!r}")
 
 
 def generate(
@@ -171,7 +242,8 @@ def generate(
     arrivals : str, optional
         ``offline`` (the default), ``poisson:RATE`` or ``gamma:RATE:CV``, in requests per second.
     input_length, output_length : str, optional
-        ``fixed:N``, ``lognormal:MEAN:STD[:CAP]`` or ``gamma:MEAN:STD[:CAP]``, in tokens.
+        ``fixed:N``, ``uniform:LOW:HIGH`` (both included), ``lognormal:MEAN:STD[:CAP]``,
+        ``gamma:MEAN:STD[:CAP]`` or ``beta:MEAN:STD:MOST``, in tokens.
     like : str, optional
         A trace file: what is not given above follows its marginals (the distribution of each
         length, the rate and the burstiness of arrivals), each on its own.
@@ -193,10 +265,10 @@ def generate(
     else:
         when = Arrivals.parse(_text("arrivals", arrivals))
     given = {"input_length": input_length, "output_length": output_length}
-    lengths: list[Lengths | LengthsLike] = []
+    lengths: list[LengthDistribution] = []
     for field, text in given.items():
         if text is not None:
-            lengths.append(Lengths.parse(field, _text(field, text)))
+            lengths.append(parse_lengths(field, _text(field, text)))
         elif sample is not None:
             tokens = sample.input_tokens if field == "input_length" else sample.output_tokens
             lengths.append(LengthsLike(tokens))
@@ -210,8 +282,8 @@ def generate(
 def draw(
     requests: object,
     arrivals: Arrivals,
-    input_lengths: Lengths | LengthsLike,
-    output_lengths: Lengths | LengthsLike,
+    input_lengths: LengthDistribution,
+    output_lengths: LengthDistribution,
     *,
     seed: object,
     note: str = "synthetic",

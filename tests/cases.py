@@ -73,6 +73,7 @@ stages = st.builds(
     decode_round=st.sampled_from([ROUND_S, 0.0689]),
     per_stage=_prices(ROUND_S, 0.06),
     per_token=_prices(0.001, 0.00026),
+    per_decode_seq=_prices(0.001, 0.0001),
 )
 _attention = {
     "per_kv_token_decode": _prices(1e-5, 3e-4),

@@ -88,3 +88,21 @@ def test_a_large_batch_tries_the_first_rungs_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
     ladders = [[STATIC, LONGEST], [ARRIVAL, LONGEST]]
     assert Rehearsal(ladders).choose(jobs([2, 2, 5], 2)) is STATIC
+
+
+def test_what_stands_beside_the_best_of_the_first_ladder_is_tried_last() -> None:
+    given: list[Candidate] = []
+
+    def beside(best: Candidate) -> list[Candidate]:
+        given.append(best)
+        return [LONGEST]
+
+    batch = jobs([2, 2, 5], 2)
+    assert Rehearsal([[STATIC, ARRIVAL], [ARRIVAL]], beside).choose(batch) is LONGEST
+    assert given == [STATIC]
+    assert Rehearsal([[LONGEST]], lambda _: [LONGEST, STATIC]).choose(batch) is LONGEST
+
+
+def test_a_large_batch_tries_nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
+    assert Rehearsal([[STATIC]], lambda _: [LONGEST]).choose(jobs([2, 2, 5], 2)) is STATIC

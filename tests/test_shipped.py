@@ -15,6 +15,7 @@ from llmsched.importers import load
 from llmsched.scenario import find_trace, shipped_traces
 
 ROOT = Path(__file__).parents[1]
+RECONSTRUCTED = {"gsm8k-llama65b", "gsm8k-llama65b-beta"}
 LICENCES = ("CC-BY-4.0", "Apache-2.0", "MIT")
 
 
@@ -29,7 +30,7 @@ def _rows() -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows if row[-1] in LICENCES}
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped_traces()) - {"gsm8k-llama65b"}))
+@pytest.mark.parametrize("name", sorted(set(shipped_traces()) - RECONSTRUCTED))
 def test_a_real_trace_is_what_its_readme_says_and_goes_by_its_bare_name(name: str) -> None:
     trace = load(find_trace(name))
     span = trace.arrival[-1] - trace.arrival[0]
@@ -38,8 +39,24 @@ def test_a_real_trace_is_what_its_readme_says_and_goes_by_its_bare_name(name: st
     assert _rows()[name][:-1] == measured
 
 
+@pytest.mark.parametrize("name", sorted(RECONSTRUCTED))
+def test_a_reconstructed_trace_has_the_moments_that_its_readme_says(name: str) -> None:
+    _, _, section = (shipped("traces") / "README.md").read_text().partition(f"## {name}.jsonl")
+    row = next(line for line in section.splitlines() if line.startswith("| output tokens |"))
+    tokens = load(find_trace(name)).output_tokens
+    moments = [f"{tokens.mean():.2f}", f"{tokens.std():.2f}"]
+    order = [f"{value:.0f}" for value in (tokens.min(), np.median(tokens), tokens.max())]
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:] == [*moments, *order]
+
+
+def test_the_reconstructed_traces_have_the_same_prompts() -> None:
+    one, other = (load(find_trace(name)) for name in sorted(RECONSTRUCTED))
+    np.testing.assert_array_equal(one.input_tokens, other.input_tokens)
+    assert one.id.tolist() == other.id.tolist()
+
+
 def test_every_shipped_trace_is_named_in_the_readme() -> None:
-    named = {*_rows(), "gsm8k-llama65b"}
+    named = {*_rows(), *RECONSTRUCTED}
     assert named == set(shipped_traces())
 
 

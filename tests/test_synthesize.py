@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llmsched import exporters
 from llmsched.errors import InputError
 from llmsched.importers import load
-from llmsched.synthesize import Arrivals, Lengths, generate, sampled
+from llmsched.synthesize import Arrivals, Beta, Lengths, Uniform, generate, parse_lengths, sampled
 from llmsched.trace import Trace
 
 RNG = np.random.default_rng
@@ -70,9 +70,9 @@ def test_a_variation_of_0_is_a_metronome_and_offline_is_all_at_once() -> None:
     assert Arrivals.parse("offline").draw(3, RNG(0)).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("kind", ["lognormal", "gamma"])
-def test_lengths_have_the_mean_and_the_deviation_asked_for(kind: str) -> None:
-    lengths = Lengths.parse("input_length", f"{kind}:1000:600").draw(200_000, RNG(0))
+@pytest.mark.parametrize("text", ["lognormal:1000:600", "gamma:1000:600", "beta:1000:600:2500"])
+def test_lengths_have_the_mean_and_the_deviation_asked_for(text: str) -> None:
+    lengths = parse_lengths("input_length", text).draw(200_000, RNG(0))
     assert lengths.mean() == pytest.approx(1000, rel=0.01)
     assert lengths.std() == pytest.approx(600, rel=0.02)
 
@@ -82,6 +82,41 @@ def test_a_cap_gathers_what_is_longer() -> None:
     capped = Lengths("gamma", 300, 200, cap=512).draw(10_000, RNG(1))
     np.testing.assert_array_equal(capped, np.minimum(free, 512))
     assert np.count_nonzero(capped == 512) == np.count_nonzero(free >= 512) > 1000
+
+
+def test_uniform_lengths_are_all_as_likely_and_both_ends_are_among_them() -> None:
+    lengths = parse_lengths("input_length", "uniform:3:7").draw(100_000, RNG(0))
+    values, counts = np.unique(lengths, return_counts=True)
+    assert values.tolist() == [3, 4, 5, 6, 7]
+    np.testing.assert_allclose(counts / 100_000, 0.2, rtol=0.03)
+    assert set(Uniform(5, 5).draw(10, RNG(0))) == {5}
+
+
+def test_a_beta_of_two_equal_parameters_of_1_is_even_and_a_wide_one_gathers_at_both_ends() -> None:
+    even = Beta(500, 1000 / math.sqrt(12), 1000).draw(100_000, RNG(0))
+    np.testing.assert_allclose(np.quantile(even, [0.1, 0.5, 0.9]), [100, 500, 900], rtol=0.03)
+    wide = Beta(500, 499, 1000).draw(10_000, RNG(0))
+    assert np.isin(wide, [1, 1000]).mean() > 0.95
+    assert (wide == 1000).mean() == pytest.approx(0.5, abs=0.02)
+
+
+@given(st.integers(1, 2**30), st.integers(1, 2**30), st.integers(0, 9))
+def test_a_uniform_length_is_between_its_ends(one: int, other: int, seed: int) -> None:
+    low, high = sorted((one, other))
+    lengths = Uniform(low, high).draw(20, RNG(seed))
+    assert low <= lengths.min()
+    assert lengths.max() <= high
+
+
+@given(st.integers(2, 2**30), st.floats(0, 1), st.floats(0, 0.9998), st.integers(0, 9))
+def test_a_beta_length_is_between_1_and_its_upper_end(
+    most: int, at: float, width: float, seed: int
+) -> None:
+    mean = 1 + at * (most - 1) * 0.999
+    widest = math.sqrt(mean * (most - mean))
+    lengths = Beta(mean, max(1e-6, width * widest), most).draw(20, RNG(seed))
+    assert lengths.min() >= 1
+    assert lengths.max() <= most
 
 
 @given(
@@ -145,8 +180,23 @@ def test_like_an_offline_trace_is_offline(tmp_path: Path) -> None:
         ({"arrivals": "poisson:1e-9"}, "arrivals: 50 requests at 1e-09 a second take over 272"),
         ({"arrivals": 3}, "arrivals: expected text, got 3"),
         ({"input_length": None}, "input_length: expected a distribution, or a trace to be like"),
-        ({"input_length": "fixed:1.5"}, "input_length: expected fixed:N, lognormal"),
-        ({"output_length": "gamma:5"}, "output_length: expected fixed:N, lognormal"),
+        ({"input_length": "fixed:1.5"}, "input_length: expected fixed:N, uniform"),
+        ({"output_length": "gamma:5"}, "output_length: expected fixed:N, uniform"),
+        ({"input_length": "uniform:1:2.5"}, "input_length: expected fixed:N, uniform"),
+        ({"input_length": "uniform:1"}, "input_length: expected fixed:N, uniform"),
+        ({"input_length": "uniform:0:9"}, r"lengths: expected two integers in 1..*; got 0, 9"),
+        ({"input_length": "uniform:9:8"}, r"lengths: expected .*, the least first; got 9, 8"),
+        ({"input_length": "uniform:1:2e9"}, "lengths: expected two integers in 1..1073741824"),
+        ({"output_length": "beta:5:1"}, "output_length: expected fixed:N, uniform"),
+        ({"output_length": "beta:5:1:9.5"}, "output_length: expected fixed:N, uniform"),
+        ({"output_length": "beta:5:1:0"}, r"lengths: expected a most in 1..1073741824, got 0"),
+        ({"output_length": "beta:9:1:9"}, "lengths: expected a mean >= 1 and below 9, got 9.0"),
+        ({"output_length": "beta:0.5:1:9"}, "lengths: expected a mean >= 1 and below 9, got 0.5"),
+        (
+            {"output_length": "beta:300:260:512"},
+            "lengths: expected a std in 1e-06..252.165, as mean 300 in 0..512 allows; got 260.0",
+        ),
+        ({"output_length": "beta:300:0:512"}, "lengths: expected a std in 1e-06..252.165"),
         ({"output_length": "gamma:5:1:0"}, "lengths: expected a cap in 1.."),
         ({"output_length": "gamma:0:1"}, "lengths: expected a mean in 1.."),
         ({"output_length": "gamma:5:-1"}, "lengths: expected a std in 0.."),

@@ -28,6 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from llmsched.batching.holding import Holding
 from llmsched.batching.rule import Decide
 from llmsched.engine.step import DECODE, MIXED, PREFILL, Step
 from llmsched.engine.view import View
@@ -71,20 +72,17 @@ class Lagrangian:
 
 
 class _Balance:
-    """The holding cost since the last stage, and the decision."""
+    """The decision, from the holding cost since the last stage."""
 
     def __init__(self, rule: Lagrangian, view: View) -> None:
         self._view, self._rule = view, rule
         self._plan = view.queue if isinstance(view.queue, PlanQueue) else None
         self._multiplier = rule.multiplier
-        self._held = 0.0  # idle slot-seconds since the last stage
-        self._waited_from = 0.0
-        self._idle = 0  # slots that have been idle since then while a request waited
+        self._holding = Holding(view)
 
     def decide(self) -> Step:
         view = self._view
-        self._held += self._idle * (view.now - self._waited_from)
-        self._idle = 0
+        self._holding.settle()
         if not view.can_prefill:
             return DECODE
         insert = self._cheapest()
@@ -93,29 +91,20 @@ class _Balance:
         rounds = None if self._plan is None else self._plan.patience(self._rule.extra_rounds)
         if rounds is None:
             setup = self._setup(insert) * view.decoding
-            rounds = self._rounds_to(self._multiplier * setup)
+            rounds = self._holding.rounds_to(self._multiplier * setup)
             if rounds == 0:
                 return self._insert(insert, setup)
         elif rounds == 0:
             return self._insert(insert, 0.0)
-        self._waited_from, self._idle = view.now, min(view.idle_slots, view.waiting)
-        return Step(decode=True, rounds=rounds)
-
-    def _rounds_to(self, holding: float) -> int:
-        """Rounds after which the holding cost reaches `holding` slot-seconds; 0 if it has."""
-        view, missing = self._view, holding - self._held
-        if missing <= 0:
-            return 0
-        seconds = missing / min(view.idle_slots, view.waiting)
-        return view.step_time.rounds_until(view.decoding, view.kv_tokens, seconds)
+        return self._holding.wait(rounds)
 
     def _insert(self, how: Step, setup: float) -> Step:
-        if self._rule.adapt and setup > 0 and self._held > 0:
+        held = self._holding.cost
+        if self._rule.adapt and setup > 0 and held > 0:
             # d/dm of cost at m: zero where holding paid equals set-up paid; step of 1/8 in log m
-            ratio = min(2.0, max(0.5, setup / self._held))
+            ratio = min(2.0, max(0.5, setup / held))
             self._multiplier = min(4.0, max(0.05, self._multiplier * ratio**0.125))
-        self._held = 0.0
-        return how
+        return self._holding.insert(how)
 
     def _cheapest(self) -> Step:
         """Insert beside the decodes if that costs less than a stage of its own and a round."""

@@ -142,7 +142,8 @@ def generate(
         typer.Option(
             "--input-length",
             metavar="SPEC",
-            help="fixed:N, lognormal:MEAN:STD[:CAP] or gamma:MEAN:STD[:CAP], in tokens.",
+            help="fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP], gamma:MEAN:STD[:CAP] or "
+            "beta:MEAN:STD:MOST (on 0..MOST), in tokens.",
         ),
     ] = None,
     output_length: Annotated[

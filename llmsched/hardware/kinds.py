@@ -64,6 +64,7 @@ def _stages(section: Section, facts: Facts) -> Stages:
         decode_round=_seconds(section, "decode_round", required=True),
         per_stage=_seconds(prefill, "per_stage", required=True),
         per_token=_seconds(prefill, "per_token", required=True),
+        per_decode_seq=_seconds(section, "per_decode_seq"),
     )
     prefill.close()
     return times

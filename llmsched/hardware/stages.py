@@ -1,4 +1,4 @@
-"""The kind `stages`: decode rounds and prefill stages, never both (after arXiv 2502.15763)."""
+"""The kind `stages`: a step is a prefill stage or a decode round, each with prices of its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from llmsched.hardware.step_time import Minorant, StepTime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages(StepTime):
-    """A constant decode round and an affine prefill stage; a step is one or the other.
+    """An affine decode round and an affine prefill stage; a step is one or the other.
 
     Attributes
     ----------
     decode_round : float
         Seconds of a decode round, whatever the batch.
+    per_decode_seq : float
+        Seconds of a decode round for each sequence in it.
     per_stage, per_token : float
         Seconds of a prefill stage, and of each token in it.
     """
@@ -25,6 +27,7 @@ class Stages(StepTime):
     decode_round: float
     per_stage: float
     per_token: float
+    per_decode_seq: float = 0.0
     mixed: bool = False
 
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
@@ -36,7 +39,7 @@ class Stages(StepTime):
             Both counts are positive: mixed steps have no price.
         """
         if prefill_tokens == 0:
-            return self.decode_round
+            return self.decode_round + self.per_decode_seq * decode_seqs
         if decode_seqs:
             raise InputError("step_time.kind: stages has no price for prefill beside decodes")
         return self.per_stage + self.per_token * prefill_tokens
@@ -48,4 +51,4 @@ class Stages(StepTime):
 
     def minorants(self) -> tuple[Minorant, ...]:
         """Return the prices themselves: they are linear."""
-        return (Minorant(self.per_stage, self.per_token, self.decode_round, 0.0),)
+        return (Minorant(self.per_stage, self.per_token, self.decode_round, self.per_decode_seq),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import accumulate
 
 import pytest
@@ -19,7 +20,9 @@ from llmsched.hardware.step_time import StepTime
 price = st.floats(0, 1e-2, allow_subnormal=False)
 some_time = st.floats(1e-5, 1e-1)
 
-stages = st.builds(Stages, decode_round=some_time, per_stage=price, per_token=price)
+stages = st.builds(
+    Stages, decode_round=some_time, per_stage=price, per_token=price, per_decode_seq=price
+)
 affine = st.builds(
     Affine,
     per_step=some_time,
@@ -113,10 +116,13 @@ def test_an_affine_step_adds_its_seven_prices() -> None:
     assert step_time.prefill_setup == 1.0
 
 
-def test_stages_have_a_constant_round_and_no_mixed_step() -> None:
+def test_stages_have_a_constant_round_unless_told_and_no_mixed_step() -> None:
     step_time = Stages(decode_round=2.0, per_stage=1.0, per_token=0.5)
     assert step_time.rounds(200, 10_000, 7) == 14.0
     assert step_time.step(10, 100, 0, 0, 0) == 6.0
+    dearer = replace(step_time, per_decode_seq=0.25)
+    assert dearer.rounds(200, 10_000, 7) == 7 * 52.0
+    assert dearer.step(10, 100, 0, 0, 0) == 6.0
     assert not step_time.mixed
     with pytest.raises(InputError, match="no price for prefill beside decodes"):
         step_time.base(10, 1)
