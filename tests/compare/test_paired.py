@@ -36,6 +36,16 @@ def test_higher_is_better_turns_wins_and_worst_case() -> None:
     assert pair["worst_case"] == 1
 
 
+def test_utilization_is_compared_only_where_steps_are_exclusive() -> None:
+    ours = [row("p", utilization=0.9, efficiency=0.7)]
+    theirs = [row("q", utilization=0.8, efficiency=0.8)]
+    for mixed in (False, True):
+        pairs = paired_differences(ours * 3, theirs * 3, mixed)
+        worse = {pair["metric"]: pair["worse"] for pair in pairs}
+        assert worse["efficiency"] == 3
+        assert ("utilization" in worse) is not mixed
+
+
 def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
     hits = 0
@@ -52,7 +62,9 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> 
 def test_a_metric_without_a_value_in_some_case_is_left_out() -> None:
     ours = [row("p", p99_tpot_ms=1.0), row("p", p99_tpot_ms=None)]
     theirs = [row("q", p99_tpot_ms=1.0), row("q", p99_tpot_ms=1.0)]
-    assert "p99_tpot_ms" not in [pair["metric"] for pair in paired_differences(ours, theirs, mixed=False)]
+    assert "p99_tpot_ms" not in [
+        pair["metric"] for pair in paired_differences(ours, theirs, mixed=False)
+    ]
 
 
 def test_a_mean_row_is_the_mean_and_has_no_value_where_a_case_has_none() -> None:
