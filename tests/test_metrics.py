@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
 from llmsched.bounds import least_work
-from llmsched.engine import EngineConfig
+from llmsched.catalog import find
+from llmsched.compare.gates import judge, parse_gate
+from llmsched.engine import EngineConfig, simulate
 from llmsched.errors import Defect, InputError, PolicyError
-from llmsched.hardware import HardwareProfile
+from llmsched.files import shipped
+from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
+from llmsched.importers import load
 from llmsched.metrics import (
     inter_token_latencies,
     latencies,
@@ -282,3 +286,22 @@ def test_chunked_prefill_beside_decodes_by_hand() -> None:
     result = replay("vllm", [(0.0, 2, 4), (0.0, 6, 2)], 2, MIXED, max_num_batched_tokens=4)
     gaps, counts = inter_token_latencies(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.25, 1.25, 1.375, 1.875]
+
+
+def test_on_real_arrivals_equal_totals_have_equal_efficiency_and_gates_follow_it() -> None:
+    trace, hardware = (
+        load(shipped("traces", "azure-llm-2023-conv.jsonl.gz")),
+        load_profile("llama3-8b-a100"),
+    )
+    work = least_work(trace, hardware)
+    rows = {
+        name: summarize(simulate(trace, hardware, find(name)), least_work_s=work)
+        for name in ("static", "fcfs", "online")
+    }
+    shares = [row["efficiency"] for row in rows.values()]
+    assert shares == pytest.approx([0.638] * 3, abs=1e-3)
+    assert rows["static"]["makespan_s"] > rows["fcfs"]["makespan_s"]
+    fcfs, static = ({"policy": name, **rows[name]} for name in ("fcfs", "static"))
+    assert not judge(parse_gate("utilization:0%"), fcfs, static).passed  # though fcfs is faster
+    assert judge(parse_gate("efficiency:0%"), fcfs, static).passed
+    assert not judge(parse_gate("efficiency:0%"), static, fcfs).passed
