@@ -32,7 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmsched.bounds import lower_bound
+    from llmsched.bounds import least_work, lower_bound
     from llmsched.engine import EngineConfig, SimulationResult, simulate
     from llmsched.hardware import HardwareProfile, load_profile
     from llmsched.metrics import summarize
@@ -47,6 +47,7 @@ __all__ = [
     "SimulationResult",
     "Trace",
     "__version__",
+    "least_work",
     "load_profile",
     "lower_bound",
     "pack",
@@ -59,6 +60,7 @@ _HOME = {
     "HardwareProfile": "hardware",
     "SimulationResult": "engine",
     "Trace": "trace",
+    "least_work": "bounds",
     "load_profile": "hardware",
     "lower_bound": "bounds",
     "pack": "planner",

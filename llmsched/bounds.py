@@ -59,9 +59,42 @@ def lower_bound(
     >>> lower_bound(trace, load_profile("llama3-8b-a100")) > 5  # the last one arrives at 5 s
     True
     """
+    if concurrency is not None:
+        return least_work(trace, hardware, config, concurrency, replicas)
+    return _best_bound(trace, trace.arrival, hardware, config, None, replicas)
+
+
+def least_work(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig | None = None,
+    concurrency: int | None = None,
+    replicas: float = 1,
+) -> float:
+    """Return the least engine time that the work itself needs: `lower_bound` without arrivals.
+
+    It says nothing of when requests come, so no schedule's pauses count as work.
+
+    Examples
+    --------
+    >>> from llmsched import load_profile
+    >>> trace = Trace.from_columns([0, 5], input_tokens=[80, 20], output_tokens=[9, 5])
+    >>> least_work(trace, load_profile("llama3-8b-a100")) < 1
+    True
+    """
+    return _best_bound(trace, np.zeros(len(trace)), hardware, config, concurrency, replicas)
+
+
+def _best_bound(
+    trace: Trace,
+    arrival: NDArray[np.float64],
+    hardware: HardwareProfile,
+    config: EngineConfig | None,
+    concurrency: int | None,
+    replicas: float,
+) -> float:
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
-    arrival = trace.arrival if concurrency is None else np.zeros(len(trace))
     bounds = (
         _bound(trace, arrival, hardware.step_time, minorant, config, slots, replicas)
         for minorant in hardware.step_time.minorants()
@@ -84,9 +117,36 @@ def gap_percent(what: str, makespan: float, bound: float, clock: float = 0.0) ->
     Defect
         The time is below the bound by more than rounding: one of the two is wrong.
     """
+    _check(what, makespan, bound, clock)
+    return max(0.0, 100 * (makespan / bound - 1)) if bound > 0 else float("nan")
+
+
+def efficiency(what: str, makespan: float, work: float, clock: float = 0.0) -> float:
+    """Return the share of a total time that its work needs at least; NaN without work or time.
+
+    On the same requests no slower policy has a higher one, whatever its steps look like.
+
+    Parameters
+    ----------
+    what : str
+        Whose time it is, for the message.
+    work : float
+        What :func:`least_work` says of the requests.
+    clock : float
+        As in :func:`gap_percent`.
+
+    Raises
+    ------
+    Defect
+        The share exceeds one by more than rounding.
+    """
+    _check(what, makespan, work, clock)
+    return min(1.0, work / makespan) if work > 0 and makespan > 0 else float("nan")
+
+
+def _check(what: str, makespan: float, bound: float, clock: float) -> None:
     if makespan < bound - ROUNDING * max(bound, clock):
         raise Defect(f"{what}: {makespan!r} s in all is below the proven bound of {bound!r} s")
-    return max(0.0, 100 * (makespan / bound - 1)) if bound > 0 else float("nan")
 
 
 _Number = TypeVar("_Number", np.int64, np.float64)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.bounds import gap_percent
+from llmsched.bounds import efficiency, gap_percent
 from llmsched.engine.result import SimulationResult
 from llmsched.errors import InputError
 
@@ -96,6 +96,7 @@ def summarize(
     result: SimulationResult,
     *,
     lower_bound_s: float = np.nan,
+    least_work_s: float = np.nan,
     slo: Mapping[str, float] | None = None,
 ) -> Row:
     """Return the flat row of one replay.
@@ -104,6 +105,8 @@ def summarize(
     ----------
     lower_bound_s : float
         Seconds that no policy can beat; the row's gap is measured from it.
+    least_work_s : float
+        Seconds of engine time that the requests need at least; the row's efficiency is their share.
     slo : mapping, optional
         Limits in milliseconds by name (`ttft_ms`, `tpot_ms`, `e2el_ms`). A request attains the
         objective if it keeps all of them; a single-token request keeps any TPOT.
@@ -113,7 +116,7 @@ def summarize(
     InputError
         `slo` names an unknown metric.
     Defect
-        The replay ended before the bound.
+        The replay ended before the bound, or sooner than its work can be done.
 
     Examples
     --------
@@ -129,12 +132,14 @@ def summarize(
     inputs, outputs = int(trace.input_tokens.sum()), int(trace.output_tokens.sum())
     times = latencies(result)
     attained = _attained(times, slo)
+    clock = float(result.finish.max())
     row: Row = {
         "completed": len(trace),
         "total_input_tokens": inputs,
         "total_output_tokens": outputs,
         "makespan_s": makespan,
         "utilization": utilization(result),
+        "efficiency": efficiency(result.policy, makespan, least_work_s, clock),
         "request_throughput": len(trace) / seconds,
         "output_throughput": outputs / seconds,
         "total_token_throughput": (inputs + outputs) / seconds,
@@ -150,9 +155,7 @@ def summarize(
     }
     row |= _engine_metrics(result)
     row["lower_bound_s"] = lower_bound_s
-    row["gap_percent"] = gap_percent(
-        result.policy, makespan, lower_bound_s, clock=float(result.finish.max())
-    )
+    row["gap_percent"] = gap_percent(result.policy, makespan, lower_bound_s, clock)
     return row
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from llmsched.bounds import lower_bound
+from llmsched.bounds import least_work
 from llmsched.engine.config import EngineConfig
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.fitted import beyond_fit
@@ -29,16 +27,14 @@ def capacity(
 ) -> float:
     """Return requests a second of this mix that no policy can exceed for long.
 
-    The lower bound on the time for the trace, all there at once; a short trace several times over.
+    By the least work of the trace; a short one is taken several times over.
     """
     wanted = min(_LEAST_WORK * config.max_num_seqs, _MOST_COPIED)
     copies = -(-wanted // len(trace))
-    if copies == 1:
-        batch = replace(trace, arrival=np.zeros(len(trace)))
-    else:
+    if copies > 1:
         columns = (np.tile(c, copies) for c in (trace.input_tokens, trace.output_tokens))
-        batch = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
-    return len(batch) / lower_bound(batch, hardware, config, replicas=replicas)
+        trace = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
+    return len(trace) / least_work(trace, hardware, config, replicas=replicas)
 
 
 def doubtful_arrivals(

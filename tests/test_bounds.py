@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.bounds import lower_bound
+from llmsched.bounds import efficiency, least_work, lower_bound
 from llmsched.catalog import find
 from llmsched.engine import EngineConfig, SimulationResult, simulate
-from llmsched.errors import PolicyError
+from llmsched.errors import Defect, PolicyError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
@@ -57,6 +57,39 @@ def test_a_mixed_step_may_carry_a_prompt_beside_the_last_round() -> None:
     # One slot: 2 + 1 steps of the first request and 1 of the second; 2 tokens, 2 decodes.
     rows = outputs(3, 1)
     assert bound(rows, 1, MIXED) == replay("vllm", rows, 1, MIXED).makespan == 4.75
+
+
+@pytest.mark.parametrize(
+    ("rows", "hardware", "seconds"),
+    [
+        ([(0.0, 1, 2), (10.0, 1, 4)], STAGES, 0.5 + 2 * 0.25 + 3),  # one stage, three rounds
+        ([(0.0, 1, 2), (10.0, 1, 4), (20.0, 1, 3)], STAGES, 2 * 0.5 + 3 * 0.25 + 3),
+        ([(0.0, 1, 3), (99.0, 1, 3)], MIXED, 3 + 2 * 0.25 + 4 * 0.125),
+    ],
+)
+def test_the_least_work_is_that_of_all_requests_at_once(
+    rows: list[Row], hardware: HardwareProfile, seconds: float
+) -> None:
+    trace, config = trace_of(rows), EngineConfig(max_num_seqs=2)
+    assert least_work(trace, hardware, config) == seconds
+    assert bound([(0.0, *row[1:]) for row in rows], 2, hardware) == seconds
+    assert bound(rows, 2, hardware) > seconds
+
+
+def test_users_of_a_closed_loop_and_replicas_share_the_work() -> None:
+    trace, config = trace_of([(0.0, 1, 3), (9.0, 1, 3)]), EngineConfig(max_num_seqs=2)
+    assert least_work(trace, STAGES, config, concurrency=1) == 2 * (0.75 + 2)
+    assert least_work(trace, STAGES, config) == 1 + 2
+    assert least_work(trace, STAGES, config, replicas=2) == 0.75 + 2  # each at least one request
+
+
+def test_efficiency_is_the_share_of_the_time_that_its_work_needs() -> None:
+    assert efficiency("x", 8.0, 2.0) == 0.25
+    assert efficiency("x", 2.0, 2.0 * (1 + 1e-12)) == 1.0  # rounding
+    assert all(np.isnan(efficiency("x", *pair)) for pair in ((8.0, 0.0), (0.0, 0.0)))
+    assert np.isnan(efficiency("x", 8.0, np.nan))
+    with pytest.raises(Defect, match=r"x: 2\.0 s in all is below the proven bound of 2\.1 s"):
+        efficiency("x", 2.0, 2.1)
 
 
 def test_three_equal_requests_cannot_share_two_slots_evenly() -> None:

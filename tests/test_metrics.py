@@ -10,9 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
+from llmsched.bounds import least_work
+from llmsched.catalog import find
+from llmsched.compare.gates import judge, parse_gate
+from llmsched.engine import EngineConfig, simulate
 from llmsched.errors import Defect, InputError, PolicyError
-from llmsched.hardware import HardwareProfile
+from llmsched.files import shipped
+from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
+from llmsched.importers import load
 from llmsched.metrics import (
     inter_token_latencies,
     latencies,
@@ -46,13 +52,14 @@ def test_gaps_between_tokens_by_hand() -> None:
 
 
 def test_the_flat_row_by_hand() -> None:
-    row = summarize(HAND, lower_bound_s=3.8)
+    row = summarize(HAND, lower_bound_s=3.8, least_work_s=1.9)
     expected = {
         "completed": 3,
         "total_input_tokens": 3,
         "total_output_tokens": 9,
         "makespan_s": 4.75,
         "utilization": (2 * 1 + 2 * 1 + 1 * 0.75 + 2 * 2) / (2 * 4.75),
+        "efficiency": 1.9 / 4.75,
         "request_throughput": 3 / 4.75,
         "output_throughput": 9 / 4.75,
         "total_token_throughput": 12 / 4.75,
@@ -83,6 +90,8 @@ def test_a_total_below_its_bound_is_a_defect_and_never_a_number() -> None:
     assert summarize(HAND, lower_bound_s=4.75 * (1 + 1e-12))["gap_percent"] == 0.0  # rounding
     with pytest.raises(Defect) as error:
         summarize(HAND, lower_bound_s=4.76)
+    with pytest.raises(Defect, match=r"4\.75 s in all is below the proven bound of 4\.76 s"):
+        summarize(HAND, least_work_s=4.76)
     assert str(error.value) == (
         "defect in llmsched, please report it: "
         "fcfs: 4.75 s in all is below the proven bound of 4.76 s"
@@ -92,6 +101,25 @@ def test_a_total_below_its_bound_is_a_defect_and_never_a_number() -> None:
 def test_rounding_is_as_coarse_as_the_clock() -> None:
     late = [(1e9, 1, 4), (1e9, 1, 2), (1e9, 1, 3)]  # a second of this clock has seven digits
     assert summarize(replay("fcfs", late, 2), lower_bound_s=4.7500001)["gap_percent"] == 0.0
+    assert summarize(replay("fcfs", late, 2), least_work_s=4.7500001)["efficiency"] == 1.0
+
+
+def test_where_a_slower_policy_fills_more_slots_its_efficiency_is_still_lower() -> None:
+    """Context read beside a prompt is dear here, so the exclusive steps of fcfs are faster."""
+    dear = Affine(
+        per_step=1.0, per_prefill_token=0.25, per_decode_seq=0.125, per_kv_token_mixed=0.5
+    )
+    hardware, rows = HardwareProfile("dear", dear), [(0.0, 4, 3), (0.5, 4, 1)]
+    work = least_work(trace_of(rows), hardware, EngineConfig(max_num_seqs=2))
+    assert work == 3 * 1 + 8 * 0.25 + 2 * 0.125  # three steps, eight prompt tokens, two decodes
+    fast, slow = (replay(name, rows, 2, hardware) for name in ("fcfs", "vllm"))
+    fast_row, slow_row = (summarize(result, least_work_s=work) for result in (fast, slow))
+    assert fast_row["makespan_s"] == 2 + 2 + 2 * 1.125
+    assert slow_row["makespan_s"] == 2 + (2 + 0.125 + 4 * 0.5) + 1.125
+    assert fast_row["utilization"] == 0.5
+    assert slow_row["utilization"] == (2 + 2 * 4.125 + 1.125) / (2 * 7.25)
+    assert fast_row["efficiency"] == 5.25 / 6.25
+    assert slow_row["efficiency"] == 5.25 / 7.25
 
 
 def test_what_has_no_sample_is_nan_and_never_zero() -> None:
@@ -99,15 +127,16 @@ def test_what_has_no_sample_is_nan_and_never_zero() -> None:
     stats = ("mean", "median", "p90", "p95", "p99")
     none = {f"{stat}_{name}_ms" for stat in stats for name in ("tpot", "itl")}
     none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
-    none |= {"kv_peak", "kv_mean"}
+    none |= {"kv_peak", "kv_mean", "efficiency"}
     assert {name for name, value in row.items() if isnan(value)} == none
 
 
 def test_rates_are_nan_where_no_time_passes() -> None:
     free = HardwareProfile("free prefill", Affine(per_decode_seq=1.0))
-    row = summarize(replay("fcfs", outputs(1, 1), 2, free), lower_bound_s=0.0)
+    row = summarize(replay("fcfs", outputs(1, 1), 2, free), lower_bound_s=0.0, least_work_s=0.0)
     assert row["makespan_s"] == 0.0
-    for name in ("utilization", "request_throughput", "output_throughput", "gap_percent"):
+    shares = ("utilization", "efficiency", "gap_percent")
+    for name in (*shares, "request_throughput", "output_throughput"):
         assert isnan(row[name])
 
 
@@ -257,3 +286,22 @@ def test_chunked_prefill_beside_decodes_by_hand() -> None:
     result = replay("vllm", [(0.0, 2, 4), (0.0, 6, 2)], 2, MIXED, max_num_batched_tokens=4)
     gaps, counts = inter_token_latencies(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.25, 1.25, 1.375, 1.875]
+
+
+def test_on_real_arrivals_equal_totals_have_equal_efficiency_and_gates_follow_it() -> None:
+    trace, hardware = (
+        load(shipped("traces", "azure-llm-2023-conv.jsonl.gz")),
+        load_profile("llama3-8b-a100"),
+    )
+    work = least_work(trace, hardware)
+    rows = {
+        name: summarize(simulate(trace, hardware, find(name)), least_work_s=work)
+        for name in ("static", "fcfs", "online")
+    }
+    shares = [row["efficiency"] for row in rows.values()]
+    assert shares == pytest.approx([0.638] * 3, abs=1e-3)
+    assert rows["static"]["makespan_s"] > rows["fcfs"]["makespan_s"]
+    fcfs, static = ({"policy": name, **rows[name]} for name in ("fcfs", "static"))
+    assert not judge(parse_gate("utilization:0%"), fcfs, static).passed  # though fcfs is faster
+    assert judge(parse_gate("efficiency:0%"), fcfs, static).passed
+    assert not judge(parse_gate("efficiency:0%"), static, fcfs).passed

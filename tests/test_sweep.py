@@ -49,6 +49,18 @@ def _longer_gaps(itl: Function) -> Function:
 PLANTED: dict[str, tuple[Any, str, Callable[[Function], Function], str]] = {
     "a gap too long": (metrics, "inter_token_latencies", _longer_gaps, "latencies"),
     "a bound too high": (bounds, "lower_bound", lambda f: lambda *a, **k: 2 * f(*a, **k), "bound"),
+    "more work than was done": (
+        bounds,
+        "least_work",
+        lambda f: lambda *a, **k: 2 * f(*a, **k),
+        "efficiency",
+    ),
+    "a share that is higher for the slower": (
+        metrics,
+        "efficiency",
+        lambda f: lambda *a, **k: 1 - f(*a, **k),
+        "efficiency",
+    ),
     "more than all slots": (metrics, "utilization", lambda f: lambda r: 9 * f(r), "summary"),
     "patience below none": (
         PlanQueue,

@@ -6,7 +6,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +268,23 @@ def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterato
         yield f"makespan {result.makespan!r} s, bound {bound!r} s"
 
 
+def _efficiency(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """The share of time that its work needs is one, and no slower policy has a higher one."""
+    asked = (case.trace, case.hardware, case.config, case.concurrency, max(1, len(result.parts)))
+    work = bounds.least_work(*asked)
+    if not 0 <= work <= bounds.lower_bound(*asked) * (1 + RELATIVE):
+        yield f"least work of {work!r} s, which is not within the bound"
+    try:
+        other = _replay(replace(case, policy=find("static")))
+    except PolicyError:
+        notes["efficiency not held against that of static: it does not end"] += 1
+        other = result
+    fast, slow = sorted((result, other), key=lambda one: one.makespan)
+    high, low = (metrics.summarize(one, least_work_s=work)["efficiency"] for one in (fast, slow))
+    if work and fast.makespan and not 0 <= low <= high <= 1:
+        yield f"{low!r} in {slow.makespan!r} s, {high!r} in {fast.makespan!r} s"
+
+
 def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """Shares are shares, counts are those of the trace, nothing is negative."""
     row = metrics.summarize(result)
@@ -342,7 +359,7 @@ def _first(bad: NDArray[np.bool_], says: str, values: NDArray[np.generic]) -> It
 Law = Callable[[Case, SimulationResult, Counter[str]], Iterator[str]]
 
 LAWS: tuple[Law, ...] = (
-    *(_clock, _tokens, _blocks, _summary, _bound, _same_twice),
+    *(_clock, _tokens, _blocks, _summary, _bound, _efficiency, _same_twice),
     *(_verify_result, _latencies, _hybrid, _promise),
 )
 """Everything that is checked of a replay that comes to an end."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from llmsched.cli import common
+from llmsched.cli.doubts import warn
 from llmsched.errors import InputError, NotComparableError
 from llmsched.notes import say
 
@@ -88,10 +89,13 @@ def finish(
         It cannot be delivered, and no gate failed.
     """
     from llmsched.report import render
+    from llmsched.report.clean import cleaned
+    from llmsched.report.gates import doubt_lines
 
     failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
     if summary:
         _summarize(render(document, "markdown"))
+    warn(doubt_lines(cleaned(document, printable=True)))
     shown = None
     try:
         shown = _deliver(document, form, output, pivot, table)

@@ -75,7 +75,7 @@ def simulate(
     output: common.Output = None,
 ) -> None:
     """Replay a trace under one policy on a simulated engine."""
-    from llmsched.bounds import lower_bound
+    from llmsched.bounds import least_work, lower_bound
     from llmsched.catalog import find
     from llmsched.files import claim
     from llmsched.lengths import predict
@@ -116,8 +116,9 @@ def simulate(
         concurrency=concurrency,
         assignment=assignment,
     )
-    bound = lower_bound(loaded, profile, config, concurrency, replicas=replicas)
-    row = summarize(result, lower_bound_s=bound, slo=limits)
+    asked = (loaded, profile, config, concurrency, replicas)
+    bound, work = lower_bound(*asked), least_work(*asked)
+    row = summarize(result, lower_bound_s=bound, least_work_s=work, slo=limits)
     how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}
     text = render_json(result, row, how) if form == "json" else render_single(result, row, how)
     common.write_files(

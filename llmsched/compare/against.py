@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.compare.gates import Gate, Row, Verdict, judge, judge_gone, number
-from llmsched.compare.metric import METRICS, NEITHER
+from llmsched.compare.metric import judged_metrics
 from llmsched.errors import InputError, NotComparableError
 from llmsched.files import plain
 
@@ -137,15 +137,17 @@ def changes(document: Document, base: Document) -> list[dict[str, Any]]:
         {"cell": cell_name(cell), "policy": policy, **change}
         for cell in cells_of(document)
         for policy, row in _by_policy(cell).items()
-        for change in _changes(row, before.get(cell_name(cell), {}).get(policy, {}))
+        for change in _changes(
+            row, before.get(cell_name(cell), {}).get(policy, {}), has_mixed_steps(cell)
+        )
     ]
     return sorted(found, key=lambda change: -_weight(change))
 
 
-def _changes(row: Row, before: Row) -> Iterator[dict[str, Any]]:
-    for metric in METRICS.values():
+def _changes(row: Row, before: Row, mixed: bool) -> Iterator[dict[str, Any]]:
+    for metric in judged_metrics(mixed):
         value, base = number(row, metric), number(before, metric)
-        if metric.better == NEITHER or value is None or base is None:
+        if value is None or base is None:
             continue
         if not metric.matters(base, value):
             continue

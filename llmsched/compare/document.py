@@ -18,6 +18,7 @@ from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.errors import InputError, NotComparableError
+from llmsched.hardware.kinds import prices_mixed
 from llmsched.planner.stored import count_replicas
 from llmsched.reading import read_whole
 from llmsched.records import record_inputs
@@ -79,7 +80,7 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             {"policy": policy, **difference}
             for policy, of_policy in by_policy.items()
             if policy != scenario.baseline
-            for difference in paired_differences(of_policy, base)
+            for difference in paired_differences(of_policy, base, has_mixed_steps(record))
         ]
     return record
 
@@ -116,6 +117,12 @@ def cells_of(document: Mapping[str, Any]) -> list[Document]:
 def cell_name(cell: Mapping[str, Any]) -> str:
     """Return a cell's label as one line."""
     return ", ".join(cell["label"].values())
+
+
+def has_mixed_steps(cell: Mapping[str, Any]) -> bool:
+    """Return whether a cell's profile has steps of prefill and decode, from its own record."""
+    step_time = cell["hardware"].get("step_time")
+    return isinstance(step_time, Mapping) and prices_mixed(step_time)
 
 
 def dump(document: Mapping[str, Any] | Sequence[Any]) -> str:

@@ -22,7 +22,7 @@ def measure(study: Study, task: Task) -> Row:
     A metric without samples is None, as JSON has it.
     """
     cell = study.cells[task.cell]
-    trace, predicted, bound = _case(study, task.cell, task.case)
+    trace, predicted, bound, work = _case(study, task.cell, task.case)
     result = simulate_planned(
         trace,
         cell.hardware,
@@ -32,22 +32,20 @@ def measure(study: Study, task: Task) -> Row:
         concurrency=cell.source.concurrency,
         assignment=cell.assignment,
     )
-    row = metrics.summarize(result, lower_bound_s=bound, slo=study.slo)
+    row = metrics.summarize(result, lower_bound_s=bound, least_work_s=work, slo=study.slo)
     return {"policy": task.policy, **finite(row)}
 
 
 @lru_cache(maxsize=2)
-def _case(study: Study, cell: int, case: int) -> tuple[Trace, NDArray[np.int64], float]:
-    """Return what the policies of one case share: requests, predicted lengths, lower bound."""
+def _case(study: Study, cell: int, case: int) -> tuple[Trace, NDArray[np.int64], float, float]:
+    """Return what a case's policies share: requests, predicted lengths, lower bound, least work."""
     here = study.cells[cell]
     trace = draw(here, study, case)
     seed = case_seed(study.seed, case, "lengths") if study.cases else study.seed
     predicted = lengths.predict(trace, here.lengths, seed)
     replicas = count_replicas(here.assignment)
-    bound = bounds.lower_bound(
-        trace, here.hardware, here.engine, here.source.concurrency, replicas=replicas
-    )
-    return trace, predicted, bound
+    asked = (trace, here.hardware, here.engine, here.source.concurrency, replicas)
+    return trace, predicted, bounds.lower_bound(*asked), bounds.least_work(*asked)
 
 
 def draw(cell: Cell, study: Study, case: int) -> Trace:

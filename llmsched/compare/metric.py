@@ -28,11 +28,18 @@ class Metric:
         Unit for reports; empty for counts and shares.
     better : {"lower", "higher", "neither"}
         Which way a change is an improvement; a gate needs one.
+    only_exclusive : bool
+        Whether that holds only on profiles whose steps are either prefill or decode.
     """
 
     name: str
     unit: str
     better: str
+    only_exclusive: bool = False
+
+    def direction(self, mixed: bool) -> str:
+        """Return which way is better on a profile with or without mixed steps."""
+        return NEITHER if mixed and self.only_exclusive else self.better
 
     def worsening(self, change: float) -> float:
         """Return a change of the value with the sign turned so that positive is worse."""
@@ -67,7 +74,10 @@ def _latencies() -> list[Metric]:
 
 _ALL = [
     Metric("makespan_s", "s", LOWER),
-    Metric("utilization", "", HIGHER),
+    # Where a prompt may share a step with decodes, full slots tell what kind of steps a policy
+    # takes, not how fast it is.
+    Metric("utilization", "", HIGHER, only_exclusive=True),
+    Metric("efficiency", "", HIGHER),
     Metric("gap_percent", "%", LOWER),
     Metric("lower_bound_s", "s", NEITHER),
     Metric("request_throughput", "requests/s", HIGHER),
@@ -91,6 +101,11 @@ _ALL = [
 ]
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+
+
+def judged_metrics(mixed: bool) -> list[Metric]:
+    """Return the metrics that are better or worse on a profile with or without mixed steps."""
+    return [metric for metric in METRICS.values() if metric.direction(mixed) != NEITHER]
 
 
 def find_metric(name: str) -> Metric:

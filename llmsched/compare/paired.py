@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.compare.measure import Row
-from llmsched.compare.metric import METRICS, NEITHER, Metric
+from llmsched.compare.metric import Metric, judged_metrics
 
 CONFIDENCE = 0.95
 
@@ -26,7 +26,7 @@ def mean_row(rows: Sequence[Row]) -> Row:
 
 
 def paired_differences(
-    policy: Sequence[Row], baseline: Sequence[Row]
+    policy: Sequence[Row], baseline: Sequence[Row], mixed: bool
 ) -> list[dict[str, float | int | str | None]]:
     """Compare a policy with the baseline, case by case, in every metric with a direction.
 
@@ -34,6 +34,8 @@ def paired_differences(
     ----------
     policy, baseline : sequences of rows, shape (cases,)
         Row i of both comes from the same case.
+    mixed : bool
+        Whether their profile has mixed steps: it decides which metrics have a direction.
 
     Returns
     -------
@@ -45,9 +47,8 @@ def paired_differences(
     """
     return [
         _summary(metric, ours, theirs)
-        for metric in METRICS.values()
-        if metric.better != NEITHER
-        and (ours := _column(policy, metric)) is not None
+        for metric in judged_metrics(mixed)
+        if (ours := _column(policy, metric)) is not None
         and (theirs := _column(baseline, metric)) is not None
     ]
 

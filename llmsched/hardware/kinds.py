@@ -48,6 +48,11 @@ def read_step_time(section: Section, facts: Facts) -> StepTime:
     return step_time
 
 
+def prices_mixed(step_time: Mapping[str, object]) -> bool:
+    """Return `StepTime.mixed` of a valid section without reading the rest, as saved results do."""
+    return step_time.get("kind") != "stages" and step_time.get("mixed", True) is True
+
+
 def with_efficiencies(step_time: Mapping[str, object]) -> dict[str, object]:
     """Return a `step_time` section with the numbers of the family that it names, if any."""
     family = step_time.get("family")

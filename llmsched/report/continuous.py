@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llmsched.compare.document import Document, cell_name, cells_of, dump
+from llmsched.compare.document import Document, cell_name, cells_of, dump, has_mixed_steps
 from llmsched.compare.gates import number
-from llmsched.compare.metric import HIGHER, LOWER, METRICS, NEITHER, Metric
+from llmsched.compare.metric import HIGHER, LOWER, Metric, judged_metrics
 from llmsched.report.gates import absent_lines
 
 
@@ -28,8 +28,7 @@ def render_bencher(document: Document) -> str:
     """
     benchmarks: dict[str, dict[str, dict[str, float]]] = {}
     for name, metric, value in _values(document):
-        if metric.better != NEITHER:
-            benchmarks.setdefault(name, {})[metric.name] = {"value": value}
+        benchmarks.setdefault(name, {})[metric.name] = {"value": value}
     return dump(benchmarks)
 
 
@@ -44,10 +43,11 @@ def _custom(document: Document, better: str) -> str:
 
 
 def _values(document: Document) -> Iterator[tuple[str, Metric, float]]:
+    """Yield every value that is better or worse than another: services only track those."""
     for cell in cells_of(document):
         for row in cell["results"]:
             where = [document["scenario"], cell_name(cell), row["policy"]]
-            for metric in METRICS.values():
+            for metric in judged_metrics(has_mixed_steps(cell)):
                 value = number(row, metric)
                 if value is not None:
                     yield "/".join(filter(None, where)), metric, value

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.document import Document
-from llmsched.compare.metric import METRICS
+from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
+from llmsched.compare.metric import METRICS, NEITHER
 from llmsched.report.layout import BETTER, WORSE, align, shortened, width_of, wrapped
 
 _MOST = 8
@@ -79,6 +79,23 @@ def gate_lines(document: Document) -> list[str]:
     mark = WORSE if failed else BETTER
     lines.append(f"{mark} gates: {passed} of {len(verdicts)} passed")
     return lines
+
+
+def doubt_lines(document: Document) -> list[str]:
+    """Return one line on gates of a metric without a direction on the profile they were held on."""
+    mixed = {cell_name(cell) for cell in cells_of(document) if has_mixed_steps(cell)}
+    found = dict.fromkeys(
+        verdict["gate"]
+        for verdict in document["gates"]
+        if (metric := METRICS.get(verdict.get("metric", "")))
+        and metric.direction(verdict["cell"] in mixed) == NEITHER
+    )
+    if not found:
+        return []
+    return [
+        f"gate {', '.join(found)}: where steps may be mixed, a slower policy may show the higher "
+        "utilization; efficiency is never higher for a slower one"
+    ]
 
 
 def _where(verdict: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
 from llmsched.report.layout import BETTER, WORSE, slots_of
+from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes that GitHub accepts as the summary of one step."""
@@ -20,6 +21,7 @@ _SPECIAL = re.compile(r"[\\`*\[|]|(?<![^\W_])_|_(?![^\W_])")  # an underscore wi
 _COLUMNS: Sequence[tuple[str, str, str, float]] = (
     ("total s", "makespan_s", ",.2f", 1.0),
     ("utilization %", "utilization", ".2f", 0.01),
+    ("efficiency %", "efficiency", ".2f", 0.01),
     ("output tokens/s", "output_throughput", ",.0f", 1.0),
     ("mean TTFT ms", "mean_ttft_ms", ",.1f", 1.0),
     ("p99 TTFT ms", "p99_ttft_ms", ",.1f", 1.0),
@@ -140,7 +142,7 @@ def _paired(document: Document, cell: Mapping[str, Any]) -> str:
             f"{pair['worst']:+z.4g}",
         ]
         for pair in cell["paired"]
-        if pair["metric"] in ("makespan_s", "utilization", "p99_ttft_ms")
+        if pair["metric"] in (*told_pairs(cell), "p99_ttft_ms")
     ]
     count = document["cases"]["count"]
     head = f"Paired differences from {_plain(document['baseline'])} over {count} cases:"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.document import cell_name
+from llmsched.compare.document import cell_name, has_mixed_steps
 from llmsched.compare.gates import number
-from llmsched.compare.metric import HIGHER, Metric, find_metric
+from llmsched.compare.metric import HIGHER, NEITHER, Metric, find_metric
 from llmsched.report.layout import align, shortened, width_of
 
 BEST = "*"
@@ -16,9 +16,8 @@ BEST = "*"
 def matrix_lines(cells: Sequence[Mapping[str, Any]], pivot: str, width: int) -> list[str]:
     """Return the pivot, in as many blocks of columns as the width needs; the best are starred."""
     metric = find_metric(pivot)
-    side = "higher" if metric.better == HIGHER else "lower"
     unit = f", {metric.unit}" if metric.unit else ""
-    lines = [f"{metric.name}{unit} ({side} is better, {BEST} best of its row)"]
+    lines = [f"{metric.name}{unit}{_legend(cells, metric)}"]
     table = [[" × ".join(cells[0]["label"]), *_policies(cells)]]
     table += [
         [shortened(cell_name(cell), 32), *_values(cell, table[0][1:], metric)] for cell in cells
@@ -31,6 +30,16 @@ def matrix_lines(cells: Sequence[Mapping[str, Any]], pivot: str, width: int) -> 
     return lines
 
 
+def _legend(cells: Sequence[Mapping[str, Any]], metric: Metric) -> str:
+    """Return which side is better, if one is, and in which cells."""
+    directions = {metric.direction(has_mixed_steps(cell)) for cell in cells}
+    if directions == {NEITHER}:
+        return ""
+    side = "higher" if metric.better == HIGHER else "lower"
+    where = " where steps are never mixed" if NEITHER in directions else ""
+    return f" ({side} is better{where}, {BEST} best of its row)"
+
+
 def _policies(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(row["policy"] for cell in cells for row in cell["results"]))
 
@@ -38,7 +47,8 @@ def _policies(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 def _values(cell: Mapping[str, Any], policies: Sequence[str], metric: Metric) -> list[str]:
     values = {row["policy"]: number(row, metric) for row in cell["results"]}
     present = [value for value in values.values() if value is not None]
-    best = min(present, key=metric.worsening, default=None)
+    judged = metric.direction(has_mixed_steps(cell)) != NEITHER
+    best = min(present, key=metric.worsening, default=None) if judged else None
     return [_text(values.get(policy), best) for policy in policies]
 
 

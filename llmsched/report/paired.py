@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name
-from llmsched.compare.metric import METRICS, NOTICED_PERCENT
+from llmsched.compare.document import Document, cell_name, has_mixed_steps
+from llmsched.compare.metric import METRICS, NEITHER, NOTICED_PERCENT
 from llmsched.report.layout import BETTER, UNDECIDED, WORSE, align, cut, wrapped
 
 LEGEND = (
@@ -14,7 +14,17 @@ LEGEND = (
     f"confidence interval holds zero or it is under {NOTICED_PERCENT} %); where 95 % of the cases "
     "lie; cases better than the baseline; the least favourable case"
 )
-_SHOWN = ("makespan_s", "utilization")
+_SHARES = ("utilization", "efficiency")
+
+
+def told_pairs(cell: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the metrics to show: the total, and the first share with a direction on its profile.
+
+    One share is enough: of the same requests, efficiency only restates the total.
+    """
+    mixed = has_mixed_steps(cell)
+    share = next(name for name in _SHARES if METRICS[name].direction(mixed) != NEITHER)
+    return "makespan_s", share
 
 
 def paired_lines(document: Document, cell: Mapping[str, Any], width: int) -> list[str]:
@@ -23,7 +33,7 @@ def paired_lines(document: Document, cell: Mapping[str, Any], width: int) -> lis
     head = f"paired differences from {document['baseline']}, {count} cases"
     name = cell_name(cell)
     lines = wrapped(f"{name}: {head}" if name else head, width)
-    for metric in _SHOWN:
+    for metric in told_pairs(cell):
         rows = [pair for pair in cell["paired"] if pair["metric"] == metric]
         if rows:
             table = [_header(metric), *(_line(metric, row) for row in rows)]
@@ -32,12 +42,12 @@ def paired_lines(document: Document, cell: Mapping[str, Any], width: int) -> lis
 
 
 def _header(metric: str) -> list[str]:
-    unit = "points" if metric == "utilization" else METRICS[metric].unit
+    unit = "points" if metric in _SHARES else METRICS[metric].unit
     return [f"{metric}, {unit}", "Δ mean", "95 % interval", "95 % of cases", "wins", "worst"]
 
 
 def _line(metric: str, pair: Mapping[str, Any]) -> list[str]:
-    scale = 100.0 if metric == "utilization" else 1.0
+    scale = 100.0 if metric in _SHARES else 1.0
     worse = METRICS[metric].worsening(pair["mean"]) > 0
     decided = (pair["ci_low"] > 0 or pair["ci_high"] < 0) and _is_noticed(pair)
     mark = (WORSE if worse else BETTER) if decided else UNDECIDED

@@ -35,6 +35,7 @@ def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) ->
         "",
         _line("total inference time", f"{row['makespan_s']:,.3f} s", _bound(row)),
         _line("utilization", f"{100 * row['utilization']:.2f} %", "of slot-seconds computing"),
+        _line("efficiency", _percent(row["efficiency"]), "least engine time for this work / total"),
         _line(
             "output throughput",
             f"{row['output_throughput']:,.1f} tok/s",
@@ -89,6 +90,10 @@ def _line(label: str, value: str, remark: str) -> str:
 
 def _bound(row: Row) -> str:
     return f"lower bound {row['lower_bound_s']:,.3f} s, gap {row['gap_percent']:.2f} %"
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.2f} %"
 
 
 def _kv(row: Row) -> str:

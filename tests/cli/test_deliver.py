@@ -140,6 +140,38 @@ def test_a_report_judges_the_gates_that_a_result_was_saved_with(llmsched: Run) -
     assert "gates: 2 of 2 passed" in replaced.out
 
 
+MISLEADING = (
+    "warning: gate utilization:9%, ljf:utilization:0.01: where steps may be mixed, a slower policy "
+    "may show the higher utilization; efficiency is never higher for a slower one\n"
+)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "junit"])
+def test_a_gate_on_utilization_works_with_a_warning_where_steps_may_be_mixed(
+    llmsched: Run, form: str
+) -> None:
+    gates = ["utilization:9%", "ljf:utilization:0.01", "efficiency:99%"]
+    options = [word for gate in gates for word in ("--fail-on", gate)]
+    for profile, warning in (("llama3-8b-a100", MISLEADING), ("llama65b-8gpu-paper", "")):
+        run = llmsched(*RUN, "--hardware", profile, *options, "--output", "head.json")
+        assert (run.code, run.err) == (0, warning)
+        assert "✓ gates: 3 of 3 passed" in run.out
+        assert llmsched("report", "head.json", "--format", form).err == warning
+
+
+def test_a_result_from_before_efficiency_can_be_shown_and_compared_with(llmsched: Run) -> None:
+    old = json.loads(Path("base.json").read_text())
+    for row in old["results"]:
+        del row["efficiency"]
+    Path("old.json").write_text(json.dumps(old))
+    for form in ("table", "json", "csv", "markdown", "bencher", "customBiggerIsBetter"):
+        assert llmsched("report", "old.json", "--format", form).code == 0
+    assert llmsched("report", "base.json", "--against", "old.json").code == 0
+    gated = llmsched("report", "base.json", "--against", "old.json", "--fail-on", "efficiency:1%")
+    assert gated.code == 1
+    assert "✗ FAILED fcfs (efficiency:1%): efficiency has no value in the baseline" in gated.out
+
+
 def test_a_report_of_a_failed_gate_exits_1(llmsched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert llmsched(*RUN, *FAILING, "--output", "head.json").code == 1
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")

@@ -13,6 +13,7 @@ def row(policy: str, **metrics: float | None) -> dict[str, Any]:
         "completed": 10,
         "makespan_s": 100.0,
         "utilization": 0.8,
+        "efficiency": 0.75,
         "output_throughput": 1000.0,
         "mean_ttft_ms": 200.0,
         "p99_ttft_ms": 500.0,
@@ -34,7 +35,7 @@ def cell(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "input_tokens": 100,
             "output_tokens": 200,
         },
-        "hardware": {"name": "node", "step_time": {"kind": "affine"}, "provenance": {"note": "x"}},
+        "hardware": {"name": "node", "step_time": {"kind": "stages"}, "provenance": {"note": "x"}},
         "engine": {
             "max_num_seqs": 4,
             "max_num_batched_tokens": None,

@@ -25,7 +25,7 @@ def test_equal_experiments_are_comparable_whatever_their_numbers_and_versions() 
         ({"trace": cell()["trace"] | {"requests": 11}}, "trace.requests: 10 here, 11 there"),
         ({"engine": cell()["engine"] | {"max_num_seqs": 8}}, "engine.max_num_seqs: 4 here, 8"),
         (
-            {"hardware": {"name": "node", "step_time": {"kind": "stages"}}},
+            {"hardware": {"name": "node", "step_time": {"kind": "affine"}}},
             "hardware.step_time.kind",
         ),
         ({"lengths": "mean"}, "lengths: oracle here, mean there"),
@@ -174,6 +174,9 @@ def test_changes_are_sorted_from_worst_to_best_and_know_their_direction() -> Non
     here = document(row("fcfs", makespan_s=110.0, utilization=0.9, mean_ttft_ms=130.0))
     found = [(c["metric"], c["worse"]) for c in changes(here, base)]
     assert found == [("mean_ttft_ms", True), ("makespan_s", True), ("utilization", False)]
+    mixed = {"name": "node", "step_time": {"kind": "affine"}}  # no direction of its own there
+    judged_ones = changes({**here, "hardware": mixed}, {**base, "hardware": mixed})
+    assert [c["metric"] for c in judged_ones] == ["mean_ttft_ms", "makespan_s"]
     assert changes(base, base) == []
 
 

@@ -22,6 +22,7 @@ DIRECTED = [name for name, metric in METRICS.items() if metric.better != NEITHER
         # unsigned percentage: the worsening allowed, whichever way is worse
         ("makespan_s:2%", 100.0, 102.0, 102.1),
         ("utilization:2%", 0.80, 0.784, 0.783),
+        ("efficiency:2%", 0.80, 0.784, 0.783),
         # signed percentage: the change itself
         ("makespan_s:+2%", 100.0, 102.0, 102.1),
         ("makespan_s:-5%", 100.0, 95.0, 95.1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmsched.compare.metric import HIGHER, LOWER, METRICS, NEITHER, find_metric
+from llmsched.compare.metric import HIGHER, LOWER, METRICS, NEITHER, find_metric, judged_metrics
 from llmsched.errors import InputError
 from llmsched.metrics import SLO_METRICS, summarize
 from tests.hand import replay
@@ -24,12 +24,21 @@ def test_units_follow_the_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "better", "worsening"),
-    [("makespan_s", LOWER, 3.0), ("utilization", HIGHER, -3.0), ("steps", NEITHER, 3.0)],
+    [("makespan_s", LOWER, 3.0), ("efficiency", HIGHER, -3.0), ("steps", NEITHER, 3.0)],
 )
 def test_a_change_is_positive_where_it_is_worse(name: str, better: str, worsening: float) -> None:
     metric = find_metric(name)
     assert metric.better == better
     assert metric.worsening(3.0) == worsening
+
+
+def test_utilization_alone_has_no_direction_where_steps_may_be_mixed() -> None:
+    exclusive, mixed = (
+        {metric.name for metric in judged_metrics(mixed)} for mixed in (False, True)
+    )
+    assert exclusive - mixed == {"utilization"}
+    assert mixed < exclusive == {m.name for m in METRICS.values() if m.better != NEITHER}
+    assert find_metric("efficiency").direction(mixed=True) == HIGHER
 
 
 def test_an_objective_limits_what_has_a_mean() -> None:

@@ -14,6 +14,7 @@ import yaml
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile, parse_profile, shipped_profiles
 from llmsched.hardware.document import as_yaml, read_mapping
+from llmsched.hardware.kinds import prices_mixed
 
 AFFINE: dict[str, Any] = {
     "schema_version": 1,
@@ -53,6 +54,19 @@ def test_a_shipped_profile_loads_under_its_own_name_without_a_warning(
     assert {"status", "method", "missing"} <= set(profile.provenance)
     assert json.loads(json.dumps(profile.document)) == profile.document
     assert not caplog.records
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_a_saved_profile_says_whether_it_prices_mixed_steps(name: str) -> None:
+    profile = load_profile(name)
+    assert prices_mixed(dict(profile.document["step_time"])) == profile.step_time.mixed  # type: ignore[call-overload]  # a mapping, once read
+
+
+@pytest.mark.parametrize("mixed", [True, False, None])
+def test_mixed_steps_are_priced_unless_a_profile_says_otherwise(mixed: bool | None) -> None:
+    step_time = AFFINE["step_time"] | ({} if mixed is None else {"mixed": mixed})
+    profile = parse_profile({**AFFINE, "step_time": step_time}, "mine")
+    assert prices_mixed(step_time) == profile.step_time.mixed == (mixed is not False)
 
 
 @pytest.mark.parametrize("name", shipped_profiles())

@@ -153,6 +153,19 @@ def test_github_action_benchmark_gets_named_values_of_one_direction(
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize("kind", ["stages", "affine"])
+def test_services_track_utilization_only_where_steps_are_exclusive(kind: str) -> None:
+    hardware = {"name": "node", "step_time": {"kind": kind}}
+    here = document(row("fcfs"), hardware=hardware)
+    bigger = {
+        e["name"].rpartition("/")[2] for e in json.loads(render(here, "customBiggerIsBetter"))
+    }
+    (measures,) = json.loads(render(here, "bencher")).values()
+    for tracked in (bigger, measures):
+        assert ("utilization" in tracked) == (kind == "stages")
+        assert "efficiency" in tracked
+
+
 def test_bencher_gets_its_metric_format(shown: Document) -> None:
     # The schema of https://bencher.dev/docs/reference/bencher-metric-format/, limits included.
     bounds = {key: {"type": "number"} for key in ("value", "lower_value", "upper_value")}
@@ -289,7 +302,7 @@ def test_no_name_breaks_a_format(form: str, name: str) -> None:
     elif form == "markdown":
         rows = [line for line in text.splitlines() if line.startswith("|")]
         cuts = {len(re.split(r"(?<!\\)(?:\\\\)*\|", line)) for line in rows}
-        assert cuts == {6, 10}  # the gates that failed, and the cells
+        assert cuts == {6, 11}  # the gates that failed, and the cells
     elif form not in ("table", "csv"):
         json.loads(text)
 

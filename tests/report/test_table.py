@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -26,12 +27,18 @@ def test_the_table_fits_its_width(name: str, width: int) -> None:
 
 
 def test_eighty_columns_hold_every_column_that_the_table_owes() -> None:
-    text = render(document(row("fcfs"), row("a-long-policy-name")), "table", width=80)
+    text = render(document(row("fcfs"), row("plan+chunked")), "table", width=80)
     top, below = text.splitlines()[2:4]
-    for word in ("total", "util", "output", "mean", "p99", "gap to"):
+    for word in ("total", "util", "eff", "output", "mean", "p99", "gap to"):
         assert word in top
-    for word in ("vs fcfs", "tok/s", "TTFT, ms", "bound, %"):
+    for word in ("vs fcfs", "tok/s", "TTFT ms", "bound %"):
         assert word in below
+
+
+def test_what_eighty_columns_have_no_room_for_are_the_last_columns() -> None:
+    rows = row("fcfs", makespan_s=12345.6), row("a-long-policy-name", makespan_s=23456.7)
+    top = render(document(*rows), "table", width=80).splitlines()[2]
+    assert top.split() == ["policy", "total", "Δ", "total", "util", "eff", "output", "mean", "p99"]
 
 
 def test_more_width_shows_more_columns() -> None:
@@ -136,6 +143,42 @@ def test_a_matrix_may_be_shown_by_another_metric() -> None:
     assert "utilization (higher is better" in text
     with pytest.raises(InputError, match="did you mean utilization"):
         render(_matrix(), "table", pivot="utilisation")
+
+
+MIXED = {"name": "node", "step_time": {"kind": "affine"}}
+
+
+def test_a_pivot_of_a_metric_without_a_direction_stars_nothing() -> None:
+    rows = row("fcfs", steps=1), row("ljf", utilization=0.7, steps=2)
+    exclusive = cell(*rows, label={"hardware": "exclusive"})
+    mixed = cell(*rows, label={"hardware": "mixed"}, hardware=MIXED)
+    both = render(matrix(exclusive, mixed), "table", pivot="utilization")
+    assert "\nutilization (higher is better where steps are never mixed, * best" in both
+    assert both.count("0.8*") == 1
+    assert re.search(r"^mixed +0.8 +0.7$", both, re.MULTILINE)
+    alone = matrix(mixed, {**mixed, "label": {"hardware": "2"}})
+    assert re.search(r"^utilization$", render(alone, "table", pivot="utilization"), re.MULTILINE)
+    steps = render(matrix(exclusive, mixed), "table", pivot="steps")
+    assert re.search(r"^steps$", steps, re.MULTILINE)
+    assert "*" not in steps
+
+
+def test_a_study_shows_the_share_that_has_a_direction_on_its_profile() -> None:
+    common = dict.fromkeys(("mean", "ci_low", "ci_high", "p2_5", "p97_5", "worst"), 0.05)
+    counts = {"mean_percent": 6.0, "better": 3, "equal": 0, "worse": 0, "worst_case": 0}
+    names = ("makespan_s", "utilization", "efficiency", "p99_ttft_ms")
+    pairs = [{"policy": "ljf", "metric": name, **common, **counts} for name in names]
+    cases: dict[str, Any] = {"cases": {"count": 3, "draw": "bootstrap"}, "paired": pairs}
+    for hardware, told, other in (
+        (cell()["hardware"], "utilization", "efficiency"),
+        (MIXED, "efficiency", "utilization"),
+    ):
+        study = document(row("fcfs"), row("ljf"), hardware=hardware, **cases)
+        table, markdown = render(study, "table"), render(study, "markdown")
+        assert f"{told}, points" in table
+        assert f"{other}, points" not in table
+        assert f"| ljf | {told} | +0.05 " in markdown
+        assert f"| ljf | {other} | " not in markdown
 
 
 def test_a_policy_of_parts_from_files_keeps_every_part_in_its_name() -> None:
