@@ -118,6 +118,7 @@ class Trace:
             raise InputError(f"{name}: id: {_first_repeated(ids)!r} is used twice")
         if limit is not None:
             _check_declared(name, limit, output)
+            limit = limit if limit.any() else None
         order = np.argsort(when, kind="stable")
         return cls(
             arrival=_frozen(when[order]),
@@ -174,6 +175,8 @@ class Trace:
         if self.max_output_tokens is not None:
             digest.update(b"max_output_tokens")
             digest.update(self.max_output_tokens.tobytes())
+        if self.longest_output > self.output_tokens.max():
+            digest.update(f"longest_of_whole {self.longest_output}".encode())
         return digest.hexdigest()
 
 
