@@ -75,7 +75,9 @@ def limits(draw: st.DrawFn, output: Sequence[int]) -> list[int] | None:
         return None
     spare = draw(st.lists(st.sampled_from([None, 0, 0, 1, 30]), min_size=1, max_size=5))
     more = itertools.cycle(spare)
-    return [0 if extra is None else tokens + extra for tokens, extra in zip(output, more)]
+    return [
+        0 if extra is None else tokens + extra for tokens, extra in zip(output, more, strict=False)
+    ]
 
 
 def _prices(*values: float) -> st.SearchStrategy[float]:

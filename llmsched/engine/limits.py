@@ -60,7 +60,12 @@ def output_limits(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
 
 
 def describe_output_limits(trace: Trace, config: EngineConfig) -> str:
-    """Say in a few words where the limits of :func:`output_limits` come from."""
+    """Say in a few words where the limits that an engine reserves for come from; "" if it does not.
+
+    See :func:`output_limits`.
+    """
+    if config.reserve != "max_output":
+        return ""
     if config.max_output_tokens is not None:
         rest = f"{config.max_output_tokens:,}"
     elif config.max_model_len is not None:

@@ -188,17 +188,17 @@ class _Adder:
 
     def _limit(self, record: Record, output: int) -> int:
         """Return the output limit that the request declares; 0 if it declares none."""
-        limit = 0
+        limit, named = 0, ""
         for label, get in self.limits:
             value = get(record)
             if value is _MISSING or value is None or value == "":
                 continue
             declared = count(value, label)
             if limit and declared != limit:
-                raise Refusal(label, "one output limit", f"another one: {shown(value)}")
+                raise Refusal(label, f"{named} = {limit}", shown(value))
             if declared < output:
-                raise Refusal(label, f"at least {self.output}", f"{declared} < {output}")
-            limit = declared
+                raise Refusal(label, f"at least {self.output} = {output}", shown(value))
+            limit, named = declared, label
         return limit
 
     def _name(self, record: Record) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.report.clean import cleaned
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, slots_of
+from llmsched.report.layout import BETTER, WORSE, output_limits_of, slots_of
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes that GitHub accepts as the summary of one step."""
@@ -116,6 +116,7 @@ def _cell(document: Document, cell: Mapping[str, Any]) -> str:
         f"{trace['name']} ({trace['requests']:,} requests), {cell['hardware'].get('name', '')}, "
     )
     where += f"{slots_of(cell)}, {cell['lengths']} lengths"
+    where += f", {limits}" if (limits := output_limits_of(cell)) else ""
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""

@@ -1,9 +1,9 @@
 """An independent check of a replay: only its two tables, the trace, the knobs and the prices.
 
-Nothing here comes from the engine but the meaning of its knobs. The tables are held against each other: what the requests say
-happened must be what the steps say was computed. Up to the first preemption the accounts
-are exact; it hides what is recomputed, and they become bounds. The time line rests on steps
-that take time: one that takes none is a fault.
+Nothing here comes from the engine but the meaning of its knobs. The tables are held against each
+other: what the requests say happened must be what the steps say was computed. Up to the first
+preemption the accounts are exact; it hides what is recomputed, and they become bounds. The time
+line rests on steps that take time: one that takes none is a fault.
 """
 
 from __future__ import annotations
