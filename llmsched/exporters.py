@@ -19,6 +19,7 @@ from llmsched.files import write_whole
 from llmsched.trace import Trace, nanoseconds
 
 _ID, _CLASS, _PREDICTED, _HASHES = "id", "class", "predicted_output_length", "hash_ids"
+_LIMIT = "max_output_tokens"
 
 
 def write(trace: Trace, path: str | Path, to: str = "native") -> tuple[str, ...]:
@@ -63,6 +64,7 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _ID: not numbered,  # ids that count the rows come back by themselves
         _CLASS: trace.klass is not None,
         _PREDICTED: trace.predicted_output_tokens is not None,
+        _LIMIT: trace.max_output_tokens is not None,
         _HASHES: trace.hash_ids is not None,
     }
     kept = _writer(to)[1]
@@ -101,7 +103,7 @@ def _azure(trace: Trace) -> Iterator[str]:
 
 
 _WRITERS: dict[str, tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]] = {
-    "native": (_native, (_ID, _CLASS, _PREDICTED, _HASHES)),
+    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _HASHES)),
     "mooncake": (_mooncake, (_HASHES,)),
     "vidur": (_vidur, ()),
     "azure": (_azure, ()),
@@ -131,15 +133,18 @@ def _rows(trace: Trace) -> Iterator[str]:
 
 def _extras(trace: Trace) -> Iterator[str]:
     """Yield the optional fields of each row as JSON text that begins with a comma, or ""."""
-    predicted = trace.predicted_output_tokens
+    predicted, limit = trace.predicted_output_tokens, trace.max_output_tokens
     columns = {
         _CLASS: trace.klass,
         _PREDICTED: None if predicted is None else predicted.tolist(),
+        _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
         _HASHES: trace.hash_ids,
     }
     there = {name: column for name, column in columns.items() if column is not None}
     for row in range(len(trace)):
-        pairs = {name: column[row] for name, column in there.items()}
+        pairs = {
+            name: value for name, column in there.items() if (value := column[row]) is not None
+        }
         yield f",{orjson.dumps(pairs).decode()[1:-1]}" if pairs else ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmsched import __version__
 from llmsched.engine.config import EngineConfig
+from llmsched.engine.limits import describe_output_limits
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
 
@@ -17,7 +18,7 @@ def record_inputs(trace: Trace, hardware: HardwareProfile, engine: EngineConfig)
     """Return version, trace (hash and counts), hardware with its provenance, and engine knobs."""
     return {
         "llmsched": __version__,
-        "trace": record_trace(trace),
+        "trace": {**record_trace(trace), **record_output_limits(trace, engine)},
         "hardware": dict(hardware.document),
         "engine": asdict(engine),
     }
@@ -33,6 +34,12 @@ def record_trace(trace: Trace) -> dict[str, Any]:
         "input_tokens": int(trace.input_tokens.sum()),
         "output_tokens": int(trace.output_tokens.sum()),
     }
+
+
+def record_output_limits(trace: Trace, engine: EngineConfig) -> dict[str, Any]:
+    """Return where the output limits come from, if the engine reserves blocks for them."""
+    words = describe_output_limits(trace, engine)
+    return {"output_limits": words} if words else {}
 
 
 def finite(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,8 +62,11 @@ class Rehearsal:
         if not len(known):
             return self.ladders[0][0]
         prompts = jobs.input_tokens[known]
+        limits = jobs.max_output_tokens[known]
         lengths = that_fit(jobs.predicted_output_tokens[known], prompts, jobs.config)
-        batch = Trace.from_columns(np.zeros(len(known)), prompts, lengths)
+        batch = Trace.from_columns(
+            np.zeros(len(known)), prompts, np.minimum(lengths, limits), max_output_tokens=limits
+        )
 
         def makespan(candidate: Candidate) -> float:
             policy: Policy = Policy("rehearsal", *candidate)

@@ -37,12 +37,16 @@ class Trace:
         Job class of each request (the key ``class`` of the file formats).
     predicted_output_tokens : int64, shape (n,), or None
         Predicted output lengths that came with the trace, each >= 1.
+    max_output_tokens : int64, shape (n,), or None
+        Output limits that clients declared, each at least the output; 0 where none is declared.
     hash_ids : tuple of tuples of int, or None
         Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
     name : str
         Where the trace came from, for messages and records.
     note : str
         Provenance in one line: measured, reconstructed, synthetic.
+    longest_of_whole : int
+        Greatest output of the trace that this is a part of; 0 if it is whole.
     """
 
     arrival: NDArray[np.float64]
@@ -51,9 +55,11 @@ class Trace:
     id: NDArray[np.object_]
     klass: NDArray[np.object_] | None = None
     predicted_output_tokens: NDArray[np.int64] | None = None
+    max_output_tokens: NDArray[np.int64] | None = None
     hash_ids: tuple[tuple[int, ...], ...] | None = None
     name: str = field(default="trace")
     note: str = ""
+    longest_of_whole: int = 0
 
     def __len__(self) -> int:
         return len(self.arrival)
@@ -68,6 +74,7 @@ class Trace:
         id: Sequence[str] | NDArray[np.object_] | None = None,
         klass: Sequence[str] | NDArray[np.object_] | None = None,
         predicted_output_tokens: ArrayLike | None = None,
+        max_output_tokens: ArrayLike | None = None,
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
         name: str = "trace",
         note: str = "",
@@ -77,8 +84,9 @@ class Trace:
         Raises
         ------
         InputError
-            No rows, columns of different length, a token count outside 1..2**30, an arrival that is
-            negative or not finite, or an id used twice. The message names the row (from 0).
+            No rows, columns of different length, a token count outside 1..2**30 (an output limit: 0
+            or the output..2**30), an arrival that is negative or not finite, or an id used twice.
+            The message names the row (from 0).
         """
         when = _times(name, arrival)
         n = len(when)
@@ -94,14 +102,23 @@ class Trace:
             if predicted_output_tokens is None
             else token_counts(name, label, predicted_output_tokens)
         )
+        limit = (
+            None
+            if max_output_tokens is None
+            else token_counts(name, "max_output_tokens", max_output_tokens, least=0)
+        )
         columns = {"input_length": prompt, "output_length": output, "id": ids}
-        for field_, column in {**columns, "class": classes, label: predicted}.items():
+        optional = {"class": classes, label: predicted, "max_output_tokens": limit}
+        for field_, column in {**columns, **optional}.items():
             if column is not None and column.shape != (n,):
                 raise InputError(f"{name}: {field_}: expected {n} values, got shape {column.shape}")
         if hash_ids is not None and len(hash_ids) != n:
             raise InputError(f"{name}: hash_ids: expected {n} values, got {len(hash_ids)}")
         if len(set(ids)) != n:
             raise InputError(f"{name}: id: {_first_repeated(ids)!r} is used twice")
+        if limit is not None:
+            _check_declared(name, limit, output)
+            limit = limit if limit.any() else None
         order = np.argsort(when, kind="stable")
         return cls(
             arrival=_frozen(when[order]),
@@ -110,6 +127,7 @@ class Trace:
             id=_frozen(ids[order]),
             klass=None if classes is None else _frozen(classes[order]),
             predicted_output_tokens=None if predicted is None else _frozen(predicted[order]),
+            max_output_tokens=None if limit is None else _frozen(limit[order]),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             name=name,
             note=note,
@@ -131,20 +149,34 @@ class Trace:
             predicted_output_tokens=None
             if self.predicted_output_tokens is None
             else of(self.predicted_output_tokens),
+            max_output_tokens=None
+            if self.max_output_tokens is None
+            else of(self.max_output_tokens),
             hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
             name=self.name if name is None else name,
             note=self.note,
+            longest_of_whole=self.longest_output,
         )
+
+    @property
+    def longest_output(self) -> int:
+        """Greatest output of the whole trace: what an operator who knows it would allow."""
+        return max(self.longest_of_whole, int(self.output_tokens.max()))
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what a simulation depends on: arrivals, lengths, ids and predictions."""
+        """Hash of what a simulation depends on: arrivals, lengths, ids, predictions, limits."""
         digest = hashlib.sha256()
         for column in (self.arrival, self.input_tokens, self.output_tokens):
             digest.update(column.tobytes())
         digest.update("\n".join(self.id).encode())
         if self.predicted_output_tokens is not None:
             digest.update(self.predicted_output_tokens.tobytes())
+        if self.max_output_tokens is not None:
+            digest.update(b"max_output_tokens")
+            digest.update(self.max_output_tokens.tobytes())
+        if self.longest_output > self.output_tokens.max():
+            digest.update(f"longest_of_whole {self.longest_output}".encode())
         return digest.hexdigest()
 
 
@@ -183,24 +215,34 @@ def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return column
 
 
-def token_counts(name: str, field: str, values: ArrayLike) -> NDArray[np.int64]:
+def _check_declared(name: str, limit: NDArray[np.int64], output: NDArray[np.int64]) -> None:
+    bad = (limit > 0) & (limit < output)
+    if bad.any():
+        row = int(bad.argmax())
+        expected = f"at least output_length {output[row]}"
+        raise InputError(
+            f"{name}: row {row}: max_output_tokens: expected {expected}, got {limit[row]}"
+        )
+
+
+def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) -> NDArray[np.int64]:
     """Return `values` as integers; unlike a cast, which cuts 5.5 to 5, refuse what is none.
 
     Raises
     ------
     InputError
-        A value is not a whole number in 1..2**30; the message names the row (from 0).
+        A value is not a whole number in `least`..2**30; the message names the row (from 0).
     """
     column = np.asarray(values)
     bad = np.full(column.shape, True)
     if column.dtype.kind in "iuf":
-        bad = ~((column >= 1) & (column <= MAX_TOKENS) & (column == np.floor(column)))
+        bad = ~((column >= least) & (column <= MAX_TOKENS) & (column == np.floor(column)))
     if bad.any():
         where = tuple(int(i[0]) for i in np.nonzero(bad))
         row = where[0] if where else 0
         raise InputError(
             f"{name}: row {row}: {field}: "
-            f"expected an integer in 1..{MAX_TOKENS}, got {column[where]}"
+            f"expected an integer in {least}..{MAX_TOKENS}, got {column[where]}"
         )
     return column.astype(np.int64)
 

@@ -27,6 +27,7 @@ def describe(imported: Imported) -> dict[str, Any]:
     gaps = np.diff(trace.arrival)
     spread = len(gaps) > 0 and span > 0
     classes = Counter(trace.klass.tolist()) if trace.klass is not None else {}
+    declared = trace.max_output_tokens
     return {
         "name": trace.name,
         "sha256": trace.sha256,
@@ -43,6 +44,8 @@ def describe(imported: Imported) -> dict[str, Any]:
         "output_tokens": _statistics(trace.output_tokens),
         "total_input_tokens": int(trace.input_tokens.sum()),
         "total_output_tokens": int(trace.output_tokens.sum()),
+        "max_output_tokens": None if declared is None else _statistics(declared[declared > 0]),
+        "limits_declared": 0 if declared is None else int(np.count_nonzero(declared)),
         "classes": dict(sorted(classes.items())),
     }
 
@@ -70,6 +73,9 @@ def _facts(facts: dict[str, Any]) -> list[str]:
         *((f"dropped {n:,}", reason) for reason, n in facts["dropped"].items()),
         ("tokens", f"{facts['total_input_tokens']:,} in, {facts['total_output_tokens']:,} out"),
     ]
+    if (limits := facts["max_output_tokens"]) is not None:
+        between = f"{limits['min']:,} to {limits['max']:,} output tokens"
+        lines.append(("limits", f"{between}, declared by {facts['limits_declared']:,} requests"))
     if facts["rate_per_s"] is None:
         lines.append(("arrivals", "all at once"))
     else:

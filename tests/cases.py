@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +63,21 @@ def traces(draw: st.DrawFn, most: int = 24) -> Trace:
         )
     )
     gaps, prompt, output = zip(*rows, strict=True)
-    return Trace.from_columns(np.cumsum(gaps), prompt, output)
+    return Trace.from_columns(
+        np.cumsum(gaps), prompt, output, max_output_tokens=draw(limits(output))
+    )
+
+
+@st.composite
+def limits(draw: st.DrawFn, output: Sequence[int]) -> list[int] | None:
+    """Output limits that clients declare: none, some, or all of them."""
+    if draw(st.integers(0, 2)):
+        return None
+    spare = draw(st.lists(st.sampled_from([None, 0, 0, 1, 30]), min_size=1, max_size=5))
+    more = itertools.cycle(spare)
+    return [
+        0 if extra is None else tokens + extra for tokens, extra in zip(output, more, strict=False)
+    ]
 
 
 def _prices(*values: float) -> st.SearchStrategy[float]:
@@ -122,10 +138,12 @@ def configs(draw: st.DrawFn, trace: Trace, kv: bool | None = None) -> EngineConf
     slots = draw(st.sampled_from([1, 2, 3, 5, 8, 40]))
     size = draw(st.sampled_from([1, 2, 4, 16]))
     watermark = draw(st.sampled_from([0.0, 0.0, 0.1, 0.34]))
+    longest = int((trace.input_tokens + trace.output_tokens).max())
+    knob = draw(st.sampled_from([None, None, None, int(trace.output_tokens.max()), 60]))
     blocks = None
     if draw(st.booleans()) if kv is None else kv:
         spare = st.sampled_from([0, 0, 1, 3, 9, 40])
-        blocks = _enough_blocks(trace, size, watermark) + draw(spare)
+        blocks = _enough_blocks(trace, knob, size, watermark) + draw(spare)
     return EngineConfig(
         max_num_seqs=slots,
         max_num_batched_tokens=draw(st.sampled_from([None, slots, slots + 3, slots + 17, 64])),
@@ -136,12 +154,17 @@ def configs(draw: st.DrawFn, trace: Trace, kv: bool | None = None) -> EngineConf
         admission=draw(st.sampled_from(["full_prompt", "first_chunk"])),
         reserve=draw(st.sampled_from(["none", "none", "max_output"])),
         victim=draw(st.sampled_from(["last_arrived", "longest_remaining"])),
+        max_output_tokens=knob,
+        max_model_len=draw(st.sampled_from([None, None, None, longest, longest + 20])),
     )
 
 
-def _enough_blocks(trace: Trace, size: int, watermark: float) -> int:
-    """The fewest blocks, with the reserved one, that the longest request fits into."""
-    need = int((-(-(trace.input_tokens + trace.output_tokens - 1) // size)).max())
+def _enough_blocks(trace: Trace, knob: int | None, size: int, watermark: float) -> int:
+    """The fewest blocks, with the reserved one, that every request fits into, limits included."""
+    most = np.maximum(trace.output_tokens, knob or 0)
+    if trace.max_output_tokens is not None:
+        most = np.maximum(most, trace.max_output_tokens)
+    need = int((-(-(trace.input_tokens + most - 1) // size)).max())
     usable = need
     while usable - int(watermark * usable) < need:
         usable += 1

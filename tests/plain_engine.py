@@ -33,6 +33,7 @@ class Request:
     prompt: int
     output: int
     predicted: int
+    limit: int
     generated: int = 0
     computed: int = 0
     goal: int = 0  # tokens to compute before it decodes; 0 while it waits
@@ -148,10 +149,11 @@ class PlainEngine:
         arrival = [float(time) for time in trace.arrival]
         if concurrency is not None:
             arrival = [0.0 if i < concurrency else float("inf") for i in range(len(trace))]
+        limits = [plain_limit(trace, config, row) for row in range(len(trace))]
         self.requests = [
-            Request(i, arrival[i], int(prompt), int(output), int(guess))
-            for i, (prompt, output, guess) in enumerate(
-                zip(trace.input_tokens, trace.output_tokens, lengths, strict=True)
+            Request(i, arrival[i], int(prompt), int(output), int(guess), limit)
+            for i, (prompt, output, guess, limit) in enumerate(
+                zip(trace.input_tokens, trace.output_tokens, lengths, limits, strict=True)
             )
         ]
         self.coming = list(self.requests)
@@ -162,7 +164,8 @@ class PlainEngine:
         self.spare = 0 if config.num_gpu_blocks is None else int(config.watermark * self.free)
         self.usable, self.peak = self.free, 0
         self.steps: list[list[int]] = []
-        self.jobs = Jobs(np.array(arrival), trace.input_tokens, lengths, config, hardware)
+        columns = (np.array(arrival), trace.input_tokens, lengths)
+        self.jobs = Jobs(*columns, config, hardware, np.array(limits))
         order, self.rule = policy.order, policy.rule
         if policy.offline is not None:
             order, self.rule = policy.offline.choose(self.jobs)
@@ -207,7 +210,7 @@ class PlainEngine:
         if self.config.admission == "first_chunk":
             tokens = min([tokens, *self._limits()])
         if self.config.reserve == "max_output":
-            tokens = request.prompt + request.output - 1
+            tokens = request.prompt + request.limit - 1
         return self._blocks(tokens) + self.spare <= self.free - self.demand()
 
     def _limits(self) -> Iterator[int]:
@@ -290,7 +293,7 @@ class PlainEngine:
             self.running.append(request)
             request.goal, request.computed = request.known, 0
             if self.config.reserve == "max_output":
-                self._take(request, self._blocks(request.prompt + request.output - 1))
+                self._take(request, self._blocks(request.prompt + request.limit - 1))
             else:
                 self._take(request, self._blocks(tokens))
             if request.admitted != request.admitted:
@@ -391,3 +394,25 @@ class PlainEngine:
 
     def _finished(self) -> int:
         return sum(request.generated == request.output for request in self.requests)
+
+
+def plain_limit(trace: Trace, config: EngineConfig, row: int) -> int:
+    """The output limit of one request: what it declared, else what somebody set, else a guess."""
+    prompt, declared = int(trace.input_tokens[row]), 0
+    left = None if config.max_model_len is None else config.max_model_len - prompt
+    if trace.max_output_tokens is not None:
+        declared = int(trace.max_output_tokens[row])
+    limit = declared or config.max_output_tokens
+    if limit is not None:
+        return limit if left is None else min(limit, left)
+    if left is not None:
+        limit = left
+    elif config.reserve == "max_output":
+        limit = max(trace.longest_of_whole, *trace.output_tokens.tolist(), 1)
+    else:
+        limit = 2**30
+    if config.num_gpu_blocks is not None:
+        usable = config.num_gpu_blocks - 1
+        room = (usable - int(config.watermark * usable)) * config.block_size
+        limit = min(limit, room - prompt + 1)
+    return max(limit, 1)

@@ -109,8 +109,18 @@ def test_zstandard_files_are_read_again(trace: Trace) -> None:
 def test_what_a_format_has_no_place_for_is_told(trace: Trace) -> None:
     assert exporters.lost(trace, "native") == ()
     assert exporters.lost(trace, "vidur") == ("id",)
-    plain = Trace.from_columns([0], [1], [2], klass=["a"], predicted_output_tokens=[3])
-    assert exporters.lost(plain, "azure") == ("class", "predicted_output_length")
+    plain = Trace.from_columns(
+        *([0], [1], [2]), klass=["a"], predicted_output_tokens=[3], max_output_tokens=[4]
+    )
+    lost = ("class", "predicted_output_length", "max_output_tokens")
+    assert exporters.lost(plain, "azure") == lost
+
+
+def test_a_limit_is_written_only_where_one_is_declared() -> None:
+    trace = Trace.from_columns([0, 0], [1, 1], [2, 2], max_output_tokens=[0, 4])
+    bare, limited = exporters.text(trace, "native").splitlines()
+    assert bare == '{"id":"0","timestamp":0,"input_length":1,"output_length":2}'
+    assert limited.endswith('"output_length":2,"max_output_tokens":4}')
 
 
 def test_an_unknown_format_and_an_unwritable_file_are_refused(trace: Trace, tmp_path: Path) -> None:

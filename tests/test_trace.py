@@ -60,6 +60,26 @@ def test_bad_optional_columns_are_refused() -> None:
         Trace.from_columns([0, 0], [1, 1], [1, 1], hash_ids=((1,),))
     with pytest.raises(InputError, match=r"row 1: predicted_output_length: .* got 0"):
         Trace.from_columns([0, 0], [1, 1], [1, 1], predicted_output_tokens=[1, 0])
+    with pytest.raises(
+        InputError, match=r"row 0: max_output_tokens: .* in 0\.\.1073741824, got -1"
+    ):
+        Trace.from_columns([0, 0], [1, 1], [1, 1], max_output_tokens=[-1, 0])
+    with pytest.raises(InputError, match="max_output_tokens: expected 2 values"):
+        Trace.from_columns([0, 0], [1, 1], [1, 1], max_output_tokens=[1])
+    below = r"^trace: row 1: max_output_tokens: expected at least output_length 5, got 4$"
+    with pytest.raises(InputError, match=below):
+        Trace.from_columns([0, 0], [1, 1], [1, 5], max_output_tokens=[0, 4])
+
+
+def test_limits_that_nobody_declares_are_no_column() -> None:
+    assert Trace.from_columns([0], [1], [1], max_output_tokens=[0]).max_output_tokens is None
+
+
+def test_a_part_knows_the_longest_output_of_the_whole() -> None:
+    whole = Trace.from_columns([0, 0, 0], [1, 1, 1], [9, 4, 2])
+    part = whole.take([1, 2]).take([1])
+    assert (whole.longest_output, part.longest_output) == (9, 9)
+    assert part.sha256 != Trace.from_columns([0], [1], [2], id=["2"]).sha256
 
 
 def test_take_keeps_every_column_of_the_rows_in_order() -> None:
@@ -67,12 +87,15 @@ def test_take_keeps_every_column_of_the_rows_in_order() -> None:
         *([0, 1, 2], [1, 2, 3], [4, 5, 6]),
         klass=["a", "b", "c"],
         predicted_output_tokens=[7, 8, 9],
+        max_output_tokens=[4, 0, 60],
         hash_ids=((1,), (2,), (3,)),
     )
     part = trace.take([2, 0], name="part")
     assert (part.name, part.id.tolist(), part.arrival.tolist()) == ("part", ["0", "2"], [0, 2])
     assert part.klass is not None
     assert part.predicted_output_tokens is not None
+    assert part.max_output_tokens is not None
+    assert part.max_output_tokens.tolist() == [4, 60]
     assert part.klass.tolist() == ["a", "c"]
     assert part.predicted_output_tokens.tolist() == [7, 9]
     assert part.hash_ids == ((1,), (3,))
@@ -90,8 +113,9 @@ def test_the_hash_depends_on_what_a_simulation_sees() -> None:
         {"output_tokens": [7]},
         {"id": ["a"]},
         {"predicted_output_tokens": [6]},
+        {"max_output_tokens": [6]},
     ]
-    assert len({sha256(), *(sha256(**change) for change in different)}) == 6
+    assert len({sha256(), *(sha256(**change) for change in different)}) == 7
 
 
 @given(st.integers(0, 2**33 * 10**9))

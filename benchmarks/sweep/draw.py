@@ -18,7 +18,7 @@ from llmsched.engine import EngineConfig, simulate
 from llmsched.errors import LlmschedError
 from llmsched.hardware import HardwareProfile
 from llmsched.policies import Policy
-from llmsched.trace import Trace
+from llmsched.trace import MAX_TOKENS, Trace
 
 MOST_STEPS = 20_000
 """No knob is drawn that cuts the prompts of a trace into more chunks than that, and no rule."""
@@ -102,7 +102,9 @@ def draw(seed: int, index: int) -> Case:
     rng = np.random.default_rng((seed, index))
     drawn = traces.draw(rng)
     hardware, shipped = profiles.draw(rng)
-    trace = drawn.trace
+    trace, words = drawn.trace, drawn.words
+    if rng.random() < 0.15:
+        trace, words = _declared(rng, trace), ()
     tokens = int((trace.input_tokens + trace.output_tokens).sum())
     policy = policies.draw(rng, hardware.step_time.mixed, tokens <= MOST_STEPS)
     config = _knobs(rng, trace, policy, hardware)
@@ -112,10 +114,10 @@ def draw(seed: int, index: int) -> Case:
         replicas = int(rng.integers(1, min(len(trace), 5) + 1))
     mode = str(rng.choice(["oracle", "oracle", "mean", "noisy:0.3", "noisy:3"]))
     case = Case(
-        *(seed, index, drawn.kind, trace, drawn.words, hardware, shipped),
+        *(seed, index, drawn.kind, trace, words, hardware, shipped),
         *(config, mode, policy, closed, replicas),
     )
-    if len(trace) <= PLANNED and not drawn.words and rng.random() < 0.15:
+    if len(trace) <= PLANNED and not words and rng.random() < 0.15:
         return _at_step_ends(rng, case)
     return case
 
@@ -137,6 +139,7 @@ def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfi
         admission=str(rng.choice(["full_prompt", "full_prompt", "first_chunk"])),
         reserve=str(rng.choice(["none", "none", "none", "max_output"])),
         victim=str(rng.choice(["last_arrived", "longest_remaining"])),
+        **_limits(rng, trace),
     )
     limited = rng.random()
     if limited < 0.35:
@@ -152,10 +155,39 @@ def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfi
     return replace(config, num_gpu_blocks=starved + spare)
 
 
+def _limits(rng: Generator, trace: Trace) -> dict[str, int]:
+    """Draw limits that every request keeps to."""
+    knobs = {}
+    if rng.random() < 0.15:
+        spare = int(rng.choice([0, 1, 100]))
+        knobs["max_output_tokens"] = int(trace.output_tokens.max()) + spare
+    if rng.random() < 0.15:
+        longest = int((trace.input_tokens + trace.output_tokens).max())
+        knobs["max_model_len"] = longest + int(rng.choice([0, 1, 100]))
+    return knobs
+
+
+def _declared(rng: Generator, trace: Trace) -> Trace:
+    """Let some of the requests declare limits."""
+    declares = rng.random(len(trace)) < rng.choice([0.5, 1.0])
+    limits = trace.output_tokens + rng.choice([0, 1, 5, 100], len(trace))
+    limits = np.minimum(limits, MAX_TOKENS)
+    columns = (trace.arrival, trace.input_tokens, trace.output_tokens)
+    return Trace.from_columns(
+        *columns,
+        id=trace.id,
+        max_output_tokens=np.where(declares, limits, 0),
+        name=f"{trace.name}, with limits",
+    )
+
+
 def _starved(trace: Trace, policy: Policy, config: EngineConfig) -> int:
     """Return the fewest blocks, with the reserved one, that the longest request fits into."""
     watermark = float(dict(policy.knobs).get("watermark", config.watermark))
-    longest = int((trace.input_tokens + trace.output_tokens - 1).max())
+    output = np.maximum(trace.output_tokens, config.max_output_tokens or 0)
+    if trace.max_output_tokens is not None:
+        output = np.maximum(output, trace.max_output_tokens)
+    longest = int((trace.input_tokens + output - 1).max())
     need = -(-longest // config.block_size)
     usable = need
     while usable - int(watermark * usable) < need:
@@ -183,5 +215,7 @@ def _at_step_ends(rng: Generator, case: Case) -> Case:
 
 def _with_arrivals(trace: Trace, arrival: NDArray[np.float64]) -> Trace:
     return Trace.from_columns(
-        arrival, trace.input_tokens, trace.output_tokens, name=f"{trace.name}, at step ends"
+        *(arrival, trace.input_tokens, trace.output_tokens),
+        max_output_tokens=trace.max_output_tokens,
+        name=f"{trace.name}, at step ends",
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from llmsched import __version__
+from llmsched.catalog import find
 from llmsched.compare.family import family_ranges
 from llmsched.compare.measure import Row
 from llmsched.compare.paired import mean_row, paired_differences
@@ -21,7 +22,7 @@ from llmsched.errors import InputError, NotComparableError
 from llmsched.hardware.kinds import prices_mixed
 from llmsched.planner.stored import count_replicas
 from llmsched.reading import read_whole
-from llmsched.records import record_inputs
+from llmsched.records import record_inputs, record_output_limits
 from llmsched.scenario import Scenario
 
 SCHEMA_VERSION = 1
@@ -70,6 +71,9 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             by_policy[task.policy].append(row)
     name: Document = {"member": cell.member} if cell.member else {"label": dict(cell.label)}
     record: Document = {**name, **_records(cell)}
+    for policy in study.policies:  # its own knobs may reserve blocks
+        config = replace(cell.engine, **dict(find(policy, study.folder).knobs))
+        record["trace"] |= record_output_limits(cell.trace, config)
     record["results"] = [
         mean_row(of_policy) if of_policy else {"policy": policy}
         for policy, of_policy in by_policy.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -51,9 +52,9 @@ def _case(study: Study, cell: int, case: int) -> tuple[Trace, NDArray[np.int64],
 def draw(cell: Cell, study: Study, case: int) -> Trace:
     """Return the requests of one case.
 
-    A bootstrap draws the trace's (input, output, prediction) rows with replacement and leaves the
-    arrival times where they are; see Efron, "Bootstrap methods: another look at the jackknife",
-    Annals of Statistics 7 (1979).
+    A bootstrap draws the trace's (input, output, prediction, limit) rows with replacement and
+    leaves the arrival times where they are; see Efron, "Bootstrap methods: another look at the
+    jackknife", Annals of Statistics 7 (1979).
     """
     if study.cases is None or study.cases.draw == "lengths":
         return cell.trace
@@ -71,13 +72,15 @@ def case_seed(seed: int, case: int, purpose: str) -> int:
 
 
 def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
-    predicted = trace.predicted_output_tokens
-    return Trace.from_columns(
+    predicted, limits = trace.predicted_output_tokens, trace.max_output_tokens
+    drawn = Trace.from_columns(
         trace.arrival,
         trace.input_tokens[rows],
         trace.output_tokens[rows],
         klass=None if trace.klass is None else trace.klass[rows],
         predicted_output_tokens=None if predicted is None else predicted[rows],
+        max_output_tokens=None if limits is None else limits[rows],
         name=trace.name,
         note=trace.note,
     )
+    return replace(drawn, longest_of_whole=trace.longest_output)

@@ -37,10 +37,14 @@ class EngineConfig:
         Whether admission sets aside blocks for prompt and whole output, so that nothing is ever
         evicted (Orca, OSDI '22, algorithm 1; TensorRT-LLM's GUARANTEED_NO_EVICT), or admits
         greedily and preempts by recompute (vLLM; MAX_UTILIZATION). The output reserved is the
-        true one: it stands for the request's own limit, which a server is told.
+        request's limit, never its true length, which nobody knows: `limits.output_limits`.
     victim : {"last_arrived", "longest_remaining"}
         Which running sequence is preempted when blocks run out: the last one admitted (vLLM), or
         the one with most predicted tokens to go (shortest remaining first; Schrage, 1968).
+    max_output_tokens : int or None
+        Output limit of requests that declare none.
+    max_model_len : int or None
+        Most tokens of prompt and output together; None means no limit.
     """
 
     max_num_seqs: int = 256
@@ -52,6 +56,8 @@ class EngineConfig:
     admission: str = "full_prompt"
     reserve: str = "none"
     victim: str = "last_arrived"
+    max_output_tokens: int | None = None
+    max_model_len: int | None = None
 
     def __post_init__(self) -> None:
         _at_least("max_num_seqs", self.max_num_seqs, 1)
@@ -61,6 +67,10 @@ class EngineConfig:
             _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
         if self.num_gpu_blocks is not None:
             _at_least("num_gpu_blocks", self.num_gpu_blocks, 2)
+        if self.max_output_tokens is not None:
+            _at_least("max_output_tokens", self.max_output_tokens, 1)
+        if self.max_model_len is not None:
+            _at_least("max_model_len", self.max_model_len, 2)
         if not isinstance(self.watermark, int | float) or not 0 <= self.watermark < 1:
             raise InputError(f"watermark: expected a number in [0, 1), got {self.watermark!r}")
         _one_of("admission", self.admission, ("full_prompt", "first_chunk"))

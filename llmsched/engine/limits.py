@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
-from llmsched.trace import Trace, token_counts
+from llmsched.trace import MAX_TOKENS, Trace, token_counts
 
 if TYPE_CHECKING:
     from llmsched.hardware import HardwareProfile
@@ -33,6 +34,58 @@ def that_fit(
     if blocks is None:
         return predicted
     return np.maximum(1, np.minimum(predicted, blocks * config.block_size + 1 - input_tokens))
+
+
+def output_limits(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
+    """Return the output tokens that each request is limited to, shape (n,).
+
+    That is what it declared, else the knob ``max_output_tokens``, else what ``max_model_len``
+    leaves. Where there is none of these, an engine that reserves a request's whole output has to
+    assume something: the greatest output of the trace, as an operator who knows it would set.
+
+    Nothing goes beyond ``max_model_len``. What nobody declared or set is also cut to what fits into
+    the KV cache beside the prompt.
+    """
+    prompt = trace.input_tokens
+    room = MAX_TOKENS if config.max_model_len is None else config.max_model_len - prompt
+    if config.max_output_tokens is not None:
+        rest = np.full_like(prompt, config.max_output_tokens)
+    else:
+        assumed = config.reserve == "max_output" and config.max_model_len is None
+        most = np.full_like(prompt, trace.longest_output if assumed else MAX_TOKENS)
+        rest = that_fit(np.minimum(most, room), prompt, config)
+    declared = trace.max_output_tokens
+    limits = rest if declared is None else np.where(declared > 0, declared, rest)
+    return np.minimum(limits, room)
+
+
+def describe_output_limits(trace: Trace, config: EngineConfig) -> str:
+    """Say in a few words where the limits that an engine reserves for come from; "" if it does not.
+
+    See :func:`output_limits`.
+    """
+    if config.reserve != "max_output":
+        return ""
+    if config.max_output_tokens is not None:
+        rest = f"{config.max_output_tokens:,}"
+    elif config.max_model_len is not None:
+        rest = f"what max_model_len {config.max_model_len:,} leaves"
+    else:
+        rest = f"assumed: the trace's greatest, {trace.longest_output:,}"
+    declared = trace.max_output_tokens
+    count = 0 if declared is None else int(np.count_nonzero(declared))
+    if not count:
+        return f"output limit {rest}"
+    if count == len(trace):
+        return "output limits declared"
+    return f"output limits declared by {count:,} of {len(trace):,} requests, else {rest}"
+
+
+def as_predicted(trace: Trace, predicted: NDArray[np.int64], config: EngineConfig) -> Trace:
+    """Return the trace as if predicted lengths came true, as far as an engine would let them."""
+    fitting = that_fit(predicted, trace.input_tokens, config)
+    lengths = np.minimum(fitting, output_limits(trace, config))
+    return replace(trace, output_tokens=lengths, longest_of_whole=trace.longest_output)
 
 
 def check_lengths(trace: Trace, predicted: ArrayLike) -> NDArray[np.int64]:
@@ -63,7 +116,8 @@ def check_limits(
     ------
     InputError
         The policy needs mixed steps and the profile cannot price them, a decode round of all slots
-        would exceed the token budget, or a request never fits into the KV cache.
+        would exceed the token budget, a request is longer than the knobs allow, or it never fits
+        into the KV cache.
     """
     if policy.rule.mixed and not hardware.step_time.mixed:
         raise InputError(
@@ -77,15 +131,44 @@ def check_limits(
             f"max_num_batched_tokens: expected at least max_num_seqs = {config.max_num_seqs}, so "
             f"that every running sequence can decode, got {budget}"
         )
+    _check_served(trace, config)
+    _check_blocks(trace, config)
+
+
+def _check_served(trace: Trace, config: EngineConfig) -> None:
+    """Refuse requests that the engine's own limits would not let finish as the trace has them."""
+    prompt, output = trace.input_tokens, trace.output_tokens
+    if config.max_model_len is not None and (long := prompt + output > config.max_model_len).any():
+        row = int(long.argmax())
+        raise InputError(
+            f"{trace.name}: request {trace.id[row]!r}: expected at most max_model_len = "
+            f"{config.max_model_len} tokens, got {prompt[row]} + {output[row]}"
+        )
+    knob = config.max_output_tokens
+    if knob is not None and (long := output > output_limits(trace, config)).any():
+        row = int(long.argmax())
+        raise InputError(
+            f"{trace.name}: request {trace.id[row]!r}: expected at most max_output_tokens = "
+            f"{knob} of output, got {output[row]}"
+        )
+
+
+def _check_blocks(trace: Trace, config: EngineConfig) -> None:
+    """Refuse requests that even the empty KV cache has too few blocks for."""
     usable = admissible_blocks(config)
     if usable is None:
         return
-    tokens = trace.input_tokens + trace.output_tokens - 1  # the last token is never computed
-    if tokens.max() > usable * config.block_size:
-        row = int((tokens > usable * config.block_size).argmax())
-        blocks = -(-int(tokens[row]) // config.block_size)
-        raise InputError(
-            f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} + "
-            f"{trace.output_tokens[row]} tokens need {blocks} KV blocks of {config.block_size}, "
-            f"and {usable} can be used"
-        )
+    needed = [(trace.output_tokens, "")]
+    if config.reserve == "max_output":
+        needed.append((output_limits(trace, config), ", its output limit,"))
+    for output, why in needed:
+        blocks = -(
+            -(trace.input_tokens + output - 1) // config.block_size
+        )  # the last is never computed
+        if blocks.max() > usable:
+            row = int((blocks > usable).argmax())
+            raise InputError(
+                f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} "
+                f"+ {output[row]}{why} tokens need {blocks[row]} KV blocks of {config.block_size}, "
+                f"and {usable} can be used"
+            )

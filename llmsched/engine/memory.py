@@ -21,7 +21,7 @@ def fits(state: State, request: int) -> bool:
     """Whether a waiting request may be admitted with the blocks that are free now."""
     config, pool = state.config, _pool(state)
     if state.reserves:
-        tokens = state.last[request]
+        tokens = state.reserved[request]
     else:
         tokens = state.target[request]
         if config.admission == "first_chunk":
@@ -31,9 +31,9 @@ def fits(state: State, request: int) -> bool:
 
 
 def allocate(state: State, request: int, tokens: int) -> None:
-    """Give an admitted request the blocks for its first chunk, or all that it will ever need."""
+    """Give an admitted request the blocks for its first chunk, or all that it may ever need."""
     pool = _pool(state)
-    pool.take(pool.blocks(state.last[request] if state.reserves else tokens))
+    pool.take(pool.blocks(state.reserved[request] if state.reserves else tokens))
     state.held[request] = tokens
 
 

@@ -17,6 +17,7 @@ from llmsched.columns import floats, ints
 from llmsched.engine.config import EngineConfig
 from llmsched.engine.contract import check_next
 from llmsched.engine.kv import BlockPool
+from llmsched.engine.limits import output_limits
 from llmsched.engine.livelock import LivelockWatch
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
 from llmsched.orders.queue import Jobs, WaitingQueue
@@ -70,6 +71,8 @@ class State:
         self.recomputed = ints(np.zeros(n, dtype=np.int64))
         self.target = ints(np.array(trace.input_tokens))  # tokens to compute, then decode
         self.last = ints(trace.input_tokens + trace.output_tokens - 1)  # computed at the end
+        limits = output_limits(trace, config)
+        self.reserved = ints(trace.input_tokens + limits - 1)  # most that may ever be computed
         self.computed = ints(np.zeros(n, dtype=np.int64))  # while in `partial`
         self.held = ints(np.zeros(n, dtype=np.int64))  # tokens with blocks, in `partial`
         self.since = ints(np.zeros(n, dtype=np.int64))  # decode clock at its first round
@@ -87,7 +90,7 @@ class State:
         self.last_token: dict[int, float] = {}  # of preempted requests
         self.resume_gap = array("d")
         self.steps = array("d")
-        self.jobs = Jobs(arrival.copy(), trace.input_tokens, predicted, config, hardware)
+        self.jobs = Jobs(arrival.copy(), trace.input_tokens, predicted, config, hardware, limits)
         self.detail = ""
         self.queue: WaitingQueue
 
@@ -137,7 +140,7 @@ class State:
         """Free the slot and the blocks of a sequence of `tokens` computed tokens."""
         del self.running[request]
         if self.pool is not None:
-            self.pool.free += self.pool.blocks(self.last[request] if self.reserves else tokens)
+            self.pool.free += self.pool.blocks(self.reserved[request] if self.reserves else tokens)
         if self.queue.release is not None:
             self.queue.release(request)
 

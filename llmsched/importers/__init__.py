@@ -239,6 +239,7 @@ def _picked(
         id=np.array(table.id, dtype=object)[rows],
         klass=np.array(table.klass, dtype=object)[rows] if any(table.klass) else None,
         predicted_output_tokens=np.array(table.predicted)[rows] if table.predicted else None,
+        max_output_tokens=np.array(table.limit)[rows] if any(table.limit) else None,
         hash_ids=tuple(table.hash_ids[row] for row in rows) if table.hash_ids else None,
         name=name,
     )

@@ -43,6 +43,8 @@ class Format:
         Whether some versions of the format leave the arrival time out (of every row).
     id, klass, predicted, hash_ids : str or None
         Names of optional columns.
+    limits : tuple of str
+        Names under which a request may declare its output limit; some rows may have none.
     failure : callable
         Says of a record why its request failed, or None; failed requests are dropped and counted.
     expand : callable or None
@@ -66,6 +68,7 @@ class Format:
     klass: str | None = None
     predicted: str | None = None
     hash_ids: str | None = None
+    limits: tuple[str, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
     failure: Callable[[Record], str | None] = _never
     expand: Callable[[Record], Iterator[Record]] | None = None
     aliases: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ class Table:
     """Checked columns of the rows kept, in the order of the file.
 
     ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
-    empty, or as long as the others.
+    empty, or as long as the others; ``limit`` is 0 where a request declares none.
     """
 
     time: list[float] = field(default_factory=list)
@@ -53,6 +53,7 @@ class Table:
     id: list[str] = field(default_factory=list)
     klass: list[str] = field(default_factory=list)
     predicted: array[int] = field(default_factory=lambda: array("q"))
+    limit: array[int] = field(default_factory=lambda: array("q"))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -133,7 +134,9 @@ class _Adder:
         self.ids: set[str] = set()
         self.id = form.id or "id"
         self.get_id = _getter(form.id or "")
+        self.output = form.output_tokens
         number = _number_getter if form.kind == "csv" else _getter
+        self.limits = [(label, number(label)) for label in form.limits]
         date = unit == "date"
         time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
         may = form.time_may_be_missing
@@ -164,9 +167,11 @@ class _Adder:
         if (reason := self.failure(record)) is not None:
             raise Dropped(reason)
         values = [self._value(column, record) for column in self.columns]
+        limit = self._limit(record, cast(int, values[0]))
         name = self._name(record)
         self.ids.add(name)
         self.table.id.append(name)
+        self.table.limit.append(limit)
         for column, value in zip(self.columns, values, strict=True):
             if value is not _MISSING:
                 column.target.append(value)
@@ -180,6 +185,21 @@ class _Adder:
             if value is _MISSING:
                 return value
         return column.check(value, column.label)
+
+    def _limit(self, record: Record, output: int) -> int:
+        """Return the output limit that the request declares; 0 if it declares none."""
+        limit, named = 0, ""
+        for label, get in self.limits:
+            value = get(record)
+            if value is _MISSING or value is None or value == "":
+                continue
+            declared = count(value, label)
+            if limit and declared != limit:
+                raise Refusal(label, f"{named} = {limit}", shown(value))
+            if declared < output:
+                raise Refusal(label, f"at least {self.output} = {output}", shown(value))
+            limit, named = declared, label
+        return limit
 
     def _name(self, record: Record) -> str:
         value = self.get_id(record)

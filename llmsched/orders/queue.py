@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmsched.columns import ints
+from llmsched.trace import MAX_TOKENS
 
 if TYPE_CHECKING:
     from llmsched.engine.config import EngineConfig
@@ -28,6 +29,9 @@ class Jobs:
         Seconds. An order must not let a request influence anything before it has arrived; those
         with an arrival of 0 are known to the offline phase.
     input_tokens, predicted_output_tokens : int64, shape (n,)
+    max_output_tokens : int64, shape (n,)
+        No request gets more output than that: its declared limit, or what the engine sets for it.
+        Left out, there are no limits.
     """
 
     arrival: NDArray[np.float64]
@@ -35,10 +39,15 @@ class Jobs:
     predicted_output_tokens: NDArray[np.int64]
     config: EngineConfig
     hardware: HardwareProfile
+    max_output_tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
+        if not len(self.max_output_tokens):
+            limits = np.full(len(self.arrival), MAX_TOKENS)
+            object.__setattr__(self, "max_output_tokens", limits)
         # Over bytes, which nobody can write to; a view's base is what other policies read.
-        for name in ("arrival", "input_tokens", "predicted_output_tokens"):
+        columns = ("arrival", "input_tokens", "predicted_output_tokens", "max_output_tokens")
+        for name in columns:
             column = getattr(self, name)
             object.__setattr__(self, name, np.frombuffer(column.tobytes(), dtype=column.dtype))
 

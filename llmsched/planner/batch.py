@@ -112,7 +112,7 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
     """
     predicted = _predictions(Path(predict)) if predict.endswith(".csv") else None
     lines: list[bytes] = []
-    prompts, outputs, model, skipped = [], [], "", 0
+    prompts, outputs, limits, model, skipped = [], [], [], "", 0
     seen: dict[str, int] = {}
     digest = hashlib.sha256()
     for number, line in enumerate(_lines(path), start=1):
@@ -131,10 +131,16 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
         lines.append(line)
         prompts.append(count(text))
         outputs.append(request.output_tokens(predict, predicted))
+        limits.append(request.limit and max(request.limit, outputs[-1]))  # predictions are believed
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
-        np.zeros(len(lines)), prompts, outputs, id=list(seen), name=plain(path.name)
+        np.zeros(len(lines)),
+        prompts,
+        outputs,
+        max_output_tokens=limits,
+        id=list(seen),
+        name=plain(path.name),
     )
     return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
 
@@ -215,12 +221,19 @@ class _Request:
         if self.record["url"] == EMBEDDING:
             return 1
         if predict == MAX_TOKENS:
-            value = self.body.get("max_completion_tokens", self.body.get(MAX_TOKENS))
-            return self._positive("body.max_tokens", value)
+            return self.limit or self._positive("body.max_tokens", None)
         value = self.record
         for key in predict.split("."):
             value = value.get(key) if isinstance(value, dict) else None
         return self._positive(predict, value)
+
+    @property
+    def limit(self) -> int:
+        """The output limit that the request declares; 0 if it declares none."""
+        for name in ("max_completion_tokens", MAX_TOKENS):
+            if self.body.get(name) is not None:
+                return self._positive(f"body.{name}", self.body[name])
+        return 0
 
     def _positive(self, field: str, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

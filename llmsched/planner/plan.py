@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from llmsched.bounds import lower_bound
 from llmsched.engine import simulate
-from llmsched.engine.limits import that_fit
+from llmsched.engine.limits import as_predicted
 from llmsched.errors import InputError
 from llmsched.planner import batch as batches
 from llmsched.planner import robust, view
@@ -170,8 +170,7 @@ def plan_replicas(
     expected = case.trace
     if (tokens != case.trace.output_tokens).any():
         config = replace(case.config, **dict(how.knobs))
-        lengths = that_fit(tokens, case.trace.input_tokens, config)
-        expected = replace(case.trace, output_tokens=lengths)
+        expected = as_predicted(case.trace, tokens, config)
     split = balance(
         expected,
         case.hardware,

@@ -45,6 +45,11 @@ def slots_of(cell: Mapping[str, Any]) -> str:
     return f"{slots}, {trace['concurrency']} users" if "concurrency" in trace else slots
 
 
+def output_limits_of(cell: Mapping[str, Any]) -> str:
+    """Return where the output limits that were reserved for come from; empty if none were."""
+    return str(cell["trace"].get("output_limits", ""))
+
+
 def shortened(text: str, limit: int) -> str:
     """Return the text with its middle cut out if it is longer than `limit`."""
     if len(text) <= limit:

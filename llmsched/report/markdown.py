@@ -10,7 +10,7 @@ from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, slots_of
+from llmsched.report.layout import BETTER, WORSE, output_limits_of, slots_of
 from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -121,6 +121,7 @@ def _cell(document: Document, cell: Mapping[str, Any]) -> str:
         f"{trace['name']} ({trace['requests']:,} requests), {cell['hardware'].get('name', '')}, "
     )
     where += f"{slots_of(cell)}, {cell['lengths']} lengths"
+    where += f", {limits}" if (limits := output_limits_of(cell)) else ""
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from llmsched.engine.limits import describe_output_limits
 from llmsched.engine.result import SimulationResult
 from llmsched.metrics import Row
 from llmsched.records import finite, record_inputs
@@ -81,7 +82,9 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     seed = f" (seed {how['seed']})" if how["lengths"].startswith("noisy") else ""
     users = "" if how["concurrency"] is None else f", closed loop of {how['concurrency']:,} users"
     slots = f"{result.config.max_num_seqs:,} slots"
-    return f"{result.hardware.name}, {slots}, {how['lengths']} lengths{seed}{users}"
+    words = describe_output_limits(result.trace, result.config)
+    limits = f", {words}" if words else ""
+    return f"{result.hardware.name}, {slots}, {how['lengths']} lengths{seed}{limits}{users}"
 
 
 def _line(label: str, value: str, remark: str) -> str:

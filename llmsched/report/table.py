@@ -16,6 +16,7 @@ from llmsched.report.layout import (
     WORSE,
     align,
     cut,
+    output_limits_of,
     paint,
     policy_label,
     slots_of,
@@ -62,7 +63,7 @@ def title(document: Document, cells: Sequence[Row]) -> str:
     cell = cells[0]
     parts = [f"{document['scenario']}:"]
     shared = {key: value for key, value in _facts(cell).items() if _same(cells, key)}
-    parts.append(", ".join(shared.values()))
+    parts.append(", ".join(filter(None, shared.values())))
     if "cases" in document:
         parts.append(
             f"— means over {document['cases']['count']} cases ({document['cases']['draw']})"
@@ -80,6 +81,7 @@ def _facts(cell: Row) -> dict[str, str]:
         "hardware": str(cell["hardware"].get("name", "")),
         "slots": slots_of(cell),
         "lengths": f"{cell['lengths']} lengths",
+        "limits": output_limits_of(cell),
     }
 
 

@@ -23,7 +23,7 @@ class Replay:
     Attributes
     ----------
     config : EngineConfig
-        The limits that held; of the variants none matters here.
+        The limits that held; of the variants only `reserve` matters here.
     step_time : StepTime or None
         Prices; None leaves durations unchecked.
     concurrency : int or None

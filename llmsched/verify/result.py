@@ -1,9 +1,9 @@
 """An independent check of a replay: only its two tables, the trace, the knobs and the prices.
 
-Nothing here comes from the engine. The tables are held against each other: what the requests say
-happened must be what the steps say was computed. Up to the first preemption the accounts
-are exact; it hides what is recomputed, and they become bounds. The time line rests on steps
-that take time: one that takes none is a fault.
+Nothing here comes from the engine but the meaning of its knobs. The tables are held against each
+other: what the requests say happened must be what the steps say was computed. Up to the first
+preemption the accounts are exact; it hides what is recomputed, and they become bounds. The time
+line rests on steps that take time: one that takes none is a fault.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.engine.limits import output_limits
 from llmsched.verify.replay import Replay, counted, slack, summed
 
 
@@ -317,6 +318,18 @@ def kv_capacity(replay: Replay) -> Iterator[str]:
     yield from _wrong(held > blocks, _row, lambda i: f"{held[i]} blocks held of {blocks}")
 
 
+def reserved_blocks(replay: Replay) -> Iterator[str]:
+    """Where admission sets aside the whole output, all who hold a slot fit with their limits."""
+    s, r, blocks = replay.steps, replay.requests, replay.config.usable_blocks
+    if blocks is None or replay.config.reserve != "max_output":
+        return
+    yield from _wrong(r.preemptions > 0, _request(replay), "preempted, but its blocks are reserved")
+    limits = output_limits(replay.trace, replay.config)
+    each = -(-(r.input_tokens + limits - 1) // replay.config.block_size)
+    held = summed(r.admitted_s, each, s.start_s) - summed(r.finish_s, each, s.start_s)
+    yield from _wrong(held > blocks, _row, lambda i: f"{held[i]} blocks reserved of {blocks}")
+
+
 def _blocks_held(replay: Replay, size: int) -> NDArray[np.int64]:
     """Blocks at each row's end of the sequences with a first token that were never preempted."""
     s, r = replay.steps, replay.requests
@@ -384,6 +397,7 @@ _THEN: tuple[Law, ...] = (
     decode_batches,
     preemptions_accounted_for,
     kv_capacity,
+    reserved_blocks,
     prices,
     first_come_first_served,
 )

@@ -84,6 +84,8 @@ def test_the_engine_follows_the_command_line(llmsched: Run, trace: Path, tmp_pat
         "admission": "full_prompt",
         "reserve": "none",
         "victim": "last_arrived",
+        "max_output_tokens": None,
+        "max_model_len": None,
     }
     assert (document["concurrency"], document["slo"]) == (1, {"ttft_ms": 3000.0})
     (row,) = document["results"]
@@ -178,7 +180,7 @@ UNKNOWN = (
             "--engine speed=3",
             "--engine: expected KNOB=VALUE with one of max_num_seqs, max_num_batched_tokens, "
             "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, admission, "
-            "reserve, victim; got 'speed=3'",
+            "reserve, victim, max_output_tokens, max_model_len; got 'speed=3'",
         ),
         ("--engine watermark=1", "watermark: expected a number in [0, 1), got 1"),
         ("--engine block_size=1.5", "block_size: expected an integer >= 1, got 1.5"),

@@ -116,10 +116,18 @@ def test_a_threshold_cuts_prompts_of_exclusive_stages_too() -> None:
 
 
 def test_orca_reserves_the_maximum_and_does_not_cut_prompts() -> None:
-    result = mixed([(0.0, 3, 3), (0.0, 3, 2)], 9, policy="orca", max_num_batched_tokens=5)
-    # 3 + 3 prompt tokens exceed 5: the second waits for the next step, with its 4 blocks.
+    result = mixed([(0.0, 3, 3), (0.0, 3, 2)], 10, policy="orca", max_num_batched_tokens=5)
+    # 3 + 3 prompt tokens exceed 5: the second waits for the next step, with its 5 blocks.
     assert steps(result)[:2] == [(0.0, 1, 3, 1, 0), (1.75, 1, 3, 1, 1)]
-    assert result.column("kv_blocks").tolist()[:2] == [5.0, 9.0]
+    assert result.column("kv_blocks").tolist()[:2] == [5.0, 10.0]
+
+
+def test_what_is_reserved_is_the_limit_and_not_the_output_that_nobody_knows() -> None:
+    rows = [(0.0, 2, 1), (0.0, 2, 1)]
+    assert mixed(rows, 4, reserve="max_output").admitted.tolist() == [0.0, 0.0]
+    limited = mixed(rows, 7, reserve="max_output", max_output_tokens=3)  # 2 + 3 - 1 blocks each
+    assert limited.admitted.tolist() == [0.0, limited.finish[0]]
+    assert mixed(rows, 8, reserve="max_output", max_output_tokens=3).admitted.tolist() == [0.0, 0.0]
 
 
 def test_prefill_first_runs_on_blocks_and_keeps_a_share_free() -> None:

@@ -24,13 +24,16 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
     maybe = st.booleans() if extras else st.just(False)
     ids = draw(st.lists(_TEXT, min_size=n, max_size=n, unique=True)) if draw(maybe) else None
     klass = draw(st.lists(_TEXT, min_size=n, max_size=n)) if draw(maybe) else None
+    output = column(_TOKENS)
+    limits = [draw(st.one_of(st.just(0), st.integers(tokens, MAX_TOKENS))) for tokens in output]
     hashes = st.lists(st.integers(0, 2**63 - 1), max_size=4).map(tuple)
     return Trace.from_columns(
         seconds(np.cumsum([0, *gaps], dtype=np.int64)),
         column(_TOKENS),
-        column(_TOKENS),
+        output,
         id=ids,
         klass=klass,
         predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
+        max_output_tokens=limits if draw(maybe) else None,
         hash_ids=tuple(draw(st.lists(hashes, min_size=n, max_size=n))) if draw(maybe) else None,
     )

@@ -70,6 +70,17 @@ BAD_ROWS = [
         GOOD[:-1] + ', "predicted_output_length": 3}',
         "predicted_output_length: expected a value in every row or in none, got 3",
     ),
+    (GOOD[:-1] + ', "max_tokens": 0}', f"max_tokens: {INTEGER} 0"),
+    (GOOD[:-1] + ', "max_tokens": 7.5}', f"max_tokens: {INTEGER} 7.5"),
+    (GOOD[:-1] + ', "max_output_tokens": "7"}', f'max_output_tokens: {INTEGER} "7"'),
+    (
+        GOOD[:-1] + ', "max_completion_tokens": 5}',
+        "max_completion_tokens: expected at least output_length = 6, got 5",
+    ),
+    (
+        GOOD[:-1] + ', "max_output_tokens": 7, "max_tokens": 8}',
+        "max_tokens: expected max_output_tokens = 7, got 8",
+    ),
 ]
 
 
@@ -227,3 +238,26 @@ def test_stdin_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{GOOD}\n{{".encode())))
     with pytest.raises(InputError, match="<stdin>:2: row: expected a JSON object"):
         load("-")
+
+
+@pytest.mark.parametrize("name", ["max_output_tokens", "max_completion_tokens", "max_tokens"])
+def test_some_rows_may_declare_an_output_limit(file: Path, name: str) -> None:
+    rows = [GOOD, f'{GOOD[:-1]}, "{name}": 6}}', f'{GOOD[:-1]}, "{name}": null}}']
+    file.write_text("\n".join([*rows, f'{GOOD[:-1]}, "{name}": 512.0}}']))
+    limits = load(file).max_output_tokens
+    assert limits is not None
+    assert limits.tolist() == [0, 6, 0, 512]
+
+
+def test_without_a_declared_limit_there_is_no_column(file: Path) -> None:
+    file.write_text(f'{GOOD}\n{GOOD[:-1]}, "max_tokens": null}}')
+    assert load(file).max_output_tokens is None
+
+
+def test_a_table_may_have_a_column_of_limits(tmp_path: Path) -> None:
+    path = tmp_path / "vidur.csv"
+    header = "arrived_at,num_prefill_tokens,num_decode_tokens,max_tokens"
+    path.write_text(f"{header}\n1,5,6,\n0,5,6,128\n")
+    limits = load(path).max_output_tokens
+    assert limits is not None
+    assert limits.tolist() == [128, 0]

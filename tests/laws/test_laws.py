@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,14 +12,15 @@ from hypothesis import strategies as st
 
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.bounds import lower_bound
-from llmsched.engine import EngineConfig, SimulationResult, View
+from llmsched.engine import EngineConfig, SimulationResult, View, state
 from llmsched.errors import LivelockError
 from llmsched.metrics import inter_token_latencies, summarize, utilization
 from llmsched.orders import Jobs, RankQueue
 from llmsched.orders.fcfs import Fcfs
 from llmsched.policies import NAMED, Policy
-from tests.cases import AnyStep, Case, cases
-from tests.hand import STAGES, trace_of
+from llmsched.trace import Trace
+from tests.cases import AnyStep, Case, cases, configs
+from tests.hand import MIXED, STAGES, trace_of
 from tests.hand import replay as replay_rows
 
 
@@ -198,3 +200,44 @@ def test_an_order_that_sees_the_future_breaks_the_law_of_causality() -> None:
     assert_past_unchanged(case, NAMED["sjf"], 3)
     with pytest.raises(AssertionError):
         assert_past_unchanged(case, Policy("prophet", Prophet(), PrefillFirst()), 3)
+
+
+@given(runs(), st.data())
+def test_true_lengths_change_no_admission_before_the_first_finish(
+    run: tuple[Case, Policy], data: st.DataObject
+) -> None:
+    case, policy = with_limits(*run, data)
+    order = data.draw(st.permutations(range(len(case.trace))))
+    assert_truth_unseen(case, policy, order)
+
+
+def with_limits(case: Case, policy: Policy, data: st.DataObject) -> tuple[Case, Policy]:
+    """The case with declared limits that hold whichever request gets which output."""
+    trace, longest = case.trace, int(case.trace.output_tokens.max())
+    n = len(trace)
+    limits = data.draw(st.lists(st.integers(longest, longest + 20), min_size=n, max_size=n))
+    columns = (trace.arrival, trace.input_tokens, trace.output_tokens)
+    declared = Trace.from_columns(*columns, max_output_tokens=limits)
+    config = replace(data.draw(configs(declared)), max_model_len=None)
+    return replace(case, trace=declared, config=config), policy
+
+
+def assert_truth_unseen(case: Case, policy: Policy, order: Sequence[int]) -> None:
+    permuted = replace(case.trace, output_tokens=case.trace.output_tokens[list(order)])
+    one, two = finished(case, policy), finished(replace(case, trace=permuted), policy)
+    moment = min(one.finish.min(), two.finish.min()) - 1e-6
+    for ours, theirs in ((one.admitted, two.admitted), (two.admitted, one.admitted)):
+        early = ours < moment
+        np.testing.assert_allclose(theirs[early], ours[early], rtol=1e-9, atol=1e-12)
+
+
+def test_an_engine_that_reserves_the_true_output_breaks_that_law(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trace = Trace.from_columns([0, 0, 0], [1, 1, 1], [2, 9, 3], max_output_tokens=[9, 9, 9])
+    config = EngineConfig(3, block_size=1, num_gpu_blocks=12)
+    case = Case(trace, MIXED, config, trace.output_tokens, None)
+    assert_truth_unseen(case, NAMED["orca"], (1, 2, 0))
+    monkeypatch.setattr(state, "output_limits", lambda trace, config: trace.output_tokens)
+    with pytest.raises(AssertionError):
+        assert_truth_unseen(case, NAMED["orca"], (1, 2, 0))

@@ -166,7 +166,7 @@ PLANNED = [
     # an answer is asked for four times, or for each of two prompts
     pytest.param("batch_in_n4.jsonl", 5, None, 500, marks=OPEN),
     pytest.param("batch_in_prompt_list.jsonl", 2, None, 100, marks=OPEN),
-    pytest.param("batch_in_null_mct.jsonl", 2, None, 150, marks=OPEN),
+    pytest.param("batch_in_null_mct.jsonl", 2, None, 150),
     pytest.param("batch_in_bom.jsonl", 2, None, 200, marks=OPEN),
     # prompts of 4 and 300 token ids
     pytest.param("batch_in_token_ids.jsonl", 2, 304, 100, marks=OPEN),

@@ -68,7 +68,6 @@ CASES = [
         " --engine reserve=max_output",
         Right((("makespan_s", 4.110),), ttft_ms={"a": 3020.0, "b": 3020.0, "c": 3020.0}),
         id="S3-declared",
-        marks=mended_by(18),
     ),
     # S4: a request of 200 + 50 tokens every 0.1 s: 30 ms to the first token, the last one arrives
     # at 19.9 s and ends 30 + 49 x 10 ms later. Three more can never fit and are refused.

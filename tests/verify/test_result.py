@@ -191,6 +191,10 @@ PLANTED = {
     "a step too cheap": (_change("steps", "duration_s", 3, -1e-4), "prices"),
     "blocks exceeded": (_knob(num_gpu_blocks=20, block_size=4), "kv capacity"),
     "a preemption without a limit": (_change("requests", "preemptions", 4, 1), "kv capacity"),
+    "blocks reserved twice": (
+        _knob(reserve="max_output", max_output_tokens=40, num_gpu_blocks=17),
+        "reserved blocks",
+    ),
     "a preemption that cost nothing": (
         _change("requests", "preemptions", 0, 1),
         "preemptions accounted for",
