@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
-from llmsched.cli.doubts import warn
+from llmsched.cli.doubts import tell_of_truth, warn
 from llmsched.errors import InputError
 
 PolicyName = Annotated[
@@ -76,9 +76,9 @@ def simulate(
 ) -> None:
     """Replay a trace under one policy on a simulated engine."""
     from llmsched.bounds import lower_bound
-    from llmsched.catalog import find
+    from llmsched.catalog import find, needs_lengths
     from llmsched.files import claim
-    from llmsched.lengths import predict
+    from llmsched.lengths import default_mode, predict
     from llmsched.metrics import summarize
     from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
     from llmsched.plausibility import doubts
@@ -96,21 +96,25 @@ def simulate(
     profile, config = common.load_engine(
         hardware,
         engine,
+        trace=trace,
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
     )
-    mode, seed = "oracle" if lengths is None else lengths, seed or 0
+    mode, seed = lengths or default_mode(loaded), seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
     assignment = None if plan is None else read_replicas(plan, loaded)
     replicas = count_replicas(assignment)
     warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
+    chosen = find(policy)
+    if trace is not None and needs_lengths(chosen):
+        tell_of_truth(loaded, mode)
     result = simulate_planned(
         loaded,
         profile,
-        find(policy),
+        chosen,
         config,
         predicted=predicted,
         concurrency=concurrency,

@@ -68,6 +68,7 @@ def check_limits(
     if policy.rule.mixed and not hardware.step_time.mixed:
         raise InputError(
             f"policy {policy.name}: needs mixed steps, which profile {hardware.name} cannot price"
+            f"{hardware.way_out}"
         )
     if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
         raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
@@ -87,5 +88,5 @@ def check_limits(
         raise InputError(
             f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} + "
             f"{trace.output_tokens[row]} tokens need {blocks} KV blocks of {config.block_size}, "
-            f"and {usable} can be used"
+            f"and {usable} can be used{hardware.way_out}"
         )

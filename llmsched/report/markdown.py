@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.lengths import in_words
 from llmsched.report.clean import cleaned
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, slots_of
+from llmsched.report.layout import BETTER, WORSE, hardware_of, slots_of
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes that GitHub accepts as the summary of one step."""
@@ -112,10 +113,8 @@ def _changes(document: Document) -> list[str]:
 
 def _cell(document: Document, cell: Mapping[str, Any]) -> str:
     trace = cell["trace"]
-    where = (
-        f"{trace['name']} ({trace['requests']:,} requests), {cell['hardware'].get('name', '')}, "
-    )
-    where += f"{slots_of(cell)}, {cell['lengths']} lengths"
+    where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
+    where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""

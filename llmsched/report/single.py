@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from llmsched.engine.result import SimulationResult
+from llmsched.lengths import in_words
 from llmsched.metrics import Row
 from llmsched.records import finite, record_inputs
 from llmsched.report.layout import align, width_of, wrapped
@@ -80,7 +81,7 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     seed = f" (seed {how['seed']})" if how["lengths"].startswith("noisy") else ""
     users = "" if how["concurrency"] is None else f", closed loop of {how['concurrency']:,} users"
     slots = f"{result.config.max_num_seqs:,} slots"
-    return f"{result.hardware.name}, {slots}, {how['lengths']} lengths{seed}{users}"
+    return f"{result.hardware.title}, {slots}, {in_words(how['lengths'])}{seed}{users}"
 
 
 def _line(label: str, value: str, remark: str) -> str:
