@@ -43,6 +43,8 @@ class Trace:
         Where the trace came from, for messages and records.
     note : str
         Provenance in one line: measured, reconstructed, synthetic.
+    models : tuple of str
+        Models that the file says served the requests, or are to; empty where it does not say.
     """
 
     arrival: NDArray[np.float64]
@@ -54,6 +56,7 @@ class Trace:
     hash_ids: tuple[tuple[int, ...], ...] | None = None
     name: str = field(default="trace")
     note: str = ""
+    models: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.arrival)
@@ -71,6 +74,7 @@ class Trace:
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
         name: str = "trace",
         note: str = "",
+        models: tuple[str, ...] = (),
     ) -> Trace:
         """Validate columns, sort them stably by arrival and freeze them.
 
@@ -113,6 +117,7 @@ class Trace:
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             name=name,
             note=note,
+            models=models,
         )
 
     def take(self, rows: ArrayLike, *, name: str | None = None) -> Trace:
@@ -134,6 +139,7 @@ class Trace:
             hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
             name=self.name if name is None else name,
             note=self.note,
+            models=self.models,
         )
 
     @cached_property

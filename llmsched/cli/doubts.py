@@ -59,6 +59,7 @@ def _tell_left_out(study: Study, pattern: str) -> None:
 def warn_of_study(study: Study) -> None:
     """Warn of what is doubtful in the cells of a comparison."""
     from llmsched.hardware.fitted import beyond_fit
+    from llmsched.modelname import other_models
     from llmsched.planner.stored import count_replicas
     from llmsched.plausibility import doubts
 
@@ -75,4 +76,5 @@ def warn_of_study(study: Study) -> None:
                 count_replicas(cell.assignment),
                 float(str(cell.source.options.get("speed", 1.0))),
             )
+        found += other_models(cell.trace, cell.hardware)
         warn(name + line for line in found)

@@ -147,6 +147,7 @@ def plan(
     from llmsched.files import claim, plain
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.lengths import default_mode
+    from llmsched.modelname import other_models
     from llmsched.planner.batch import earlier_export, is_exported
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
@@ -172,7 +173,7 @@ def plan(
         max_num_batched_tokens=max_num_batched_tokens,
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
-    warn(beyond_fit(machine, config, len(requests)))
+    warn(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
     mode = plain(predict) if batch is not None else lengths or default_mode(requests)
     if trace is not None:
         tell_of_truth(requests, mode, "the plan knows")

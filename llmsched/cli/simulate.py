@@ -80,6 +80,7 @@ def simulate(
     from llmsched.files import claim
     from llmsched.lengths import default_mode, predict
     from llmsched.metrics import summarize
+    from llmsched.modelname import other_models
     from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
     from llmsched.plausibility import doubts
     from llmsched.report.single import render_json, render_single
@@ -108,6 +109,7 @@ def simulate(
     assignment = None if plan is None else read_replicas(plan, loaded)
     replicas = count_replicas(assignment)
     warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
+    warn(other_models(loaded, profile))
     chosen = find(policy)
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, mode)

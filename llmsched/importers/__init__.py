@@ -241,6 +241,7 @@ def _picked(
         predicted_output_tokens=np.array(table.predicted)[rows] if table.predicted else None,
         hash_ids=tuple(table.hash_ids[row] for row in rows) if table.hash_ids else None,
         name=name,
+        models=tuple(table.models),
     )
 
 

@@ -43,6 +43,8 @@ class Format:
         Whether some versions of the format leave the arrival time out (of every row).
     id, klass, predicted, hash_ids : str or None
         Names of optional columns.
+    model : str or None
+        Name of the model that served a request, or is to.
     failure : callable
         Says of a record why its request failed, or None; failed requests are dropped and counted.
     expand : callable or None
@@ -66,6 +68,7 @@ class Format:
     klass: str | None = None
     predicted: str | None = None
     hash_ids: str | None = None
+    model: str | None = None
     failure: Callable[[Record], str | None] = _never
     expand: Callable[[Record], Iterator[Record]] | None = None
     aliases: tuple[str, ...] = ()
@@ -121,6 +124,8 @@ def unknown(kind: str, names: Collection[str]) -> str:
     share, nearest, signature = max(shares)
     lacking = ", ".join(name for name in signature if name not in have)
     hint = f"; {nearest} also has {lacking}" if share else ""
+    if {"custom_id", "body"} <= have:
+        hint = "; this is a batch to run, not a trace of one: llmsched plan --input FILE"
     what = "header" if kind == "csv" else "keys"
     expected = ", ".join(one.name for one in known)
     return f"{what}: expected those of {expected}; got {listed(names) or 'none'}{hint}"

@@ -54,6 +54,7 @@ class Table:
     klass: list[str] = field(default_factory=list)
     predicted: array[int] = field(default_factory=lambda: array("q"))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
+    models: dict[str, None] = field(default_factory=dict)  # each once, in order
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -133,6 +134,7 @@ class _Adder:
         self.ids: set[str] = set()
         self.id = form.id or "id"
         self.get_id = _getter(form.id or "")
+        self.get_model = None if form.model is None else _getter(form.model)
         number = _number_getter if form.kind == "csv" else _getter
         date = unit == "date"
         time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
@@ -170,6 +172,8 @@ class _Adder:
         for column, value in zip(self.columns, values, strict=True):
             if value is not _MISSING:
                 column.target.append(value)
+        if self.get_model is not None and isinstance(model := self.get_model(record), str):
+            self.table.models[model] = None
 
     def _value(self, column: _Column, record: Record) -> object:
         value = column.get(record)

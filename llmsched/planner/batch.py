@@ -134,7 +134,12 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
-        np.zeros(len(lines)), prompts, outputs, id=list(seen), name=plain(path.name)
+        np.zeros(len(lines)),
+        prompts,
+        outputs,
+        id=list(seen),
+        name=plain(path.name),
+        models=(model,),
     )
     return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
 
