@@ -11,8 +11,10 @@ from llmsched.errors import InputError
 from llmsched.trace import Trace
 
 
-def default_mode(trace: Trace) -> str:
-    """Return the mode where none is asked for: the trace's own predictions if it has them."""
+def chosen_mode(trace: Trace, asked: str | None) -> str:
+    """Return the mode asked for; where none is, the trace's own predictions if it has them."""
+    if asked is not None:
+        return asked
     return "oracle" if trace.predicted_output_tokens is None else "trace"
 
 

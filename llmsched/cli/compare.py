@@ -224,7 +224,6 @@ def _run(
     judged({})  # refuses now what it would refuse after the run
     where = find_executor(executor, jobs)
     warn_of_study(study)
-    tell_of_study(study, scenario, filters.get("policy", "*"))
     checkpoint = None if resume is None else Checkpoint(resume, study)
     finished: Rows = {}
     progress = common.Progress("runs")
@@ -235,6 +234,7 @@ def _run(
     except KeyboardInterrupt:
         _save(scenario, study, finished, checkpoint)
         raise typer.Exit(130) from None
+    tell_of_study(study, scenario, filters.get("policy", "*"))
     return judged(rows)
 
 

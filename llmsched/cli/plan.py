@@ -146,7 +146,7 @@ def plan(
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
     from llmsched.files import claim, plain
     from llmsched.hardware.fitted import beyond_fit
-    from llmsched.lengths import default_mode
+    from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
     from llmsched.planner.batch import earlier_export, is_exported
     from llmsched.planner.case import Case
@@ -174,9 +174,7 @@ def plan(
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
     warn(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
-    mode = plain(predict) if batch is not None else lengths or default_mode(requests)
-    if trace is not None:
-        tell_of_truth(requests, mode, "the plan knows")
+    mode = plain(predict) if batch is not None else chosen_mode(requests, lengths)
     case = Case(
         requests, machine, config, mode, seed or 0, objective, samples, estimated=batch is not None
     )
@@ -187,6 +185,8 @@ def plan(
         answer = plan_replicas(case, count, policy, _numbers(speeds), _Ticker())
         if batch is not None and export is not None:
             write_batch(batch, answer, config.max_num_seqs, export, force)
+    if trace is not None:
+        tell_of_truth(requests, mode, "the plan knows")
     if output is not None:
         common.emit(answer.json(), output)
     json = format == "json"

@@ -78,7 +78,7 @@ def simulate(
     from llmsched.bounds import lower_bound
     from llmsched.catalog import find, needs_lengths
     from llmsched.files import claim
-    from llmsched.lengths import default_mode, predict
+    from llmsched.lengths import chosen_mode, predict
     from llmsched.metrics import summarize
     from llmsched.modelname import other_models
     from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
@@ -103,7 +103,7 @@ def simulate(
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
     )
-    mode, seed = lengths or default_mode(loaded), seed or 0
+    mode, seed = chosen_mode(loaded, lengths), seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
     assignment = None if plan is None else read_replicas(plan, loaded)
@@ -111,8 +111,6 @@ def simulate(
     warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
     warn(other_models(loaded, profile))
     chosen = find(policy)
-    if trace is not None and needs_lengths(chosen):
-        tell_of_truth(loaded, mode)
     result = simulate_planned(
         loaded,
         profile,
@@ -122,6 +120,8 @@ def simulate(
         concurrency=concurrency,
         assignment=assignment,
     )
+    if trace is not None and needs_lengths(chosen):
+        tell_of_truth(loaded, mode)
     bound = lower_bound(loaded, profile, config, concurrency, replicas=replicas)
     row = summarize(result, lower_bound_s=bound, slo=limits)
     how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}

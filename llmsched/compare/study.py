@@ -23,7 +23,7 @@ from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
 from llmsched.hardware.fitted import inherited_fit
 from llmsched.importers import TraceOptions, load
-from llmsched.lengths import default_mode
+from llmsched.lengths import chosen_mode
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
@@ -150,7 +150,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     for names in product(*picked.values()):
         point = dict(zip(picked, names, strict=True))
         trace, hardware = traces[point["trace"]], machines[point["hardware"]]
-        lengths = point["lengths"] or default_mode(trace)
+        lengths = chosen_mode(trace, picked["lengths"][point["lengths"]])
         if not fnmatchcase(lengths, lengths_pattern):
             continue
         knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
@@ -209,7 +209,7 @@ def _axes(scenario: Scenario) -> dict[str, dict[str, Any]]:
     }
     for knob, values in scenario.engine.items():
         axes[knob] = {"no limit" if value is None else str(value): value for value in values}
-    axes["lengths"] = {mode: mode for mode in scenario.lengths or ("",)}  # "": by the trace
+    axes["lengths"] = {mode: mode for mode in scenario.lengths} or {"as the trace has them": None}
     return axes
 
 

@@ -1,16 +1,20 @@
-"""What commands say on stderr about a trace of one's own: profile, lengths, model, who is left out."""
+"""What commands say of a trace of one's own: profile, lengths, model, and who is left out."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from llmsched.cli import common
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
+ROOT = Path(__file__).parents[2]
 
 TRUTH = "policies know the true lengths: --lengths noisy:0.3 for a realistic run\n"
 ASSUMED = "llama3-8b-a100 (assumed; see `llmsched hardware list`)"
@@ -59,6 +63,33 @@ def test_a_trace_of_ones_own_runs_on_an_assumed_profile_that_the_title_names(
     assert document["hardware_assumed"] is True
 
 
+def test_the_published_schema_knows_of_an_assumed_profile(llmsched: Run) -> None:
+    schema = json.loads((ROOT / "docs/comparison.schema.json").read_text())
+    document = json.loads(llmsched("compare", "t.jsonl", "--format", "json").out)
+    jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**document, "hardware_assumed": "yes"}, schema)
+
+
+def test_a_replay_is_checked_with_the_profile_that_it_was_made_with(llmsched: Run) -> None:
+    tables = ("--requests", "r.csv", "--steps", "s.csv")
+    assert llmsched("simulate", "t.jsonl", "--policy", "vllm", *tables).code == 0
+    assert llmsched("verify", "result", "--trace", "t.jsonl", *tables).code == 0
+    paper = ("--hardware", "llama65b-8gpu-paper")
+    assert llmsched("verify", "result", "--trace", "t.jsonl", *tables, *paper).code != 0
+
+
+@pytest.mark.parametrize("command", ["simulate", "compare", "plan"])
+def test_the_help_names_every_mode_of_lengths_and_the_defaults(llmsched: Run, command: str) -> None:
+    words = " ".join(re.sub(r"[^\w.:,()-]", " ", llmsched(command, "--help").out).split())
+    assert (
+        "oracle (the true ones), mean, noisy:CV (noisy:0.3), or trace (its "
+        "predicted_output_length). Default: trace where it has them, else oracle."
+    ) in words
+    default = f"Default: that of the paper for its trace, else {common.ASSUMED_HARDWARE}, assumed."
+    assert default in words
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_profile_that_was_named_is_not_called_assumed(
     llmsched: Run, command: tuple[str, ...]
@@ -73,7 +104,7 @@ def test_a_profile_that_was_named_is_not_called_assumed(
 def test_the_papers_trace_keeps_the_papers_profile(llmsched: Run, trace: tuple[str, ...]) -> None:
     outcome = llmsched("plan", *trace)
     assert "profile      llama65b-8gpu-paper\n" in outcome.out
-    assert outcome.err == ""  # it is a batch
+    assert "true lengths" not in outcome.err  # it is a batch
 
 
 def test_a_batch_file_without_a_profile_is_planned_on_the_assumed_one(llmsched: Run) -> None:
