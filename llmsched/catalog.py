@@ -116,6 +116,11 @@ def needs(policy: Policy) -> str:
     return ", ".join(wanted)
 
 
+def needs_lengths(policy: Policy) -> bool:
+    """Return whether a policy looks at predicted lengths."""
+    return "predicted lengths" in needs(policy)
+
+
 def _load(entry: importlib.metadata.EntryPoint) -> type:
     where = f"entry point {entry.group}: {entry.name} = {entry.value}"
     with contained(where):

@@ -11,6 +11,18 @@ from llmsched.errors import InputError
 from llmsched.trace import Trace
 
 
+def chosen_mode(trace: Trace, asked: str | None) -> str:
+    """Return the mode asked for; where none is, the trace's own predictions if it has them."""
+    if asked is not None:
+        return asked
+    return "oracle" if trace.predicted_output_tokens is None else "trace"
+
+
+def in_words(mode: str) -> str:
+    """Return what policies know of the lengths under `mode`, for a title."""
+    return "the trace's predicted lengths" if mode == "trace" else f"{mode} lengths"
+
+
 def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int64]:
     """Predict the output length of each request.
 

@@ -15,11 +15,15 @@ from llmsched.trace import Trace
 
 
 def record_inputs(trace: Trace, hardware: HardwareProfile, engine: EngineConfig) -> dict[str, Any]:
-    """Return version, trace (hash and counts), hardware with its provenance, and engine knobs."""
+    """Return version, trace (hash and counts), hardware with its provenance, and engine knobs.
+
+    Of a profile that nobody chose it says so, for titles.
+    """
     return {
         "llmsched": __version__,
         "trace": {**record_trace(trace), **record_output_limits(trace, engine)},
         "hardware": dict(hardware.document),
+        **({"hardware_assumed": True} if hardware.chosen == "assumed" else {}),
         "engine": asdict(engine),
     }
 

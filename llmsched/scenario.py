@@ -15,6 +15,7 @@ from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.files import shipped
 from llmsched.hardware.document import read_mapping
+from llmsched.hardware.profile import Choice
 from llmsched.hardware.section import Section, shown
 
 SCHEMA_VERSION = 1
@@ -70,11 +71,14 @@ class HardwareSource:
         Fields of the profile's document to replace, nested as there.
     name : str or None
         Label in tables; the profile's own name if None.
+    chosen : {"named", "default", "assumed"}
+        As in `HardwareProfile`.
     """
 
     profile: str
     override: Mapping[str, object] = field(default_factory=dict)
     name: str | None = None
+    chosen: Choice = "named"
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,10 @@ class Cases:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One comparison. Empty `policies` means all that the hardware can run.
+    """One comparison.
+
+    Empty `policies` means all that the hardware can run, empty `lengths` what each trace has:
+    its own predictions, or else the truth.
 
     Where an experiment is known by a few figures alone, many reconstructions fit them: the
     `family`. What one of them predicts is worth no more than what all of them agree on.
@@ -141,7 +148,7 @@ class Scenario:
     hardware: tuple[HardwareSource, ...]
     engine: Mapping[str, tuple[Knob, ...]] = field(default_factory=dict)
     policies: tuple[str, ...] = ()
-    lengths: tuple[str, ...] = ("oracle",)
+    lengths: tuple[str, ...] = ()
     seed: int = 0
     baseline: str | None = None
     slo: Mapping[str, float] = field(default_factory=dict)
@@ -151,6 +158,11 @@ class Scenario:
     family: tuple[Member, ...] = ()
     note: str = ""
     source: str = "scenario"
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file says it; else it was made around a trace."""
+        return self.source != Scenario.source
 
     @property
     def folder(self) -> Path:
@@ -236,7 +248,7 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         hardware=_each(top, "hardware", lambda where, value: _hardware(where, value, beside)),
         engine=_engine(top.section("engine")),
         policies=_texts(top, "policies"),
-        lengths=_texts(top, "lengths") or ("oracle",),
+        lengths=_texts(top, "lengths"),
         seed=top.integer("seed", 0),
         baseline=top.text("baseline") if "baseline" in top else None,
         slo=_numbers(top, "slo"),

@@ -47,6 +47,8 @@ class Trace:
         Provenance in one line: measured, reconstructed, synthetic.
     longest_of_whole : int
         Greatest output of the trace that this is a part of; 0 if it is whole.
+    models : tuple of str
+        Models that the file says served the requests, or are to; empty where it does not say.
     """
 
     arrival: NDArray[np.float64]
@@ -60,6 +62,7 @@ class Trace:
     name: str = field(default="trace")
     note: str = ""
     longest_of_whole: int = 0
+    models: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.arrival)
@@ -78,6 +81,7 @@ class Trace:
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
         name: str = "trace",
         note: str = "",
+        models: tuple[str, ...] = (),
     ) -> Trace:
         """Validate columns, sort them stably by arrival and freeze them.
 
@@ -131,6 +135,7 @@ class Trace:
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             name=name,
             note=note,
+            models=models,
         )
 
     def take(self, rows: ArrayLike, *, name: str | None = None) -> Trace:
@@ -156,6 +161,7 @@ class Trace:
             name=self.name if name is None else name,
             note=self.note,
             longest_of_whole=self.longest_output,
+            models=self.models,
         )
 
     @property

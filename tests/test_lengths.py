@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsched.errors import InputError
-from llmsched.lengths import predict
+from llmsched.lengths import chosen_mode, in_words, predict
 from llmsched.trace import Trace
 
 TRACE = Trace.from_columns([0, 0, 0], [1, 1, 1], [10, 20, 61], name="three")
@@ -25,6 +25,19 @@ def test_the_mean_is_the_same_for_everybody() -> None:
 def test_predictions_that_came_with_the_trace_are_used() -> None:
     trace = Trace.from_columns([0, 0], [1, 1], [5, 6], predicted_output_tokens=[7, 8])
     assert predict(trace, "trace").tolist() == [7, 8]
+
+
+def test_the_default_is_the_traces_own_prediction_where_it_has_one() -> None:
+    own = Trace.from_columns([0], [1], [5], predicted_output_tokens=[7])
+    assert chosen_mode(own, None) == "trace"
+    assert chosen_mode(TRACE, None) == "oracle"
+    assert chosen_mode(own, "oracle") == "oracle"
+    assert chosen_mode(own, "") == ""  # asked for, and refused by who predicts
+
+
+def test_a_title_says_whose_predictions_they_are() -> None:
+    assert in_words("trace") == "the trace's predicted lengths"
+    assert in_words("noisy:0.3") == "noisy:0.3 lengths"
 
 
 def test_no_error_is_the_truth() -> None:

@@ -141,6 +141,7 @@ def test_a_plan_warns_of_knobs_beyond_the_fit(
 ) -> None:
     trace = _written(tmp_path / "t.jsonl", 0.2)
     knobs = ["--hardware", "llama3-8b-a100", "--max-num-batched-tokens", "9000"]
+    knobs += ["--lengths", "mean"]
     assert main(["plan", trace, *knobs]) == 0
     assert capsys.readouterr().err == (
         "warning: max_num_batched_tokens 9000: llama3-8b-a100 was fitted on steps of 1 to 4,096 "

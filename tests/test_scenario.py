@@ -119,6 +119,11 @@ def test_a_bad_scenario_is_refused_in_one_line_that_names_file_and_key(
     ("old", "new", "message"),
     [
         ("trace: t.jsonl", "", "trace: expected a value or a list, got nothing"),
+        (
+            "hardware: llama65b",
+            "hardwear: llama65b",
+            r"hardware: expected .*, got nothing \(did you mean it by hardwear\?\)$",
+        ),
         ("trace: t.jsonl", "trace: []", "trace: expected at least one value"),
         ("trace: t.jsonl", "trace: 7", "trace: expected a file, a shipped name or a mapping"),
         ("trace: t.jsonl", "trace: {name: x}", r"trace\.file: expected a text, got nothing"),

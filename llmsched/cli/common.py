@@ -17,6 +17,7 @@ from llmsched.notes import discard
 if TYPE_CHECKING:
     from llmsched.engine import EngineConfig
     from llmsched.hardware import HardwareProfile
+    from llmsched.hardware.profile import Choice
     from llmsched.trace import Trace
 
 TRACE = "Trace"
@@ -85,7 +86,8 @@ Hardware = Annotated[
         metavar="NAME|FILE",
         show_default=False,
         rich_help_panel=ENGINE,
-        help="Hardware profile, see `llmsched hardware list`. Default: the paper's.",
+        help="Hardware profile, see `llmsched hardware list`. Default: that of the paper for its "
+        "trace, else llama3-8b-a100, assumed.",
     ),
 ]
 MaxNumSeqs = Annotated[
@@ -127,7 +129,9 @@ Lengths = Annotated[
         "--lengths",
         metavar="MODE",
         rich_help_panel=ENGINE,
-        help="Output lengths that policies see: oracle, mean, or noisy:CV (noisy:0.3).",
+        help="Output lengths that policies see: oracle (the true ones), mean, noisy:CV "
+        "(noisy:0.3), or trace (its predicted_output_length). Default: trace where it has them, "
+        "else oracle.",
     ),
 ]
 Seed = Annotated[
@@ -149,6 +153,8 @@ Output = Annotated[
 
 PAPER_TRACE = "gsm8k-llama65b"
 PAPER_HARDWARE = "llama65b-8gpu-paper"
+ASSUMED_HARDWARE = "llama3-8b-a100"
+"""For a trace of one's own: fitted, and it prices mixed steps, so that every policy can run."""
 
 
 EngineKnob = Annotated[
@@ -196,10 +202,21 @@ def load_trace(source: str | None, reading: dict[str, Any]) -> Trace:
     return load(find_trace(PAPER_TRACE if source is None else source), TraceOptions(**reading))
 
 
+def choose_hardware(hardware: str | None, trace: str | None) -> tuple[str, Choice]:
+    """Return the profile to use and who chose it, by the options that name profile and trace."""
+    if hardware is not None:
+        return hardware, "named"
+    if trace in (None, PAPER_TRACE):
+        return PAPER_HARDWARE, "default"
+    return ASSUMED_HARDWARE, "assumed"
+
+
 def load_engine(
-    hardware: str | None, engine: list[str] | None, **knobs: int | None
+    hardware: str | None, engine: list[str] | None, *, trace: str | None, **knobs: int | None
 ) -> tuple[HardwareProfile, EngineConfig]:
     """Load the profile that the command line names, and its engine with the knobs given.
+
+    Where it names none, that is the profile for this `trace`.
 
     Raises
     ------
@@ -210,7 +227,8 @@ def load_engine(
 
     from llmsched.hardware import load_profile
 
-    profile = load_profile(PAPER_HARDWARE if hardware is None else hardware)
+    name, chosen = choose_hardware(hardware, trace)
+    profile = replace(load_profile(name), chosen=chosen)
     return profile, replace(profile.engine, **engine_changes(engine, **knobs))
 
 

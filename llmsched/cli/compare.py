@@ -12,7 +12,7 @@ import typer
 
 from llmsched.cli import common
 from llmsched.cli.deliver import check_delivery, finish, refusal_told
-from llmsched.cli.doubts import warn_of_study
+from llmsched.cli.doubts import tell_of_study, warn_of_study
 from llmsched.errors import InputError
 from llmsched.notes import say
 
@@ -233,6 +233,7 @@ def _run(
     except KeyboardInterrupt:
         _save(scenario, study, finished, checkpoint)
         raise typer.Exit(130) from None
+    tell_of_study(study, scenario, filters.get("policy", "*"))
     return judged(rows)
 
 
@@ -259,15 +260,19 @@ def _scenario(
         scenario = replace(scenario, traces=traces)
     else:
         assert target is not None
+        profile, chosen = common.choose_hardware(hardware, target)
         name = "stdin" if target == "-" else plain(Path(target).name)
         scenario = Scenario(
             name=name,
             traces=(TraceSource(target, options=reading),),
-            hardware=(HardwareSource(common.PAPER_HARDWARE),),
+            hardware=(HardwareSource(profile, chosen=chosen),),
         )
     engine = {**scenario.engine, **{knob: (value,) for knob, value in knobs.items()}}
     if hardware is not None:
         scenario = replace(scenario, hardware=(HardwareSource(hardware),), published=(), family=())
+    elif target is None:
+        machines = tuple(replace(machine, chosen="default") for machine in scenario.hardware)
+        scenario = replace(scenario, hardware=machines)
     return replace(scenario, engine=engine)
 
 
@@ -321,7 +326,9 @@ def _filters(texts: list[str] | None) -> dict[str, str]:
 
 
 def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: bool) -> str:
-    """Return the policy that the others are compared with: one that runs, the first by default.
+    """Return the policy that the others are compared with: one that runs.
+
+    By default the first; for a trace of one's own what most engines do, where that runs.
 
     Raises
     ------
@@ -333,7 +340,8 @@ def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: boo
         raise InputError(f"--baseline: expected one of {valid}; got {wanted!r}")
     if wanted is None and scenario.baseline in study.policies:
         return scenario.baseline
-    first = study.policies[0]
+    plain = "vllm" in study.policies and not scenario.is_file
+    first = "vllm" if plain else study.policies[0]
     if wanted is None and scenario.baseline is not None:
         left = f"baseline: {scenario.baseline} is left out"
         if scenario.gates and not against:

@@ -1,14 +1,17 @@
-"""Warnings on stderr about inputs that can be replayed, but that look like a mistake."""
+"""Lines on stderr about inputs that can be replayed: what looks like a mistake, what to know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.compare.study import Study
+    from llmsched.scenario import Scenario
+    from llmsched.trace import Trace
 
 
 def warn(lines: Iterable[str]) -> None:
@@ -17,9 +20,46 @@ def warn(lines: Iterable[str]) -> None:
         say(f"warning: {line}")
 
 
+def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:
+    """Say where requests arrive one by one and yet their true lengths are known beforehand."""
+    if mode == "oracle" and trace.arrival.any():
+        say(f"{who} the true lengths: --lengths noisy:0.3 for a realistic run")
+
+
+def tell_of_study(study: Study, scenario: Scenario, pattern: str) -> None:
+    """Say which named policies a comparison leaves out, and whether others know too much.
+
+    Parameters
+    ----------
+    pattern : str
+        Which policies were asked for, where the scenario names none.
+    """
+    from llmsched.catalog import find, needs_lengths
+
+    if not scenario.policies:
+        _tell_left_out(study, pattern)
+    if scenario.is_file or not any(needs_lengths(find(name)) for name in study.policies):
+        return
+    for cell in study.cells[:1]:  # a trace of one's own is one cell
+        tell_of_truth(cell.trace, cell.lengths)
+
+
+def _tell_left_out(study: Study, pattern: str) -> None:
+    from llmsched.policies import NAMED
+
+    asked = [name for name in NAMED if fnmatchcase(name, pattern) and name not in study.policies]
+    exclusive = [cell.hardware.name for cell in study.cells if not cell.hardware.step_time.mixed]
+    if asked:
+        say(
+            f"left out on {', '.join(dict.fromkeys(exclusive))}, which prices no mixed steps: "
+            f"{', '.join(asked)}; see `llmsched hardware list` for profiles that do"
+        )
+
+
 def warn_of_study(study: Study) -> None:
     """Warn of what is doubtful in the cells of a comparison."""
     from llmsched.hardware.fitted import beyond_fit
+    from llmsched.modelname import other_models
     from llmsched.planner.stored import count_replicas
     from llmsched.plausibility import doubts
 
@@ -36,4 +76,5 @@ def warn_of_study(study: Study) -> None:
                 count_replicas(cell.assignment),
                 float(str(cell.source.options.get("speed", 1.0))),
             )
+        found += other_models(cell.trace, cell.hardware)
         warn(name + line for line in found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import common
-from llmsched.cli.doubts import warn
+from llmsched.cli.doubts import tell_of_truth, warn
 from llmsched.errors import InputError
 from llmsched.notes import say
 
@@ -146,6 +146,8 @@ def plan(
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
     from llmsched.files import claim, plain
     from llmsched.hardware.fitted import beyond_fit
+    from llmsched.lengths import chosen_mode
+    from llmsched.modelname import other_models
     from llmsched.planner.batch import earlier_export, is_exported
     from llmsched.planner.case import Case
     from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
@@ -164,11 +166,15 @@ def plan(
         raise InputError(f"--output: expected another file than the export's own, got {output}")
     batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
     machine, config = common.load_engine(
-        hardware, None, max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
+        hardware,
+        None,
+        trace=trace if input is None else str(input),
+        max_num_seqs=max_num_seqs,
+        max_num_batched_tokens=max_num_batched_tokens,
     )
     requests = common.load_trace(trace, reading) if batch is None else batch.trace
-    warn(beyond_fit(machine, config, len(requests)))
-    mode = plain(predict) if batch is not None else lengths or "oracle"
+    warn(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
+    mode = plain(predict) if batch is not None else chosen_mode(requests, lengths)
     case = Case(
         requests, machine, config, mode, seed or 0, objective, samples, estimated=batch is not None
     )
@@ -179,6 +185,8 @@ def plan(
         answer = plan_replicas(case, count, policy, _numbers(speeds), _Ticker())
         if batch is not None and export is not None:
             write_batch(batch, answer, config.max_num_seqs, export, force)
+    if trace is not None:
+        tell_of_truth(requests, mode, "the plan knows")
     if output is not None:
         common.emit(answer.json(), output)
     json = format == "json"

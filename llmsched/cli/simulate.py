@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import common
-from llmsched.cli.doubts import warn
+from llmsched.cli.doubts import tell_of_truth, warn
 from llmsched.errors import InputError
 
 PolicyName = Annotated[
@@ -76,10 +76,11 @@ def simulate(
 ) -> None:
     """Replay a trace under one policy on a simulated engine."""
     from llmsched.bounds import least_work, lower_bound
-    from llmsched.catalog import find
+    from llmsched.catalog import find, needs_lengths
     from llmsched.files import claim
-    from llmsched.lengths import predict
+    from llmsched.lengths import chosen_mode, predict
     from llmsched.metrics import summarize
+    from llmsched.modelname import other_models
     from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
     from llmsched.plausibility import doubts
     from llmsched.report.single import render_json, render_single
@@ -96,26 +97,31 @@ def simulate(
     profile, config = common.load_engine(
         hardware,
         engine,
+        trace=trace,
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
     )
-    mode, seed = "oracle" if lengths is None else lengths, seed or 0
+    mode, seed = chosen_mode(loaded, lengths), seed or 0
     limits = None if slo is None else common.parse_slo(slo)
     predicted = predict(loaded, mode, seed)
     assignment = None if plan is None else read_replicas(plan, loaded)
     replicas = count_replicas(assignment)
     warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
+    warn(other_models(loaded, profile))
+    chosen = find(policy)
     result = simulate_planned(
         loaded,
         profile,
-        find(policy),
+        chosen,
         config,
         predicted=predicted,
         concurrency=concurrency,
         assignment=assignment,
     )
+    if trace is not None and needs_lengths(chosen):
+        tell_of_truth(loaded, mode)
     asked = (loaded, profile, config, concurrency, replicas)
     bound, work = lower_bound(*asked), least_work(*asked)
     row = summarize(result, lower_bound_s=bound, least_work_s=work, slo=limits)

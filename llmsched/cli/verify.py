@@ -99,6 +99,7 @@ def result(
     profile, config = common.load_engine(
         hardware,
         engine,
+        trace=trace,
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         block_size=block_size,

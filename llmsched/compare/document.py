@@ -94,12 +94,9 @@ def _records(cell: Cell) -> Document:
     how = {"options": cell.source.options, "generate": cell.source.generate}
     given = {key: dict(value) for key, value in how.items() if value}
     records = record_inputs(cell.trace, cell.hardware, cell.engine)
-    return {
-        "trace": {**records["trace"], **given, **_presented(cell)},
-        "hardware": records["hardware"],
-        "engine": records["engine"],
-        "lengths": cell.lengths,
-    }
+    del records["llmsched"]  # it is the whole document's
+    trace = {**records["trace"], **given, **_presented(cell)}
+    return {**records, "trace": trace, "lengths": cell.lengths}
 
 
 def _presented(cell: Cell) -> Document:

@@ -24,6 +24,7 @@ from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
 from llmsched.hardware.fitted import inherited_fit
 from llmsched.importers import TraceOptions, load
+from llmsched.lengths import chosen_mode
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
@@ -146,6 +147,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     wanted = dict(filters or {})
     policy_pattern = wanted.pop("policy", "*")
     member_pattern = wanted.pop("member", "*") if scenario.family else "*"
+    lengths_pattern = "*" if scenario.lengths else wanted.pop("lengths", "*")
     picked = _picked(axes, wanted, ("member", "policy") if scenario.family else ("policy",))
     sources = picked["trace"]
     traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
@@ -153,17 +155,20 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     cells = []
     for names in product(*picked.values()):
         point = dict(zip(picked, names, strict=True))
-        hardware = machines[point["hardware"]]
+        trace, hardware = traces[point["trace"]], machines[point["hardware"]]
+        lengths = chosen_mode(trace, picked["lengths"][point["lengths"]])
+        if not fnmatchcase(lengths, lengths_pattern):
+            continue
         knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
         cells.append(
             Cell(
                 label={axis: point[axis] for axis, values in axes.items() if len(values) > 1},
-                trace=traces[point["trace"]],
+                trace=trace,
                 hardware=hardware,
                 engine=replace(hardware.engine, **knobs),
-                lengths=point["lengths"],
+                lengths=lengths,
                 source=sources[point["trace"]],
-                assignment=_replicas(sources[point["trace"]], traces[point["trace"]]),
+                assignment=_replicas(sources[point["trace"]], trace),
             )
         )
     cells += _family(scenario, cells, member_pattern)
@@ -228,9 +233,9 @@ def _check_draw(scenario: Scenario) -> None:
         for source in scenario.traces:
             if not source.generate or "seed" in source.generate:
                 raise InputError("draw: synthetic: expected synthetic traces without a seed")
-    if draw == "lengths" and not all(mode.startswith("noisy:") for mode in scenario.lengths):
-        modes = ", ".join(scenario.lengths)
-        raise InputError(f"draw: lengths: expected lengths noisy:CV, got {modes}")
+    modes = scenario.lengths or ("none",)
+    if draw == "lengths" and not all(mode.startswith("noisy:") for mode in modes):
+        raise InputError(f"draw: lengths: expected lengths noisy:CV, got {', '.join(modes)}")
 
 
 def _axes(scenario: Scenario) -> dict[str, dict[str, Any]]:
@@ -241,7 +246,7 @@ def _axes(scenario: Scenario) -> dict[str, dict[str, Any]]:
     }
     for knob, values in scenario.engine.items():
         axes[knob] = {"no limit" if value is None else str(value): value for value in values}
-    axes["lengths"] = {mode: mode for mode in scenario.lengths}
+    axes["lengths"] = {mode: mode for mode in scenario.lengths} or {"as the trace has them": None}
     return axes
 
 
@@ -292,7 +297,7 @@ def _replicas(source: TraceSource, trace: Trace) -> Assignment | None:
 
 def load_hardware(source: HardwareSource) -> HardwareProfile:
     """Load a profile and apply the scenario's overrides, which its record will then name."""
-    profile = load_profile(source.profile)
+    profile = replace(load_profile(source.profile), chosen=source.chosen)
     if not source.override:
         return profile
     document = _merged(profile.document, source.override)
@@ -300,7 +305,7 @@ def load_hardware(source: HardwareSource) -> HardwareProfile:
     kept = {key: value for key, value in profile.provenance.items() if key != "fitted"}
     kept |= inherited_fit(profile.provenance, source.override)
     document["provenance"] = {**kept, "overridden": dict(source.override)}
-    return parse_profile(document, source.profile)
+    return replace(parse_profile(document, source.profile), chosen=source.chosen)
 
 
 def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def check_limits(
     if policy.rule.mixed and not hardware.step_time.mixed:
         raise InputError(
             f"policy {policy.name}: needs mixed steps, which profile {hardware.name} cannot price"
+            f"{hardware.way_out}"
         )
     if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
         raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
@@ -132,7 +133,7 @@ def check_limits(
             f"that every running sequence can decode, got {budget}"
         )
     _check_served(trace, config)
-    _check_blocks(trace, config)
+    _check_blocks(trace, hardware, config)
 
 
 def _check_served(trace: Trace, config: EngineConfig) -> None:
@@ -153,7 +154,7 @@ def _check_served(trace: Trace, config: EngineConfig) -> None:
         )
 
 
-def _check_blocks(trace: Trace, config: EngineConfig) -> None:
+def _check_blocks(trace: Trace, hardware: HardwareProfile, config: EngineConfig) -> None:
     """Refuse requests that even the empty KV cache has too few blocks for."""
     usable = admissible_blocks(config)
     if usable is None:
@@ -170,5 +171,5 @@ def _check_blocks(trace: Trace, config: EngineConfig) -> None:
             raise InputError(
                 f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} "
                 f"+ {output[row]}{why} tokens need {blocks[row]} KV blocks of {config.block_size}, "
-                f"and {usable} can be used"
+                f"and {usable} can be used{hardware.way_out}"
             )

@@ -41,6 +41,7 @@ def profile_list(profiles: Sequence[HardwareProfile]) -> str:
             "context; p2048: ms of a prefill of 2,048 tokens; CPU overhead only where stated",
             "fitted: to measured operators · analytical: from datasheets · calibrated: to a",
             "published result · guess: not even the datasheet is certain",
+            "kind stages prices no mixed steps (prefill beside decodes); the others do",
         ]
     )
 

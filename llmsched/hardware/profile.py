@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
@@ -22,6 +22,11 @@ from llmsched.hardware.step_time import StepTime
 _LOG = logging.getLogger(__name__)
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "data" / "hardware"
+
+Choice = Literal["named", "default", "assumed"]
+
+ASSUMED = " (assumed; see `llmsched hardware list`)"
+"""What a title says after the name of a profile that nobody chose."""
 
 _COUNTS = {
     "model": (
@@ -68,6 +73,9 @@ class HardwareProfile:
         The whole YAML document with `extends` resolved; what a result records.
     model, gpu : mapping
         Shape of the model and datasheet of the device, as far as known.
+    chosen : {"named", "default", "assumed"}
+        Who chose it: the user; nobody, and it belongs to the default trace; nobody, for a trace
+        that it may not fit at all.
     """
 
     name: str
@@ -77,6 +85,20 @@ class HardwareProfile:
     document: Mapping[str, object] = field(default_factory=dict)
     model: Mapping[str, object] = field(default_factory=dict)
     gpu: Mapping[str, object] = field(default_factory=dict)
+    chosen: Choice = "named"
+
+    @property
+    def title(self) -> str:
+        """The name as a title says it."""
+        return f"{self.name}{ASSUMED}" if self.chosen == "assumed" else self.name
+
+    @property
+    def way_out(self) -> str:
+        """How an error message that blames the profile ends, where the user did not choose it."""
+        if self.chosen == "named":
+            return ""
+        what = "assumed" if self.chosen == "assumed" else "the default"
+        return f"; {self.name} is {what}: name another with --hardware"
 
 
 def shipped_profiles() -> list[str]:

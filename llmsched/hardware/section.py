@@ -41,7 +41,9 @@ class Section:
     def get(self, key: str, what: str) -> object:
         """Return a value that must be there."""
         if key not in self:
-            raise self.expected(key, what, "nothing")
+            near = get_close_matches(key, self._values.keys() - set(self._known), n=1, cutoff=0.75)
+            hint = f" (did you mean it by {near[0]}?)" if near else ""
+            raise self.expected(key, what, f"nothing{hint}")
         return self._values[key]
 
     def number(

@@ -242,6 +242,7 @@ def _picked(
         max_output_tokens=np.array(table.limit)[rows] if any(table.limit) else None,
         hash_ids=tuple(table.hash_ids[row] for row in rows) if table.hash_ids else None,
         name=name,
+        models=tuple(table.models),
     )
 
 

@@ -45,6 +45,8 @@ class Format:
         Names of optional columns.
     limits : tuple of str
         Names under which a request may declare its output limit; some rows may have none.
+    model : str or None
+        Name of the model that served a request, or is to.
     failure : callable
         Says of a record why its request failed, or None; failed requests are dropped and counted.
     expand : callable or None
@@ -69,6 +71,7 @@ class Format:
     predicted: str | None = None
     hash_ids: str | None = None
     limits: tuple[str, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+    model: str | None = None
     failure: Callable[[Record], str | None] = _never
     expand: Callable[[Record], Iterator[Record]] | None = None
     aliases: tuple[str, ...] = ()
@@ -124,6 +127,8 @@ def unknown(kind: str, names: Collection[str]) -> str:
     share, nearest, signature = max(shares)
     lacking = ", ".join(name for name in signature if name not in have)
     hint = f"; {nearest} also has {lacking}" if share else ""
+    if {"custom_id", "body"} <= have:
+        hint = "; this is a batch to run, not a trace of one: llmsched plan --input FILE"
     what = "header" if kind == "csv" else "keys"
     expected = ", ".join(one.name for one in known)
     return f"{what}: expected those of {expected}; got {listed(names) or 'none'}{hint}"

@@ -18,11 +18,12 @@ def failed_if(key: str) -> Callable[[Record], str | None]:
 
 
 def aligned(
-    *names: str, optional: tuple[str, ...], needs: str
+    *names: str, optional: tuple[str, ...], needs: str, common: str = ""
 ) -> Callable[[Record], Iterator[Record]]:
     """Return an `expand` that reads the arrays `names` and `optional` of a run in step.
 
-    `needs` is the option that makes the tool write the arrays, for the message where it did not.
+    `needs` is the option that makes the tool write the arrays, for the message where it did not;
+    `common` names what the run says once for all requests.
     """
 
     def expand(run: Record) -> Iterator[Record]:
@@ -34,8 +35,9 @@ def aligned(
         for name, column in columns.items():
             if len(column) != size:
                 raise Refusal(name, f"{size} items, as {names[0]} has", str(len(column)))
+        shared = {common: run[common]} if common in run else {}
         for values in zip(*columns.values(), strict=True):
-            yield dict(zip(columns, values, strict=True))
+            yield {**shared, **dict(zip(columns, values, strict=True))}
 
     return expand
 

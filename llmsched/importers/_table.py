@@ -55,6 +55,7 @@ class Table:
     predicted: array[int] = field(default_factory=lambda: array("q"))
     limit: array[int] = field(default_factory=lambda: array("q"))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
+    models: dict[str, None] = field(default_factory=dict)  # each once, in order
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -135,6 +136,7 @@ class _Adder:
         self.id = form.id or "id"
         self.get_id = _getter(form.id or "")
         self.output = form.output_tokens
+        self.get_model = None if form.model is None else _getter(form.model)
         number = _number_getter if form.kind == "csv" else _getter
         self.limits = [(label, number(label)) for label in form.limits]
         date = unit == "date"
@@ -175,6 +177,8 @@ class _Adder:
         for column, value in zip(self.columns, values, strict=True):
             if value is not _MISSING:
                 column.target.append(value)
+        if self.get_model is not None and isinstance(model := self.get_model(record), str):
+            self.table.models[model] = None
 
     def _value(self, column: _Column, record: Record) -> object:
         value = column.get(record)

@@ -18,5 +18,6 @@ FORMAT = Format(
     input_tokens="response.body.usage.prompt_tokens",
     output_tokens="response.body.usage.completion_tokens",
     id="custom_id",
+    model="response.body.model",
     failure=_failed,
 )

@@ -19,8 +19,13 @@ FORMAT = Format(
     time_may_be_missing=True,
     input_tokens="input_lens",
     output_tokens="output_lens",
+    model="model_id",
     failure=failed_if("errors"),
     expand=aligned(
-        "input_lens", "output_lens", optional=("start_times", "errors"), needs="--save-detailed"
+        "input_lens",
+        "output_lens",
+        optional=("start_times", "errors"),
+        needs="--save-detailed",
+        common="model_id",
     ),
 )

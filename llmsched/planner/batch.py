@@ -141,6 +141,7 @@ def read_batch(path: Path, count: Count, predict: str = MAX_TOKENS) -> Batch:
         max_output_tokens=limits,
         id=list(seen),
         name=plain(path.name),
+        models=(model,),
     )
     return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
 

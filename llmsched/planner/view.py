@@ -100,6 +100,7 @@ def slot_table(case: Case, packing: Packing, unit: str) -> str:
     lines = (
         f"{case.trace.name}: {len(case.trace):,} requests on {len(load):,} slots, "
         f"lengths {case.lengths}",
+        f"profile      {case.hardware.title}",
         f"makespan     {packing.makespan:,} {unit}, found by {packing.closed_by}",
         f"lower bound  {packing.lower_bound:,} {unit}, by {packing.bound_by}",
         f"gap          {packing.gap_percent:.4f} %",
@@ -139,7 +140,8 @@ def replica_table(case: Case, split: ReplicaPlan, queues: Queues, policy: str) -
     lines = [
         f"{case.trace.name}: {len(case.trace):,} requests on {len(queues)} replicas of "
         f"{case.config.max_num_seqs:,} slots, lengths {case.lengths}",
-        f"makespan     {split.makespan_s:,.3f} s, simulated with {policy} on {case.hardware.name}",
+        f"profile      {case.hardware.title}",
+        f"makespan     {split.makespan_s:,.3f} s, simulated with {policy}",
         f"lower bound  {split.lower_bound_s:,.3f} s",
         f"gap          {split.gap_percent:.3f} %",
         *truth,

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llmsched.hardware.profile import ASSUMED
+
 BETTER, WORSE, UNDECIDED = "✓", "✗", "~"
 
 _GREEN, _RED, _BOLD, _END = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
@@ -35,6 +37,12 @@ def cut(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
     while count > 2 and width_of([row[:count] for row in rows]) > width:
         count -= 1
     return [row[:count] for row in rows]
+
+
+def hardware_of(cell: Mapping[str, Any]) -> str:
+    """Return the profile's name, and that nobody chose it where that is so."""
+    name = str(cell["hardware"].get("name", ""))
+    return f"{name}{ASSUMED}" if cell.get("hardware_assumed") else name
 
 
 def slots_of(cell: Mapping[str, Any]) -> str:

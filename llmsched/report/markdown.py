@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.lengths import in_words
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, output_limits_of, slots_of
+from llmsched.report.layout import BETTER, WORSE, hardware_of, output_limits_of, slots_of
 from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -117,10 +118,8 @@ def _changes(document: Document) -> list[str]:
 
 def _cell(document: Document, cell: Mapping[str, Any]) -> str:
     trace = cell["trace"]
-    where = (
-        f"{trace['name']} ({trace['requests']:,} requests), {cell['hardware'].get('name', '')}, "
-    )
-    where += f"{slots_of(cell)}, {cell['lengths']} lengths"
+    where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
+    where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
     where += f", {limits}" if (limits := output_limits_of(cell)) else ""
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]

@@ -10,6 +10,7 @@ import orjson
 
 from llmsched.engine.limits import describe_output_limits
 from llmsched.engine.result import SimulationResult
+from llmsched.lengths import in_words
 from llmsched.metrics import Row
 from llmsched.records import finite, record_inputs
 from llmsched.report.layout import align, width_of, wrapped
@@ -84,7 +85,8 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     slots = f"{result.config.max_num_seqs:,} slots"
     words = describe_output_limits(result.trace, result.config)
     limits = f", {words}" if words else ""
-    return f"{result.hardware.name}, {slots}, {how['lengths']} lengths{seed}{limits}{users}"
+    lengths = in_words(how["lengths"])
+    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
 
 
 def _line(label: str, value: str, remark: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from llmsched.compare.document import Document, cells_of
 from llmsched.compare.metric import METRICS
+from llmsched.lengths import in_words
 from llmsched.report.family import family_lines
 from llmsched.report.gates import change_lines, gate_lines
 from llmsched.report.layout import (
@@ -16,6 +17,7 @@ from llmsched.report.layout import (
     WORSE,
     align,
     cut,
+    hardware_of,
     output_limits_of,
     paint,
     policy_label,
@@ -63,6 +65,8 @@ def title(document: Document, cells: Sequence[Row]) -> str:
     cell = cells[0]
     parts = [f"{document['scenario']}:"]
     shared = {key: value for key, value in _facts(cell).items() if _same(cells, key)}
+    if "lengths" not in shared and "lengths" not in cell["label"]:  # each trace has its own
+        shared["lengths"] = " or ".join(dict.fromkeys(in_words(one["lengths"]) for one in cells))
     parts.append(", ".join(filter(None, shared.values())))
     if "cases" in document:
         parts.append(
@@ -78,9 +82,9 @@ def _same(cells: Sequence[Row], key: str) -> bool:
 def _facts(cell: Row) -> dict[str, str]:
     return {
         "trace": f"{_stem(cell['trace']['name'])} ({cell['trace']['requests']:,} requests)",
-        "hardware": str(cell["hardware"].get("name", "")),
+        "hardware": hardware_of(cell),
         "slots": slots_of(cell),
-        "lengths": f"{cell['lengths']} lengths",
+        "lengths": in_words(cell["lengths"]),
         "limits": output_limits_of(cell),
     }
 

@@ -52,6 +52,19 @@ def test_only_what_was_given_counts() -> None:
     assert common.given(a=None, b=0, c=False, d="") == {"b": 0, "c": False, "d": ""}
 
 
+def test_a_profile_that_nobody_named_follows_from_the_trace() -> None:
+    assert common.choose_hardware(None, None) == (common.PAPER_HARDWARE, "default")
+    assert common.choose_hardware(None, common.PAPER_TRACE) == (common.PAPER_HARDWARE, "default")
+    assert common.choose_hardware(None, "my.jsonl") == (common.ASSUMED_HARDWARE, "assumed")
+    assert common.choose_hardware("mine.yaml", "my.jsonl") == ("mine.yaml", "named")
+
+
+def test_the_assumed_profile_is_fitted_and_runs_every_policy() -> None:
+    profile, _ = common.load_engine(None, None, trace="my.jsonl")
+    assert profile.provenance["status"] == "fitted"
+    assert profile.step_time.mixed
+
+
 def test_a_result_ends_with_one_line_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

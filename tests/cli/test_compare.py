@@ -104,13 +104,17 @@ def test_the_same_bytes_from_run_to_run_and_for_any_number_of_jobs(
 
 
 def test_a_trace_runs_every_policy_that_the_hardware_can_price(llmsched: Run, trace: Path) -> None:
-    document = _result(llmsched, trace, "--max-num-seqs", 4)
+    exclusive = ("--hardware", "llama65b-8gpu-paper")
+    document = _result(llmsched, trace, *exclusive, "--max-num-seqs", 4)
     policies = [row["policy"] for row in document["results"]]
     assert policies[0] == document["baseline"] == "fcfs"
     assert "hybrid" in policies
     assert "vllm" not in policies  # its mixed steps have no price under `stages`
     assert document["engine"]["max_num_seqs"] == 4
     assert all(row["completed"] == 40 for row in document["results"])
+    every = [row["policy"] for row in _result(llmsched, trace)["results"]]
+    assert [policy for policy in every if policy in policies] == policies
+    assert {*every} - {*policies} == {"vllm", "sarathi", "orca"}
 
 
 def test_options_change_the_scenario(llmsched: Run, scenario: Path) -> None:

@@ -232,7 +232,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     given = [argument.format(tmp=tmp_path) for argument in arguments.split()]
     policy = [] if "--policy" in given else ["--policy", "fcfs"]
     before = sorted(os.listdir(tmp_path))
-    outcome = llmsched("simulate", trace, *policy, *given)
+    outcome = llmsched("simulate", trace, "--hardware", "llama65b-8gpu-paper", *policy, *given)
     assert outcome == Outcome(2, "", f"llmsched: {message.format(tmp=tmp_path)}\n")
     assert sorted(os.listdir(tmp_path)) == before
 

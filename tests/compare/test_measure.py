@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from llmsched.compare.measure import case_seed, draw, measure
 from llmsched.compare.study import Task
+from llmsched.lengths import predict
 from llmsched.scenario import Cases
 from tests.compare.studies import small_study
 
@@ -22,6 +24,16 @@ def test_a_bootstrap_resamples_rows_and_keeps_arrivals() -> None:
     assert max(pairs.values()) > 1
     assert np.array_equal(drawn.arrival, cell.trace.arrival)
     assert len(set(drawn.id)) == len(cell.trace)
+
+
+def test_a_bootstrap_keeps_each_prediction_with_its_request() -> None:
+    study = small_study(cases=Cases(5), lengths="trace")
+    (cell,) = study.cells
+    doubled = replace(cell.trace, predicted_output_tokens=2 * cell.trace.output_tokens)
+    drawn = draw(replace(cell, trace=doubled), study, 3)
+    assert drawn.predicted_output_tokens is not None
+    assert np.array_equal(drawn.predicted_output_tokens, 2 * drawn.output_tokens)
+    assert predict(drawn, "trace") is drawn.predicted_output_tokens
 
 
 def test_every_case_has_a_draw_of_its_own_that_never_changes() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from llmsched.compare.measure import measure
 from llmsched.compare.study import Task, load_hardware, prepare
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
-from llmsched.scenario import HardwareSource, Scenario, TraceSource
+from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource
 from tests.compare.studies import small_study
 
 PAPER = "llama65b-8gpu-paper"
@@ -44,6 +45,28 @@ def test_the_product_of_all_axes_in_order_with_labels_only_where_they_vary(
     assert study.cells[2].engine.num_gpu_blocks == 64
     assert study.cells[0].trace is study.cells[-1].trace  # loaded once
     assert prepare(scenario).cells[0].label == {}
+
+
+def test_without_lengths_each_trace_decides_and_a_filter_still_picks(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    row = {"timestamp": 0, "input_length": 3, "output_length": 4, "predicted_output_length": 5}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row))
+    both = replace(scenario, traces=(*scenario.traces, TraceSource(str(tmp_path / "p.jsonl"))))
+    study = prepare(both)
+    assert [(cell.name, cell.lengths) for cell in study.cells] == [("t", "oracle"), ("p", "trace")]
+    assert [cell.name for cell in prepare(both, {"lengths": "tra*"}).cells] == ["p"]
+    with pytest.raises(InputError, match="the filter leaves nothing to run"):
+        prepare(both, {"lengths": "mean"})
+    with pytest.raises(InputError, match=r"t\.jsonl carries no predicted_output_length$"):
+        measure(prepare(replace(both, lengths=("trace",))), Task(0, 0, "ljf"))
+
+
+def test_cases_of_errors_need_an_error_whatever_the_trace_has(scenario: Scenario) -> None:
+    for lengths, got in (((), "none"), (("trace",), "trace")):
+        cases = replace(scenario, cases=Cases(3, "lengths"), lengths=lengths)
+        with pytest.raises(InputError, match=f"^draw: lengths: expected .* got {got}$"):
+            prepare(cases)
 
 
 def test_knobs_replace_those_of_the_profile(scenario: Scenario) -> None:

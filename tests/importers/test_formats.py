@@ -39,6 +39,21 @@ HAND_MADE = [
 ]
 
 
+def test_models_that_the_file_names_are_kept_each_once(tmp_path: Path) -> None:
+    run = read(FIXTURES / "vllm_bench.json").trace
+    assert len(run.models) == 1
+    assert run.take([0]).models == run.models
+    answer = (
+        '{"custom_id": "%s", "response": {"body": '
+        '{"model": %s, "usage": {"prompt_tokens": 3, "completion_tokens": 4}}}}\n'
+    )
+    models = ['"b"', '"a"', '"b"', "null", "7"]
+    path = tmp_path / "batch.jsonl"
+    path.write_text("".join(answer % row for row in enumerate(models)))
+    assert read(path).trace.models == ("b", "a")
+    assert read(FIXTURES / "native.jsonl").trace.models == ()
+
+
 @pytest.mark.parametrize("case", HAND_MADE, ids=lambda case: case[0])
 def test_a_fixture_is_recognised_and_every_number_is_kept(case: tuple[object, ...]) -> None:
     file, form, arrival, prompt, output, ids, dropped = case
