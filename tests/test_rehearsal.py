@@ -88,3 +88,11 @@ def test_a_large_batch_tries_the_first_rungs_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
     ladders = [[STATIC, LONGEST], [ARRIVAL, LONGEST]]
     assert Rehearsal(ladders).choose(jobs([2, 2, 5], 2)) is STATIC
+
+
+def test_predictions_are_rehearsed_up_to_the_limit() -> None:
+    """By the predictions longest first would win; cut to the limits all are alike."""
+    known = jobs([2, 2, 5], 2)
+    assert rehearsal(ARRIVAL, LONGEST).choose(known) is LONGEST
+    limited = replace(known, max_output_tokens=np.array([2, 2, 2]))
+    assert rehearsal(ARRIVAL, LONGEST).choose(limited) is ARRIVAL
