@@ -106,3 +106,11 @@ def test_what_stands_beside_the_best_of_the_first_ladder_is_tried_last() -> None
 def test_a_large_batch_tries_nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
     assert Rehearsal([[STATIC]], lambda _: [LONGEST]).choose(jobs([2, 2, 5], 2)) is STATIC
+
+
+def test_predictions_are_rehearsed_up_to_the_limit() -> None:
+    """By the predictions longest first would win; cut to the limits all are alike."""
+    known = jobs([2, 2, 5], 2)
+    assert rehearsal(ARRIVAL, LONGEST).choose(known) is LONGEST
+    limited = replace(known, max_output_tokens=np.array([2, 2, 2]))
+    assert rehearsal(ARRIVAL, LONGEST).choose(limited) is ARRIVAL

@@ -62,3 +62,13 @@ def test_the_page_tells_what_was_dropped_and_why() -> None:
     assert "requests      2 of 3 rows" in text
     assert "dropped 1     Response tokens is 0" in text
     assert "classes       API log 1, Conversation log 1" in text
+
+
+def test_declared_limits_are_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = '{"timestamp": 0, "input_length": 5, "output_length": 6'
+    path.write_text(f'{row}}}\n{row}, "max_tokens": 1200}}\n{row}, "max_tokens": 7}}\n')
+    imported = read(path)
+    assert "limits        7 to 1,200 output tokens, declared by 2 requests" in page(imported)
+    facts = describe(imported)
+    assert (facts["limits_declared"], facts["max_output_tokens"]["max"]) == (2, 1200)

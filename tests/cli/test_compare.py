@@ -463,3 +463,19 @@ def test_what_a_gate_cannot_judge_is_refused_before_the_run(
     assert llmsched("compare", scenario, "--fail-on", "hybird:makespan_s:1%").code == 2
     alone = ("compare", scenario, "--policies", "fcfs", "--fail-on", "makespan_s:1%")
     assert llmsched(*alone).code == 3
+
+
+def test_the_title_says_what_a_policy_that_reserves_assumes(llmsched: Run, trace: Path) -> None:
+    base = ["compare", trace, "--hardware", "llama3-8b-a100", "--max-num-seqs", 4]
+    plain = llmsched(*base, "--policies", "fcfs,vllm", "--baseline", "vllm")
+    assert "limit" not in plain.out.partition("\n\n")[0]
+    both = [*base, "--policies", "vllm,orca", "--baseline", "vllm"]
+    words = "output limit assumed: the trace's greatest, 40"
+    assert f"oracle lengths, {words}" in " ".join(llmsched(*both).out.split())
+    assert f"oracle lengths, {words}\n" in llmsched(*both, "--format", "markdown").out
+    document = json.loads(llmsched(*both, "--format", "json").out)
+    assert document["trace"]["output_limits"] == words
+    schema = json.loads((ROOT / "docs" / "comparison.schema.json").read_text())
+    jsonschema.validate(document, schema)
+    knob = llmsched(*both, "--engine", "max_output_tokens=64").out
+    assert "oracle lengths, output limit 64" in " ".join(knob.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -289,3 +290,42 @@ def test_knobs_out_of_range_are_refused(
     outcome = llmsched("simulate", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err
+
+
+DECLARED = """\
+{"id":"greedy","timestamp":0,"input_length":3,"output_length":3,"max_tokens":14}
+{"id":"a","timestamp":100,"input_length":2,"output_length":2,"max_completion_tokens":4}
+{"id":"b","timestamp":100,"input_length":2,"output_length":2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            "reserve=max_output",
+            "declared by 2 of 3 requests, else assumed: the trace's greatest, 3",
+        ),
+        ("max_output_tokens=5", "declared by 2 of 3 requests, else 5"),
+    ],
+)
+def test_the_title_says_what_is_reserved_for(
+    llmsched: Run, tmp_path: Path, options: str, words: str
+) -> None:
+    """Of 11 blocks the first request reserves 8 and the second 3; the third waits for them."""
+    path, profile, table = tmp_path / "t.jsonl.gz", tmp_path / "hand.yaml", tmp_path / "r.csv"
+    path.write_bytes(gzip.compress(DECLARED.encode()))
+    profile.write_text(PROFILE)
+    base = ["simulate", path, "--hardware", profile, "--num-gpu-blocks", 12, "--block-size", 2]
+    base += ["--engine", options, "--max-num-seqs", 3]
+    base += ["--max-num-batched-tokens", 9]
+    outcome = llmsched(*base, "--policy", "orca", "--requests", table)
+    assert outcome.code == 0, outcome.err
+    assert words in " ".join(outcome.out.split())
+    with table.open() as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert float(rows["b"]["admitted_s"]) == float(rows["greedy"]["finish_s"])
+    document = json.loads(llmsched(*base, "--policy", "orca", "--format", "json").out)
+    assert words in document["trace"]["output_limits"]
+    greedy = llmsched(*base, "--policy", "vllm").out
+    assert ("output limit" in greedy) is ("reserve" in options)

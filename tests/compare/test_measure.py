@@ -72,3 +72,15 @@ def test_a_row_names_its_policy_and_has_none_where_there_is_no_sample() -> None:
     assert isinstance(row["lower_bound_s"], float)
     assert isinstance(row["makespan_s"], float)
     assert row["lower_bound_s"] <= row["makespan_s"]
+
+
+def test_a_bootstrap_keeps_limits_with_their_rows_and_the_longest_output_of_the_trace() -> None:
+    study = small_study(cases=Cases(5))
+    trace = study.cells[0].trace
+    limited = replace(trace, max_output_tokens=trace.output_tokens * 2)
+    drawn = draw(replace(study.cells[0], trace=limited), study, 3)
+    assert drawn.max_output_tokens is not None
+    assert np.array_equal(drawn.max_output_tokens, drawn.output_tokens * 2)
+    shorter = [draw(study.cells[0], study, i) for i in range(5)]
+    assert any(trace.output_tokens.max() > one.output_tokens.max() for one in shorter)
+    assert {one.longest_output for one in shorter} == {trace.longest_output}

@@ -205,3 +205,20 @@ def test_a_tokenizer_file_counts_tokens_where_the_library_is_installed(tmp_path:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match="expected a tokenizer"):
         batch.count_with(tmp_path / "tokenizer.json")
+
+
+def test_the_limit_that_a_request_declares_is_kept_and_a_null_is_none(tmp_path: Path) -> None:
+    newer, null, none = request("a"), request("b", limit=20), request("c", limit=None)
+    newer["body"]["max_completion_tokens"] = 30
+    null["body"]["max_completion_tokens"] = None
+    source = write(tmp_path / "b.jsonl", newer, null)
+    read = batch.read_batch(source, CHARS).trace
+    assert read.max_output_tokens is not None
+    assert read.output_tokens.tolist() == read.max_output_tokens.tolist() == [30, 20]
+    for each in (newer, null, none):
+        each["body"]["expected"] = 25
+    source = write(tmp_path / "b.jsonl", newer, null, none)
+    read = batch.read_batch(source, CHARS, "body.expected").trace
+    assert read.max_output_tokens is not None
+    assert read.output_tokens.tolist() == [25, 25, 25]
+    assert read.max_output_tokens.tolist() == [30, 25, 0]  # a prediction is taken at its word

@@ -11,15 +11,16 @@ import pytest
 from numpy.typing import NDArray
 
 from llmsched.catalog import find
-from llmsched.engine import SimulationResult, simulate
+from llmsched.engine import EngineConfig, SimulationResult, simulate
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
 from llmsched.metrics import inter_token_latencies, summarize
 from llmsched.planner.case import Case
 from llmsched.planner.plan import plan_replicas
 from llmsched.planner.replicas import Assignment
-from llmsched.planner.stored import read_replicas, replay
+from llmsched.planner.stored import read_replicas, replay, simulate_planned
 from llmsched.trace import Trace
+from tests.hand import MIXED
 
 
 def case() -> Case:
@@ -84,3 +85,18 @@ def test_token_gaps_of_replicas_side_by_side_sum_to_the_requests_own() -> None:
     assert counts.sum() == (given.trace.output_tokens - 1).sum()
     assert (gaps * counts).sum() == pytest.approx((joined.finish - joined.first_token).sum())
     assert 0 < summarize(joined)["utilization"] <= 1
+
+
+def test_replicas_reserve_for_the_longest_output_of_the_whole_trace() -> None:
+    """Alone, the second part's output of 2 would be its limit, and both would run at once."""
+    trace = Trace.from_columns([0, 0, 0], [1, 1, 1], [9, 2, 2])
+    config = EngineConfig(2, block_size=1, num_gpu_blocks=18)  # 17 usable, 9 for each of them
+    assignment = Assignment(np.array([0, 1, 1], dtype=np.int32), 2)
+    result = simulate_planned(
+        *(trace, MIXED, find("orca"), config),
+        predicted=trace.output_tokens,
+        assignment=assignment,
+    )
+    assert result.admitted.tolist() == [0.0, 0.0, result.finish[1]]
+    planned = plan_replicas(Case(trace, MIXED, config), 2, "orca")
+    assert planned.document["makespan"] == 1000 * result.makespan
