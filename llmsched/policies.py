@@ -47,7 +47,10 @@ class Policy:
 
 
 def _beside(plan: Candidate) -> list[Candidate]:
-    """Return plans whose slots wait as long, and look further or less far for a common end."""
+    """Return plans whose slots wait as long but align otherwise, and the whole-stage rule.
+
+    On longest first that rule is now and then the best, seen where all steps owe one set-up.
+    """
     _, rule = plan
     aligned: list[Candidate] = [(Plan(align=rounds), rule) for rounds in (0, 3, 5, 1)]
     return [*aligned, (Ljf(), WholeStage(0.3)), (Ljf(), WholeStage(0.1))]

@@ -80,7 +80,8 @@ class Rehearsal:
         tops = [(makespan(ladder[0]), ladder[0]) for ladder in able]
         trials = _Trials(makespan, budget - len(tops))
         best = [trials.climb(ladder, top) for ladder, top in zip(able, tops, strict=True)]
-        best += trials.all(self.beside(best[0][1]))
+        beside = (other for other in self.beside(best[0][1]) if _has_price(other, jobs))
+        best += trials.all(beside)
         return min(best, key=itemgetter(0))[1]
 
 

@@ -54,7 +54,9 @@ def _attention(rng: Generator) -> Document:
 
 def _stages(rng: Generator) -> Document:
     prefill = {"per_stage": _price(rng, 1.73432, 10.0, 60.0), "per_token": _price(rng, 0.26302)}
-    return {"decode_round": float(rng.choice([10.0, 68.892343])), "prefill": prefill}
+    decode_round = float(rng.choice([10.0, 68.892343]))
+    per_seq = _price(rng, 0.107106, 1.0)
+    return {"decode_round": decode_round, "per_decode_seq": per_seq, "prefill": prefill}
 
 
 def _affine(rng: Generator) -> Document:
