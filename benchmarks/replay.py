@@ -19,11 +19,11 @@ import numpy as np
 
 from llmsched.batching import BatchingRule, Decide
 from llmsched.engine import EngineConfig, SimulationResult, Step, View, simulate
+from llmsched.finding import find_trace
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
 from llmsched.policies import NAMED, Policy
-from llmsched.scenario import find_trace
 from llmsched.trace import Trace
 from llmsched.verify import golden
 

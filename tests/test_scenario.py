@@ -8,7 +8,8 @@ import pytest
 
 from llmsched.errors import InputError
 from llmsched.files import shipped
-from llmsched.scenario import find_scenario, find_trace, load_scenario
+from llmsched.finding import find_scenario, find_trace
+from llmsched.scenario import load_scenario
 
 SMALL = """
 schema_version: 1

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from llmsched.files import shipped
+from llmsched.finding import find_trace, shipped_traces
 from llmsched.importers import load
-from llmsched.scenario import find_trace, shipped_traces
 
 ROOT = Path(__file__).parents[1]
 RECONSTRUCTED = {"gsm8k-llama65b", "gsm8k-llama65b-beta"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -196,8 +195,8 @@ Slo = Annotated[
 
 def load_trace(source: str | None, reading: dict[str, Any]) -> Trace:
     """Load the trace that the command line names; the shipped GSM8K one by default."""
+    from llmsched.finding import find_trace
     from llmsched.importers import TraceOptions, load
-    from llmsched.scenario import find_trace
 
     return load(find_trace(PAPER_TRACE if source is None else source), TraceOptions(**reading))
 
@@ -391,27 +390,3 @@ def write_files(files: list[tuple[Path | None, Callable[[], str]]]) -> None:
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given on the command line: those that are not None."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-class Progress:
-    """How far a long run is, on stderr; silent where that is not a terminal."""
-
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
-        self._shown = sys.stderr.isatty()
-        self._start = time.monotonic()
-        self._first = 0
-        self._last = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done, at most a few times a second."""
-        now = time.monotonic()
-        if not self._shown or (now - self._last < 0.2 and done < total):
-            return
-        self._first = self._first or done
-        pace = (now - self._start) / max(1, done - self._first + 1)
-        left = round(pace * (total - done))
-        self._last = now
-        text = f"{done}/{total} {self._unit}, {left // 60}:{left % 60:02d} left"
-        sys.stderr.write(f"\r{text}\x1b[K" if done < total else "\r\x1b[K")
-        sys.stderr.flush()

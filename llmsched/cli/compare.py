@@ -13,6 +13,7 @@ import typer
 from llmsched.cli import common
 from llmsched.cli.deliver import check_delivery, finish, refusal_told
 from llmsched.cli.doubts import tell_of_study, warn_of_study
+from llmsched.cli.progress import Progress
 from llmsched.errors import InputError
 from llmsched.notes import say
 
@@ -225,7 +226,7 @@ def _run(
     warn_of_study(study)
     checkpoint = None if resume is None else Checkpoint(resume, study)
     finished: Rows = {}
-    progress = common.Progress("runs")
+    progress = Progress("runs")
     try:
         rows = run_study(
             study, where, finished=finished, checkpoint=checkpoint, on_progress=progress
@@ -242,11 +243,11 @@ def _scenario(
 ) -> Scenario:
     """Return the scenario that the target names, or one around a trace, with options applied."""
     from llmsched.files import plain
+    from llmsched.finding import find_scenario
     from llmsched.scenario import (
         HardwareSource,
         Scenario,
         TraceSource,
-        find_scenario,
         load_scenario,
     )
 

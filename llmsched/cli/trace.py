@@ -157,7 +157,7 @@ def generate(
     to: To = None,
 ) -> None:
     """Generate a synthetic trace from a seed."""
-    from llmsched.scenario import find_trace
+    from llmsched.finding import find_trace
     from llmsched.synthesize import generate as synthetic
 
     _claim(target)
@@ -179,8 +179,8 @@ def _claim(target: str) -> None:
 
 def _read(source: str, *options: object) -> Imported:
     """Read the trace and tell on stderr what was sorted or dropped."""
+    from llmsched.finding import find_trace
     from llmsched.importers import TraceOptions, read, tell
-    from llmsched.scenario import find_trace
 
     path = find_trace(source)
     reading = TraceOptions(**trace_options(*options))  # type: ignore[arg-type]  # checked there

@@ -21,11 +21,12 @@ from llmsched import __version__
 from llmsched.catalog import policy_files
 from llmsched.engine.config import EngineConfig
 from llmsched.errors import InputError
+from llmsched.finding import find_trace
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
 from llmsched.hardware.fitted import inherited_fit
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import chosen_mode
-from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource, find_trace
+from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
 

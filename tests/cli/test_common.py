@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmsched.cli import common
+from llmsched.cli.progress import Progress
 from llmsched.errors import InputError
 
 
@@ -88,7 +89,7 @@ def test_a_knob_is_given_once() -> None:
 
 
 def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = common.Progress("runs")
+    progress = Progress("runs")
     progress(1, 2)
     progress(2, 2)
     assert capsys.readouterr().err == ""
