@@ -27,7 +27,7 @@ from tests.hand import outputs, replay
 
 KNOWN = (
     f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
-    "rules chunked, lagrangian, prefill_first, static."
+    "rules chunked, lagrangian, prefill_first, static, whole_stage."
 )
 
 
@@ -254,9 +254,18 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     policy = find("ljf+drain")
     assert (policy.order, policy.rule) == (Ljf(), Drain())
-    assert list(parts("batching")) == ["chunked", "lagrangian", "prefill_first", "static", "drain"]
+    assert list(parts("batching")) == [
+        "chunked",
+        "lagrangian",
+        "prefill_first",
+        "static",
+        "whole_stage",
+        "drain",
+    ]
     assert replay(policy, outputs(1, 1), 1).makespan == 1.5
-    with pytest.raises(InputError, match="rules chunked, lagrangian, prefill_first, static, drain"):
+    with pytest.raises(
+        InputError, match="rules chunked, lagrangian, prefill_first, static, whole_stage, drain"
+    ):
         find("nope")
 
 
@@ -286,7 +295,13 @@ def test_an_entry_point_that_is_no_part_is_named(
 
 def test_parts_are_found_by_looking() -> None:
     assert list(parts("orders")) == ["fcfs", "ljf", "plan", "random", "sjf"]
-    assert list(parts("batching")) == ["chunked", "lagrangian", "prefill_first", "static"]
+    assert list(parts("batching")) == [
+        "chunked",
+        "lagrangian",
+        "prefill_first",
+        "static",
+        "whole_stage",
+    ]
 
 
 def test_a_part_describes_itself() -> None:

@@ -43,7 +43,10 @@ def _refusal(spec: str, folder: Path | None = None) -> str:
     ("module", "name"),
     [
         *(("orders", name) for name in ("fcfs", "ljf", "plan", "random", "sjf")),
-        *(("batching", name) for name in ("chunked", "lagrangian", "prefill_first", "static")),
+        *(
+            ("batching", name)
+            for name in ("chunked", "lagrangian", "prefill_first", "static", "whole_stage")
+        ),
     ],
 )
 def test_a_copy_of_a_shipped_part_loads(tmp_path: Path, module: str, name: str) -> None:

@@ -8,7 +8,9 @@ from llmsched.engine import EngineConfig
 from llmsched.policies import NAMED
 from tests.hand import MIXED, outputs, replay, steps
 
-REQUIRED = ["fcfs", "static", "sjf", "ljf", "offline", "online", "hybrid", "vllm", "random"]
+REQUIRED = [
+    *("fcfs", "static", "sjf", "ljf", "offline", "literal", "online", "hybrid", "vllm", "random"),
+]
 
 
 def test_the_required_names_are_there_under_their_own_names() -> None:
