@@ -136,6 +136,9 @@ def _check(imported: Imported, data: bytes) -> None:
     for column in (trace.input_tokens, trace.output_tokens):
         assert ((column >= 1) & (column <= MAX_TOKENS)).all()
         assert set(column.tolist()) <= there, "a length that is not in the file"
+    if (limits := trace.max_output_tokens) is not None:
+        assert set(limits.tolist()) <= {0, *there}, "a limit that is not in the file"
+        assert ((limits == 0) | (limits >= trace.output_tokens)).all()
 
 
 def fuzz(inputs: int, seed: int) -> Counter[str]:

@@ -75,7 +75,8 @@ def _facts(facts: dict[str, Any]) -> list[str]:
     ]
     if (limits := facts["max_output_tokens"]) is not None:
         between = f"{limits['min']:,} to {limits['max']:,} output tokens"
-        lines.append(("limits", f"{between}, declared by {facts['limits_declared']:,} requests"))
+        declared = f"{facts['limits_declared']:,} of {facts['requests']:,} requests"
+        lines.append(("limits", f"{between}, declared by {declared}"))
     if facts["rate_per_s"] is None:
         lines.append(("arrivals", "all at once"))
     else:

@@ -69,6 +69,6 @@ def test_declared_limits_are_told_in_one_line(tmp_path: Path) -> None:
     row = '{"timestamp": 0, "input_length": 5, "output_length": 6'
     path.write_text(f'{row}}}\n{row}, "max_tokens": 1200}}\n{row}, "max_tokens": 7}}\n')
     imported = read(path)
-    assert "limits        7 to 1,200 output tokens, declared by 2 requests" in page(imported)
+    assert "limits        7 to 1,200 output tokens, declared by 2 of 3 requests" in page(imported)
     facts = describe(imported)
     assert (facts["limits_declared"], facts["max_output_tokens"]["max"]) == (2, 1200)

@@ -199,9 +199,9 @@ class _Adder:
                 continue
             declared = count(value, label)
             if limit and declared != limit:
-                raise Refusal(label, f"{named} = {limit}", shown(value))
+                raise Refusal(label, f"{named} once more", f"{shown(value)} and {limit}")
             if declared < output:
-                raise Refusal(label, f"at least {self.output} = {output}", shown(value))
+                raise Refusal(label, f"at least {self.output}", f"{shown(value)} < {output}")
             limit, named = declared, label
         return limit
 

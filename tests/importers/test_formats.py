@@ -16,6 +16,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 # file, format, arrivals in s, input tokens, output tokens, ids, rows dropped
 HAND_MADE = [
     ("native.jsonl", "native", [0, 0.2505, 1], [11, 700, 23], [3, 41, 7], "abc", 0),
+    ("limits.jsonl", "native", [0, 0.04, 0.095], [19, 260, 8], [4, 77, 15], "012", 0),
     ("mooncake.jsonl", "native", [0, 0, 3], [513, 1025, 90], [61, 19, 5], "012", 0),
     ("azure.csv", "azure", [0, 2e-7, 1.5000001], [120, 64, 4000], [9, 30, 211], "012", 0),
     ("azure_2024.csv", "azure", [0, 0.99007], [812, 90], [44, 5], "01", 0),

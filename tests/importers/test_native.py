@@ -75,11 +75,11 @@ BAD_ROWS = [
     (GOOD[:-1] + ', "max_output_tokens": "7"}', f'max_output_tokens: {INTEGER} "7"'),
     (
         GOOD[:-1] + ', "max_completion_tokens": 5}',
-        "max_completion_tokens: expected at least output_length = 6, got 5",
+        "max_completion_tokens: expected at least output_length, got 5 < 6",
     ),
     (
         GOOD[:-1] + ', "max_output_tokens": 7, "max_tokens": 8}',
-        "max_tokens: expected max_output_tokens = 7, got 8",
+        "max_tokens: expected max_output_tokens once more, got 8 and 7",
     ),
 ]
 
