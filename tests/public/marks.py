@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 ISSUES = {
-    18: "a declared output limit is not in the model",
     21: "latency, goodput and who is served",
     22: "any file that people really have",
     26: "the planner closes what others prove",
