@@ -274,7 +274,7 @@ def test_percentiles_are_those_of_all_values_written_out(case: Case, policy: Pol
 @settings(max_examples=50)
 def test_utilization_is_a_share_and_batches_fit_the_slots(case: Case, seed: int) -> None:
     result = case.replay(Policy("any", Ljf(), AnyStep(seed, case.hardware.step_time.mixed)))
-    if result.makespan == 0:
+    if not result.column("duration_s").any():
         return  # a profile may charge nothing for a prefill
     assert 0 < utilization(result) <= 1 + 1e-9
     row = summarize(result)
