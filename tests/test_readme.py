@@ -26,7 +26,9 @@ def rows_of(heading: str) -> dict[str, list[str]]:
     _, _, below = README.partition(f"\n| {heading} |")
     lines = below.partition("\n\n")[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {name.partition(",")[0].strip("`"): [c.strip("*") for c in cells] for name, *cells in rows}
+    return {
+        name.partition(",")[0].strip("`"): [c.strip("*") for c in cells] for name, *cells in rows
+    }
 
 
 def test_the_first_table_is_the_range_over_the_reconstructions(

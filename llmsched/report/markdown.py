@@ -31,6 +31,10 @@ _COLUMNS: Sequence[tuple[str, str, str, float]] = (
 )
 
 
+_SERVICE = ("mean_ttft_ms", "p99_ttft_ms", "slo_attainment")
+"""What paired differences show of the service, beside the total and a share."""
+
+
 def render_markdown(document: Document) -> str:
     """Return the verdict first, then the changes, then a table a cell."""
     blocks = [
@@ -136,18 +140,22 @@ def _paired(document: Document, cell: Mapping[str, Any]) -> str:
         [
             pair["policy"],
             pair["metric"],
-            f"{pair['mean']:+z.4g}",
-            f"{pair['ci_low']:+z.4g} … {pair['ci_high']:+z.4g}",
+            _signed(pair["mean"]),
+            f"{_signed(pair['ci_low'])} … {_signed(pair['ci_high'])}",
             f"{pair['better']} / {pair['equal']} / {pair['worse']}",
-            f"{pair['worst']:+z.4g}",
+            _signed(pair["worst"]),
         ]
         for pair in cell["paired"]
-        if pair["metric"] in (*told_pairs(cell), "p99_ttft_ms")
+        if pair["metric"] in (*told_pairs(cell), *_SERVICE)
     ]
     count = document["cases"]["count"]
     head = f"Paired differences from {_plain(document['baseline'])} over {count} cases:"
     columns = ["policy", "metric", "mean", "95 % interval", "better / equal / worse", "worst"]
     return f"{head}\n\n{_table(columns, rows, numeric=False)}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+z,.0f}" if abs(value) >= 1000 else f"{value:+z.4g}"
 
 
 def _family(document: Document) -> str:
