@@ -105,7 +105,7 @@ NAMED = {
             "orca",
             Fcfs(),
             Chunked(split=False),
-            "mixed steps, whole prompts, KV blocks reserved for the whole output (Orca)",
+            "mixed steps, whole prompts, KV blocks reserved for the output limit (Orca)",
             knobs=(("reserve", "max_output"),),
         ),
         Policy("random", Random(), PrefillFirst(), "seeded random order (control)"),

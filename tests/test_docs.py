@@ -22,7 +22,7 @@ INCOMPLETE = re.compile(r"Missing argument|requires an argument")
 NOT_RUN = {
     "hardware calibrate": "takes seconds; tests/cli/test_hardware.py runs it",
     "compare paper-100-cases": "takes minutes",
-    "compare --policies": "the README's own policy; tests/test_readme.py runs it",
+    "compare code-bursts --policies": "the README's own policy; tests/test_readme.py runs it",
     "compare -": "reads what an engine answered",
 }
 RUN = [

@@ -275,7 +275,8 @@ def _efficiency(case: Case, result: SimulationResult, notes: Counter[str]) -> It
     if not 0 <= work <= bounds.lower_bound(*asked) * (1 + RELATIVE):
         yield f"least work of {work!r} s, which is not within the bound"
     try:
-        other = _replay(replace(case, policy=find("static")))
+        static = replace(find("static"), knobs=case.policy.knobs)  # which the requests fit into
+        other = _replay(replace(case, policy=static))
     except PolicyError:
         notes["efficiency not held against that of static: it does not end"] += 1
         other = result

@@ -32,6 +32,7 @@ def profile_list(profiles: Sequence[HardwareProfile]) -> str:
                 _ms(_prefill(step_time, 2048)),
             )
         )
+    exclusive = ", ".join(one.name for one in profiles if not one.step_time.mixed) or "none"
     return "\n".join(
         [
             *aligned(rows, left=3, gap=" "),
@@ -41,7 +42,7 @@ def profile_list(profiles: Sequence[HardwareProfile]) -> str:
             "context; p2048: ms of a prefill of 2,048 tokens; CPU overhead only where stated",
             "fitted: to measured operators · analytical: from datasheets · calibrated: to a",
             "published result · guess: not even the datasheet is certain",
-            "kind stages prices no mixed steps (prefill beside decodes); the others do",
+            *wrap(f"without a price for mixed steps (prefill beside decodes): {exclusive}", _WIDTH),
         ]
     )
 

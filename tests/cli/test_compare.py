@@ -68,18 +68,45 @@ def test_with_no_argument_it_reproduces_the_papers_experiment(llmsched: Run) -> 
     jsonschema.validate(document, schema)
 
 
-def test_the_hybrid_is_at_least_as_good_as_its_parts_whatever_a_prefill_costs(
+def test_the_reconstructions_are_fitted_alike_and_the_hybrid_ends_first_in_each(
     llmsched: Run,
 ) -> None:
-    document = _result(llmsched, "setup-cost")
-    assert [cell["label"]["hardware"] for cell in document["cells"]] == [
-        "set-up 10 ms",
-        "set-up 30 ms",
-        "set-up 60 ms",
-    ]
-    for cell in document["cells"]:
-        total = {row["policy"]: row["makespan_s"] for row in cell["results"]}
-        assert total["hybrid"] == min(total.values())
+    document = _result(llmsched)
+    members = {member["member"]: member for member in document["family"]["members"]}
+    assert list(members) == ["common set-up", "set-up 10 ms", "fewer at the cap"]
+    recorded = {
+        "": 180.30,
+        "common set-up": 181.55,
+        "set-up 10 ms": 181.16,
+        "fewer at the cap": 180.79,
+    }
+    for name, cell in {"": document, **members}.items():
+        rows = {row["policy"]: row for row in cell["results"]}
+        assert rows["fcfs"]["makespan_s"] == pytest.approx(201.00, abs=0.005)
+        assert rows["fcfs"]["utilization"] == pytest.approx(0.8020, abs=0.00005)
+        assert rows["fcfs"]["lower_bound_s"] == pytest.approx(180.00, abs=0.005)
+        totals = {policy: row["makespan_s"] for policy, row in rows.items()}
+        assert totals["hybrid"] == min(totals.values()) <= recorded[name]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--lengths", "noisy:0.3"),
+        ("--seed", 1),
+        ("--cases", 2),
+        ("--limit", 300),
+        ("--max-num-seqs", 100),
+        ("--hardware", "llama65b-8gpu-setup10"),
+    ],
+)
+def test_published_rows_stand_only_where_they_were_published_for(
+    llmsched: Run, option: tuple[str, object]
+) -> None:
+    document = _result(llmsched, "--policies", "fcfs", *option)
+    assert document["published"] == []
+    changed = option[0] in ("--limit", "--max-num-seqs", "--hardware")
+    assert ("family" in document) is not changed
 
 
 @pytest.mark.parametrize(("lengths", "points"), [("oracle", 13.0), ("noisy:0.3", 4.0)])
