@@ -47,13 +47,15 @@ class Policy:
 
 
 def _beside(plan: Candidate) -> list[Candidate]:
-    """Return plans whose slots wait as long but align otherwise, and the whole-stage rule.
+    """Return plans whose slots wait as long but align otherwise, and other named policies' parts.
 
-    On longest first that rule is now and then the best, seen where all steps owe one set-up.
+    The whole-stage rule on longest first is now and then the best where all steps owe one set-up;
+    plain longest first and the static plan that waits for a whole stage where KV blocks are few.
     """
     _, rule = plan
     aligned: list[Candidate] = [(Plan(align=rounds), rule) for rounds in (0, 3, 5, 1)]
-    return [*aligned, (Ljf(), WholeStage(0.3)), (Ljf(), WholeStage(0.1))]
+    staged: list[Candidate] = [(Ljf(), WholeStage(0.3)), (Ljf(), WholeStage(0.1))]
+    return [*aligned, *staged, (Ljf(), PrefillFirst()), (Plan(steal=False), WholeStage())]
 
 
 _HYBRID = Rehearsal(

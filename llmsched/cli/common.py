@@ -162,8 +162,8 @@ EngineKnob = Annotated[
         "--engine",
         metavar="KNOB=VALUE",
         rich_help_panel=ENGINE,
-        help="Any other knob (watermark, admission, reserve, victim, "
-        "long_prefill_token_threshold); may be repeated.",
+        help="Any other knob (watermark, admission, reserve, victim, max_output_tokens, "
+        "max_model_len, long_prefill_token_threshold); may be repeated.",
     ),
 ]
 Concurrency = Annotated[
@@ -205,7 +205,7 @@ def choose_hardware(hardware: str | None, trace: str | None) -> tuple[str, Choic
     """Return the profile to use and who chose it, by the options that name profile and trace."""
     if hardware is not None:
         return hardware, "named"
-    if trace in (None, PAPER_TRACE):
+    if trace is None or (trace == PAPER_TRACE and not Path(trace).exists()):
         return PAPER_HARDWARE, "default"
     return ASSUMED_HARDWARE, "assumed"
 

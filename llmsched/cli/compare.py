@@ -183,7 +183,8 @@ def compare(
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, cases, draw),
     )
-    scenario = replace(_of_this_workload(scenario, changes, knobs, presented, reading), **changes)
+    others = (knobs, presented, reading, common.given(hardware=hardware))
+    scenario = replace(_of_this_workload(scenario, changes, *others), **changes)
     filters = _filters(filter)
     selection = common.given(policies=changes.get("policies"), filter=filters.get("policy"))
     with refusal_told(scenario.name, format, output):
@@ -270,7 +271,7 @@ def _scenario(
         )
     engine = {**scenario.engine, **{knob: (value,) for knob, value in knobs.items()}}
     if hardware is not None:
-        scenario = replace(scenario, hardware=(HardwareSource(hardware),), published=(), family=())
+        scenario = replace(scenario, hardware=(HardwareSource(hardware),))
     elif target is None:
         machines = tuple(replace(machine, chosen="default") for machine in scenario.hardware)
         scenario = replace(scenario, hardware=machines)
@@ -286,6 +287,8 @@ def _of_this_workload(
     its own requests, hardware and knobs.
     """
     if any(others):
+        if scenario.family:
+            say("left out: other reconstructions and published rows, which are of another workload")
         return replace(scenario, published=(), family=())
     drawn = any(
         changes.get(name, getattr(scenario, name)) != getattr(scenario, name)

@@ -196,14 +196,16 @@ def _family(scenario: Scenario, cells: Sequence[Cell], pattern: str) -> list[Cel
     found = []
     for member in (one for one in scenario.family if fnmatchcase(one.name, pattern)):
         source = member.trace or cells[0].source
+        trace = load_trace(source, scenario.seed) if member.trace else cells[0].trace
         hardware = load_hardware(member.hardware)
         knobs: dict[str, Any] = {knob: values[0] for knob, values in scenario.engine.items()}
         found.append(
             replace(
                 cells[0],
-                trace=load_trace(source, scenario.seed) if member.trace else cells[0].trace,
+                trace=trace,
                 hardware=hardware,
                 engine=replace(hardware.engine, **knobs),
+                lengths=chosen_mode(trace, next(iter(scenario.lengths), None)),
                 source=source,
                 member=member.name,
             )

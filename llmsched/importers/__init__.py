@@ -254,7 +254,8 @@ def _nanoseconds(time: list[float], unit_ns: int) -> NDArray[np.int64]:
 
 
 def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
-    scaled = time / speed
+    with np.errstate(over="ignore"):  # refused below
+        scaled = time / speed
     if scaled[-1] >= MAX_SECONDS * 1e9:
         raise InputError(f"--speed: {speed} stretches the trace beyond {MAX_SECONDS} s")
     return np.rint(scaled).astype(np.int64)

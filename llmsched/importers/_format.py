@@ -68,7 +68,7 @@ class Format:
     time_may_be_missing: bool = False
     id: str | None = None
     klass: str | None = None
-    predicted: str | None = None
+    predicted: str | None = "predicted_output_length"
     hash_ids: str | None = None
     limits: tuple[str, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
     model: str | None = None

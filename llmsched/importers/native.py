@@ -13,7 +13,6 @@ FORMAT = Format(
     output_tokens="output_length",
     id="id",
     klass="class",
-    predicted="predicted_output_length",
     hash_ids="hash_ids",
     aliases=("mooncake", "aiperf"),
 )

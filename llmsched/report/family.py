@@ -27,10 +27,7 @@ def family_rows(document: Document) -> tuple[str, list[list[str]]]:
     """Return what the ranges are over, and their table with its two lines of titles."""
     family = document["family"]
     names = ", ".join(member["member"] for member in family["members"])
-    heading = (
-        f"over {1 + len(family['members'])} reconstructions that fit the same known figures "
-        f"(the one above, {names}):"
-    )
+    heading = f"over {1 + len(family['members'])} reconstructions (the one above, {names}):"
     titles = [
         ["policy" if not line else "", *(title[line] for title, *_ in _COLUMNS)] for line in (0, 1)
     ]

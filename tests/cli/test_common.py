@@ -60,6 +60,14 @@ def test_a_profile_that_nobody_named_follows_from_the_trace() -> None:
     assert common.choose_hardware("mine.yaml", "my.jsonl") == ("mine.yaml", "named")
 
 
+def test_a_file_of_ones_own_that_is_called_like_the_default_trace_is_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(common.PAPER_TRACE).write_text("")
+    assert common.choose_hardware(None, common.PAPER_TRACE) == (common.ASSUMED_HARDWARE, "assumed")
+
+
 def test_the_assumed_profile_is_fitted_and_runs_every_policy() -> None:
     profile, _ = common.load_engine(None, None, trace="my.jsonl")
     assert profile.provenance["status"] == "fitted"

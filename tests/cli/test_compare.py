@@ -103,10 +103,12 @@ def test_the_reconstructions_are_fitted_alike_and_the_hybrid_ends_first_in_each(
 def test_published_rows_stand_only_where_they_were_published_for(
     llmsched: Run, option: tuple[str, object]
 ) -> None:
-    document = _result(llmsched, "--policies", "fcfs", *option)
+    ran = llmsched("compare", "--policies", "fcfs", *option, "--format", "json")
+    document = json.loads(ran.out)
     assert document["published"] == []
     changed = option[0] in ("--limit", "--max-num-seqs", "--hardware")
     assert ("family" in document) is not changed
+    assert ("left out: other reconstructions and published rows" in ran.err) is changed
 
 
 @pytest.mark.parametrize(("lengths", "points"), [("oracle", 13.0), ("noisy:0.3", 4.0)])

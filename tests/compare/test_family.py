@@ -76,6 +76,19 @@ def test_a_figure_that_one_member_lacks_has_no_range() -> None:
     assert "gap_percent" not in family_ranges(cells, "fcfs")[0]
 
 
+def test_each_member_shows_policies_what_its_own_trace_predicts(tmp_path: Path) -> None:
+    row = '{"timestamp": 0, "input_length": 5, "output_length": 7%s}\n'
+    (tmp_path / "with.jsonl").write_text(row % ', "predicted_output_length": 9')
+    (tmp_path / "without.jsonl").write_text(row % "")
+    member = {
+        "name": "other",
+        "hardware": "llama65b-8gpu-paper",
+        "trace": str(tmp_path / "without.jsonl"),
+    }
+    mixed = scenario(trace=str(tmp_path / "with.jsonl"), family=[member])
+    assert [c.lengths for c in prepare(mixed).cells] == ["trace", "oracle"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "left"), [("*", ["", "dear", "long"]), ("l*", ["", "long"]), ("none", [""])]
 )

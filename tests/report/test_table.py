@@ -59,7 +59,7 @@ def test_the_delta_is_marked_by_direction_in_plain_text() -> None:
 def test_the_family_stands_under_the_table_as_ranges() -> None:
     lines = render(DOCUMENTS["family"](), "table").splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("over 2 reconstructions"))
-    assert lines[at].startswith("over 2 reconstructions that fit the same known figures (the one")
+    assert lines[at].startswith("over 2 reconstructions (the one above, another):")
     fcfs, ljf = (" ".join(lines[i].split()) for i in (-2, -1))
     assert fcfs == "fcfs 100.00 – 80.00 – 25.00"
     assert ljf == "ljf 90.00 … 95.00 -10.00 … -5.00 80.00 +0.00 25.00"
