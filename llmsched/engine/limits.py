@@ -163,9 +163,8 @@ def _check_blocks(trace: Trace, hardware: HardwareProfile, config: EngineConfig)
     if config.reserve == "max_output":
         needed.append((output_limits(trace, config), ", its output limit,"))
     for output, why in needed:
-        blocks = -(
-            -(trace.input_tokens + output - 1) // config.block_size
-        )  # the last is never computed
+        tokens = trace.input_tokens + output - 1  # the last one is never computed
+        blocks = -(-tokens // config.block_size)
         if blocks.max() > usable:
             row = int((blocks > usable).argmax())
             raise InputError(
