@@ -16,6 +16,7 @@ from benchmarks.sweep import oracle
 from benchmarks.sweep.draw import Case
 from llmsched import bounds, metrics
 from llmsched.batching.lagrangian import Lagrangian
+from llmsched.batching.whole_stage import WholeStage
 from llmsched.catalog import find
 from llmsched.engine import SimulationResult, simulate
 from llmsched.errors import InputError, LivelockError, PolicyError
@@ -242,7 +243,7 @@ def _latencies(case: Case, result: SimulationResult, notes: Counter[str]) -> Ite
 
 def _weighs_seconds(case: Case) -> bool:
     """Whether the rule compares sums of durations: their last digits decide exact ties."""
-    return case.policy.offline is not None or isinstance(case.policy.rule, Lagrangian)
+    return case.policy.offline is not None or isinstance(case.policy.rule, Lagrangian | WholeStage)
 
 
 def _same_schedule(told: oracle.Told, result: SimulationResult) -> bool:
