@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares, linprog
 
-from llmsched.engine import EngineConfig, simulate
+from llmsched.calibration.agreement import HEADLINES, headlines
+from llmsched.calibration.measured import MeasuredSteps, read_steps
+from llmsched.calibration.recorded import MeasuredRun, read_run
+from llmsched.calibration.runs import calibrate_run
+from llmsched.calibration.steps import calibrate, fit, relative_error
+from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile, StepTime, load_profile
-from llmsched.hardware.agreement import HEADLINES, headlines
-from llmsched.hardware.calibrate import calibrate, fit, relative_error
-from llmsched.hardware.calibrate_run import calibrate_run
-from llmsched.hardware.measured import MeasuredSteps, read_steps
 from llmsched.hardware.roofline import FAMILIES, Datasheet, Efficiencies, Roofline, Shape
-from llmsched.hardware.run import MeasuredRun, read_run
 from llmsched.policies import NAMED
+from llmsched.replay import simulate
 
 RECORDED = Path(__file__).resolve().parents[1] / "tests" / "recorded"
 KNOBS = EngineConfig(max_num_seqs=128, max_num_batched_tokens=2048)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.instances import instance
 from llmsched.files import shipped
 from llmsched.importers import load
-from llmsched.planner import Packing, pack
+from llmsched.packing import Packing, pack
 
 Durations = NDArray[np.int64]
 CASES = (

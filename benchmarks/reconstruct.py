@@ -25,13 +25,13 @@ from scipy.optimize import least_squares
 
 from llmsched import exporters
 from llmsched.bounds import lower_bound
-from llmsched.engine import simulate
+from llmsched.documents.yaml import read_mapping
 from llmsched.finding import find_trace
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
-from llmsched.hardware.document import read_mapping
 from llmsched.importers import load
 from llmsched.metrics import utilization
 from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from llmsched.synthesize import Beta
 from llmsched.trace import Trace
 

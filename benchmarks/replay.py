@@ -17,13 +17,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmsched.batching import BatchingRule, Decide
-from llmsched.engine import EngineConfig, SimulationResult, Step, View, simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import BatchingRule, Decide, Policy, Step, View
+from llmsched.engine import SimulationResult
 from llmsched.finding import find_trace
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from llmsched.trace import Trace
 from llmsched.verify import golden
 

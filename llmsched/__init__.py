@@ -33,10 +33,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmsched.bounds import least_work, lower_bound
-    from llmsched.engine import EngineConfig, SimulationResult, simulate
+    from llmsched.config import EngineConfig
+    from llmsched.engine import SimulationResult
     from llmsched.hardware import HardwareProfile, load_profile
     from llmsched.metrics import summarize
-    from llmsched.planner import pack
+    from llmsched.packing import pack
+    from llmsched.replay import simulate
     from llmsched.trace import Trace
 
 __version__ = "0.1.0"
@@ -56,15 +58,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "EngineConfig": "engine",
+    "EngineConfig": "config",
     "HardwareProfile": "hardware",
     "SimulationResult": "engine",
     "Trace": "trace",
     "least_work": "bounds",
     "load_profile": "hardware",
     "lower_bound": "bounds",
-    "pack": "planner",
-    "simulate": "engine",
+    "pack": "packing",
+    "simulate": "replay",
     "summarize": "metrics",
 }
 

@@ -21,11 +21,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.errors import Defect
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import Minorant, StepTime
-from llmsched.planner.packing import simple_bound
+from llmsched.packing.packing import simple_bound
 from llmsched.trace import Trace
 
 ROUNDING = 1e-9

@@ -29,11 +29,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from llmsched.contract import Policy
 from llmsched.errors import InputError
 from llmsched.notes import say
 from llmsched.parameters import read_parameters
 from llmsched.plugin import contained, load_class
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
 from llmsched.reading import read_whole
 
 _METHOD = {"orders": "queue", "batching": "start"}

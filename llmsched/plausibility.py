@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from llmsched.bounds import least_work
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.fitted import beyond_fit
 from llmsched.trace import Trace

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from llmsched.batching import BatchingRule
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
 from llmsched.batching.whole_stage import WholeStage
-from llmsched.orders import Order
+from llmsched.contract import Policy
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.plan import Plan
 from llmsched.orders.random import Random
 from llmsched.orders.sjf import Sjf
 from llmsched.rehearsal import Candidate, Rehearsal
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A queue discipline together with a batching rule.
-
-    Attributes
-    ----------
-    name : str
-        Name in tables and messages.
-    order, rule : Order, BatchingRule
-        Who is next, and what is next.
-    summary : str
-        One line for `llmsched policies`.
-    offline : Rehearsal or None
-        An offline phase that chooses another order and rule once the batch is known.
-    knobs : tuple of (name, value)
-        Fields of `EngineConfig` that belong to the policy and replace the engine's.
-    """
-
-    name: str
-    order: Order
-    rule: BatchingRule
-    summary: str = ""
-    offline: Rehearsal | None = None
-    knobs: tuple[tuple[str, Any], ...] = ()
 
 
 def _beside(plan: Candidate) -> list[Candidate]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llmsched import __version__
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.engine.limits import describe_output_limits
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from llmsched.batching import BatchingRule
-from llmsched.engine.limits import that_fit
+from llmsched.contract import BatchingRule, Jobs, Order, Policy
+from llmsched.engine.limits import admit, that_fit
+from llmsched.engine.loop import run
 from llmsched.errors import LivelockError
-from llmsched.orders import Jobs, Order
 from llmsched.trace import Trace
-
-if TYPE_CHECKING:
-    from llmsched.policies import Policy
 
 Candidate: TypeAlias = tuple[Order, BatchingRule]
 _Tried: TypeAlias = tuple[float, Candidate]
@@ -55,9 +52,6 @@ class Rehearsal:
 
     def choose(self, jobs: Jobs) -> Candidate:
         """Return the candidate with the smallest total inference time on the known requests."""
-        from llmsched.engine import simulate
-        from llmsched.policies import Policy
-
         known = np.flatnonzero(jobs.arrival <= 0)
         if not len(known):
             return self.ladders[0][0]
@@ -69,9 +63,9 @@ class Rehearsal:
         )
 
         def makespan(candidate: Candidate) -> float:
-            policy: Policy = Policy("rehearsal", *candidate)
+            policy = Policy("rehearsal", *candidate)
             try:
-                return simulate(batch, jobs.hardware, policy, jobs.config).makespan
+                return run(batch, admit(batch, jobs.hardware, policy, jobs.config), policy).makespan
             except LivelockError:  # it does not get through these requests at all
                 return float("inf")
 

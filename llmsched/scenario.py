@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
+from llmsched.documents.section import Section, shown
+from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
-from llmsched.hardware.document import read_mapping
 from llmsched.hardware.profile import Choice
-from llmsched.hardware.section import Section, shown
 
 SCHEMA_VERSION = 1
 DRAWS = ("bootstrap", "lengths", "synthetic")

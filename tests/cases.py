@@ -11,14 +11,15 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from llmsched.batching import Decide
 from llmsched.bounds import lower_bound
-from llmsched.engine import DECODE, EngineConfig, SimulationResult, Step, View, simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import DECODE, Decide, Policy, Step, View
+from llmsched.engine import SimulationResult
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
 from llmsched.hardware.stages import Stages
-from llmsched.policies import Policy
+from llmsched.replay import simulate
 from llmsched.trace import Trace
 
 ROUND_S = 0.01

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from llmsched.catalog import find
-from llmsched.engine import EngineConfig, SimulationResult, simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import Policy
+from llmsched.engine import SimulationResult
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
-from llmsched.policies import Policy
+from llmsched.replay import simulate
 from llmsched.trace import Trace
 
 STAGES = HardwareProfile("stages", Stages(decode_round=1.0, per_stage=0.5, per_token=0.25))

@@ -15,11 +15,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine import EngineConfig, Step, View
+from llmsched.config import EngineConfig
+from llmsched.contract import Jobs, Policy, Step, View, WaitingQueue
 from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
-from llmsched.orders import Jobs, WaitingQueue
-from llmsched.policies import Policy
 from llmsched.trace import Trace
 
 SAME_INSTANT_S = 1e-9
@@ -118,6 +117,10 @@ class PlainView:
     @property
     def queue(self) -> WaitingQueue:
         return self._engine.queue
+
+    def patience(self, extra: int) -> int | None:
+        patience = getattr(self.queue, "patience", None)
+        return None if patience is None else patience(extra)
 
     @property
     def jobs(self) -> Jobs:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from llmsched.bounds import efficiency, least_work, lower_bound
 from llmsched.catalog import find
-from llmsched.engine import EngineConfig, SimulationResult, simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import Policy
+from llmsched.engine import SimulationResult
 from llmsched.errors import Defect, PolicyError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
@@ -22,7 +24,8 @@ from llmsched.importers import load
 from llmsched.lengths import predict
 from llmsched.metrics import utilization
 from llmsched.orders.ljf import Ljf
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from llmsched.trace import Trace
 from tests.cases import AnyStep, Case, cases
 from tests.hand import MIXED, STAGES, Row, outputs, replay, trace_of

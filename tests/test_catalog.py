@@ -11,12 +11,11 @@ from typing import ClassVar
 import pytest
 
 from llmsched import catalog
-from llmsched.batching import Decide
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.catalog import find, needs, parts, summary
-from llmsched.engine import PREFILL, View
+from llmsched.contract import PREFILL, Decide, View
 from llmsched.errors import InputError
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf

@@ -13,7 +13,9 @@ from llmsched.batching.chunked import Chunked
 from llmsched.bounds import least_work
 from llmsched.catalog import find
 from llmsched.compare.gates import judge, parse_gate
-from llmsched.engine import EngineConfig, simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import Policy
+from llmsched.engine.replicas import Assignment, merge
 from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
@@ -27,8 +29,8 @@ from llmsched.metrics import (
     utilization,
 )
 from llmsched.orders.ljf import Ljf
-from llmsched.planner.replicas import Assignment, merge
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from tests.cases import AnyStep, Case, cases
 from tests.hand import MIXED, outputs, replay, trace_of
 

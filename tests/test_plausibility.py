@@ -13,11 +13,11 @@ from llmsched.bounds import lower_bound
 from llmsched.cli import main
 from llmsched.cli.doubts import warn_of_study
 from llmsched.compare.study import prepare
-from llmsched.engine import simulate
 from llmsched.files import shipped
 from llmsched.hardware import load_profile
 from llmsched.plausibility import capacity, doubtful_arrivals, doubts
 from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from llmsched.scenario import load_scenario
 from llmsched.trace import Trace
 

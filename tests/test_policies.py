@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmsched.engine import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.policies import NAMED
 from tests.hand import MIXED, outputs, replay, steps
 

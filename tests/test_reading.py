@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from llmsched import reading
+from llmsched.calibration.measured import read_steps
+from llmsched.calibration.recorded import is_run, read_run
 from llmsched.compare.checkpoint import Checkpoint
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
-from llmsched.hardware.measured import read_steps
-from llmsched.hardware.run import is_run, read_run
 from llmsched.importers import load
-from llmsched.planner.batch import count_characters, read_batch
+from llmsched.planning.batch import count_characters, read_batch
 from llmsched.reading import MIB, Lines, opened, read_text, read_whole, text_lines
 from llmsched.verify.tables import read_requests
 from tests.compare.studies import small_study

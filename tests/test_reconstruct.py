@@ -12,11 +12,11 @@ from benchmarks import reconstruct
 from benchmarks.reconstruct import FAMILY, Member
 from llmsched.batching.whole_stage import WholeStage
 from llmsched.catalog import find
-from llmsched.engine import simulate
 from llmsched.finding import find_trace
 from llmsched.hardware import load_profile
 from llmsched.importers import load
 from llmsched.metrics import utilization
+from llmsched.replay import simulate
 
 members = pytest.mark.parametrize("member", FAMILY, ids=lambda member: member.profile)
 

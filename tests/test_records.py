@@ -6,7 +6,7 @@ import json
 import math
 
 from llmsched import __version__
-from llmsched.engine import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.hardware import load_profile
 from llmsched.records import finite, record_inputs, record_trace
 from llmsched.trace import Trace

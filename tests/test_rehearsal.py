@@ -11,12 +11,11 @@ import pytest
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
-from llmsched.engine import EngineConfig
+from llmsched.config import EngineConfig
+from llmsched.contract import Jobs, Policy
 from llmsched.hardware import HardwareProfile
-from llmsched.orders import Jobs
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
-from llmsched.policies import Policy
 from llmsched.rehearsal import Candidate, Rehearsal
 from tests.hand import MIXED, STAGES, replay, trace_of
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsched.batching import Decide
-from llmsched.engine import DECODE, MIXED, PREFILL, Step, View
-from llmsched.orders import Jobs, RankQueue
+from llmsched.contract import DECODE, MIXED, PREFILL, Decide, Jobs, Step, View
+from llmsched.orders.rank import RankQueue
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ from llmsched import bounds, metrics
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.whole_stage import WholeStage
 from llmsched.catalog import find
-from llmsched.engine import SimulationResult, simulate
+from llmsched.engine import SimulationResult
+from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, LivelockError, PolicyError
 from llmsched.orders.fcfs import Fcfs
-from llmsched.planner import case as planned
-from llmsched.planner.plan import plan_replicas
-from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
+from llmsched.planning import case as planned
+from llmsched.planning.plans import plan_replicas
+from llmsched.planning.stored import read_replicas
+from llmsched.replay import simulate
 from llmsched.report.tables import requests_csv, steps_csv
 from llmsched.verify.replay import Replay
 from llmsched.verify.result import faults
@@ -89,7 +91,7 @@ def _replay(case: Case) -> SimulationResult:
             path = Path(folder, "plan.json")
             path.write_text(answer.json())
             assignment = read_replicas(path, case.trace)
-    return simulate_planned(
+    return simulate(
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.predicted(),
         concurrency=case.concurrency,
@@ -340,7 +342,7 @@ def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
         path = Path(folder, "plan.json")
         path.write_text(answer.json())
         assignment = read_replicas(path, case.trace)
-    kept = simulate_planned(
+    kept = simulate(
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.trace.output_tokens,
         assignment=assignment,

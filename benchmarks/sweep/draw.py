@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from benchmarks.sweep import policies, profiles, traces
 from llmsched import exporters, lengths
-from llmsched.engine import EngineConfig, simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import Policy
 from llmsched.errors import LlmschedError
 from llmsched.hardware import HardwareProfile
-from llmsched.policies import Policy
+from llmsched.replay import simulate
 from llmsched.trace import MAX_TOKENS, Trace
 
 MOST_STEPS = 20_000

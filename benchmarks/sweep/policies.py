@@ -7,9 +7,9 @@ from dataclasses import fields
 from numpy.random import Generator
 
 from benchmarks.sweep.adversary import Contrary, Lifo, Reluctant
-from llmsched.batching import BatchingRule
 from llmsched.catalog import find, parts
-from llmsched.policies import NAMED, Policy
+from llmsched.contract import BatchingRule, Policy
+from llmsched.policies import NAMED
 from tests.cases import AnyStep
 
 VALUES: dict[str, tuple[object, ...]] = {

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llmsched.batching.rule import Decide
-from llmsched.engine.step import DECODE, Step
-from llmsched.engine.view import View
+from llmsched.contract import DECODE, Decide, Step, View
 from llmsched.errors import InputError
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llmsched.engine.step import Step
-from llmsched.engine.view import View
+from llmsched.contract import Step, View
 
 
 class Holding:

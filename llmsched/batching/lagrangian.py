@@ -29,11 +29,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from llmsched.batching.holding import Holding
-from llmsched.batching.rule import Decide
-from llmsched.engine.step import DECODE, MIXED, PREFILL, Step
-from llmsched.engine.view import View
+from llmsched.contract import DECODE, MIXED, PREFILL, Decide, Step, View
 from llmsched.errors import InputError
-from llmsched.orders.plan import PlanQueue
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,6 @@ class _Balance:
 
     def __init__(self, rule: Lagrangian, view: View) -> None:
         self._view, self._rule = view, rule
-        self._plan = view.queue if isinstance(view.queue, PlanQueue) else None
         self._multiplier = rule.multiplier
         self._holding = Holding(view)
 
@@ -88,7 +84,7 @@ class _Balance:
         insert = self._cheapest()
         if not view.decoding or view.prefilling:
             return self._insert(insert, 0.0)
-        rounds = None if self._plan is None else self._plan.patience(self._rule.extra_rounds)
+        rounds = view.patience(self._rule.extra_rounds)
         if rounds is None:
             setup = self._setup(insert) * view.decoding
             rounds = self._holding.rounds_to(self._multiplier * setup)

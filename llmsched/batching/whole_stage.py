@@ -14,10 +14,8 @@ from itertools import accumulate
 from typing import ClassVar
 
 from llmsched.batching.holding import Holding
-from llmsched.batching.rule import Decide
 from llmsched.columns import floats, ints
-from llmsched.engine.step import DECODE, PREFILL, Step
-from llmsched.engine.view import View
+from llmsched.contract import DECODE, PREFILL, Decide, Step, View
 from llmsched.errors import InputError
 
 

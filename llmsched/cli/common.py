@@ -14,7 +14,7 @@ from llmsched.errors import InputError
 from llmsched.notes import discard
 
 if TYPE_CHECKING:
-    from llmsched.engine import EngineConfig
+    from llmsched.config import EngineConfig
     from llmsched.hardware import HardwareProfile
     from llmsched.hardware.profile import Choice
     from llmsched.trace import Trace
@@ -266,7 +266,7 @@ def engine_changes(engine: list[str] | None, **knobs: int | None) -> dict[str, A
 def _knob(text: str) -> tuple[str, object]:
     from dataclasses import fields
 
-    from llmsched.engine.config import EngineConfig
+    from llmsched.config import EngineConfig
 
     name, equals, value = text.partition("=")
     known = [field.name for field in fields(EngineConfig)]

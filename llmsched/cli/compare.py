@@ -245,12 +245,7 @@ def _scenario(
     """Return the scenario that the target names, or one around a trace, with options applied."""
     from llmsched.files import plain
     from llmsched.finding import find_scenario
-    from llmsched.scenario import (
-        HardwareSource,
-        Scenario,
-        TraceSource,
-        load_scenario,
-    )
+    from llmsched.scenario import HardwareSource, Scenario, TraceSource, load_scenario
 
     path = find_scenario("paper-gsm8k" if target is None else target)
     if path is not None:

@@ -37,8 +37,8 @@ def check_delivery(
     InputError
         An unknown format or metric, or an output that cannot be one.
     """
-    from llmsched.compare.metric import find_metric
     from llmsched.files import claim
+    from llmsched.metric import find_metric
     from llmsched.report import FORMATS
 
     if form is not None:

@@ -58,9 +58,9 @@ def _tell_left_out(study: Study, pattern: str) -> None:
 
 def warn_of_study(study: Study) -> None:
     """Warn of what is doubtful in the cells of a comparison."""
+    from llmsched.engine.replicas import count_replicas
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.modelname import other_models
-    from llmsched.planner.stored import count_replicas
     from llmsched.plausibility import doubts
 
     for cell in study.cells:

@@ -33,7 +33,7 @@ app = typer.Typer(
 def list_profiles() -> None:
     """List the shipped profiles: where each came from, and what its steps cost."""
     from llmsched.hardware import load_profile, shipped_profiles
-    from llmsched.hardware.describe import profile_list
+    from llmsched.report.profiles import profile_list
 
     emit(profile_list([load_profile(name) for name in shipped_profiles()]))
 
@@ -48,10 +48,10 @@ def show(
     output: Output = None,
 ) -> None:
     """Show one profile: its facts, its provenance and a table of step times."""
+    from llmsched.documents.yaml import as_json, as_yaml
     from llmsched.files import claim
     from llmsched.hardware import load_profile
-    from llmsched.hardware.describe import profile_page
-    from llmsched.hardware.document import as_json, as_yaml
+    from llmsched.report.profiles import profile_page
 
     claim([("--output", output)])
     profile = load_profile(name)
@@ -99,9 +99,9 @@ def calibrate(
     output: Output = None,
 ) -> None:
     """Fit a profile to measurements; the report goes to stdout, the profile to --output."""
+    from llmsched.calibration.recorded import is_run
+    from llmsched.documents.yaml import as_yaml
     from llmsched.files import claim, write_whole
-    from llmsched.hardware.document import as_yaml
-    from llmsched.hardware.run import is_run
 
     claim([("--output", output)])
     engine = given(
@@ -125,9 +125,9 @@ def calibrate(
 def _from_steps(
     source: str, name: str, engine: dict[str, Any], kind: str
 ) -> tuple[str, dict[str, object]]:
-    from llmsched.hardware.calibrate import calibrate
-    from llmsched.hardware.calibrated import profile_document, steps_provenance, steps_report
-    from llmsched.hardware.measured import read_steps
+    from llmsched.calibration.measured import read_steps
+    from llmsched.calibration.outcome import profile_document, steps_provenance, steps_report
+    from llmsched.calibration.steps import calibrate
 
     steps = read_steps(source)
     found = calibrate(steps, kind)
@@ -143,12 +143,12 @@ def _from_run(
 
     import numpy as np
 
-    from llmsched.engine import EngineConfig
+    from llmsched.calibration.agreement import headlines
+    from llmsched.calibration.outcome import profile_document, run_provenance, run_report
+    from llmsched.calibration.recorded import read_run
+    from llmsched.calibration.runs import calibrate_run
+    from llmsched.config import EngineConfig
     from llmsched.hardware import parse_profile
-    from llmsched.hardware.agreement import headlines
-    from llmsched.hardware.calibrate_run import calibrate_run
-    from llmsched.hardware.calibrated import profile_document, run_provenance, run_report
-    from llmsched.hardware.run import read_run
 
     if not 0 < share <= 1:
         raise InputError(f"--fit-share: expected a number in (0, 1], got {share:g}")

@@ -13,8 +13,8 @@ from llmsched.errors import InputError
 from llmsched.notes import say
 
 if TYPE_CHECKING:
-    from llmsched.planner import Progress
-    from llmsched.planner.batch import Batch
+    from llmsched.packing import Progress
+    from llmsched.planning.batch import Batch
 
 PLAN, BATCH = "Plan", "Batch file"
 
@@ -148,9 +148,9 @@ def plan(
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
-    from llmsched.planner.batch import earlier_export, is_exported
-    from llmsched.planner.case import Case
-    from llmsched.planner.plan import plan_replicas, plan_slots, write_batch
+    from llmsched.planning.batch import earlier_export, is_exported
+    from llmsched.planning.case import Case
+    from llmsched.planning.plans import plan_replicas, plan_slots, write_batch
 
     reading = common.trace_options(
         trace_format, time_unit, limit, speed, offline, job_class, on_error
@@ -226,7 +226,7 @@ def _refuse_mixtures(
 
 
 def _batch(path: Path, chars_per_token: float, tokenizer: Path | None, predict: str) -> Batch:
-    from llmsched.planner import batch
+    from llmsched.planning import batch
 
     if tokenizer is None:
         count = batch.count_characters(chars_per_token)

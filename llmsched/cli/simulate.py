@@ -75,14 +75,13 @@ def simulate(
     output: common.Output = None,
 ) -> None:
     """Replay a trace under one policy on a simulated engine."""
-    from llmsched.bounds import least_work, lower_bound
     from llmsched.catalog import find, needs_lengths
     from llmsched.files import claim
-    from llmsched.lengths import chosen_mode, predict
-    from llmsched.metrics import summarize
+    from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
-    from llmsched.planner.stored import count_replicas, read_replicas, simulate_planned
+    from llmsched.planning.stored import read_replicas
     from llmsched.plausibility import doubts
+    from llmsched.replay import Case, replay
     from llmsched.report.single import render_json, render_single
     from llmsched.report.tables import requests_csv, steps_csv
 
@@ -103,30 +102,27 @@ def simulate(
         block_size=block_size,
         num_gpu_blocks=num_gpu_blocks,
     )
-    mode, seed = chosen_mode(loaded, lengths), seed or 0
-    limits = None if slo is None else common.parse_slo(slo)
-    predicted = predict(loaded, mode, seed)
-    assignment = None if plan is None else read_replicas(plan, loaded)
-    replicas = count_replicas(assignment)
-    warn(doubts(loaded, profile, config, concurrency, replicas, speed or 1.0))
-    warn(other_models(loaded, profile))
-    chosen = find(policy)
-    result = simulate_planned(
+    case = Case(
         loaded,
         profile,
-        chosen,
         config,
-        predicted=predicted,
+        lengths=chosen_mode(loaded, lengths),
+        seed=seed or 0,
         concurrency=concurrency,
-        assignment=assignment,
+        assignment=None if plan is None else read_replicas(plan, loaded),
+        slo=None if slo is None else common.parse_slo(slo),
     )
+    warn(doubts(loaded, profile, config, concurrency, case.replicas, speed or 1.0))
+    warn(other_models(loaded, profile))
+    chosen = find(policy)
+    result, row = replay(case, chosen)
     if trace is not None and needs_lengths(chosen):
-        tell_of_truth(loaded, mode)
-    asked = (loaded, profile, config, concurrency, replicas)
-    bound, work = lower_bound(*asked), least_work(*asked)
-    row = summarize(result, lower_bound_s=bound, least_work_s=work, slo=limits)
-    how = {"lengths": mode, "seed": seed, "concurrency": concurrency, "slo": limits}
-    text = render_json(result, row, how) if form == "json" else render_single(result, row, how)
+        tell_of_truth(loaded, case.lengths)
+    text = (
+        render_json(result, row, case.terms)
+        if form == "json"
+        else render_single(result, row, case.terms)
+    )
     common.write_files(
         [
             (requests, lambda: requests_csv(result)),

@@ -11,9 +11,9 @@ from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.compare.gates import Gate, Row, Verdict, judge, judge_gone, number
-from llmsched.compare.metric import judged_metrics
 from llmsched.errors import InputError, NotComparableError
 from llmsched.files import plain
+from llmsched.metric import judged_metrics
 
 
 def check_comparable(document: Document, base: Document, base_name: str) -> None:

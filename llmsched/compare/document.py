@@ -18,9 +18,9 @@ from llmsched.compare.measure import Row
 from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
+from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, NotComparableError
 from llmsched.hardware.kinds import prices_mixed
-from llmsched.planner.stored import count_replicas
 from llmsched.reading import read_whole
 from llmsched.records import record_inputs, record_output_limits
 from llmsched.scenario import Scenario

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.metric import METRICS
+from llmsched.metric import METRICS
 
 Cell = Mapping[str, Any]
 Row = Mapping[str, Any]

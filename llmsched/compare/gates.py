@@ -15,8 +15,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmsched.compare.metric import HIGHER, NEITHER, Metric, find_metric
 from llmsched.errors import InputError
+from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
 
 Row = Mapping[str, object]
 

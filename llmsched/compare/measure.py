@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched import bounds, catalog, lengths, metrics
+from llmsched import catalog
 from llmsched.compare.study import Cell, Study, Task, load_trace
-from llmsched.planner.stored import count_replicas, simulate_planned
 from llmsched.records import finite
+from llmsched.replay import Case, replay
 from llmsched.trace import Trace
 
 Row = dict[str, float | int | str | None]
@@ -22,31 +22,25 @@ def measure(study: Study, task: Task) -> Row:
 
     A metric without samples is None, as JSON has it.
     """
-    cell = study.cells[task.cell]
-    trace, predicted, bound, work = _case(study, task.cell, task.case)
-    result = simulate_planned(
-        trace,
-        cell.hardware,
-        catalog.find(task.policy, study.folder),
-        cell.engine,
-        predicted=predicted,
-        concurrency=cell.source.concurrency,
-        assignment=cell.assignment,
-    )
-    row = metrics.summarize(result, lower_bound_s=bound, least_work_s=work, slo=study.slo)
+    policy = catalog.find(task.policy, study.folder)
+    _, row = replay(_case(study, task.cell, task.case), policy)
     return {"policy": task.policy, **finite(row)}
 
 
 @lru_cache(maxsize=2)
-def _case(study: Study, cell: int, case: int) -> tuple[Trace, NDArray[np.int64], float, float]:
-    """Return what a case's policies share: requests, predicted lengths, lower bound, least work."""
+def _case(study: Study, cell: int, case: int) -> Case:
+    """Return the case that all policies of one draw share, with its bounds once computed."""
     here = study.cells[cell]
-    trace = draw(here, study, case)
-    seed = case_seed(study.seed, case, "lengths") if study.cases else study.seed
-    predicted = lengths.predict(trace, here.lengths, seed)
-    replicas = count_replicas(here.assignment)
-    asked = (trace, here.hardware, here.engine, here.source.concurrency, replicas)
-    return trace, predicted, bounds.lower_bound(*asked), bounds.least_work(*asked)
+    return Case(
+        draw(here, study, case),
+        here.hardware,
+        here.engine,
+        lengths=here.lengths,
+        seed=case_seed(study.seed, case, "lengths") if study.cases else study.seed,
+        concurrency=here.source.concurrency,
+        assignment=here.assignment,
+        slo=study.slo,
+    )
 
 
 def draw(cell: Cell, study: Study, case: int) -> Trace:

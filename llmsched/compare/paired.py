@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.compare.measure import Row
-from llmsched.compare.metric import Metric, judged_metrics
+from llmsched.metric import Metric, judged_metrics
 
 CONFIDENCE = 0.95
 

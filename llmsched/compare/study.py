@@ -19,7 +19,7 @@ import orjson
 
 from llmsched import __version__
 from llmsched.catalog import policy_files
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
 from llmsched.hardware import HardwareProfile, load_profile, parse_profile
@@ -31,7 +31,7 @@ from llmsched.synthesize import generate
 from llmsched.trace import Trace
 
 if TYPE_CHECKING:
-    from llmsched.planner.replicas import Assignment
+    from llmsched.engine.replicas import Assignment
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +293,7 @@ def load_trace(source: TraceSource, seed: int) -> Trace:
 def _replicas(source: TraceSource, trace: Trace) -> Assignment | None:
     if source.plan is None:
         return None
-    from llmsched.planner.stored import read_replicas
+    from llmsched.planning.stored import read_replicas
 
     return read_replicas(source.plan, trace)
 

@@ -1,10 +1,10 @@
-"""The simulated serving engine: `simulate` is the only code that moves time or changes state."""
+"""The simulated serving engine: `run` is the only code that moves time or changes state."""
 
-from llmsched.engine.config import EngineConfig
-from llmsched.engine.loop import simulate
+from llmsched.config import EngineConfig
+from llmsched.contract import DECODE, MIXED, PREFILL, Step, View
+from llmsched.engine.limits import admit
+from llmsched.engine.loop import run
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
-from llmsched.engine.step import DECODE, MIXED, PREFILL, Step
-from llmsched.engine.view import View
 
 __all__ = [
     "DECODE",
@@ -15,5 +15,6 @@ __all__ = [
     "SimulationResult",
     "Step",
     "View",
-    "simulate",
+    "admit",
+    "run",
 ]

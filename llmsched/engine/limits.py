@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
+from llmsched.contract import Jobs, Policy
 from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile
 from llmsched.trace import MAX_TOKENS, Trace, token_counts
 
-if TYPE_CHECKING:
-    from llmsched.hardware import HardwareProfile
-    from llmsched.policies import Policy
+
+def admit(
+    trace: Trace,
+    hardware: HardwareProfile,
+    policy: Policy,
+    config: EngineConfig,
+    *,
+    predicted: NDArray[np.int64] | None = None,
+    concurrency: int | None = None,
+) -> Jobs:
+    """Return the requests as a policy may know them, if a replay of them can end.
+
+    Parameters
+    ----------
+    predicted : int64, shape (n,), optional
+        Output lengths as the policy sees them; the true ones by default.
+    concurrency : int, optional
+        Closed loop: this many arrive at 0, and the others when one finishes, which nobody knows.
+
+    Raises
+    ------
+    InputError
+        As `check_limits` and `check_lengths`.
+    """
+    check_limits(trace, hardware, policy, config, concurrency)
+    lengths = trace.output_tokens if predicted is None else check_lengths(trace, predicted)
+    arrival = np.array(trace.arrival)
+    if concurrency is not None:
+        arrival[:concurrency], arrival[concurrency:] = 0.0, np.inf
+    return Jobs(
+        arrival, trace.input_tokens, lengths, config, hardware, output_limits(trace, config)
+    )
 
 
 def admissible_blocks(config: EngineConfig) -> int | None:

@@ -13,89 +13,49 @@ Three ideas carry it:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from llmsched.engine import memory
-from llmsched.engine.config import EngineConfig
-from llmsched.engine.contract import (
+from llmsched.contract import DECODE, PREFILL, Decide, Jobs, Policy, Step, View
+from llmsched.engine import allocation
+from llmsched.engine.checks import (
     blaming,
     check_decide,
+    check_next,
     check_popped,
     check_queue,
     check_step,
 )
 from llmsched.engine.laws import check_laws
-from llmsched.engine.limits import check_lengths, check_limits
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
 from llmsched.engine.state import UNBOUNDED, State
-from llmsched.engine.step import DECODE, PREFILL, Step
-from llmsched.engine.view import View
 from llmsched.errors import PolicyError
 from llmsched.trace import Trace
-
-if TYPE_CHECKING:
-    from llmsched.batching import Decide
-    from llmsched.hardware import HardwareProfile
-    from llmsched.policies import Policy
 
 CLOCK_TOLERANCE_S = 1e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
 durations in different order differs in its last digits, and that must not decide a schedule."""
 
 
-def simulate(
-    trace: Trace,
-    hardware: HardwareProfile,
-    policy: Policy,
-    config: EngineConfig | None = None,
-    *,
-    predicted: NDArray[np.int64] | None = None,
-    concurrency: int | None = None,
-) -> SimulationResult:
-    """Replay `trace` under `policy` on a simulated engine.
+def run(trace: Trace, jobs: Jobs, policy: Policy) -> SimulationResult:
+    """Replay `trace` on one engine with the order and the rule of `policy`.
 
     Parameters
     ----------
-    config : EngineConfig, optional
-        The engine's knobs; the profile's by default.
-    predicted : int64, shape (n,), optional
-        Output lengths as the policy sees them; the true ones by default.
-    concurrency : int, optional
-        Closed loop: ignore the trace's arrivals, start with this many requests at 0 and let the
-        next one arrive whenever one finishes.
+    jobs : Jobs
+        What the policy may know of the same requests, from `llmsched.engine.limits.admit`.
 
     Raises
     ------
-    InputError
-        The profile cannot price the policy's steps, the knobs contradict each other, a request can
-        never fit, or `predicted` is not one length >= 1 a request.
     PolicyError
-        The policy broke its contract (`llmsched.engine.contract`), raised an error, or proposed a
+        The policy broke its contract (`llmsched.engine.checks`), raised an error, or proposed a
         step that does nothing.
     LivelockError
         Requests are preempted for ever; see `llmsched.engine.livelock`.
     Defect
         The result breaks a law: a mistake of this package.
-
-    Examples
-    --------
-    >>> from llmsched import Trace, load_profile
-    >>> from llmsched.catalog import find
-    >>> trace = Trace.from_columns([0, 0], input_tokens=[80, 20], output_tokens=[9, 5])
-    >>> result = simulate(trace, load_profile("llama65b-8gpu-paper"), find("fcfs"))
-    >>> round(result.makespan, 3)  # a prefill of 100 tokens, and 8 rounds of 68.9 ms
-    0.579
     """
-    config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
-    check_limits(trace, hardware, policy, config, concurrency)
-    lengths = trace.output_tokens if predicted is None else check_lengths(trace, predicted)
     with blaming(policy):
-        engine = Engine(trace, hardware, policy, config, lengths, concurrency)
+        engine = Engine(trace, jobs, policy)
         engine.run()
     result = engine.result()
     check_laws(result)
@@ -143,16 +103,25 @@ class Engine(State):
                 )
 
     def _begin(self) -> Decide:
-        """Let the policy choose, plan and build its queue; return what decides."""
+        """Let the policy build its queue; return what decides."""
         policy, view = self.policy, View(self)
-        offline = policy.offline
-        order, rule = offline.choose(self.jobs) if offline else (policy.order, policy.rule)
-        self.detail = f"{order} + {rule}"
-        self.queue = order.queue(self.jobs, view)
+        self.queue = policy.order.queue(self.jobs, view)
         check_queue(policy, self.queue)
-        decide = rule.start(view)
+        decide = policy.rule.start(view)
         check_decide(policy, decide)
         return decide
+
+    def next_waiting(self) -> int:
+        """Return the request that the queue offers, which does wait; -1 if it offers none."""
+        request = self.queue.peek()
+        if (
+            request.__class__ is int
+            and 0 <= request < self.arrived
+            and request not in self.running
+            and not self.has_finished(request)
+        ):
+            return request
+        return check_next(self, request)
 
     def can_prefill(self) -> bool:
         """Whether a step with prefill would compute prompt tokens; see `View.can_prefill`."""
@@ -164,7 +133,7 @@ class Engine(State):
             request = self.queue.peek()
             return (request if request.__class__ is int else self.next_waiting()) >= 0
         request = self.next_waiting()
-        return request >= 0 and memory.fits(self, request)
+        return request >= 0 and allocation.fits(self, request)
 
     def next_prefill_tokens(self) -> int:
         """Return the tokens to compute of the prompt that is next; see `View`."""
@@ -178,7 +147,7 @@ class Engine(State):
         """Leap over decode rounds to the next event."""
         pool, price = self.pool, self.step_time
         k = UNBOUNDED if step.rounds is None else int(step.rounds)
-        if pool is not None and memory.make_room(self):
+        if pool is not None and allocation.make_room(self):
             k = 1  # the next step may admit again
         n = self.decoding
         if not n:
@@ -200,7 +169,7 @@ class Engine(State):
 
     def _prefill(self, step: Step) -> bool:
         """Compute prompt tokens, beside one decode round if the step says so."""
-        preempted = step.decode and self.pool is not None and memory.make_room(self)
+        preempted = step.decode and self.pool is not None and allocation.make_room(self)
         whole = self.budget if step.max_tokens is None else min(self.budget, int(step.max_tokens))
         budget = whole - (self.decoding if step.decode else 0)
         chunks: list[tuple[int, int]] = []
@@ -212,7 +181,7 @@ class Engine(State):
                 break
             if self.pool is not None:
                 before = self.preempted
-                extended = memory.extend(self, request, tokens)
+                extended = allocation.extend(self, request, tokens)
                 preempted |= self.preempted > before
                 if not extended:
                     break
@@ -243,9 +212,9 @@ class Engine(State):
             if tokens < need and not step.split and (chunks or need <= whole):
                 return
             if self.pool is not None:
-                if not memory.fits(self, request):
+                if not allocation.fits(self, request):
                     return
-                memory.allocate(self, request, tokens)
+                allocation.allocate(self, request, tokens)
             popped = queue.pop()
             if popped.__class__ is not int or popped != request:
                 check_popped(self, popped, request)

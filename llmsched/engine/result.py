@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
+from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
-
-if TYPE_CHECKING:
-    from llmsched.hardware import HardwareProfile
 
 STEP_COLUMNS = (
     "start_s",

@@ -1,31 +1,22 @@
 """The state of one replay: arrays with one entry a request, queues, clocks and the block pool.
 
 Arrays are read through memory views: plain Python numbers in the loop, NumPy arrays afterwards.
-Only the engine changes them: `llmsched.engine.loop` by computing, `llmsched.engine.memory` by
+Only the engine changes them: `llmsched.engine.loop` by computing, `llmsched.engine.allocation` by
 taking blocks away.
 """
 
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llmsched.columns import floats, ints
-from llmsched.engine.config import EngineConfig
-from llmsched.engine.contract import check_next
+from llmsched.contract import Jobs, Policy, WaitingQueue
 from llmsched.engine.kv import BlockPool
-from llmsched.engine.limits import output_limits
 from llmsched.engine.livelock import LivelockWatch
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
-from llmsched.orders.queue import Jobs, WaitingQueue
 from llmsched.trace import Trace
-
-if TYPE_CHECKING:
-    from llmsched.hardware import HardwareProfile
-    from llmsched.policies import Policy
 
 UNBOUNDED = 1 << 62
 """More tokens or rounds than any replay has."""
@@ -34,35 +25,40 @@ UNBOUNDED = 1 << 62
 class State:
     """Everything that changes during a replay, with the changes that keep it consistent."""
 
-    def __init__(
-        self,
-        trace: Trace,
-        hardware: HardwareProfile,
-        policy: Policy,
-        config: EngineConfig,
-        predicted: NDArray[np.int64],
-        concurrency: int | None,
-    ) -> None:
-        n = len(trace)
-        self.trace, self.hardware, self.policy, self.config = trace, hardware, policy, config
-        self.step_time = hardware.step_time
+    def __init__(self, trace: Trace, jobs: Jobs, policy: Policy) -> None:
+        config = jobs.config
+        self.trace, self.jobs, self.policy, self.config = trace, jobs, policy, config
+        self.hardware, self.step_time = jobs.hardware, jobs.hardware.step_time
+        self.queue: WaitingQueue
         self.now = 0.0
         self.clock = 0
         self.decoding = 0
         self.kv_tokens = 0  # of decoding sequences
         self.prompt_tokens = 0  # computed, of prompts in `partial`
+        self.arrived = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
         self.running: dict[int, None] = {}  # in order of admission
         self.partial: dict[int, None] = {}  # running, prompt not finished
+        self.finishing: list[tuple[int, int]] = []  # heap of (until, request), some outdated
         self.budget = config.max_num_batched_tokens or UNBOUNDED
         self.threshold = config.long_prefill_token_threshold or UNBOUNDED
+        self.reserves = config.reserve == "max_output"
+        usable = config.usable_blocks
+        self.pool = None if usable is None else BlockPool(usable, config.block_size)
+        self.preempted = 0  # preemptions so far
+        self.prompts_done = 0  # prefills so far that yielded a token
+        self.livelock = LivelockWatch()
+        self.last_round_end = 0.0
+        self.last_token: dict[int, float] = {}  # of preempted requests
+        self.resume_gap = array("d")
+        self.steps = array("d")
+        self._lay_out(trace, jobs)
 
-        arrival = np.array(trace.arrival)
-        self.known = n  # arrivals known so far; in a closed loop the rest wait for a finish
-        if concurrency is not None:
-            arrival[:concurrency], arrival[concurrency:] = 0.0, np.inf
-            self.known = min(concurrency, n)
-        self.arrived = 0
+    def _lay_out(self, trace: Trace, jobs: Jobs) -> None:
+        """Make the arrays with one entry a request."""
+        n = len(trace)
+        arrival = np.array(jobs.arrival)
+        self.known = int(np.isfinite(arrival).sum())  # in a closed loop the rest wait for a finish
         self.arrival = floats(arrival)
         self.admitted = floats(np.full(n, np.nan))
         self.first_token = floats(np.full(n, np.nan))
@@ -71,40 +67,13 @@ class State:
         self.recomputed = ints(np.zeros(n, dtype=np.int64))
         self.target = ints(np.array(trace.input_tokens))  # tokens to compute, then decode
         self.last = ints(trace.input_tokens + trace.output_tokens - 1)  # computed at the end
-        limits = output_limits(trace, config)
-        self.reserved = ints(trace.input_tokens + limits - 1)  # most that may ever be computed
+        most = trace.input_tokens + jobs.max_output_tokens - 1
+        self.reserved = ints(most)  # most that may ever be computed
         self.computed = ints(np.zeros(n, dtype=np.int64))  # while in `partial`
         self.held = ints(np.zeros(n, dtype=np.int64))  # tokens with blocks, in `partial`
         self.since = ints(np.zeros(n, dtype=np.int64))  # decode clock at its first round
         self.until = ints(np.full(n, -1))  # decode clock after its last; -1: not decoding
-        self.finishing: list[tuple[int, int]] = []  # heap of (until, request), some outdated
-
-        self.reserves = config.reserve == "max_output"
-        usable = config.usable_blocks
-        self.pool = None if usable is None else BlockPool(usable, config.block_size)
-        self.preempted = 0  # preemptions so far
-        self.prompts_done = 0  # prefills so far that yielded a token
-        self.livelock = LivelockWatch()
-        self.last_round_end = 0.0
         self.ready_row = ints(np.zeros(n, dtype=np.int64))  # step that finished its prompt
-        self.last_token: dict[int, float] = {}  # of preempted requests
-        self.resume_gap = array("d")
-        self.steps = array("d")
-        self.jobs = Jobs(arrival.copy(), trace.input_tokens, predicted, config, hardware, limits)
-        self.detail = ""
-        self.queue: WaitingQueue
-
-    def next_waiting(self) -> int:
-        """Return the request that the queue offers, which does wait; -1 if it offers none."""
-        request = self.queue.peek()
-        if (
-            request.__class__ is int
-            and 0 <= request < self.arrived
-            and request not in self.running
-            and not self.has_finished(request)
-        ):
-            return request
-        return check_next(self, request)
 
     def has_finished(self, request: int) -> bool:
         """Whether a request has got its last token."""
@@ -151,7 +120,7 @@ class State:
             hardware=self.hardware,
             config=self.config,
             policy=self.policy.name,
-            detail=self.detail,
+            detail=f"{self.policy.order} + {self.policy.rule}",
             arrival=np.asarray(self.arrival),
             admitted=np.asarray(self.admitted),
             first_token=np.asarray(self.first_token),

@@ -6,12 +6,7 @@ Read `step_time.py` first (the one signature all kinds share), then the kinds (`
 
 from __future__ import annotations
 
-from llmsched.hardware.profile import (
-    HardwareProfile,
-    load_profile,
-    parse_profile,
-    shipped_profiles,
-)
+from llmsched.hardware.profile import HardwareProfile, load_profile, parse_profile, shipped_profiles
 from llmsched.hardware.step_time import Minorant, StepTime
 
 __all__ = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from llmsched.documents.section import shown
+from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
-from llmsched.hardware.document import read_mapping
 from llmsched.hardware.fitted import inherited_fit
-from llmsched.hardware.section import shown
 
 _MAX_DEPTH = 8
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
-from llmsched.hardware.section import Section, shown
+from llmsched.documents.section import Section, shown
 
 if TYPE_CHECKING:
-    from llmsched.engine.config import EngineConfig
+    from llmsched.config import EngineConfig
     from llmsched.hardware.profile import HardwareProfile
 
 RANGES = ("tokens", "prefill_tokens", "sequences", "kv_tokens")

@@ -8,11 +8,11 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, cast
 
+from llmsched.documents.section import Section
 from llmsched.errors import InputError
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
 from llmsched.hardware.roofline import FAMILIES, Datasheet, Efficiencies, Roofline, Shape
-from llmsched.hardware.section import Section
 from llmsched.hardware.stages import Stages
 from llmsched.hardware.step_time import StepTime
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from llmsched.hardware.memory import kv_cache_tokens
+from llmsched.hardware.capacity import kv_cache_tokens
 from llmsched.hardware.step_time import StepTime
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
+from llmsched.documents.section import Section, shown
 from llmsched.errors import InputError
+from llmsched.hardware.capacity import kv_cache_tokens
 from llmsched.hardware.extends import read_extended
 from llmsched.hardware.fitted import read_fitted
 from llmsched.hardware.kinds import read_step_time, with_efficiencies
-from llmsched.hardware.memory import kv_cache_tokens
 from llmsched.hardware.plausibility import implausible
-from llmsched.hardware.section import Section, shown
 from llmsched.hardware.step_time import StepTime
 
 _LOG = logging.getLogger(__name__)

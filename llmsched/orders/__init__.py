@@ -1,5 +1,6 @@
 """Queue disciplines: who is next. One file each; adding a policy's order is one small dataclass."""
 
-from llmsched.orders.queue import Jobs, Order, RankQueue, WaitingQueue
+from llmsched.contract import Jobs, Order, WaitingQueue
+from llmsched.orders.rank import RankQueue
 
 __all__ = ["Jobs", "Order", "RankQueue", "WaitingQueue"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llmsched.engine.view import View
-from llmsched.orders.queue import Jobs, RankQueue
+from llmsched.contract import Jobs, View
+from llmsched.orders.rank import RankQueue
 
 
 @dataclass(frozen=True)

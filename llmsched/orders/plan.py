@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.columns import ints
-from llmsched.engine.view import View
+from llmsched.contract import Jobs, View
 from llmsched.errors import InputError
-from llmsched.orders.queue import Jobs
-from llmsched.planner import Packing, pack
+from llmsched.packing import Packing, pack
 
 PACKING_MOVES = 8_000
 """Repartitions that a packing may take: enough for the optimum of gsm8k-llama65b, 0.2 s there."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmsched.engine.view import View
+from llmsched.contract import Jobs, View
 from llmsched.errors import InputError
-from llmsched.orders.queue import Jobs, RankQueue
+from llmsched.orders.rank import RankQueue
 
 
 @dataclass(frozen=True)

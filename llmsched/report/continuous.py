@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from llmsched.compare.document import Document, cell_name, cells_of, dump, has_mixed_steps
 from llmsched.compare.gates import number
-from llmsched.compare.metric import HIGHER, LOWER, Metric, judged_metrics
+from llmsched.metric import HIGHER, LOWER, Metric, judged_metrics
 from llmsched.report.gates import absent_lines
 
 

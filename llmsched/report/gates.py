@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
-from llmsched.compare.metric import METRICS, NEITHER
+from llmsched.metric import METRICS, NEITHER
 from llmsched.report.layout import BETTER, WORSE, align, shortened, width_of, wrapped
 
 _MOST = 8

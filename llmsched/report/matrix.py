@@ -7,7 +7,7 @@ from typing import Any
 
 from llmsched.compare.document import cell_name, has_mixed_steps
 from llmsched.compare.gates import number
-from llmsched.compare.metric import HIGHER, NEITHER, Metric, find_metric
+from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
 from llmsched.report.layout import align, shortened, width_of
 
 BEST = "*"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, has_mixed_steps
-from llmsched.compare.metric import METRICS, NEITHER, NOTICED_PERCENT
+from llmsched.metric import METRICS, NEITHER, NOTICED_PERCENT
 from llmsched.report.layout import BETTER, UNDECIDED, WORSE, align, cut, wrapped
 
 LEGEND = (

@@ -6,7 +6,7 @@ import csv
 import io
 
 from llmsched.compare.document import Document, cells_of
-from llmsched.compare.metric import METRICS
+from llmsched.metric import METRICS
 
 
 def render_csv(document: Document) -> str:

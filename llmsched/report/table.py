@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document, cells_of
-from llmsched.compare.metric import METRICS
 from llmsched.lengths import in_words
+from llmsched.metric import METRICS
 from llmsched.report.family import family_lines
 from llmsched.report.gates import change_lines, gate_lines
 from llmsched.report.layout import (

@@ -18,12 +18,14 @@ import orjson
 from numpy.typing import NDArray
 
 from llmsched.catalog import find
-from llmsched.engine import EngineConfig, SimulationResult, simulate
+from llmsched.config import EngineConfig
+from llmsched.engine import SimulationResult
 from llmsched.errors import InputError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.reading import read_whole
+from llmsched.replay import simulate
 from llmsched.trace import Trace
 
 TOLERANCE = 1e-6

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.hardware import StepTime
 from llmsched.trace import Trace
 from llmsched.verify.tables import Requests, Steps

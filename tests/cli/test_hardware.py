@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from llmsched.cli import main
-from llmsched.engine import EngineConfig, simulate
+from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile, load_profile, shipped_profiles
 from llmsched.hardware.affine import Affine
 from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from llmsched.trace import Trace
 
 

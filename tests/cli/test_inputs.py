@@ -202,7 +202,7 @@ def test_an_earlier_export_is_refused_before_the_plan(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("it planned first")
 
-    monkeypatch.setattr("llmsched.planner.plan.plan_replicas", never)
+    monkeypatch.setattr("llmsched.planning.plans.plan_replicas", never)
     outcome = llmsched("plan", "--input", "batch.jsonl", "--export", "out")
     message = "llmsched: out/replica-0.jsonl: is there already; --force replaces it\n"
     assert outcome == Outcome(2, "", message)

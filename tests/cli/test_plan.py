@@ -98,7 +98,7 @@ def test_the_same_command_prints_the_same_bytes(llmsched: Run, trace: Path) -> N
 def test_an_interrupt_still_prints_the_best_plan(
     llmsched: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from llmsched.planner.repartition import Repartition
+    from llmsched.packing.repartition import Repartition
 
     def interrupt(*_: object) -> bool:
         signal.raise_signal(signal.SIGINT)
@@ -115,7 +115,7 @@ def test_what_takes_over_a_second_shows_progress_once_a_second(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from llmsched.cli.plan import _Ticker
-    from llmsched.planner import Progress
+    from llmsched.packing import Progress
 
     tick = _Ticker()
     for seconds in (0.2, 0.9, 1.2, 1.5, 2.3):

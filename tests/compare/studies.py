@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from llmsched.compare.study import Cell, Study
-from llmsched.engine.config import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.hardware import load_profile
 from llmsched.scenario import Cases, TraceSource
 from llmsched.trace import Trace

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsched.compare.gates import judge, parse_gate
-from llmsched.compare.metric import HIGHER, METRICS, NEITHER
 from llmsched.errors import InputError
+from llmsched.metric import HIGHER, METRICS, NEITHER
 from tests.compare.results import row
 
 DIRECTED = [name for name, metric in METRICS.items() if metric.better != NEITHER]

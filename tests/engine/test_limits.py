@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmsched.catalog import find
-from llmsched.engine import EngineConfig
+from llmsched.config import EngineConfig
 from llmsched.engine.limits import (
     admissible_blocks,
     as_predicted,

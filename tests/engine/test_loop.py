@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmsched.engine import EngineConfig, simulate
+from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from tests.hand import MIXED, STAGES, outputs, replay, steps, trace_of
 
 

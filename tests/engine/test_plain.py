@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.static import Static
+from llmsched.contract import Policy
 from llmsched.errors import PolicyError
 from llmsched.metrics import inter_token_latencies
 from llmsched.orders.fcfs import Fcfs
@@ -19,7 +20,7 @@ from llmsched.orders.ljf import Ljf
 from llmsched.orders.plan import Plan
 from llmsched.orders.random import Random
 from llmsched.orders.sjf import Sjf
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
 from llmsched.verify.golden import written_out
 from tests.cases import AnyStep, Case, cases
 from tests.plain_engine import PlainEngine

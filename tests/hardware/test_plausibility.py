@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from llmsched.documents.yaml import as_yaml
 from llmsched.hardware import load_profile, parse_profile
-from llmsched.hardware.document import as_yaml
 from llmsched.hardware.plausibility import implausible
 
 AFFINE = {

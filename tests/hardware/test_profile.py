@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from llmsched.documents.yaml import as_yaml, read_mapping
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile, parse_profile, shipped_profiles
-from llmsched.hardware.document import as_yaml, read_mapping
 from llmsched.hardware.kinds import prices_mixed
 
 AFFINE: dict[str, Any] = {

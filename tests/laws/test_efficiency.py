@@ -9,13 +9,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmsched.bounds import least_work, lower_bound
+from llmsched.contract import Policy
 from llmsched.engine import SimulationResult
+from llmsched.engine.replicas import Assignment, count_replicas
 from llmsched.errors import PolicyError
 from llmsched.metrics import summarize
 from llmsched.orders.fcfs import Fcfs
-from llmsched.planner.replicas import Assignment
-from llmsched.planner.stored import count_replicas, simulate_planned
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from tests.cases import AnyStep, Case, cases
 
 
@@ -27,7 +28,7 @@ class Served:
     assignment: Assignment | None
 
     def replay(self, policy: Policy) -> SimulationResult:
-        return simulate_planned(
+        return simulate(
             *(self.case.trace, self.case.hardware, policy, self.case.config),
             predicted=self.case.predicted,
             concurrency=self.case.concurrency,

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.bounds import lower_bound
-from llmsched.engine import EngineConfig, SimulationResult, View, state
+from llmsched.config import EngineConfig
+from llmsched.contract import Jobs, Policy, View
+from llmsched.engine import SimulationResult, state
 from llmsched.errors import LivelockError
 from llmsched.metrics import inter_token_latencies, summarize, utilization
-from llmsched.orders import Jobs, RankQueue
 from llmsched.orders.fcfs import Fcfs
-from llmsched.policies import NAMED, Policy
+from llmsched.orders.rank import RankQueue
+from llmsched.policies import NAMED
 from llmsched.trace import Trace
 from tests.cases import AnyStep, Case, cases, configs
 from tests.hand import MIXED, STAGES, trace_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.instances import instance
-from llmsched.planner import pack
+from llmsched.packing import pack
 from tests.cli.conftest import Outcome
 from tests.conftest import RECORDED
 from tests.public.marks import mended_by

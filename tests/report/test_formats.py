@@ -17,8 +17,8 @@ from llmsched.compare.against import judged
 from llmsched.compare.document import Document
 from llmsched.compare.family import family_ranges
 from llmsched.compare.gates import parse_gate
-from llmsched.compare.metric import HIGHER, LOWER, METRICS
 from llmsched.errors import InputError
+from llmsched.metric import HIGHER, LOWER, METRICS
 from llmsched.report import FORMATS, render
 from llmsched.report.markdown import fitted
 from tests.compare.results import cell, document, matrix, row

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from llmsched.catalog import find
-from llmsched.engine import EngineConfig, simulate
+from llmsched.config import EngineConfig
 from llmsched.metrics import summarize
+from llmsched.replay import simulate
 from llmsched.report.single import render_json, render_single
 from llmsched.trace import Trace
 from tests.hand import STAGES, outputs, replay

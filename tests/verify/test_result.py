@@ -12,11 +12,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llmsched.engine import EngineConfig, SimulationResult
+from llmsched.config import EngineConfig
+from llmsched.contract import Policy
+from llmsched.engine import SimulationResult
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
-from llmsched.policies import NAMED, Policy
+from llmsched.policies import NAMED
 from llmsched.report.tables import requests_csv, steps_csv
 from llmsched.trace import Trace
 from llmsched.verify.replay import Replay

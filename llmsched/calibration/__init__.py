@@ -1,0 +1,1 @@
+"""From measured steps or recorded runs to a profile, and how well it fits."""

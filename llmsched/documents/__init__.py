@@ -1,0 +1,1 @@
+"""Documents in and out: strict reading, and the schema of each."""

@@ -1,0 +1,62 @@
+"""Several engines side by side, each with its share of the requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.trace import Trace
+
+
+class Assignment(NamedTuple):
+    """Which of `replicas` engines runs each request; one of them may stay idle.
+
+    `replica_of` has shape (n,).
+    """
+
+    replica_of: NDArray[np.int32]
+    replicas: int
+
+    def rows(self) -> list[NDArray[np.int64]]:
+        """Return the requests of each replica that has any, rising."""
+        every = (np.flatnonzero(self.replica_of == r) for r in range(self.replicas))
+        return [rows for rows in every if len(rows)]
+
+
+def count_replicas(assignment: Assignment | None) -> int:
+    """Return the number of engines: one where no plan says who runs what."""
+    return 1 if assignment is None else assignment.replicas
+
+
+def merge(
+    trace: Trace, assignment: Assignment, results: Sequence[SimulationResult]
+) -> SimulationResult:
+    """Join the results of the replicas that ran into that of one engine with all slots of all.
+
+    Times and counts of requests are exact. Steps of different replicas overlap in time; they are
+    sorted by their start.
+    """
+    back = np.argsort(np.concatenate(assignment.rows()))
+    steps = np.concatenate([result.steps for result in results])
+    by_start = np.argsort(steps[:, STEP_COLUMNS.index("start_s")], kind="stable")
+    config = results[0].config
+    return replace(
+        results[0],
+        trace=trace,
+        config=replace(config, max_num_seqs=config.max_num_seqs * assignment.replicas),
+        arrival=np.concatenate([result.arrival for result in results])[back],
+        admitted=np.concatenate([result.admitted for result in results])[back],
+        first_token=np.concatenate([result.first_token for result in results])[back],
+        finish=np.concatenate([result.finish for result in results])[back],
+        preemptions=np.concatenate([result.preemptions for result in results])[back],
+        recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
+        steps=steps[by_start],
+        resume_gap=np.concatenate([result.resume_gap for result in results]),
+        peak_blocks=max((result.peak_blocks for result in results), key=lambda peak: peak or 0),
+        parts=tuple(results),
+    )

@@ -1,0 +1,1 @@
+"""Plans: for the slots of an engine, for replicas, for a batch file."""

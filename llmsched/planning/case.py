@@ -1,0 +1,79 @@
+"""What is planned: requests, engine, and how well their lengths are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched import lengths
+from llmsched.config import EngineConfig
+from llmsched.errors import InputError
+from llmsched.hardware import HardwareProfile
+from llmsched.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is planned, and what is known of it.
+
+    Attributes
+    ----------
+    lengths : str
+        Mode of `lengths.predict`; for a batch file, where its predictions come from.
+    objective : {"makespan", "expected"}
+        expected needs ``noisy:CV``.
+    samples : int
+        Realisations drawn where lengths are noisy.
+    estimated : bool
+        Whether the trace's own lengths are predictions (of a batch file), and nobody knows others.
+    """
+
+    trace: Trace
+    hardware: HardwareProfile
+    config: EngineConfig
+    lengths: str = "oracle"
+    seed: int = 0
+    objective: str = "makespan"
+    samples: int = 100
+    estimated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise InputError(f"--samples: expected an integer >= 1, got {self.samples}")
+
+    @property
+    def error(self) -> float | None:
+        """Coefficient of variation of noisy lengths; None where they are not noisy.
+
+        Raises
+        ------
+        InputError
+            It is not a number in 0..10.
+        """
+        name, _, value = self.lengths.partition(":")
+        noisy = name == "noisy" and not self.estimated
+        return lengths.coefficient_of_variation(value) if noisy else None
+
+    def output_tokens(self) -> NDArray[np.int64]:
+        """Return the lengths to plan slots with: noisy ones are drawn around the trace's.
+
+        Raises
+        ------
+        InputError
+            An unknown mode of lengths, or a trace without the predictions it asks for.
+        """
+        return self.trace.output_tokens if self.error is not None else self.seen()
+
+    def seen(self) -> NDArray[np.int64]:
+        """Return what an engine's policy sees of the lengths, as in every replay.
+
+        Raises
+        ------
+        InputError
+            An unknown mode of lengths, or a trace without the predictions it asks for.
+        """
+        if self.estimated:
+            return self.trace.output_tokens
+        return lengths.predict(self.trace, self.lengths, self.seed)

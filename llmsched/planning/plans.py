@@ -1,0 +1,206 @@
+"""What ``llmsched plan`` does: a plan for slots, for replicas, for a batch file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from llmsched.bounds import lower_bound
+from llmsched.engine.limits import as_predicted
+from llmsched.errors import InputError
+from llmsched.packing import robust
+from llmsched.packing.packing import OnProgress, Packing
+from llmsched.packing.solve import pack
+from llmsched.planning import batch as batches
+from llmsched.planning.case import Case
+from llmsched.planning.replicas import balance
+from llmsched.replay import simulate
+from llmsched.report import plan as view
+from llmsched.trace import Trace
+
+UNITS = ("rounds", "ms")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A plan: the requests of each bin in planned order, its table, and its document."""
+
+    queues: list[list[int]]
+    table: str
+    document: Mapping[str, object]
+    interrupted: bool = False
+
+    def json(self) -> str:
+        """Return the document as text."""
+        return orjson.dumps(self.document, option=orjson.OPT_INDENT_2).decode()
+
+
+def plan_slots(
+    case: Case,
+    unit: str = "rounds",
+    solver: str = "auto",
+    time_limit_s: float | None = None,
+    on_progress: OnProgress | None = None,
+) -> Answer:
+    """Pack a trace onto the slots of one engine, by decode rounds or by milliseconds.
+
+    Raises
+    ------
+    InputError
+        An unknown unit, solver or mode of lengths.
+    """
+    cv, bins = case.error, case.config.max_num_seqs
+    planned = slot_durations(case, case.output_tokens(), unit)
+    how: dict[str, object] = {"solver": solver, "time_limit_s": time_limit_s, "seed": case.seed}
+    if case.objective == "expected" and cv is not None:
+        choice = robust.expected(planned, bins, cv, case.samples, case.seed)
+        packing = choice.packing
+        how |= {"discipline": choice.discipline, "risk": choice.risk}
+    else:
+        packing = pack(
+            planned,
+            bins,
+            solver=solver,
+            time_limit_s=time_limit_s,
+            seed=case.seed,
+            interruptible=True,
+            on_progress=on_progress,
+        )
+    realised = _realised(case, packing, planned, unit)
+    queues = _longest_first(planned, packing.bin_of, bins)
+    return Answer(
+        queues,
+        view.slot_table(case, packing, unit) + view.realised_table(case, realised, unit, how),
+        view.slot_document(case, packing, unit, queues, realised, how),
+        packing.stopped_by == "interrupt",
+    )
+
+
+def slot_durations(case: Case, output_tokens: NDArray[np.int64], unit: str) -> NDArray[np.int64]:
+    """Return how long each request keeps a slot.
+
+    rounds: its decode rounds, output tokens - 1. ms: under the profile, a prefill stage of its own
+    and decode rounds beside a full engine; an estimate where a round's time depends on the batch.
+
+    Raises
+    ------
+    InputError
+        An unknown unit.
+    """
+    rounds = output_tokens - 1
+    if unit == "rounds":
+        return rounds
+    if unit != "ms":
+        raise InputError(f"--unit: expected one of {', '.join(UNITS)}; got {unit!r}")
+    step, prompt = case.hardware.step_time, case.trace.input_tokens
+    prefill = np.array([step.step(p, p * p, 0, 0, 0) for p in prompt.tolist()])
+    read = prompt * rounds + rounds * (rounds + 1) // 2
+    decode = rounds * step.base(0, case.config.max_num_seqs) + step.per_kv_token_decode * read
+    return np.rint(1000 * (prefill + decode)).astype(np.int64)
+
+
+def _longest_first(
+    durations: NDArray[np.int64], bin_of: NDArray[np.int32], bins: int
+) -> list[list[int]]:
+    queues: list[list[int]] = [[] for _ in range(bins)]
+    for request in np.argsort(-durations, kind="stable").tolist():
+        queues[bin_of[request]].append(request)
+    return queues
+
+
+def _realised(
+    case: Case, packing: Packing, planned: NDArray[np.int64], unit: str
+) -> list[robust.Realised]:
+    """Return what the plan comes to where lengths are not known: in samples, or in truth."""
+    if case.lengths == "oracle":
+        return []
+    if case.error is None:
+        truth = slot_durations(case, case.trace.output_tokens, unit)
+        return robust.realise(packing, planned, truth[None])
+    # Other draws than those that chose the plan, where that is how it was chosen.
+    draws = robust.sample(planned, case.error, case.samples, case.seed + 1)
+    return robust.realise(packing, planned, draws)
+
+
+def plan_replicas(
+    case: Case,
+    replicas: int,
+    policy: str | None = None,
+    speeds: Sequence[float] = (),
+    on_progress: OnProgress | None = None,
+) -> Answer:
+    """Split a trace over replicas so that their simulated times are alike.
+
+    Where lengths are predicted, the plan is made as if they came true, and then simulated once with
+    the true ones.
+
+    Parameters
+    ----------
+    policy : str, optional
+        What each replica is simulated with; longest first by default, which is how an engine that
+        takes its file in order treats an exported one.
+    speeds : sequence of float
+        Speed of each replica, the profile's and fastest being 1; empty: all are alike.
+
+    Raises
+    ------
+    InputError
+        More replicas than requests, an unknown policy or mode of lengths, or a request that does
+        not fit.
+    """
+    from llmsched.catalog import find
+
+    if not 1 <= replicas <= len(case.trace):
+        limit = f"1..{len(case.trace)} (the requests)"
+        raise InputError(f"--replicas: expected an integer in {limit}, got {replicas}")
+    name = policy or ("ljf+chunked" if case.hardware.step_time.mixed else "ljf")
+    how = find(name)
+    tokens = case.seen()
+
+    def seconds(trace: Trace, rows: NDArray[np.int64]) -> float:
+        part, seen = trace.take(rows), tokens[rows]
+        result = simulate(part, case.hardware, how, case.config, predicted=seen)
+        return float(result.finish.max() - trace.arrival.min())
+
+    expected = case.trace
+    if (tokens != case.trace.output_tokens).any():
+        config = replace(case.config, **dict(how.knobs))
+        expected = as_predicted(case.trace, tokens, config)
+    split = balance(
+        expected,
+        case.hardware,
+        case.config,
+        replicas,
+        partial(seconds, expected),
+        speeds=speeds,
+        seed=case.seed,
+        on_progress=on_progress,
+    )
+    if expected is not case.trace:
+        true = [seconds(case.trace, rows) if len(rows) else 0.0 for rows in split.members()]
+        speed = np.array(speeds or [1.0] * replicas)
+        bound = lower_bound(case.trace, case.hardware, case.config, replicas=float(speed.sum()))
+        realised = replace(split, seconds=np.array(true) / speed, lower_bound_s=bound)
+        split = replace(split, realised=realised)
+    queues = _longest_first(tokens, split.replica_of, replicas)
+    return Answer(
+        queues,
+        view.replica_table(case, split, queues, name),
+        view.replica_document(case, split, queues, name, speeds),
+        split.interrupted,
+    )
+
+
+def write_batch(
+    batch: batches.Batch, answer: Answer, slots: int, folder: Path, force: bool
+) -> None:
+    """Write the files of an exported batch; the manifest says what the plan promises."""
+    keys = ("makespan", "lower_bound", "gap_percent", "unit", "engine", "solver")
+    record = {"plan": {key: answer.document[key] for key in keys}}
+    batches.export(batch, answer.queues, folder, record, slots, force=force)

@@ -1,0 +1,43 @@
+"""A saved plan for replicas, read back and replayed on all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from llmsched.engine.replicas import Assignment
+from llmsched.errors import InputError
+from llmsched.reading import read_whole
+from llmsched.trace import Trace
+
+
+def read_replicas(path: str | Path, trace: Trace) -> Assignment:
+    """Return which replica runs each request of `trace`, from ``llmsched plan --output``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no plan for replicas, or was made for another trace.
+    """
+    try:
+        document = orjson.loads(read_whole(path))
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}: expected a plan, got: {error}") from error
+    try:
+        queues = [part["requests"] for part in document["replicas"]]
+        made_for = document["trace"]["sha256"]
+    except (KeyError, TypeError) as error:
+        expected = "a plan for replicas (llmsched plan --replicas N --output FILE)"
+        raise InputError(f"{path}: expected {expected}") from error
+    if made_for != trace.sha256:
+        raise InputError(f"{path}: trace.sha256: expected that of {trace.name}, got {made_for!r}")
+    row = {name: i for i, name in enumerate(trace.id.tolist())}
+    names = [name for queue in queues for name in queue]
+    if len(names) != len(row) or set(names) != row.keys():
+        raise InputError(f"{path}: replicas: expected every request of {trace.name} once")
+    replica_of = np.empty(len(row), dtype=np.int32)
+    for replica, queue in enumerate(queues):
+        replica_of[[row[name] for name in queue]] = replica
+    return Assignment(replica_of, len(queues))

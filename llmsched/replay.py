@@ -1,0 +1,182 @@
+"""Replays: what a policy makes of a trace, on one engine or on all replicas of a plan.
+
+`simulate` is the replay itself. `replay` is what every command shows: predict the lengths, replay,
+bound, summarize.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched import lengths
+from llmsched.bounds import least_work, lower_bound
+from llmsched.config import EngineConfig
+from llmsched.contract import Policy
+from llmsched.engine import SimulationResult, admit, run
+from llmsched.engine.checks import blaming
+from llmsched.engine.replicas import Assignment, count_replicas, merge
+from llmsched.hardware import HardwareProfile
+from llmsched.metrics import Row, summarize
+from llmsched.trace import Trace
+
+
+def simulate(
+    trace: Trace,
+    hardware: HardwareProfile,
+    policy: Policy,
+    config: EngineConfig | None = None,
+    *,
+    predicted: NDArray[np.int64] | None = None,
+    concurrency: int | None = None,
+    assignment: Assignment | None = None,
+) -> SimulationResult:
+    """Replay `trace` under `policy` on a simulated engine, or on several that share it.
+
+    Parameters
+    ----------
+    config : EngineConfig, optional
+        The engine's knobs; the profile's by default. The policy's own replace them.
+    predicted : int64, shape (n,), optional
+        Output lengths as the policy sees them; the true ones by default.
+    concurrency : int, optional
+        Closed loop: ignore the trace's arrivals, start with this many requests at 0 and let the
+        next one arrive whenever one finishes.
+    assignment : Assignment, optional
+        Which of several replicas runs which request; each has these knobs.
+
+    Raises
+    ------
+    InputError
+        The profile cannot price the policy's steps, the knobs contradict each other, a request can
+        never fit, or `predicted` is not one length >= 1 a request.
+    PolicyError, LivelockError, Defect
+        As `llmsched.engine.run`.
+
+    Examples
+    --------
+    >>> from llmsched import Trace, load_profile
+    >>> from llmsched.catalog import find
+    >>> trace = Trace.from_columns([0, 0], input_tokens=[80, 20], output_tokens=[9, 5])
+    >>> result = simulate(trace, load_profile("llama65b-8gpu-paper"), find("fcfs"))
+    >>> round(result.makespan, 3)  # a prefill of 100 tokens, and 8 rounds of 68.9 ms
+    0.579
+    """
+    config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
+    if assignment is None:
+        return _on_one(trace, hardware, policy, config, predicted, concurrency)
+    seen = trace.output_tokens if predicted is None else predicted
+    results = [
+        _on_one(trace.take(rows), hardware, policy, config, seen[rows], concurrency)
+        for rows in assignment.rows()
+    ]
+    return merge(trace, assignment, results)
+
+
+def _on_one(
+    trace: Trace,
+    hardware: HardwareProfile,
+    policy: Policy,
+    config: EngineConfig,
+    predicted: NDArray[np.int64] | None,
+    concurrency: int | None,
+) -> SimulationResult:
+    """Check, let the policy choose where it has an offline phase, and run one engine."""
+    jobs = admit(trace, hardware, policy, config, predicted=predicted, concurrency=concurrency)
+    if policy.offline is not None:
+        with blaming(policy):
+            order, rule = policy.offline.choose(jobs)
+        policy = replace(policy, order=order, rule=rule)
+    return run(trace, jobs, policy)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is replayed, whatever the policy.
+
+    Attributes
+    ----------
+    lengths : str
+        What policies know of the output lengths; see `lengths.predict`.
+    seed : int
+        Seed of their error.
+    concurrency : int or None
+        Closed loop of that many users instead of the arrivals.
+    assignment : Assignment or None
+        Which replica runs which request; None for one engine.
+    slo : mapping or None
+        Limits in milliseconds; see `metrics.summarize`.
+    predicted : int64, shape (n,)
+        Output lengths as policies see them.
+
+    Raises
+    ------
+    InputError
+        As `lengths.predict`.
+    """
+
+    trace: Trace
+    hardware: HardwareProfile
+    config: EngineConfig
+    lengths: str = "oracle"
+    seed: int = 0
+    concurrency: int | None = None
+    assignment: Assignment | None = None
+    slo: Mapping[str, float] | None = None
+    predicted: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        predicted = lengths.predict(self.trace, self.lengths, self.seed)
+        object.__setattr__(self, "predicted", predicted)
+
+    @property
+    def terms(self) -> dict[str, object]:
+        """What the record of a replay says of how it was done, beside its inputs."""
+        return {
+            "lengths": self.lengths,
+            "seed": self.seed,
+            "concurrency": self.concurrency,
+            "slo": self.slo,
+        }
+
+    @property
+    def replicas(self) -> int:
+        """Engines that share the requests."""
+        return count_replicas(self.assignment)
+
+    @cached_property
+    def lower_bound_s(self) -> float:
+        """Seconds that no policy can beat."""
+        return lower_bound(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+
+    @cached_property
+    def least_work_s(self) -> float:
+        """Seconds of engine time that the requests need at least."""
+        return least_work(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+
+
+def replay(case: Case, policy: Policy) -> tuple[SimulationResult, Row]:
+    """Return what a case comes to under a policy, and the flat row of its metrics.
+
+    Raises
+    ------
+    InputError, PolicyError, LivelockError, Defect
+        As `simulate`, `lengths.predict` and `metrics.summarize`.
+    """
+    result = simulate(
+        case.trace,
+        case.hardware,
+        policy,
+        case.config,
+        predicted=case.predicted,
+        concurrency=case.concurrency,
+        assignment=case.assignment,
+    )
+    row = summarize(
+        result, lower_bound_s=case.lower_bound_s, least_work_s=case.least_work_s, slo=case.slo
+    )
+    return result, row

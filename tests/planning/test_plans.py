@@ -1,0 +1,155 @@
+"""From a case to an answer: queues, figures and records that agree with each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from llmsched.bounds import lower_bound
+from llmsched.catalog import find
+from llmsched.errors import InputError
+from llmsched.hardware import load_profile
+from llmsched.lengths import predict
+from llmsched.planning.case import Case
+from llmsched.planning.plans import Answer, plan_replicas, plan_slots, slot_durations
+from llmsched.replay import simulate
+from llmsched.trace import Trace
+
+
+def case_of(output: list[int], slots: int, **changes: object) -> Case:
+    n = len(output)
+    names = [f"r{i}" for i in range(n)]
+    trace = Trace.from_columns(np.zeros(n), [100] * n, output, id=names, name="hand")
+    hardware = load_profile("llama65b-8gpu-paper")
+    case = Case(trace, hardware, replace(hardware.engine, max_num_seqs=slots))
+    return replace(case, **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def test_slots_run_their_requests_longest_first() -> None:
+    answer = plan_slots(case_of([2, 9, 5, 4, 4], 2))
+    assert answer.queues == [[1, 0], [2, 3, 4]] or answer.queues == [[1, 3], [2, 4, 0]]
+    document = answer.document
+    rounds = {"r0": 1, "r1": 8, "r2": 4, "r3": 3, "r4": 3}
+    slots = document["slots"]
+    assert isinstance(slots, list)
+    assert document["load"] == [sum(rounds[name] for name in slot) for slot in slots]
+    figures = [document[key] for key in ("makespan", "lower_bound", "gap_percent", "status")]
+    assert figures == [10, 10, 0.0, "optimal"]
+
+
+def test_a_plan_is_a_record_that_needs_no_rerun() -> None:
+    case = case_of([5, 6, 7], 2)
+    document = json.loads(plan_slots(case).json())
+    assert document["trace"]["sha256"] == case.trace.sha256
+    assert document["hardware"]["name"] == "llama65b-8gpu-paper"
+    assert document["engine"]["max_num_seqs"] == 2
+    assert document["solver"]["seed"] == 0
+    assert {"schema_version", "closed_by", "bound_by", "cpu_s", "unit"} <= set(document)
+
+
+def test_milliseconds_are_a_stage_of_its_own_and_rounds_beside_a_full_engine() -> None:
+    case = case_of([1, 11], 2)
+    # 1.73432 + 100 * 0.26302 = 28.04 ms, and 10 rounds of 68.892 ms
+    assert slot_durations(case, case.trace.output_tokens, "ms").tolist() == [28, 717]
+
+
+def test_noisy_lengths_show_what_the_plan_comes_to() -> None:
+    case = case_of(list(range(2, 60)), 4, lengths="noisy:0.3", samples=20)
+    answer = plan_slots(case)
+    assert "makespan over 20 sampled lengths, rounds" in answer.table
+    realised = answer.document["realised"]
+    assert isinstance(realised, list)
+    assert [row["discipline"] for row in realised] == ["static", "stealing", "list"]
+    assert all(row["mean"] <= row["p90"] <= row["worst"] for row in realised)
+
+
+def test_predicted_lengths_are_held_against_the_true_ones() -> None:
+    answer = plan_slots(case_of([1, 1, 1, 401], 2, lengths="mean"))
+    assert answer.document["makespan"] == 200  # two requests of 101 tokens each
+    assert "makespan over the true lengths" in answer.table
+    realised = answer.document["realised"]
+    assert isinstance(realised, list)
+    assert realised[0]["mean"] == 400
+
+
+def test_replicas_share_the_requests() -> None:
+    case = case_of(list(range(2, 62)), 4)
+    answer = plan_replicas(case, 3)
+    assert sorted(i for queue in answer.queues for i in queue) == list(range(60))
+    for queue in answer.queues:
+        tokens = case.trace.output_tokens[queue].tolist()
+        assert tokens == sorted(tokens, reverse=True)
+    parts = answer.document["replicas"]
+    assert isinstance(parts, list)
+    assert answer.document["makespan"] == 1000 * max(part["makespan_s"] for part in parts)
+    assert answer.document["unit"] == "ms"
+
+
+@pytest.mark.parametrize("lengths", ["mean", "noisy:0.5"])
+def test_replicas_are_planned_on_predicted_lengths_and_realised_on_true_ones(lengths: str) -> None:
+    case = case_of(list(range(2, 62)), 4, lengths=lengths, seed=3)
+    expected = replace(case.trace, output_tokens=predict(case.trace, lengths, 3))
+    answer = plan_replicas(case, 3)
+    assert answer.queues == plan_replicas(replace(case, trace=expected, lengths="oracle"), 3).queues
+    parts = answer.document["replicas"]
+    assert isinstance(parts, list)
+    for part, queue in zip(parts, answer.queues, strict=True):
+        rows = np.sort(queue)
+        for trace, name in ((expected, "makespan_s"), (case.trace, "realised_s")):
+            seen = expected.output_tokens[rows]
+            run = simulate(
+                trace.take(rows), case.hardware, find("ljf"), case.config, predicted=seen
+            )
+            assert part[name] == run.finish.max()
+    realised = answer.document["realised"]
+    assert isinstance(realised, dict)
+    assert realised["makespan"] == 1000 * max(part["realised_s"] for part in parts)
+    bound = 1000 * lower_bound(case.trace, case.hardware, case.config, replicas=3)
+    assert realised["lower_bound"] == bound <= realised["makespan"]
+    assert (
+        f"realised     {realised['makespan'] / 1000:,.3f} s with the true lengths" in answer.table
+    )
+
+
+def test_replicas_whose_lengths_are_known_realise_what_was_planned() -> None:
+    answer = plan_replicas(case_of(list(range(2, 62)), 4), 3)
+    assert answer.document["realised"] is None
+    assert "realised" not in answer.table
+
+
+@pytest.mark.parametrize("plan", [plan_slots, lambda case: plan_replicas(case, 2)])
+def test_the_same_case_gives_the_same_answer(plan: Callable[[Case], Answer]) -> None:
+    case = case_of(list(range(2, 42)), 4)
+    first, second = plan(case), plan(case)
+    assert first.queues == second.queues
+    assert {**first.document, "cpu_s": 0} == {**second.document, "cpu_s": 0}
+
+
+@pytest.mark.parametrize("replicas", [0, 6])
+def test_more_replicas_than_requests_are_refused(replicas: int) -> None:
+    with pytest.raises(InputError, match=f"expected an integer in 1..5 .*, got {replicas}"):
+        plan_replicas(case_of([2] * 5, 2), replicas)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unit", "message"),
+    [
+        ({}, "hours", "--unit: expected one of rounds, ms; got 'hours'"),
+        ({"lengths": "noisy:x"}, "rounds", "coefficient of variation"),
+        ({"lengths": "trace"}, "rounds", "carries no predicted_output_length"),
+    ],
+)
+def test_a_case_that_makes_no_sense_is_refused(
+    changes: dict[str, object], unit: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        plan_slots(case_of([2, 3], 2, **changes), unit)
+
+
+def test_no_samples_are_refused() -> None:
+    with pytest.raises(InputError, match="--samples: expected an integer >= 1, got 0"):
+        case_of([2], 1, samples=0)

@@ -1,0 +1,60 @@
+"""The engine's knobs: what each accepts, word for word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmsched.config import MOST, MOST_IN_A_BLOCK, EngineConfig
+from llmsched.errors import InputError
+
+
+def test_one_block_of_the_device_is_the_engines_own() -> None:
+    assert EngineConfig(num_gpu_blocks=2).usable_blocks == 1
+    assert EngineConfig(num_gpu_blocks=4001).usable_blocks == 4000
+    assert EngineConfig().usable_blocks is None
+
+
+def test_the_largest_and_the_smallest_values_are_accepted() -> None:
+    EngineConfig(max_num_seqs=1, max_num_batched_tokens=1, block_size=1, num_gpu_blocks=2)
+    EngineConfig(
+        MOST, MOST, MOST_IN_A_BLOCK, MOST, watermark=0.999, long_prefill_token_threshold=MOST
+    )
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"block_size": 2**30}, "block_size: expected an integer <= 65536, got 1073741824"),
+        ({"max_num_seqs": 0}, "max_num_seqs: expected an integer >= 1, got 0"),
+        ({"max_num_seqs": None}, "max_num_seqs: expected an integer >= 1, got None"),
+        ({"max_num_seqs": True}, "max_num_seqs: expected an integer >= 1, got True"),
+        ({"max_num_seqs": 2.0}, "max_num_seqs: expected an integer >= 1, got 2.0"),
+        (
+            {"max_num_seqs": 2**30 + 1},
+            "max_num_seqs: expected an integer <= 1073741824, got 1073741825",
+        ),
+        ({"max_num_batched_tokens": 0}, "max_num_batched_tokens: expected an integer >= 1, got 0"),
+        ({"block_size": "16"}, "block_size: expected an integer >= 1, got '16'"),
+        ({"num_gpu_blocks": 1}, "num_gpu_blocks: expected an integer >= 2, got 1"),
+        (
+            {"long_prefill_token_threshold": -1},
+            "long_prefill_token_threshold: expected an integer >= 0, got -1",
+        ),
+        ({"watermark": 1.0}, "watermark: expected a number in [0, 1), got 1.0"),
+        ({"watermark": float("nan")}, "watermark: expected a number in [0, 1), got nan"),
+        ({"admission": "all"}, "admission: expected one of full_prompt, first_chunk; got 'all'"),
+        ({"reserve": "all"}, "reserve: expected one of none, max_output; got 'all'"),
+        ({"max_output_tokens": 0}, "max_output_tokens: expected an integer >= 1, got 0"),
+        ({"max_model_len": 1}, "max_model_len: expected an integer >= 2, got 1"),
+        (
+            {"victim": "first"},
+            "victim: expected one of last_arrived, longest_remaining; got 'first'",
+        ),
+    ],
+)
+def test_a_bad_knob_is_refused_by_name(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        EngineConfig(**knobs)
+    assert str(error.value) == message
