@@ -1,11 +1,15 @@
-"""What each metric of a row is: its unit and which way is better."""
+"""Every metric of a row, one entry each: unit, direction, place in reports, and what it is.
+
+An entry is all that a metric needs: the row, gates, comparisons and every format follow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Protocol
 
 from llmsched.errors import InputError
 
@@ -16,6 +20,52 @@ NOTICED_PERCENT = 0.1
 
 _ROUNDING = 1e-9  # relative: a change that falls short of a limit by this much still reaches it
 _NOISE = {"ms": 1e-6, "%": 1e-7}  # in the unit: a nanosecond, or 1e-9 as a share or in a count
+
+_LAST = 1000
+
+
+class Measured(Protocol):
+    """What a metric is computed from: one replay, and what is proven of its requests.
+
+    `seconds` is the total time, NaN where a profile charges nothing; `attained` counts requests
+    that kept the objective, NaN without one. All else is as `llmsched.metrics` says.
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    makespan: float
+    seconds: float
+    lower_bound: float
+
+    @property
+    def attained(self) -> float: ...
+
+    def utilization(self) -> float: ...
+
+    def efficiency(self) -> float: ...
+
+    def gap_percent(self) -> float: ...
+
+    def latency_ms(self, span: str, statistic: str) -> float: ...
+
+    def preemptions(self) -> int: ...
+
+    def recomputed_tokens(self) -> int: ...
+
+    def steps(self) -> int: ...
+
+    def prefill_steps(self) -> int: ...
+
+    def mean_batch(self) -> float: ...
+
+    def kv_peak_tokens(self) -> int: ...
+
+    def kv_mean_tokens(self) -> float: ...
+
+    def kv_peak(self) -> float: ...
+
+    def kv_mean(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -28,13 +78,31 @@ class Metric:
         Unit for reports; empty for counts and shares.
     better : {"lower", "higher", "neither"}
         Which way a change is an improvement; a gate needs one.
+    compute : callable
+        The value, from what was measured; NaN where there is none.
+    formula : str
+        What it is, in one line.
+    rank : int
+        Place among the columns of a report, least first; a row has the order of the entries.
+    title : tuple of str or None
+        The two lines over its column in the table of a terminal; None: it is not shown there.
+    form : str
+        How the table writes it, after `scale`.
+    scale : float
+        What the table multiplies it by: 100 for a share in percent.
     only_exclusive : bool
-        Whether that holds only on profiles whose steps are either prefill or decode.
+        Whether `better` holds only on profiles whose steps are either prefill or decode.
     """
 
     name: str
     unit: str
     better: str
+    compute: Callable[[Measured], float]
+    formula: str
+    rank: int = _LAST
+    title: tuple[str, str] | None = None
+    form: str = ",.2f"
+    scale: float = 1.0
     only_exclusive: bool = False
 
     def direction(self, mixed: bool) -> str:
@@ -64,43 +132,193 @@ class Metric:
         return None if abs(base) <= self.noise else 100 * (value - base) / abs(base)
 
 
+_SPANS = {
+    "ttft": "time to the first token",
+    "tpot": "(last token - first token) / (output tokens - 1)",
+    "e2el": "time to the last token",
+    "itl": "time between two tokens of a request",
+    "queue": "time until the first admission to a slot",
+}
+_STATISTICS = ("mean", "median", "p90", "p95", "p99")
+_TITLED = {
+    "mean_ttft_ms": (("mean", "TTFT ms"), ",.0f"),
+    "p99_ttft_ms": (("p99", "TTFT ms"), ",.0f"),
+    "mean_tpot_ms": (("mean", "TPOT ms"), ",.2f"),
+    "p99_tpot_ms": (("p99", "TPOT ms"), ",.2f"),
+}
+
+
 def _latencies() -> list[Metric]:
-    return [
-        Metric(f"{statistic}_{span}_ms", "ms", LOWER)
-        for span in ("ttft", "tpot", "itl", "e2el", "queue")
-        for statistic in ("mean", "median", "p90", "p95", "p99")
+    """Return five statistics of each span; reports have those between tokens beside each other."""
+    ranked = [
+        f"{s}_{span}_ms" for span in ("ttft", "tpot", "itl", "e2el", "queue") for s in _STATISTICS
     ]
+
+    def entry(span: str, statistic: str) -> Metric:
+        name = f"{statistic}_{span}_ms"
+        title, form = _TITLED.get(name, (None, ",.2f"))
+        return Metric(
+            name,
+            "ms",
+            LOWER,
+            lambda m: m.latency_ms(span, statistic),
+            f"{statistic} of: {_SPANS[span]}",
+            100 + ranked.index(name),
+            title,
+            form,
+        )
+
+    return [entry(span, statistic) for span in _SPANS for statistic in _STATISTICS]
 
 
 _ALL = [
-    Metric("makespan_s", "s", LOWER),
-    # Where a prompt may share a step with decodes, full slots tell what kind of steps a policy
-    # takes, not how fast it is.
-    Metric("utilization", "", HIGHER, only_exclusive=True),
-    Metric("efficiency", "", HIGHER),
-    Metric("gap_percent", "%", LOWER),
-    Metric("lower_bound_s", "s", NEITHER),
-    Metric("request_throughput", "requests/s", HIGHER),
-    Metric("output_throughput", "tokens/s", HIGHER),
-    Metric("total_token_throughput", "tokens/s", HIGHER),
+    Metric("completed", "", HIGHER, lambda m: m.requests, "requests finished", 210),
+    Metric("total_input_tokens", "tokens", NEITHER, lambda m: m.input_tokens, "prompt tokens", 240),
+    Metric(
+        "total_output_tokens", "tokens", NEITHER, lambda m: m.output_tokens, "tokens emitted", 250
+    ),
+    Metric(
+        "makespan_s",
+        "s",
+        LOWER,
+        lambda m: m.makespan,
+        "total inference time: first arrival to last token",
+        10,
+        ("total", "s"),
+    ),
+    Metric(
+        "utilization",
+        "",
+        HIGHER,
+        lambda m: m.utilization(),
+        "slot-seconds in which a request is computed / slot-seconds",
+        20,
+        ("util", "%"),
+        ".2f",
+        100,
+        # Where a prompt may share a step with decodes, full slots tell what kind of steps a policy
+        # takes, not how fast it is.
+        only_exclusive=True,
+    ),
+    Metric(
+        "efficiency",
+        "",
+        HIGHER,
+        lambda m: m.efficiency(),
+        "least engine time that the work needs / makespan_s",
+        30,
+        ("eff", "%"),
+        ".2f",
+        100,
+    ),
+    Metric(
+        "request_throughput",
+        "requests/s",
+        HIGHER,
+        lambda m: m.requests / m.seconds,
+        "completed / makespan_s",
+        60,
+    ),
+    Metric(
+        "output_throughput",
+        "tokens/s",
+        HIGHER,
+        lambda m: m.output_tokens / m.seconds,
+        "total_output_tokens / makespan_s",
+        70,
+        ("output", "tok/s"),
+        ",.0f",
+    ),
+    Metric(
+        "total_token_throughput",
+        "tokens/s",
+        HIGHER,
+        lambda m: (m.input_tokens + m.output_tokens) / m.seconds,
+        "(total_input_tokens + total_output_tokens) / makespan_s",
+        80,
+    ),
     *_latencies(),
-    Metric("request_goodput", "requests/s", HIGHER),
-    Metric("slo_attainment", "", HIGHER),
-    Metric("completed", "", HIGHER),
-    Metric("preemptions", "", LOWER),
-    Metric("recomputed_tokens", "tokens", LOWER),
-    Metric("total_input_tokens", "tokens", NEITHER),
-    Metric("total_output_tokens", "tokens", NEITHER),
-    Metric("steps", "", NEITHER),
-    Metric("prefill_steps", "", NEITHER),
-    Metric("mean_batch", "", NEITHER),
-    Metric("kv_peak", "", NEITHER),
-    Metric("kv_mean", "", NEITHER),
-    Metric("kv_peak_tokens", "tokens", NEITHER),
-    Metric("kv_mean_tokens", "tokens", NEITHER),
+    Metric(
+        "request_goodput",
+        "requests/s",
+        HIGHER,
+        lambda m: m.attained / m.seconds,
+        "requests that keep the objective / makespan_s",
+        190,
+    ),
+    Metric(
+        "slo_attainment",
+        "",
+        HIGHER,
+        lambda m: m.attained / m.requests,
+        "requests that keep the objective / requests",
+        200,
+        ("SLO", "%"),
+        ".1f",
+        100,
+    ),
+    Metric(
+        "preemptions",
+        "",
+        LOWER,
+        lambda m: m.preemptions(),
+        "times a request lost its slot",
+        220,
+        ("", "preempted"),
+        ",.0f",
+    ),
+    Metric(
+        "recomputed_tokens",
+        "tokens",
+        LOWER,
+        lambda m: m.recomputed_tokens(),
+        "tokens computed again after a preemption",
+        230,
+    ),
+    Metric(
+        "steps",
+        "",
+        NEITHER,
+        lambda m: m.steps(),
+        "engine iterations",
+        260,
+        ("", "steps"),
+        ",.0f",
+    ),
+    Metric(
+        "prefill_steps", "", NEITHER, lambda m: m.prefill_steps(), "steps with prompt tokens", 270
+    ),
+    Metric("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
+    Metric(
+        "kv_peak_tokens", "tokens", NEITHER, lambda m: m.kv_peak_tokens(), "most tokens held", 310
+    ),
+    Metric(
+        "kv_mean_tokens", "tokens", NEITHER, lambda m: m.kv_mean_tokens(), "mean over time", 320
+    ),
+    Metric("kv_peak", "", NEITHER, lambda m: m.kv_peak(), "most blocks in use / usable", 290),
+    Metric("kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300),
+    Metric(
+        "lower_bound_s", "s", NEITHER, lambda m: m.lower_bound, "no policy ends sooner: proven", 50
+    ),
+    Metric(
+        "gap_percent",
+        "%",
+        LOWER,
+        lambda m: m.gap_percent(),
+        "(makespan_s / lower_bound_s - 1) in percent",
+        40,
+        ("gap to", "bound %"),
+        ".2f",
+    ),
 ]
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+RECORDED = tuple(_ALL)
+"""The metrics in the order of a row."""
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {metric.name: metric for metric in sorted(_ALL, key=lambda metric: metric.rank)}
+)
+"""The metrics by name, in the order of a report."""
 
 
 def judged_metrics(mixed: bool) -> list[Metric]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -15,13 +16,17 @@ from numpy.typing import NDArray
 from llmsched.bounds import efficiency, gap_percent
 from llmsched.engine.result import SimulationResult
 from llmsched.errors import InputError
+from llmsched.metric import RECORDED
 
 Row: TypeAlias = dict[str, float | int]
 
 SLO_METRICS = ("ttft_ms", "tpot_ms", "e2el_ms")
 """Latencies that a service-level objective may limit, each a per-request value."""
 
-_PERCENTILES = (("median", 50.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0))
+_PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
+
+Distribution: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64], float]
+"""Distinct milliseconds, rising; how many samples are no greater than each; and their mean."""
 
 
 @dataclass(frozen=True)
@@ -127,36 +132,97 @@ def summarize(
     >>> summarize(result)["total_output_tokens"]
     14
     """
-    trace, makespan = result.trace, result.makespan
-    seconds = makespan or np.nan  # a profile may charge nothing for a step
-    inputs, outputs = int(trace.input_tokens.sum()), int(trace.output_tokens.sum())
-    times = latencies(result)
-    attained = _attained(times, slo)
-    clock = float(result.finish.max())
-    row: Row = {
-        "completed": len(trace),
-        "total_input_tokens": inputs,
-        "total_output_tokens": outputs,
-        "makespan_s": makespan,
-        "utilization": utilization(result),
-        "efficiency": efficiency(result.policy, makespan, least_work_s, clock),
-        "request_throughput": len(trace) / seconds,
-        "output_throughput": outputs / seconds,
-        "total_token_throughput": (inputs + outputs) / seconds,
-    }
-    ones = np.ones(len(trace), dtype=np.int64)
-    for name, values in (("ttft", times.ttft), ("tpot", times.tpot), ("e2el", times.e2el)):
-        row |= _distribution(name, values, ones)
-    row |= _distribution("itl", *inter_token_latencies(result))
-    row |= _distribution("queue", times.queue, ones)
-    row |= {
-        "request_goodput": np.nan if attained is None else int(attained.sum()) / seconds,
-        "slo_attainment": np.nan if attained is None else float(attained.mean()),
-    }
-    row |= _engine_metrics(result)
-    row["lower_bound_s"] = lower_bound_s
-    row["gap_percent"] = gap_percent(result.policy, makespan, lower_bound_s, clock)
-    return row
+    measured = _Measured(result, lower_bound_s, least_work_s, slo or {})
+    return {metric.name: metric.compute(measured) for metric in RECORDED}
+
+
+class _Measured:
+    """One replay, as the entries of `llmsched.metric` ask for it."""
+
+    def __init__(
+        self,
+        result: SimulationResult,
+        lower_bound_s: float,
+        least_work_s: float,
+        slo: Mapping[str, float],
+    ) -> None:
+        trace = result.trace
+        self.requests = len(trace)
+        self.input_tokens = int(trace.input_tokens.sum())
+        self.output_tokens = int(trace.output_tokens.sum())
+        self.makespan = result.makespan
+        self.seconds = result.makespan or np.nan  # a profile may charge nothing for a step
+        self.lower_bound = lower_bound_s
+        self._result, self._least_work, self._slo = result, least_work_s, slo
+        self._clock = float(result.finish.max())
+        self._times = latencies(result)
+
+    @property
+    def attained(self) -> float:
+        return _attained(self._times, self._slo)
+
+    def utilization(self) -> float:
+        return utilization(self._result)
+
+    def efficiency(self) -> float:
+        return efficiency(self._result.policy, self.makespan, self._least_work, self._clock)
+
+    def gap_percent(self) -> float:
+        return gap_percent(self._result.policy, self.makespan, self.lower_bound, self._clock)
+
+    def latency_ms(self, span: str, statistic: str) -> float:
+        values, ranks, mean = self._spans[span]
+        if not len(values):
+            return float("nan")
+        return mean if statistic == "mean" else _percentile(values, ranks, _PERCENT[statistic])
+
+    @cached_property
+    def _spans(self) -> dict[str, Distribution]:
+        once = np.ones(self.requests, dtype=np.int64)
+        own = {span: _distribution(values, once) for span, values in vars(self._times).items()}
+        return own | {"itl": _distribution(*inter_token_latencies(self._result))}
+
+    def preemptions(self) -> int:
+        return int(self._result.preemptions.sum())
+
+    def recomputed_tokens(self) -> int:
+        return int(self._result.recomputed_tokens.sum())
+
+    def steps(self) -> int:
+        return int(self._result.column("rounds").sum())
+
+    def prefill_steps(self) -> int:
+        return int((self._result.column("prefill_seqs") > 0).sum())
+
+    def mean_batch(self) -> float:
+        rounds = self._result.column("rounds")
+        seqs = self._result.column("decode_seqs") + self._result.column("prefill_seqs")
+        return float((seqs * rounds).sum() / rounds.sum())
+
+    @property
+    def _engine_seconds(self) -> float:
+        return len(self._result.parts or (self._result,)) * self.makespan or np.nan
+
+    def kv_peak_tokens(self) -> int:
+        """Of several replicas, the fullest one's."""
+        return int(self._result.held_tokens.max())
+
+    def kv_mean_tokens(self) -> float:
+        """Of several replicas, their mean. What a step writes has its place from its start."""
+        result = self._result
+        growth = result.column("decode_seqs") * (result.column("rounds") - 1) / 2  # mean, to come
+        tokens = float(((result.held_tokens - growth) * result.column("duration_s")).sum())
+        return tokens / self._engine_seconds
+
+    def kv_peak(self) -> float:
+        usable = self._result.config.usable_blocks  # of each replica
+        return float("nan") if usable is None else (self._result.peak_blocks or 0) / usable
+
+    def kv_mean(self) -> float:
+        usable, parts = self._result.config.usable_blocks, self._result.parts or (self._result,)
+        if usable is None:
+            return float("nan")
+        return sum(map(_block_seconds, parts)) / (usable * self._engine_seconds)
 
 
 def utilization(result: SimulationResult) -> float:
@@ -186,41 +252,6 @@ def request_columns(result: SimulationResult) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _engine_metrics(result: SimulationResult) -> Row:
-    rounds = result.column("rounds")
-    seqs = result.column("decode_seqs") + result.column("prefill_seqs")
-    return {
-        "preemptions": int(result.preemptions.sum()),
-        "recomputed_tokens": int(result.recomputed_tokens.sum()),
-        "steps": int(rounds.sum()),
-        "prefill_steps": int((result.column("prefill_seqs") > 0).sum()),
-        "mean_batch": float((seqs * rounds).sum() / rounds.sum()),
-        **_kv_metrics(result),
-    }
-
-
-def _kv_metrics(result: SimulationResult) -> Row:
-    """Return what the KV cache holds: of several replicas, the fullest one's peak and their mean.
-
-    What a step writes has its place from the step's start, as blocks do.
-    """
-    parts = result.parts or (result,)
-    engine_seconds = len(parts) * result.makespan or np.nan
-    growth = result.column("decode_seqs") * (result.column("rounds") - 1) / 2  # mean, to come
-    tokens = float(((result.held_tokens - growth) * result.column("duration_s")).sum())
-    row: Row = {
-        "kv_peak_tokens": int(result.held_tokens.max()),
-        "kv_mean_tokens": tokens / engine_seconds,
-        "kv_peak": np.nan,
-        "kv_mean": np.nan,
-    }
-    usable = result.config.usable_blocks  # of each replica
-    if usable is not None:
-        row["kv_peak"] = (result.peak_blocks or 0) / usable
-        row["kv_mean"] = sum(map(_block_seconds, parts)) / (usable * engine_seconds)
-    return row
-
-
 def _block_seconds(result: SimulationResult) -> float:
     """Integrate the KV blocks in use over time; they grow nearly evenly within a row."""
     blocks = result.column("kv_blocks")
@@ -237,30 +268,28 @@ def _round_durations(
     return duration / rounds - growth * (rounds - 1) / 2, growth
 
 
-def _attained(times: Latencies, slo: Mapping[str, float] | None) -> NDArray[np.bool_] | None:
+def _attained(times: Latencies, slo: Mapping[str, float]) -> float:
+    """Return the requests that keep all limits; NaN without any limit."""
     if not slo:
-        return None
+        return float("nan")
     attained = np.ones(len(times.ttft), dtype=np.bool_)
     for name, limit in slo.items():
         if name not in SLO_METRICS:
             raise InputError(f"slo: expected one of {', '.join(SLO_METRICS)}, got {name!r}")
         seconds = getattr(times, name.removesuffix("_ms"))
         attained &= ~(seconds * 1e3 > limit)  # NaN attains
-    return attained
+    return int(attained.sum())
 
 
-def _distribution(name: str, values: NDArray[np.float64], counts: NDArray[np.int64]) -> Row:
-    """Return mean and percentiles in milliseconds of `values` that occur `counts` times."""
+def _distribution(values: NDArray[np.float64], counts: NDArray[np.int64]) -> Distribution:
+    """Return what percentiles are read from, for seconds that occur `counts` times."""
     known = ~np.isnan(values)
     values, counts = values[known] * 1e3, counts[known]
     if not len(values):
-        return {f"{stat}_{name}_ms": np.nan for stat in ("mean", *dict(_PERCENTILES))}
+        return values, counts, float("nan")
     order = np.argsort(values, kind="stable")
     values, ranks = values[order], np.cumsum(counts[order])
-    row: Row = {f"mean_{name}_ms": float((values * counts[order]).sum() / ranks[-1])}
-    for stat, percent in _PERCENTILES:
-        row[f"{stat}_{name}_ms"] = _percentile(values, ranks, percent)
-    return row
+    return values, ranks, float((values * counts[order]).sum() / ranks[-1])
 
 
 def _percentile(values: NDArray[np.float64], ranks: NDArray[np.int64], percent: float) -> float:

@@ -268,7 +268,7 @@ def test_a_scenarios_baseline_that_is_left_out_moves_no_gate(llmsched: Run) -> N
 
 
 POLICY = """from dataclasses import dataclass
-from llmsched.contract import RankQueue
+from llmsched.orders import RankQueue
 @dataclass(frozen=True)
 class O:
     def queue(self, jobs, view):

@@ -14,7 +14,7 @@ from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.bounds import lower_bound
 from llmsched.config import EngineConfig
 from llmsched.contract import Jobs, Policy, View
-from llmsched.engine import SimulationResult, state
+from llmsched.engine import SimulationResult
 from llmsched.errors import LivelockError
 from llmsched.metrics import inter_token_latencies, summarize, utilization
 from llmsched.orders.fcfs import Fcfs
@@ -240,6 +240,6 @@ def test_an_engine_that_reserves_the_true_output_breaks_that_law(
     config = EngineConfig(3, block_size=1, num_gpu_blocks=12)
     case = Case(trace, MIXED, config, trace.output_tokens, None)
     assert_truth_unseen(case, NAMED["orca"], (1, 2, 0))
-    monkeypatch.setattr(state, "output_limits", lambda trace, config: trace.output_tokens)
+    monkeypatch.setattr(limits, "output_limits", lambda trace, config: trace.output_tokens)
     with pytest.raises(AssertionError):
         assert_truth_unseen(case, NAMED["orca"], (1, 2, 0))
