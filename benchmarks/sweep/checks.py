@@ -26,6 +26,7 @@ from llmsched.planning import case as planned
 from llmsched.planning.plans import plan_replicas
 from llmsched.planning.stored import read_replicas
 from llmsched.replay import simulate
+from llmsched.report.plan import plan_document, plan_json
 from llmsched.report.tables import requests_csv, steps_csv
 from llmsched.verify.replay import Replay
 from llmsched.verify.result import faults
@@ -89,7 +90,7 @@ def _replay(case: Case) -> SimulationResult:
         answer = plan_replicas(asked, case.replicas)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "plan.json")
-            path.write_text(answer.json())
+            path.write_text(plan_json(answer))
             assignment = read_replicas(path, case.trace)
     return simulate(
         *(case.trace, case.hardware, case.policy, case.config),
@@ -337,10 +338,10 @@ def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     except LivelockError:
         notes["livelock of a plan's policy, not judged"] += 1
         return
-    promised = float(str(answer.document["makespan"])) / 1000  # it is in milliseconds
+    promised = float(str(plan_document(answer)["makespan"])) / 1000  # it is in milliseconds
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "plan.json")
-        path.write_text(answer.json())
+        path.write_text(plan_json(answer))
         assignment = read_replicas(path, case.trace)
     kept = simulate(
         *(case.trace, case.hardware, case.policy, case.config),

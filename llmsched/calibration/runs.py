@@ -65,7 +65,7 @@ _CURVATURE_STEP = 0.2  # wide, because the loss is rough where the schedule chan
 
 
 @dataclass(frozen=True)
-class Price:
+class FittedPrice:
     """A fitted price: its value in seconds, and how well the run determines it.
 
     Attributes
@@ -89,7 +89,7 @@ class RunCalibration:
     Attributes
     ----------
     step_time : Affine
-    prices : tuple of Price
+    prices : tuple of FittedPrice
     lag_steps : float
         Steps by which tokens were seen later than the simulated engine computed them (a pipelined
         engine schedules one step ahead); fitted beside the prices, not part of a profile.
@@ -100,7 +100,7 @@ class RunCalibration:
     """
 
     step_time: Affine
-    prices: tuple[Price, ...]
+    prices: tuple[FittedPrice, ...]
     lag_steps: float
     simulations: int
     fitted: Mapping[str, tuple[int, int]]
@@ -142,7 +142,7 @@ def calibrate_run(
     return RunCalibration(
         step_time=objective.step_time(at),
         prices=tuple(
-            Price(name, exp(x), 100 * float(error), 100 * float(share))
+            FittedPrice(name, exp(x), 100 * float(error), 100 * float(share))
             for name, x, error, share in zip(
                 PRICES, at, errors, objective.resolution(at), strict=False
             )

@@ -18,6 +18,7 @@ import typer
 from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
 from llmsched.cli.command import GroupedHelp
+from llmsched.cli.options import grouped
 from llmsched.cli.streams import prepare
 from llmsched.errors import LlmschedError
 from llmsched.files import release
@@ -60,7 +61,7 @@ for command in (
     report.report,
     policies.policies,
 ):
-    app.command(cls=GroupedHelp)(command)
+    app.command(cls=GroupedHelp)(grouped(command))
 for group in (hardware, trace, verify):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmsched.cli import common
-from llmsched.cli.deliver import check_delivery, finish, refusal_told
+from llmsched.cli import options
+from llmsched.cli.deliver import GATES, Against, Delivery, FailOn, refusal_told
 from llmsched.cli.doubts import tell_of_study, warn_of_study
+from llmsched.cli.inputs import choose_hardware, given, parse_slo
 from llmsched.cli.progress import Progress
 from llmsched.errors import InputError
 from llmsched.notes import say
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from llmsched.compare.study import Study
     from llmsched.scenario import Scenario
 
-RUN, GATES = "Run", "Gates"
+RUN = "Run"
 
 Target = Annotated[
     str | None,
@@ -82,19 +83,6 @@ Baseline = Annotated[
     str | None,
     typer.Option(metavar="POLICY", rich_help_panel=GATES, help="Compare with this policy."),
 ]
-Against = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", rich_help_panel=GATES, help="Compare with this saved result."),
-]
-FailOn = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="[POLICY:]METRIC:LIMIT",
-        rich_help_panel=GATES,
-        help="Exit 1 beyond a limit: makespan_s:2% (worsening), p99_ttft_ms:+50 (change), "
-        "slo_attainment:0.95 (level); may be repeated.",
-    ),
-]
 NoGates = Annotated[
     bool, typer.Option("--no-gates", rich_help_panel=GATES, help="Ignore the scenario's gates.")
 ]
@@ -104,103 +92,79 @@ Slo = Annotated[
         metavar="NAME=MS,...", rich_help_panel=GATES, help="Objective: ttft_ms, tpot_ms, e2el_ms."
     ),
 ]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="NAME",
-        rich_help_panel=common.OUTPUT,
-        help="table, json, csv, markdown, junit, customSmallerIsBetter, customBiggerIsBetter "
-        "or bencher. Default: table; for --output by its suffix, else json.",
-    ),
-]
-Pivot = Annotated[
-    str,
-    typer.Option(
-        "--pivot", metavar="METRIC", rich_help_panel=common.OUTPUT, help="What a matrix shows."
-    ),
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(options.Group):
+    """What is run, and where."""
+
+    policies: Policies = None
+    filter: Filter = None
+    cases: CaseCount = None
+    draw: Draw = None
+    jobs: Jobs = 1
+    executor: ExecutorName = None
+    resume: Resume = None
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The pattern of each axis.
+
+        Raises
+        ------
+        InputError
+            One without a pattern, or given twice.
+        """
+        patterns: dict[str, str] = {}
+        for text in self.filter or []:
+            axis, equals, pattern = text.partition("=")
+            if not equals:
+                raise InputError(f"--filter: expected AXIS=GLOB, got {text!r}")
+            if axis in patterns:
+                raise InputError(f"--filter: expected one pattern of {axis}, got two")
+            patterns[axis] = pattern
+        return patterns
 
 
 def compare(
+    *,
     target: Target = None,
-    policies: Policies = None,
-    filter: Filter = None,
-    cases: CaseCount = None,
-    draw: Draw = None,
-    jobs: Jobs = 1,
-    executor: ExecutorName = None,
-    resume: Resume = None,
-    hardware: common.Hardware = None,
-    max_num_seqs: common.MaxNumSeqs = None,
-    max_num_batched_tokens: common.MaxNumBatchedTokens = None,
-    block_size: common.BlockSize = None,
-    num_gpu_blocks: common.NumGpuBlocks = None,
-    engine: common.EngineKnob = None,
-    concurrency: common.Concurrency = None,
-    plan: common.PlanFile = None,
-    lengths: common.Lengths = None,
-    seed: common.Seed = None,
-    trace_format: common.TraceFormat = None,
-    time_unit: common.TimeUnit = None,
-    limit: common.Limit = None,
-    speed: common.Speed = None,
-    offline: common.Offline = False,
-    job_class: common.JobClass = None,
-    on_error: common.OnError = None,
+    selection: Selection,
+    engine: options.Engine,
+    terms: options.Terms,
+    reading: options.Reading,
     baseline: Baseline = None,
     against: Against = None,
     fail_on: FailOn = None,
     no_gates: NoGates = False,
     slo: Slo = None,
-    format: Format = None,
-    pivot: Pivot = "makespan_s",
-    output: common.Output = None,
+    delivery: Delivery,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
-    check_delivery(format, output, pivot, resume)
+    delivery.check(selection.resume)
     if no_gates and fail_on:
         raise InputError("--fail-on: expected without --no-gates")
-    reading = common.trace_options(
-        trace_format, time_unit, limit, speed, offline, job_class, on_error
-    )
-    knobs = common.engine_changes(
-        engine,
-        max_num_seqs=max_num_seqs,
-        max_num_batched_tokens=max_num_batched_tokens,
-        block_size=block_size,
-        num_gpu_blocks=num_gpu_blocks,
-    )
-    presented = common.given(concurrency=concurrency, plan=None if plan is None else str(plan))
-    scenario = _scenario(target, hardware, knobs, reading)
-    changes = common.given(
+    plan = None if terms.plan is None else str(terms.plan)
+    presented = given(concurrency=terms.concurrency, plan=plan)
+    scenario = _scenario(target, engine, reading)
+    changes = given(
         traces=tuple(replace(source, **presented) for source in scenario.traces),
-        policies=_names(policies),
-        lengths=None if lengths is None else (lengths,),
-        seed=seed,
-        slo=None if slo is None else common.parse_slo(slo),
+        policies=_names(selection.policies),
+        lengths=None if terms.lengths is None else (terms.lengths,),
+        seed=terms.seed,
+        slo=None if slo is None else parse_slo(slo),
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
-        cases=_cases(scenario, cases, draw),
+        cases=_cases(scenario, selection.cases, selection.draw),
     )
-    others = (knobs, presented, reading, common.given(hardware=hardware))
+    others = (engine.changes, presented, reading.given, given(hardware=engine.hardware))
     scenario = replace(_of_this_workload(scenario, changes, *others), **changes)
-    filters = _filters(filter)
-    selection = common.given(policies=changes.get("policies"), filter=filters.get("policy"))
-    with refusal_told(scenario.name, format, output):
-        document = _run(scenario, baseline, filters, selection, jobs, executor, resume, against)
-    finish(document, format, output, pivot, table=True, summary=not no_gates)
+    with refusal_told(scenario.name, delivery):
+        document = _run(scenario, baseline, selection, against)
+    delivery.finish(document, table=True, summary=not no_gates)
 
 
 def _run(
-    scenario: Scenario,
-    baseline: str | None,
-    filters: dict[str, str],
-    selection: dict[str, object],
-    jobs: int,
-    executor: str | None,
-    resume: Path | None,
-    against: Path | None,
+    scenario: Scenario, baseline: str | None, selection: Selection, against: Path | None
 ) -> Document:
     """Check everything that can be checked at once, then run, then judge."""
     from llmsched.compare import against as judging
@@ -213,19 +177,21 @@ def _run(
 
     gates = [parse_gate(text) for text in scenario.gates]
     base = None if against is None else read_document(against)
+    filters = selection.filters
     study = prepare(scenario, filters)
     scenario = replace(scenario, baseline=_baseline(scenario, baseline, study, base is not None))
+    selected = given(policies=_names(selection.policies), filter=filters.get("policy"))
 
     def judged(rows: Rows) -> Document:
         document = build_document(scenario, study, rows)
-        if selection:
-            document["selection"] = selection
+        if selected:
+            document["selection"] = selected
         return judging.judged(document, gates, base, against)
 
     judged({})  # refuses now what it would refuse after the run
-    where = find_executor(executor, jobs)
+    where = find_executor(selection.executor, selection.jobs)
     warn_of_study(study)
-    checkpoint = None if resume is None else Checkpoint(resume, study)
+    checkpoint = None if selection.resume is None else Checkpoint(selection.resume, study)
     finished: Rows = {}
     progress = Progress("runs")
     try:
@@ -239,38 +205,37 @@ def _run(
     return judged(rows)
 
 
-def _scenario(
-    target: str | None, hardware: str | None, knobs: dict[str, Any], reading: dict[str, object]
-) -> Scenario:
+def _scenario(target: str | None, engine: options.Engine, reading: options.Reading) -> Scenario:
     """Return the scenario that the target names, or one around a trace, with options applied."""
     from llmsched.files import plain
     from llmsched.finding import find_scenario
     from llmsched.scenario import HardwareSource, Scenario, TraceSource, load_scenario
 
+    hardware = engine.hardware
     path = find_scenario("paper-gsm8k" if target is None else target)
     if path is not None:
         scenario = load_scenario(path)
         traces = tuple(
-            replace(source, options={**source.options, **reading}) if source.file else source
+            replace(source, options={**source.options, **reading.given}) if source.file else source
             for source in scenario.traces
         )
         scenario = replace(scenario, traces=traces)
     else:
         assert target is not None
-        profile, chosen = common.choose_hardware(hardware, target)
+        profile, chosen = choose_hardware(hardware, target)
         name = "stdin" if target == "-" else plain(Path(target).name)
         scenario = Scenario(
             name=name,
-            traces=(TraceSource(target, options=reading),),
+            traces=(TraceSource(target, options=reading.given),),
             hardware=(HardwareSource(profile, chosen=chosen),),
         )
-    engine = {**scenario.engine, **{knob: (value,) for knob, value in knobs.items()}}
+    knobs = {knob: (value,) for knob, value in engine.changes.items()}
     if hardware is not None:
         scenario = replace(scenario, hardware=(HardwareSource(hardware),))
     elif target is None:
         machines = tuple(replace(machine, chosen="default") for machine in scenario.hardware)
         scenario = replace(scenario, hardware=machines)
-    return replace(scenario, engine=engine)
+    return replace(scenario, engine={**scenario.engine, **knobs})
 
 
 def _of_this_workload(
@@ -304,24 +269,12 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:
     from llmsched.scenario import Cases
 
-    given = common.given(count=count, draw=draw)
+    asked = given(count=count, draw=draw)
     if scenario.cases is not None:
-        return replace(scenario.cases, **given)
+        return replace(scenario.cases, **asked)
     if draw is not None and count is None:
         raise InputError("--draw: expected together with --cases N")
-    return Cases(**given) if given else None
-
-
-def _filters(texts: list[str] | None) -> dict[str, str]:
-    filters: dict[str, str] = {}
-    for text in texts or []:
-        axis, equals, pattern = text.partition("=")
-        if not equals:
-            raise InputError(f"--filter: expected AXIS=GLOB, got {text!r}")
-        if axis in filters:
-            raise InputError(f"--filter: expected one pattern of {axis}, got two")
-        filters[axis] = pattern
-    return filters
+    return Cases(**asked) if asked else None
 
 
 def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: bool) -> str:

@@ -11,13 +11,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmsched.cli import common
+from llmsched.cli import options
 from llmsched.cli.doubts import warn
+from llmsched.cli.inputs import one_of
+from llmsched.cli.output import emit
 from llmsched.errors import InputError, NotComparableError
 from llmsched.notes import say
 
@@ -27,31 +30,126 @@ if TYPE_CHECKING:
 _SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}
 
 
-def check_delivery(
-    form: str | None, output: Path | None, pivot: str, resume: Path | None = None
-) -> None:
-    """Refuse before the run what would fail after it, or replace what it is judged by.
+GATES = "Gates"
 
-    Raises
-    ------
-    InputError
-        An unknown format or metric, or an output that cannot be one.
-    """
-    from llmsched.files import claim
-    from llmsched.metric import find_metric
-    from llmsched.report import FORMATS
+Against = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", rich_help_panel=GATES, help="Compare with this saved result."),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[POLICY:]METRIC:LIMIT",
+        rich_help_panel=GATES,
+        help="Exit 1 beyond a limit: makespan_s:2% (worsening), p99_ttft_ms:+50 (change), "
+        "slo_attainment:0.95 (level); may be repeated.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        rich_help_panel=options.OUTPUT,
+        help="table, json, csv, markdown, junit, customSmallerIsBetter, customBiggerIsBetter "
+        "or bencher. Default: table; for --output by its suffix, else json.",
+    ),
+]
+Pivot = Annotated[
+    str,
+    typer.Option(
+        "--pivot", metavar="METRIC", rich_help_panel=options.OUTPUT, help="What a matrix shows."
+    ),
+]
 
-    if form is not None:
-        common.one_of("--format", form, FORMATS)
-    claim([("--output", output), ("--resume", resume)])
-    try:
-        find_metric(pivot)
-    except InputError as error:
-        raise InputError(f"--pivot: {error}") from error
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(options.Group):
+    """In which format a result is shown or saved, and where."""
+
+    format: Format = None
+    pivot: Pivot = "makespan_s"
+    output: options.Output = None
+
+    @property
+    def saved_format(self) -> str:
+        """The format of a saved result, by its suffix where none is asked for."""
+        if self.format is not None or self.output is None:
+            return self.format or "table"
+        return _SUFFIXES.get(self.output.suffix, "json")
+
+    def check(self, resume: Path | None = None) -> None:
+        """Refuse before the run what would fail after it, or replace what it is judged by.
+
+        Raises
+        ------
+        InputError
+            An unknown format or metric, or an output that cannot be one.
+        """
+        from llmsched.files import claim
+        from llmsched.metric import find_metric
+        from llmsched.report import FORMATS
+
+        if self.format is not None:
+            one_of("--format", self.format, FORMATS)
+        claim([("--output", self.output), ("--resume", resume)])
+        try:
+            find_metric(self.pivot)
+        except InputError as error:
+            raise InputError(f"--pivot: {error}") from error
+
+    def finish(self, document: Document, *, table: bool = False, summary: bool = True) -> None:
+        """Show or save a result, add it to GitHub's job summary, and exit 1 if a gate failed.
+
+        Parameters
+        ----------
+        table : bool
+            Whether a result that is saved is shown as well.
+
+        Raises
+        ------
+        InputError
+            It cannot be delivered, and no gate failed.
+        """
+        from llmsched.report import render
+        from llmsched.report.clean import cleaned
+        from llmsched.report.gates import doubt_lines
+
+        failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
+        if summary:
+            _summarize(render(document, "markdown"))
+        warn(doubt_lines(cleaned(document, printable=True)))
+        shown = None
+        try:
+            shown = self._deliver(document, table)
+        except InputError as error:
+            if not failed:
+                raise
+            say(f"llmsched: {error}")
+        if shown != "table":
+            _remark(document)
+        if failed:
+            raise typer.Exit(1)
+
+    def _deliver(self, document: Document, table: bool) -> str | None:
+        """Save or print a result and return the format printed."""
+        from llmsched.report import render
+
+        shown: str | None = self.format or "table"
+        if self.output is not None:
+            text = render(document, self.saved_format, pivot=self.pivot)
+            emit(text, self.output)
+            shown = "table" if table else None
+        if shown is not None:
+            width = shutil.get_terminal_size((80, 24)).columns
+            text = render(document, shown, width=width, color=_colors(), pivot=self.pivot)
+            emit(text, document=shown != "table")
+        return shown
 
 
 @contextmanager
-def refusal_told(name: str, form: str | None, output: Path | None) -> Iterator[None]:
+def refusal_told(name: str, delivery: Delivery) -> Iterator[None]:
     """Leave why a comparison cannot be made where its verdict would have been."""
     from llmsched.report import junit, markdown
 
@@ -59,72 +157,12 @@ def refusal_told(name: str, form: str | None, output: Path | None) -> Iterator[N
         yield
     except NotComparableError as error:
         _summarize(markdown.render_refusal(name, str(error)))
-        if (form or _saved_format(output)) == "junit":
+        if delivery.saved_format == "junit":
             try:
-                common.emit(junit.render_refusal(name, str(error)), output)
+                emit(junit.render_refusal(name, str(error)), delivery.output)
             except InputError as unwritten:
                 say(f"llmsched: {unwritten}")
         raise
-
-
-def finish(
-    document: Document,
-    form: str | None,
-    output: Path | None,
-    pivot: str,
-    *,
-    table: bool = False,
-    summary: bool = True,
-) -> None:
-    """Show or save a result, add it to GitHub's job summary, and exit 1 if a gate failed.
-
-    Parameters
-    ----------
-    table : bool
-        Whether a result that is saved is shown as well.
-
-    Raises
-    ------
-    InputError
-        It cannot be delivered, and no gate failed.
-    """
-    from llmsched.report import render
-    from llmsched.report.clean import cleaned
-    from llmsched.report.gates import doubt_lines
-
-    failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
-    if summary:
-        _summarize(render(document, "markdown"))
-    warn(doubt_lines(cleaned(document, printable=True)))
-    shown = None
-    try:
-        shown = _deliver(document, form, output, pivot, table)
-    except InputError as error:
-        if not failed:
-            raise
-        say(f"llmsched: {error}")
-    if shown != "table":
-        _remark(document)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _deliver(
-    document: Document, form: str | None, output: Path | None, pivot: str, table: bool
-) -> str | None:
-    """Save or print a result and return the format printed."""
-    from llmsched.report import render
-
-    shown: str | None = form or "table"
-    if output is not None:
-        text = render(document, form or _saved_format(output), pivot=pivot)
-        common.emit(text, output)
-        shown = "table" if table else None
-    if shown is not None:
-        width = shutil.get_terminal_size((80, 24)).columns
-        text = render(document, shown, width=width, color=_colors(), pivot=pivot)
-        common.emit(text, document=shown != "table")
-    return shown
 
 
 def _remark(document: Document) -> None:
@@ -138,10 +176,6 @@ def _remark(document: Document) -> None:
             say(f"FAILED {verdict['policy']}: {verdict['reason']}")
     for line in absent_lines(document):
         say(line)
-
-
-def _saved_format(output: Path | None) -> str:
-    return "table" if output is None else _SUFFIXES.get(output.suffix, "json")
 
 
 def _colors() -> bool:

@@ -8,15 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from llmsched.cli.command import GroupedHelp
-from llmsched.cli.common import (
-    BlockSize,
-    MaxNumBatchedTokens,
-    MaxNumSeqs,
-    NumGpuBlocks,
-    Output,
-    emit,
-    given,
-)
+from llmsched.cli.options import Knobs, Output, grouped
+from llmsched.cli.output import emit
 from llmsched.errors import InputError
 
 _MISFIT_PERCENT = 10.0
@@ -66,7 +59,9 @@ def show(
 
 
 @app.command(cls=GroupedHelp)
+@grouped
 def calibrate(
+    *,
     source: Annotated[
         str,
         typer.Argument(
@@ -92,10 +87,7 @@ def calibrate(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the profile; default: from FILE.")
     ] = None,
-    max_num_seqs: MaxNumSeqs = None,
-    max_num_batched_tokens: MaxNumBatchedTokens = None,
-    block_size: BlockSize = None,
-    num_gpu_blocks: NumGpuBlocks = None,
+    knobs: Knobs,
     output: Output = None,
 ) -> None:
     """Fit a profile to measurements; the report goes to stdout, the profile to --output."""
@@ -104,12 +96,7 @@ def calibrate(
     from llmsched.files import claim, write_whole
 
     claim([("--output", output)])
-    engine = given(
-        max_num_seqs=max_num_seqs,
-        max_num_batched_tokens=max_num_batched_tokens,
-        block_size=block_size,
-        num_gpu_blocks=num_gpu_blocks,
-    )
+    engine = knobs.given
     name = name or Path(source).name.partition(".")[0]
     if is_run(source):
         if kind not in (None, "affine"):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmsched.cli import common
+from llmsched.cli import options
 from llmsched.cli.doubts import tell_of_truth, warn
+from llmsched.cli.inputs import one_of
+from llmsched.cli.output import emit
 from llmsched.errors import InputError
 from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.packing import Progress
     from llmsched.planning.batch import Batch
+    from llmsched.planning.case import Case
+    from llmsched.planning.plans import Plan
 
 PLAN, BATCH = "Plan", "Batch file"
 
@@ -108,90 +113,142 @@ Predict = Annotated[
 ]
 Format = Annotated[
     str,
-    typer.Option("--format", "-f", metavar="table|json", rich_help_panel=common.OUTPUT),
+    typer.Option("--format", "-f", metavar="table|json", rich_help_panel=options.OUTPUT),
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Packing(options.Group):
+    """What is packed, how, and by which measure."""
+
+    replicas: Replicas = None
+    speeds: Speeds = None
+    unit: Unit = "rounds"
+    solver: Solver = "auto"
+    time_limit: TimeLimit = None
+    objective: Objective = "makespan"
+    samples: Samples = 100
+    policy: ReplayPolicy = None
+
+    def check(self, lengths: str | None) -> None:
+        """Refuse options that say nothing together.
+
+        Raises
+        ------
+        InputError
+            There are some.
+        """
+        if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
+            raise InputError(f"--time-limit: expected seconds > 0, got {self.time_limit}")
+        if self.speeds is not None and self.replicas is None:
+            raise InputError("--speeds: expected together with --replicas N")
+        one_of("--objective", self.objective, ("makespan", "expected"))
+        noisy = (lengths or "").startswith("noisy:")
+        if self.objective == "expected" and (self.replicas or not noisy):
+            raise InputError("--objective: expected needs --lengths noisy:CV, and no --replicas")
+
+    def solve(self, case: Case, split: bool) -> Plan:
+        """Plan the slots of one engine, or split over replicas where that is asked for."""
+        from llmsched.planning.plans import plan_replicas, plan_slots
+
+        if not split:
+            return plan_slots(case, self.unit, self.solver, self.time_limit, _Ticker())
+        count = 1 if self.replicas is None else self.replicas
+        return plan_replicas(case, count, self.policy, _numbers(self.speeds), _Ticker())
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFile(options.Group):
+    """A file of requests for an offline batch, and where its parts go."""
+
+    input: Input = None
+    export: Export = None
+    force: Force = False
+    chars_per_token: CharsPerToken = 4.0
+    tokenizer: Tokenizer = None
+    predict: Predict = "max_tokens"
+
+    def claim(self, output: Path | None) -> None:
+        """Refuse an export that would replace what is not an earlier one.
+
+        Raises
+        ------
+        InputError
+            It would, or it and `output` are one file.
+        """
+        from llmsched.files import claim
+        from llmsched.planning.batch import earlier_export, is_exported
+
+        old = () if self.export is None else earlier_export(self.export, force=self.force)
+        claim([("--output", output), *(("--export", path) for path in old)], makes=self.export)
+        if output is not None and self.export is not None and is_exported(output, self.export):
+            raise InputError(f"--output: expected another file than the export's own, got {output}")
+
+    def read(self) -> Batch | None:
+        """Read the batch file, if one was given."""
+        from llmsched.planning import batch
+
+        if self.input is None:
+            return None
+        if self.tokenizer is None:
+            count = batch.count_characters(self.chars_per_token)
+        else:
+            count = batch.count_with(self.tokenizer)
+        read = batch.read_batch(self.input, count, self.predict)
+        if read.skipped_parts:
+            note = f"{read.skipped_parts:,} parts that are not text count no tokens"
+            say(f"{self.input}: {note}")
+        return read
+
+
 def plan(
-    trace: common.TraceArgument = None,
-    replicas: Replicas = None,
-    speeds: Speeds = None,
-    unit: Unit = "rounds",
-    solver: Solver = "auto",
-    time_limit: TimeLimit = None,
-    objective: Objective = "makespan",
-    samples: Samples = 100,
-    policy: ReplayPolicy = None,
-    input: Input = None,
-    export: Export = None,
-    force: Force = False,
-    chars_per_token: CharsPerToken = 4.0,
-    tokenizer: Tokenizer = None,
-    predict: Predict = "max_tokens",
-    hardware: common.Hardware = None,
-    max_num_seqs: common.MaxNumSeqs = None,
-    max_num_batched_tokens: common.MaxNumBatchedTokens = None,
-    lengths: common.Lengths = None,
-    seed: common.Seed = None,
-    trace_format: common.TraceFormat = None,
-    time_unit: common.TimeUnit = None,
-    limit: common.Limit = None,
-    speed: common.Speed = None,
-    offline: common.Offline = False,
-    job_class: common.JobClass = None,
-    on_error: common.OnError = None,
+    *,
+    trace: options.TraceArgument = None,
+    packing: Packing,
+    file: BatchFile,
+    engine: options.Engine,
+    lengths: options.Lengths = None,
+    seed: options.Seed = None,
+    reading: options.Reading,
     format: Format = "table",
-    output: common.Output = None,
+    output: options.Output = None,
 ) -> None:
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
-    from llmsched.files import claim, plain
+    from llmsched.files import plain
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
-    from llmsched.planning.batch import earlier_export, is_exported
+    from llmsched.planning.batch import export
     from llmsched.planning.case import Case
-    from llmsched.planning.plans import plan_replicas, plan_slots, write_batch
+    from llmsched.report.plan import plan_json, plan_table, promised
 
-    reading = common.trace_options(
-        trace_format, time_unit, limit, speed, offline, job_class, on_error
-    )
-    if format not in ("table", "json"):
-        raise InputError(f"--format: expected table or json, got {format!r}")
-    if time_limit is not None and not 0 < time_limit < float("inf"):
-        raise InputError(f"--time-limit: expected seconds > 0, got {time_limit}")
-    _refuse_mixtures(input, export, trace or reading, replicas, speeds, objective, lengths)
-    old = () if export is None else earlier_export(export, force=force)
-    claim([("--output", output), *(("--export", path) for path in old)], makes=export)
-    if output is not None and export is not None and is_exported(output, export):
-        raise InputError(f"--output: expected another file than the export's own, got {output}")
-    batch = None if input is None else _batch(input, chars_per_token, tokenizer, predict)
-    machine, config = common.load_engine(
-        hardware,
-        None,
-        trace=trace if input is None else str(input),
-        max_num_seqs=max_num_seqs,
-        max_num_batched_tokens=max_num_batched_tokens,
-    )
-    requests = common.load_trace(trace, reading) if batch is None else batch.trace
+    one_of("--format", format, ("table", "json"))
+    packing.check(lengths)
+    if file.input is None and file.export is not None:
+        raise InputError("--export: expected together with --input FILE")
+    if file.input is not None and (trace or reading.given or lengths is not None):
+        raise InputError("--input: expected without a trace, its options, and --lengths")
+    file.claim(output)
+    batch = file.read()
+    machine, config = engine.load(trace if file.input is None else str(file.input))
+    requests = reading.load(trace) if batch is None else batch.trace
     warn(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
-    mode = plain(predict) if batch is not None else chosen_mode(requests, lengths)
+    mode = chosen_mode(requests, lengths) if batch is None else plain(file.predict)
     case = Case(
-        requests, machine, config, mode, seed or 0, objective, samples, estimated=batch is not None
+        *(requests, machine, config, mode, seed or 0, packing.objective, packing.samples),
+        estimated=batch is not None,
     )
-    if replicas is None and batch is None:
-        answer = plan_slots(case, unit, solver, time_limit, _Ticker())
-    else:
-        count = 1 if replicas is None else replicas
-        answer = plan_replicas(case, count, policy, _numbers(speeds), _Ticker())
-        if batch is not None and export is not None:
-            write_batch(batch, answer, config.max_num_seqs, export, force)
+    made = packing.solve(case, split=packing.replicas is not None or batch is not None)
+    if batch is not None and file.export is not None:
+        record = {"plan": promised(made)}
+        export(batch, made.queues, file.export, record, config.max_num_seqs, force=file.force)
     if trace is not None:
         tell_of_truth(requests, mode, "the plan knows")
     if output is not None:
-        common.emit(answer.json(), output)
+        emit(plan_json(made), output)
     json = format == "json"
-    common.emit(answer.json() if json else answer.table, document=json)
-    if answer.interrupted:
+    emit(plan_json(made) if json else plan_table(made), document=json)
+    if made.interrupted:
         raise typer.Exit(130)
 
 
@@ -201,42 +258,6 @@ def _numbers(text: str | None) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",")) if text is not None else ()
     except ValueError as error:
         raise InputError(f"--speeds: expected numbers with commas between, got {text!r}") from error
-
-
-def _refuse_mixtures(
-    input: Path | None,
-    export: Path | None,
-    traced: object,
-    replicas: int | None,
-    speeds: str | None,
-    objective: str,
-    lengths: str | None,
-) -> None:
-    """Refuse options that say nothing together."""
-    if speeds is not None and replicas is None:
-        raise InputError("--speeds: expected together with --replicas N")
-    if input is None and export is not None:
-        raise InputError("--export: expected together with --input FILE")
-    if input is not None and (traced or lengths is not None):
-        raise InputError("--input: expected without a trace, its options, and --lengths")
-    if objective not in ("makespan", "expected"):
-        raise InputError(f"--objective: expected makespan or expected, got {objective!r}")
-    if objective == "expected" and (replicas or not (lengths or "").startswith("noisy:")):
-        raise InputError("--objective: expected needs --lengths noisy:CV, and no --replicas")
-
-
-def _batch(path: Path, chars_per_token: float, tokenizer: Path | None, predict: str) -> Batch:
-    from llmsched.planning import batch
-
-    if tokenizer is None:
-        count = batch.count_characters(chars_per_token)
-    else:
-        count = batch.count_with(tokenizer)
-    read = batch.read_batch(path, count, predict)
-    if read.skipped_parts:
-        note = f"{read.skipped_parts:,} parts that are not text count no tokens"
-        say(f"{path}: {note}")
-    return read
 
 
 class _Ticker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from llmsched.cli import common
+from llmsched.cli.output import emit
 
 
 def policies() -> None:
@@ -22,7 +22,7 @@ def policies() -> None:
             lines += _entry(name, summary(part))
     lines += ["", "Your own: --policy ./file.py:Class, or an installed package's entry point in"]
     lines += ["llmsched.orders or llmsched.batching."]
-    common.emit("\n".join(lines))
+    emit("\n".join(lines))
 
 
 def _entry(name: str, text: str) -> list[str]:

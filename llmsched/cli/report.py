@@ -7,21 +7,18 @@ from typing import Annotated
 
 import typer
 
-from llmsched.cli import common
-from llmsched.cli.compare import Against, FailOn, Format, Pivot
-from llmsched.cli.deliver import check_delivery, finish, refusal_told
+from llmsched.cli.deliver import Against, Delivery, FailOn, refusal_told
 from llmsched.errors import InputError
 
 
 def report(
+    *,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="JSON that `llmsched compare` saved.")
     ],
     against: Against = None,
     fail_on: FailOn = None,
-    format: Format = None,
-    pivot: Pivot = "makespan_s",
-    output: common.Output = None,
+    delivery: Delivery,
 ) -> None:
     """Show a saved result again, in any format, against another one or other gates.
 
@@ -31,9 +28,9 @@ def report(
     from llmsched.compare.document import read_document
     from llmsched.compare.gates import parse_gate
 
-    check_delivery(format, output, pivot)
+    delivery.check()
     anew = against is not None or bool(fail_on)
-    with refusal_told(file.name, format, output):
+    with refusal_told(file.name, delivery):
         document = read_document(file)
         base = None if against is None else read_document(against)
         if fail_on and base is None and (before := document.get("against")):
@@ -42,4 +39,4 @@ def report(
         if anew:
             texts = fail_on or dict.fromkeys(verdict["gate"] for verdict in document["gates"])
             document = judged(document, [parse_gate(text) for text in texts], base, against)
-    finish(document, format, output, pivot, summary=anew)
+    delivery.finish(document, summary=anew)

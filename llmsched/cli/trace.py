@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli.command import GroupedHelp
-from llmsched.cli.common import (
-    PAPER_TRACE,
-    JobClass,
-    Limit,
-    Offline,
-    OnError,
-    Output,
-    Speed,
-    TimeUnit,
-    TraceArgument,
-    TraceFormat,
-    emit,
-    given,
-    trace_options,
-)
+from llmsched.cli.inputs import PAPER_TRACE, given
+from llmsched.cli.options import Output, Reading, TraceArgument, grouped
+from llmsched.cli.output import emit
 from llmsched.errors import InputError
 from llmsched.notes import say
 
@@ -49,18 +37,14 @@ To = Annotated[
 
 
 @app.command(cls=GroupedHelp)
+@grouped
 def info(
+    *,
     trace: TraceArgument = None,
     format: Annotated[
         str, typer.Option("--format", metavar="table|json", help="How to print it.")
     ] = "table",
-    trace_format: TraceFormat = None,
-    time_unit: TimeUnit = None,
-    limit: Limit = None,
-    speed: Speed = None,
-    offline: Offline = False,
-    klass: JobClass = None,
-    on_error: OnError = None,
+    reading: Reading,
     output: Output = None,
 ) -> None:
     """Describe a trace: counts, rate, burstiness, lengths."""
@@ -71,9 +55,7 @@ def info(
     claim([("--output", output)])
     if format not in ("table", "json"):
         raise InputError(f"--format: expected one of table, json; got {format!r}")
-    imported = _read(
-        trace or PAPER_TRACE, trace_format, time_unit, limit, speed, offline, klass, on_error
-    )
+    imported = _read(trace or PAPER_TRACE, reading)
     from llmsched.traceinfo import describe, page
 
     text = page(imported) if format == "table" else json.dumps(describe(imported), indent=2)
@@ -81,42 +63,34 @@ def info(
 
 
 @app.command(cls=GroupedHelp)
+@grouped
 def convert(
+    *,
     trace: Annotated[str, typer.Argument(metavar="IN", help="Trace file, or - for stdin.")],
     target: Target,
     to: To = None,
-    trace_format: TraceFormat = None,
-    time_unit: TimeUnit = None,
-    limit: Limit = None,
-    speed: Speed = None,
-    offline: Offline = False,
-    klass: JobClass = None,
-    on_error: OnError = None,
+    reading: Reading,
 ) -> None:
     """Convert a trace of any known format."""
     _claim(target)
-    imported = _read(trace, trace_format, time_unit, limit, speed, offline, klass, on_error)
+    imported = _read(trace, reading)
     _write(imported.trace, target, to)
 
 
 @app.command(cls=GroupedHelp)
+@grouped
 def sample(
+    *,
     trace: Annotated[str, typer.Argument(metavar="IN", help="Trace file, or - for stdin.")],
     target: Target,
     requests: Annotated[int, typer.Option("--requests", "-n", metavar="N", help="How many.")],
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the draw.")] = 0,
     to: To = None,
-    trace_format: TraceFormat = None,
-    time_unit: TimeUnit = None,
-    limit: Limit = None,
-    speed: Speed = None,
-    offline: Offline = False,
-    klass: JobClass = None,
-    on_error: OnError = None,
+    reading: Reading,
 ) -> None:
     """Draw some of the requests, at their own times."""
     _claim(target)
-    imported = _read(trace, trace_format, time_unit, limit, speed, offline, klass, on_error)
+    imported = _read(trace, reading)
     from llmsched.synthesize import sampled
 
     _write(sampled(imported.trace, requests, seed), target, to)
@@ -177,14 +151,13 @@ def _claim(target: str) -> None:
     claim([("OUT", target)])
 
 
-def _read(source: str, *options: object) -> Imported:
+def _read(source: str, reading: Reading) -> Imported:
     """Read the trace and tell on stderr what was sorted or dropped."""
     from llmsched.finding import find_trace
     from llmsched.importers import TraceOptions, read, tell
 
     path = find_trace(source)
-    reading = TraceOptions(**trace_options(*options))  # type: ignore[arg-type]  # checked there
-    imported = read(path, reading)
+    imported = read(path, TraceOptions(**reading.given))
     tell(path, imported)
     return imported
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from llmsched.cli import common
+from llmsched.cli import options
 from llmsched.cli.command import GroupedHelp
-from llmsched.cli.common import emit
+from llmsched.cli.inputs import one_of
+from llmsched.cli.output import emit
 
 app = typer.Typer(
     help="Check results: against recorded schedules, and by an independent reader.",
@@ -48,7 +49,9 @@ def golden(
 
 
 @app.command(cls=GroupedHelp)
+@options.grouped
 def result(
+    *,
     requests: Annotated[
         Path,
         typer.Option(metavar="FILE.csv", help="What `simulate --requests` wrote."),
@@ -58,31 +61,20 @@ def result(
         str | None,
         typer.Option(metavar="TRACE", help="The trace; default: gsm8k-llama65b."),
     ] = None,
-    hardware: common.Hardware = None,
-    max_num_seqs: common.MaxNumSeqs = None,
-    max_num_batched_tokens: common.MaxNumBatchedTokens = None,
-    block_size: common.BlockSize = None,
-    num_gpu_blocks: common.NumGpuBlocks = None,
-    engine: common.EngineKnob = None,
+    engine: options.Engine,
     concurrency: Annotated[
         int | None,
-        typer.Option(metavar="N", rich_help_panel=common.ENGINE, help="Closed loop of N users."),
+        typer.Option(metavar="N", rich_help_panel=options.ENGINE, help="Closed loop of N users."),
     ] = None,
     order: Annotated[
         str,
         typer.Option(
             metavar="any|fcfs",
-            rich_help_panel=common.ENGINE,
+            rich_help_panel=options.ENGINE,
             help="fcfs: admissions must follow arrivals.",
         ),
     ] = "any",
-    trace_format: common.TraceFormat = None,
-    time_unit: common.TimeUnit = None,
-    limit: common.Limit = None,
-    speed: common.Speed = None,
-    offline: common.Offline = False,
-    job_class: common.JobClass = None,
-    on_error: common.OnError = None,
+    reading: options.Reading,
 ) -> None:
     """Check the tables of a replay against the trace, the knobs and the prices.
 
@@ -93,26 +85,15 @@ def result(
     from llmsched.verify.result import LAWS, faults
     from llmsched.verify.tables import read_requests, read_steps
 
-    reading = common.trace_options(
-        trace_format, time_unit, limit, speed, offline, job_class, on_error
-    )
-    profile, config = common.load_engine(
-        hardware,
-        engine,
-        trace=trace,
-        max_num_seqs=max_num_seqs,
-        max_num_batched_tokens=max_num_batched_tokens,
-        block_size=block_size,
-        num_gpu_blocks=num_gpu_blocks,
-    )
+    profile, config = engine.load(trace)
     replay = Replay(
-        trace=common.load_trace(trace, reading),
+        trace=reading.load(trace),
         requests=read_requests(requests),
         steps=read_steps(steps),
         config=config,
         step_time=profile.step_time,
         concurrency=concurrency,
-        order=common.one_of("--order", order, ("any", "fcfs")),
+        order=one_of("--order", order, ("any", "fcfs")),
     )
     found = faults(replay)
     if found:

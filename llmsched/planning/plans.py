@@ -5,40 +5,73 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from llmsched.bounds import lower_bound
+from llmsched.catalog import find
 from llmsched.engine.limits import as_predicted
 from llmsched.errors import InputError
 from llmsched.packing import robust
 from llmsched.packing.packing import OnProgress, Packing
 from llmsched.packing.solve import pack
-from llmsched.planning import batch as batches
 from llmsched.planning.case import Case
-from llmsched.planning.replicas import balance
+from llmsched.planning.replicas import ReplicaPlan, balance
 from llmsched.replay import simulate
-from llmsched.report import plan as view
 from llmsched.trace import Trace
 
 UNITS = ("rounds", "ms")
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """A plan: the requests of each bin in planned order, its table, and its document."""
+class SlotPlan:
+    """A plan for the slots of one engine.
 
+    Attributes
+    ----------
+    queues : list of list of int
+        The requests of each slot, longest first.
+    realised : list of Realised
+        How it fares where lengths are not known.
+    solver : mapping
+        How it was made.
+    """
+
+    case: Case
+    packing: Packing
+    unit: str
     queues: list[list[int]]
-    table: str
-    document: Mapping[str, object]
-    interrupted: bool = False
+    realised: list[robust.Realised]
+    solver: Mapping[str, object]
 
-    def json(self) -> str:
-        """Return the document as text."""
-        return orjson.dumps(self.document, option=orjson.OPT_INDENT_2).decode()
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the search; the plan is the best one until then."""
+        return self.packing.stopped_by == "interrupt"
+
+
+@dataclass(frozen=True, eq=False)
+class SplitPlan:
+    """A plan for replicas: the requests of each, longest first.
+
+    `policy` and `speeds` are what each was simulated with.
+    """
+
+    case: Case
+    split: ReplicaPlan
+    queues: list[list[int]]
+    policy: str
+    speeds: Sequence[float]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the search; the plan is the best one until then."""
+        return self.split.interrupted
+
+
+Plan: TypeAlias = SlotPlan | SplitPlan
 
 
 def plan_slots(
@@ -47,7 +80,7 @@ def plan_slots(
     solver: str = "auto",
     time_limit_s: float | None = None,
     on_progress: OnProgress | None = None,
-) -> Answer:
+) -> SlotPlan:
     """Pack a trace onto the slots of one engine, by decode rounds or by milliseconds.
 
     Raises
@@ -74,12 +107,7 @@ def plan_slots(
         )
     realised = _realised(case, packing, planned, unit)
     queues = _longest_first(planned, packing.bin_of, bins)
-    return Answer(
-        queues,
-        view.slot_table(case, packing, unit) + view.realised_table(case, realised, unit, how),
-        view.slot_document(case, packing, unit, queues, realised, how),
-        packing.stopped_by == "interrupt",
-    )
+    return SlotPlan(case, packing, unit, queues, realised, how)
 
 
 def slot_durations(case: Case, output_tokens: NDArray[np.int64], unit: str) -> NDArray[np.int64]:
@@ -134,7 +162,7 @@ def plan_replicas(
     policy: str | None = None,
     speeds: Sequence[float] = (),
     on_progress: OnProgress | None = None,
-) -> Answer:
+) -> SplitPlan:
     """Split a trace over replicas so that their simulated times are alike.
 
     Where lengths are predicted, the plan is made as if they came true, and then simulated once with
@@ -154,8 +182,6 @@ def plan_replicas(
         More replicas than requests, an unknown policy or mode of lengths, or a request that does
         not fit.
     """
-    from llmsched.catalog import find
-
     if not 1 <= replicas <= len(case.trace):
         limit = f"1..{len(case.trace)} (the requests)"
         raise InputError(f"--replicas: expected an integer in {limit}, got {replicas}")
@@ -189,18 +215,4 @@ def plan_replicas(
         realised = replace(split, seconds=np.array(true) / speed, lower_bound_s=bound)
         split = replace(split, realised=realised)
     queues = _longest_first(tokens, split.replica_of, replicas)
-    return Answer(
-        queues,
-        view.replica_table(case, split, queues, name),
-        view.replica_document(case, split, queues, name, speeds),
-        split.interrupted,
-    )
-
-
-def write_batch(
-    batch: batches.Batch, answer: Answer, slots: int, folder: Path, force: bool
-) -> None:
-    """Write the files of an exported batch; the manifest says what the plan promises."""
-    keys = ("makespan", "lower_bound", "gap_percent", "unit", "engine", "solver")
-    record = {"plan": {key: answer.document[key] for key in keys}}
-    batches.export(batch, answer.queues, folder, record, slots, force=force)
+    return SplitPlan(case, split, queues, name, speeds)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import orjson
+
 from llmsched.packing.packing import Packing
 from llmsched.packing.robust import Realised
 from llmsched.planning.case import Case
+from llmsched.planning.plans import Plan, SplitPlan
 from llmsched.planning.replicas import ReplicaPlan
 from llmsched.records import record_inputs
 
 SCHEMA_VERSION = 1
+
+_PROMISED = ("makespan", "lower_bound", "gap_percent", "unit", "engine", "solver")
 
 Queues = list[list[int]]
 Document = dict[str, object]
@@ -152,3 +157,31 @@ def replica_table(case: Case, split: ReplicaPlan, queues: Queues, policy: str) -
         row = f"{replica:>7} {len(queue):>9,} {prompt:>13,} {output:>14,} {seconds:>10,.3f}"
         lines.append(row if realised is None else f"{row} {realised.seconds[replica]:>11,.3f}")
     return "\n".join(lines) + "\n"
+
+
+def plan_table(plan: Plan) -> str:
+    """Return a plan for a reader."""
+    if isinstance(plan, SplitPlan):
+        return replica_table(plan.case, plan.split, plan.queues, plan.policy)
+    table = slot_table(plan.case, plan.packing, plan.unit)
+    return table + realised_table(plan.case, plan.realised, plan.unit, plan.solver)
+
+
+def plan_document(plan: Plan) -> Document:
+    """Return a plan's record."""
+    if isinstance(plan, SplitPlan):
+        return replica_document(plan.case, plan.split, plan.queues, plan.policy, plan.speeds)
+    return slot_document(
+        plan.case, plan.packing, plan.unit, plan.queues, plan.realised, plan.solver
+    )
+
+
+def plan_json(plan: Plan) -> str:
+    """Return a plan's record as text."""
+    return orjson.dumps(plan_document(plan), option=orjson.OPT_INDENT_2).decode()
+
+
+def promised(plan: Plan) -> Document:
+    """Return what the manifest of an exported batch says of its plan."""
+    document = plan_document(plan)
+    return {key: document[key] for key in _PROMISED}

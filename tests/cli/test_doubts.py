@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from llmsched.cli import common
+from llmsched.cli import inputs
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -86,7 +86,7 @@ def test_the_help_names_every_mode_of_lengths_and_the_defaults(llmsched: Run, co
         "oracle (the true ones), mean, noisy:CV (noisy:0.3), or trace (its "
         "predicted_output_length). Default: trace where it has them, else oracle."
     ) in words
-    default = f"Default: that of the paper for its trace, else {common.ASSUMED_HARDWARE}, assumed."
+    default = f"Default: that of the paper for its trace, else {inputs.ASSUMED_HARDWARE}, assumed."
     assert default in words
 
 

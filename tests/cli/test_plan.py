@@ -130,7 +130,7 @@ def test_what_takes_over_a_second_shows_progress_once_a_second(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "xml"], "--format: expected table or json, got 'xml'"),
+        (["--format", "xml"], "--format: expected one of table, json; got 'xml'"),
         (["--solver", "magic"], "solver: expected one of auto, cp-sat, heuristic; got 'magic'"),
         (["--time-limit", "0"], "--time-limit: expected seconds > 0, got 0.0"),
         (["--time-limit", "nan"], "--time-limit: expected seconds > 0, got nan"),
@@ -141,7 +141,7 @@ def test_what_takes_over_a_second_shows_progress_once_a_second(
         (["--speeds", "1,1"], "--speeds: expected together with --replicas N"),
         (["--replicas", "2", "--speeds", "1,x"], "--speeds: expected numbers with commas between"),
         (["--replicas", "2", "--speeds", "1,nan"], "--speeds: expected 2 numbers in 0..1"),
-        (["--objective", "best"], "--objective: expected makespan or expected, got 'best'"),
+        (["--objective", "best"], "--objective: expected one of makespan, expected; got 'best'"),
         (["--objective", "expected"], "expected needs --lengths noisy:CV"),
         (["--lengths", "noisy:0.1", "--samples", "0"], "--samples: expected an integer >= 1"),
         (["--export", "out"], "--export: expected together with --input FILE"),

@@ -14,7 +14,7 @@ from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.bounds import lower_bound
 from llmsched.config import EngineConfig
 from llmsched.contract import Jobs, Policy, View
-from llmsched.engine import SimulationResult
+from llmsched.engine import SimulationResult, limits
 from llmsched.errors import LivelockError
 from llmsched.metrics import inter_token_latencies, summarize, utilization
 from llmsched.orders.fcfs import Fcfs

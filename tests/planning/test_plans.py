@@ -15,8 +15,9 @@ from llmsched.errors import InputError
 from llmsched.hardware import load_profile
 from llmsched.lengths import predict
 from llmsched.planning.case import Case
-from llmsched.planning.plans import Answer, plan_replicas, plan_slots, slot_durations
+from llmsched.planning.plans import Plan, plan_replicas, plan_slots, slot_durations
 from llmsched.replay import simulate
+from llmsched.report.plan import plan_document, plan_json, plan_table
 from llmsched.trace import Trace
 
 
@@ -32,7 +33,7 @@ def case_of(output: list[int], slots: int, **changes: object) -> Case:
 def test_slots_run_their_requests_longest_first() -> None:
     answer = plan_slots(case_of([2, 9, 5, 4, 4], 2))
     assert answer.queues == [[1, 0], [2, 3, 4]] or answer.queues == [[1, 3], [2, 4, 0]]
-    document = answer.document
+    document = plan_document(answer)
     rounds = {"r0": 1, "r1": 8, "r2": 4, "r3": 3, "r4": 3}
     slots = document["slots"]
     assert isinstance(slots, list)
@@ -43,7 +44,7 @@ def test_slots_run_their_requests_longest_first() -> None:
 
 def test_a_plan_is_a_record_that_needs_no_rerun() -> None:
     case = case_of([5, 6, 7], 2)
-    document = json.loads(plan_slots(case).json())
+    document = json.loads(plan_json(plan_slots(case)))
     assert document["trace"]["sha256"] == case.trace.sha256
     assert document["hardware"]["name"] == "llama65b-8gpu-paper"
     assert document["engine"]["max_num_seqs"] == 2
@@ -60,8 +61,8 @@ def test_milliseconds_are_a_stage_of_its_own_and_rounds_beside_a_full_engine() -
 def test_noisy_lengths_show_what_the_plan_comes_to() -> None:
     case = case_of(list(range(2, 60)), 4, lengths="noisy:0.3", samples=20)
     answer = plan_slots(case)
-    assert "makespan over 20 sampled lengths, rounds" in answer.table
-    realised = answer.document["realised"]
+    assert "makespan over 20 sampled lengths, rounds" in plan_table(answer)
+    realised = plan_document(answer)["realised"]
     assert isinstance(realised, list)
     assert [row["discipline"] for row in realised] == ["static", "stealing", "list"]
     assert all(row["mean"] <= row["p90"] <= row["worst"] for row in realised)
@@ -69,9 +70,9 @@ def test_noisy_lengths_show_what_the_plan_comes_to() -> None:
 
 def test_predicted_lengths_are_held_against_the_true_ones() -> None:
     answer = plan_slots(case_of([1, 1, 1, 401], 2, lengths="mean"))
-    assert answer.document["makespan"] == 200  # two requests of 101 tokens each
-    assert "makespan over the true lengths" in answer.table
-    realised = answer.document["realised"]
+    assert plan_document(answer)["makespan"] == 200  # two requests of 101 tokens each
+    assert "makespan over the true lengths" in plan_table(answer)
+    realised = plan_document(answer)["realised"]
     assert isinstance(realised, list)
     assert realised[0]["mean"] == 400
 
@@ -83,10 +84,10 @@ def test_replicas_share_the_requests() -> None:
     for queue in answer.queues:
         tokens = case.trace.output_tokens[queue].tolist()
         assert tokens == sorted(tokens, reverse=True)
-    parts = answer.document["replicas"]
+    parts = plan_document(answer)["replicas"]
     assert isinstance(parts, list)
-    assert answer.document["makespan"] == 1000 * max(part["makespan_s"] for part in parts)
-    assert answer.document["unit"] == "ms"
+    assert plan_document(answer)["makespan"] == 1000 * max(part["makespan_s"] for part in parts)
+    assert plan_document(answer)["unit"] == "ms"
 
 
 @pytest.mark.parametrize("lengths", ["mean", "noisy:0.5"])
@@ -95,7 +96,7 @@ def test_replicas_are_planned_on_predicted_lengths_and_realised_on_true_ones(len
     expected = replace(case.trace, output_tokens=predict(case.trace, lengths, 3))
     answer = plan_replicas(case, 3)
     assert answer.queues == plan_replicas(replace(case, trace=expected, lengths="oracle"), 3).queues
-    parts = answer.document["replicas"]
+    parts = plan_document(answer)["replicas"]
     assert isinstance(parts, list)
     for part, queue in zip(parts, answer.queues, strict=True):
         rows = np.sort(queue)
@@ -105,28 +106,28 @@ def test_replicas_are_planned_on_predicted_lengths_and_realised_on_true_ones(len
                 trace.take(rows), case.hardware, find("ljf"), case.config, predicted=seen
             )
             assert part[name] == run.finish.max()
-    realised = answer.document["realised"]
+    realised = plan_document(answer)["realised"]
     assert isinstance(realised, dict)
     assert realised["makespan"] == 1000 * max(part["realised_s"] for part in parts)
     bound = 1000 * lower_bound(case.trace, case.hardware, case.config, replicas=3)
     assert realised["lower_bound"] == bound <= realised["makespan"]
-    assert (
-        f"realised     {realised['makespan'] / 1000:,.3f} s with the true lengths" in answer.table
+    assert f"realised     {realised['makespan'] / 1000:,.3f} s with the true lengths" in plan_table(
+        answer
     )
 
 
 def test_replicas_whose_lengths_are_known_realise_what_was_planned() -> None:
     answer = plan_replicas(case_of(list(range(2, 62)), 4), 3)
-    assert answer.document["realised"] is None
-    assert "realised" not in answer.table
+    assert plan_document(answer)["realised"] is None
+    assert "realised" not in plan_table(answer)
 
 
 @pytest.mark.parametrize("plan", [plan_slots, lambda case: plan_replicas(case, 2)])
-def test_the_same_case_gives_the_same_answer(plan: Callable[[Case], Answer]) -> None:
+def test_the_same_case_gives_the_same_answer(plan: Callable[[Case], Plan]) -> None:
     case = case_of(list(range(2, 42)), 4)
     first, second = plan(case), plan(case)
     assert first.queues == second.queues
-    assert {**first.document, "cpu_s": 0} == {**second.document, "cpu_s": 0}
+    assert {**plan_document(first), "cpu_s": 0} == {**plan_document(second), "cpu_s": 0}
 
 
 @pytest.mark.parametrize("replicas", [0, 6])

@@ -19,6 +19,7 @@ from llmsched.planning.case import Case
 from llmsched.planning.plans import plan_replicas
 from llmsched.planning.stored import read_replicas
 from llmsched.replay import simulate
+from llmsched.report.plan import plan_document, plan_json
 from llmsched.trace import Trace
 from tests.hand import MIXED
 
@@ -33,11 +34,11 @@ def case() -> Case:
 def test_the_replay_takes_as_long_as_the_plan_says(tmp_path: Path) -> None:
     planned, given = plan_replicas(case(), 3), case()
     path = tmp_path / "plan.json"
-    path.write_text(planned.json())
+    path.write_text(plan_json(planned))
 
     assignment = read_replicas(path, given.trace)
     result = simulate(given.trace, given.hardware, find("ljf"), given.config, assignment=assignment)
-    assert 1000 * result.makespan == planned.document["makespan"]
+    assert 1000 * result.makespan == plan_document(planned)["makespan"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_the_replay_takes_as_long_as_the_plan_says(tmp_path: Path) -> None:
 def test_what_is_no_plan_for_this_trace_is_refused(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    document = {**json.loads(plan_replicas(case(), 2).json()), **change}
+    document = {**json.loads(plan_json(plan_replicas(case(), 2))), **change}
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=message):
@@ -96,4 +97,4 @@ def test_replicas_reserve_for_the_longest_output_of_the_whole_trace() -> None:
     )
     assert result.admitted.tolist() == [0.0, 0.0, result.finish[1]]
     planned = plan_replicas(Case(trace, MIXED, config), 2, "orca")
-    assert planned.document["makespan"] == 1000 * result.makespan
+    assert plan_document(planned)["makespan"] == 1000 * result.makespan

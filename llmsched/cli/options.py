@@ -1,0 +1,329 @@
+"""Options that several commands take: one name and one meaning each, and groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from llmsched.cli.inputs import PAPER_TRACE, choose_hardware, given, parse_knobs
+from llmsched.errors import InputError
+
+if TYPE_CHECKING:
+    from llmsched.config import EngineConfig
+    from llmsched.hardware import HardwareProfile
+    from llmsched.trace import Trace
+
+TRACE = "Trace"
+ENGINE = "Engine"
+OUTPUT = "Output"
+
+
+TraceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TRACE",
+        show_default=False,
+        help="Trace file (plain or .gz), - for stdin, or the name of a shipped trace. "
+        "Default: gsm8k-llama65b.",
+    ),
+]
+TraceFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--trace-format", metavar="NAME", rich_help_panel=TRACE, help="Format; default: recognised."
+    ),
+]
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-unit",
+        metavar="UNIT",
+        rich_help_panel=TRACE,
+        help="Unit of the arrivals: s, ms, us, ns.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", rich_help_panel=TRACE, help="Only the first N requests."),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(
+        "--speed", metavar="X", rich_help_panel=TRACE, help="Divide the arrival times by X."
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", rich_help_panel=TRACE, help="All requests arrive at time 0."),
+]
+JobClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class", metavar="NAME", rich_help_panel=TRACE, help="Only this class; may be repeated."
+    ),
+]
+OnError = Annotated[
+    str | None,
+    typer.Option(
+        "--on-error",
+        metavar="fail|skip",
+        rich_help_panel=TRACE,
+        help="What a bad row is: an error, or dropped and counted. Default: fail.",
+    ),
+]
+
+Hardware = Annotated[
+    str | None,
+    typer.Option(
+        "--hardware",
+        metavar="NAME|FILE",
+        show_default=False,
+        rich_help_panel=ENGINE,
+        help="Hardware profile, see `llmsched hardware list`. Default: that of the paper for its "
+        "trace, else llama3-8b-a100, assumed.",
+    ),
+]
+MaxNumSeqs = Annotated[
+    int | None,
+    typer.Option(
+        "--max-num-seqs",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="Slots: sequences running at once.",
+    ),
+]
+MaxNumBatchedTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-num-batched-tokens",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="Tokens a step may compute.",
+    ),
+]
+BlockSize = Annotated[
+    int | None,
+    typer.Option(
+        "--block-size", metavar="N", rich_help_panel=ENGINE, help="Tokens a KV-cache block holds."
+    ),
+]
+NumGpuBlocks = Annotated[
+    int | None,
+    typer.Option(
+        "--num-gpu-blocks",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="KV-cache blocks of the device.",
+    ),
+]
+Lengths = Annotated[
+    str | None,
+    typer.Option(
+        "--lengths",
+        metavar="MODE",
+        rich_help_panel=ENGINE,
+        help="Output lengths that policies see: oracle (the true ones), mean, noisy:CV "
+        "(noisy:0.3), or trace (its predicted_output_length). Default: trace where it has them, "
+        "else oracle.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", rich_help_panel=ENGINE, help="Seed of everything random."),
+]
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        rich_help_panel=OUTPUT,
+        help="Write the result here, whole or not at all.",
+    ),
+]
+
+EngineKnob = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="KNOB=VALUE",
+        rich_help_panel=ENGINE,
+        help="Any other knob (watermark, admission, reserve, victim, max_output_tokens, "
+        "max_model_len, long_prefill_token_threshold); may be repeated.",
+    ),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        metavar="N",
+        rich_help_panel=ENGINE,
+        help="Closed loop of N users: ignore arrivals, the next request starts as one finishes.",
+    ),
+]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="PLAN.json",
+        rich_help_panel=ENGINE,
+        help="Replay on all replicas of a plan (`llmsched plan --replicas N --output PLAN.json`).",
+    ),
+]
+Slo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC=MS,...",
+        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput.",
+    ),
+]
+
+
+class Group:
+    """Options that belong together: a command takes the object, its fields are the options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Group):
+    """How a trace is read."""
+
+    trace_format: TraceFormat = None
+    time_unit: TimeUnit = None
+    limit: Limit = None
+    speed: Speed = None
+    offline: Offline = False
+    job_class: JobClass = None
+    on_error: OnError = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, under the names of `importers.TraceOptions`."""
+        return given(
+            format=self.trace_format,
+            time_unit=self.time_unit,
+            limit=self.limit,
+            speed=self.speed,
+            offline=self.offline or None,
+            classes=tuple(self.job_class) if self.job_class else None,
+            on_error=self.on_error,
+        )
+
+    def load(self, source: str | None) -> Trace:
+        """Load the trace that the command line names; the shipped GSM8K one by default."""
+        from llmsched.finding import find_trace
+        from llmsched.importers import TraceOptions, load
+
+        return load(
+            find_trace(PAPER_TRACE if source is None else source), TraceOptions(**self.given)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Group):
+    """The hardware profile."""
+
+    hardware: Hardware = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs(Group):
+    """The engine's knobs with options of their own."""
+
+    max_num_seqs: MaxNumSeqs = None
+    max_num_batched_tokens: MaxNumBatchedTokens = None
+    block_size: BlockSize = None
+    num_gpu_blocks: NumGpuBlocks = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that were given, by name."""
+        return given(**{knob.name: getattr(self, knob.name) for knob in fields(Knobs)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(Knobs, Machine):
+    """Hardware and every knob of its engine."""
+
+    engine: EngineKnob = None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The knobs that were given, by options of their own or by ``--engine``.
+
+        Raises
+        ------
+        InputError
+            An unknown knob, no value, or a knob given twice.
+        """
+        own, others = self.given, parse_knobs(self.engine)
+        for name in own.keys() & others.keys():
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"--engine: expected one value of {name}, got another by {option}")
+        return own | others
+
+    def load(self, trace: str | None) -> tuple[HardwareProfile, EngineConfig]:
+        """Load the profile that the command line names, and its engine with the knobs given.
+
+        Where it names none, that is the profile for this `trace`.
+
+        Raises
+        ------
+        InputError
+            An unknown profile or knob, or a value that the knob does not take.
+        """
+        from llmsched.hardware import load_profile
+
+        name, chosen = choose_hardware(self.hardware, trace)
+        profile = replace(load_profile(name), chosen=chosen)
+        return profile, replace(profile.engine, **self.changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms(Group):
+    """How requests reach the engine, and what policies know of them."""
+
+    concurrency: Concurrency = None
+    plan: PlanFile = None
+    lengths: Lengths = None
+    seed: Seed = None
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose groups are spelt out as options, for typer to see."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Group]] = {}
+    spelt: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        kind = hints[name]
+        if isinstance(kind, type) and issubclass(kind, Group):
+            groups[name] = kind
+            options = get_type_hints(kind, include_extras=True)
+            spelt += [
+                Parameter(
+                    field.name,
+                    Parameter.KEYWORD_ONLY,
+                    default=field.default,
+                    annotation=options[field.name],
+                )
+                for field in fields(kind)  # type: ignore[arg-type]  # every group is a dataclass
+            ]
+        else:
+            spelt.append(parameter.replace(annotation=kind, kind=Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def call(**options: Any) -> None:
+        for name, kind in groups.items():
+            own = {field.name: options.pop(field.name) for field in fields(kind)}  # type: ignore[arg-type]
+            options[name] = kind(**own)
+        command(**options)
+
+    call.__signature__ = Signature(spelt)  # type: ignore[attr-defined]  # what typer reads
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in spelt}
+    return call
