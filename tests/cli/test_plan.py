@@ -135,7 +135,7 @@ def test_what_takes_over_a_second_shows_progress_once_a_second(
         (["--time-limit", "0"], "--time-limit: expected seconds > 0, got 0.0"),
         (["--time-limit", "nan"], "--time-limit: expected seconds > 0, got nan"),
         (["--unit", "days"], "--unit: expected one of rounds, ms; got 'days'"),
-        (["--max-num-seqs", "0"], "max_num_seqs: expected an integer >= 1, got 0"),
+        (["--max-num-seqs", "0"], "--max-num-seqs: expected an integer >= 1, got 0"),
         (["--replicas", "0"], "--replicas: expected an integer in 1..40"),
         (["--replicas", "2", "--policy", "nope"], "nope"),
         (["--speeds", "1,1"], "--speeds: expected together with --replicas N"),
