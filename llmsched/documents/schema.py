@@ -95,7 +95,7 @@ def _refused(message: str, document: object, kind: type, source: str) -> InputEr
         what = _in_words(_type_at(wanted, [key]))
         return InputError(f"{_where(source, [*place, key])}: expected {what}, got nothing{hint}")
     value = _at(document, place)
-    if says.startswith("Invalid value") or says.startswith("Invalid enum value"):
+    if says.startswith(("Invalid value", "Invalid enum value")):
         what = _in_words(wanted)
     elif says.startswith("Expected"):
         what = _translated(says)
@@ -117,10 +117,11 @@ def _parsed(place: str, document: object, kind: type, message: str) -> _Place:
 
 def _culprit(path: _Place, document: object, kind: type, message: str) -> str | int:
     """Return the first key of a mapping whose value alone brings the message up."""
-    entries = _at(document, path)
-    keys = list(entries) if isinstance(entries, Mapping) else list(range(len(entries)))
+    entries: Any = _at(document, path)
+    keys: _Place = list(entries if isinstance(entries, Mapping) else range(len(entries)))
     for key in keys:
-        alone = {key: entries[key]} if isinstance(entries, Mapping) else [entries[key]]
+        value = entries[key]
+        alone = {key: value} if isinstance(entries, Mapping) else [value]
         try:
             msgspec.convert(_with(document, path, alone), kind)
         except msgspec.ValidationError as error:
@@ -133,7 +134,7 @@ def _with(document: Any, path: _Place, value: object) -> object:
     """Return the document with another value at a place."""
     if not path:
         return value
-    copy = dict(document) if isinstance(document, Mapping) else list(document)
+    copy: Any = dict(document) if isinstance(document, Mapping) else list(document)
     copy[path[0]] = _with(document[path[0]], path[1:], value)
     return copy
 
