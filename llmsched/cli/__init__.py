@@ -28,7 +28,7 @@ app = typer.Typer(
     name="llmsched",
     help="Benchmark and plan LLM inference schedules without a GPU.",
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 

@@ -18,7 +18,7 @@ _MISFIT_PERCENT = 10.0
 app = typer.Typer(
     help="Hardware profiles: list them, show one, calibrate your own.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 

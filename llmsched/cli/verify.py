@@ -15,7 +15,7 @@ from llmsched.cli.output import emit
 app = typer.Typer(
     help="Check results: against recorded schedules, and by an independent reader.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 
