@@ -61,4 +61,3 @@ def _bounds(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for cell in cells:
         bound = cell["results"][0].get("lower_bound_s")
         yield "" if bound is None else f"{bound:,.2f}"
-
