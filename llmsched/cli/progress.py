@@ -7,9 +7,9 @@ says how far it is, and need not even do that, as a search for a proof cannot.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 SILENT_S = 1.0
 """Seconds before a phase is shown at all."""
-LINE_S = 10.0
+LINE_S = 10
 """Seconds between two lines where stderr is not a terminal."""
-_SAMPLE_S = 1.0
-_REFRESH_S = 0.2
+_SAMPLE_S, _REFRESH_S = 1.0, 0.2
 
 
 class Phase:
@@ -51,14 +50,12 @@ class Phase:
     def _show(self, over: Event, watched: bool) -> None:
         with _bar(watched) as bar:
             task = bar.add_task(self.name, total=None, state="")
-            told = time.monotonic() - SILENT_S
-            while True:
+            for samples in count(1):
                 bar.update(task, completed=self._finished, total=self._total or None)
                 state = self._state(bar.tasks[0])
                 if watched:
                     bar.update(task, state=state, refresh=True)
-                elif time.monotonic() - told >= LINE_S:
-                    told = time.monotonic()
+                elif samples % LINE_S == 0:
                     say(f"llmsched: {self.name}: {state}")
                 if over.wait(_REFRESH_S if watched else _SAMPLE_S):
                     return
@@ -67,8 +64,8 @@ class Phase:
         """Return how far the phase is, and the time left, or until now if unknown."""
         left, so_far = task.time_remaining, (task.elapsed or 0.0) + SILENT_S
         time_ = f"{_clock(so_far)} so far" if left is None else f"{_clock(left)} left"
-        count = f"{self._finished:,} of {self._total:,} {self.unit}" if self._total else ""
-        return ", ".join(filter(None, (count, self._words, time_)))
+        done = f"{self._finished:,} of {self._total:,} {self.unit}" if self._total else ""
+        return ", ".join(filter(None, (done, self._words, time_)))
 
 
 @contextmanager

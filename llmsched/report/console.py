@@ -26,7 +26,7 @@ _LEAST_TEXT = 20
 _AMPLE = 100_000  # rich is given this width and never cuts: the layout is made here
 
 _STYLES = tuple(
-    (rf"^ *{mark} (?!better|worse).*$|{mark} [-+][^ ]+", style)
+    (rf"^ *{mark}( (?!better|worse).*)?$|{mark} [-+][^ ]+", style)
     for mark, style in ((BETTER, "green"), (WORSE, "red"))
 )
 """What carries a mark is coloured: a text that begins with one, or the number after one."""
@@ -39,9 +39,12 @@ class Grid:
     Attributes
     ----------
     rows : sequence of sequences of str
-        The first cell of each is its name, which may be folded over several lines.
+        The cells of each, as many as there are columns.
     titles : sequence of sequences of str
         Lines of titles above the rows.
+    lead : int
+        Leading columns that say which row it is: they come again where the table goes on beneath.
+        The last of them is a name, which may be folded over several lines.
     words : int
         Leading columns that are flush left.
     text : bool
@@ -56,6 +59,7 @@ class Grid:
 
     rows: Sequence[Sequence[str]]
     titles: Sequence[Sequence[str]] = ()
+    lead: int = 1
     words: int = 1
     text: bool = False
     notes: Mapping[int, Sequence[str]] = field(default_factory=dict)
@@ -136,13 +140,13 @@ def _tables(grid: Grid, width: int) -> Iterator[RenderableType]:
             table.add_row(*(Text(line[column]) for column in block))
         return table
 
-    for number, block in enumerate(_blocks(widths, width - grid.indent, grid.gap)):
+    for number, block in enumerate(_blocks(grid, widths, width - grid.indent)):
         if number:
             yield Text("")
         table, notes = begun(block, grid.titles), []
         for index, row in enumerate(grid.rows):
             notes += grid.notes.get(index, ())
-            if number and not any(row[column] for column in block[1:]):
+            if number and not any(row[column] for column in block[grid.lead :]):
                 continue
             if notes:
                 yield Padding.indent(table, grid.indent)
@@ -161,8 +165,9 @@ def _widths(grid: Grid, width: int) -> list[int]:
     if grid.text:
         rest = sum(widths[:-1]) + grid.gap * (len(widths) - 1)
         widths[-1] = min(widths[-1], max(_LEAST_TEXT, width - rest))
-    room = width - sum(widths[1:]) - grid.gap * (len(widths) - 1)
-    widths[0] = min(widths[0], room if room >= _LEAST_NAME else grid.names)
+    name = grid.lead - 1
+    room = width - sum(widths) + widths[name] - grid.gap * (len(widths) - 1)
+    widths[name] = min(widths[name], room if room >= _LEAST_NAME else grid.names)
     return widths
 
 
@@ -170,13 +175,13 @@ def _is_text(grid: Grid, column: int) -> bool:
     return grid.text and column == len(grid.rows[0]) - 1
 
 
-def _blocks(widths: Sequence[int], width: int, gap: int) -> Iterator[list[int]]:
+def _blocks(grid: Grid, widths: Sequence[int], width: int) -> Iterator[list[int]]:
     """Yield the columns of each block: the names, and as many others as fit, one at least."""
-    block, used = [0], widths[0]
-    for column, own in enumerate(widths[1:], 1):
-        if len(block) > 1 and used + gap + own > width:
+    block = lead = list(range(grid.lead))
+    for column in range(grid.lead, len(widths)):
+        longer = [*block, column]
+        if block != lead and sum(widths[i] + grid.gap for i in longer) - grid.gap > width:
             yield block
-            block, used = [0], widths[0]
-        block.append(column)
-        used += gap + own
+            longer = [*lead, column]
+        block = longer
     yield block

@@ -24,10 +24,10 @@ def change_parts(document: Document, width: int) -> list[Part]:
     counts = f"against {_base(document)}: {len(worse)} worse, {len(better)} better"
     parts: list[Part] = ["", *wrapped(counts, width, "  ")]
     for mark, group in ((WORSE, worse), (BETTER, better)):
-        if group:
-            parts.append(Grid([_change(mark, change) for change in group[:_MOST]], indent=2))
-        if len(group) > _MOST:
-            parts.append(f"  and {len(group) - _MOST} more (--format json has all)")
+        if rows := [_change(mark, change) for change in group[:_MOST]]:
+            parts.append(Grid(rows, lead=2, words=3, indent=2))
+        if (more := len(group) - _MOST) > 0:
+            parts.append(f"  and {more} more (--format json has all)")
     for line in absent_lines(document):
         parts += wrapped(line, width, "  ")
     return parts
@@ -99,7 +99,8 @@ def _where(verdict: Mapping[str, Any]) -> str:
 def _change(mark: str, change: Mapping[str, Any]) -> Sequence[str]:
     place = f"{change['cell']}: " if change["cell"] else ""
     return (
-        f"{mark} {place}{change['policy']}",
+        mark,
+        f"{place}{change['policy']}",
         change["metric"],
         f"{change['base']:z,.5g}",
         "→",

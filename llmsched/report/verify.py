@@ -15,7 +15,8 @@ def golden_page(
     """Return a row a recording, then a line on each that differs: where first, with both sides."""
     rows = [
         (
-            f"{BETTER if verdict.same else WORSE} {name}",
+            BETTER if verdict.same else WORSE,
+            name,
             f"{verdict.requests:,}",
             f"{verdict.steps:,}",
             f"{verdict.preemptions:,}",
@@ -24,7 +25,7 @@ def golden_page(
     ]
     same = sum(verdict.same for verdict in verdicts.values())
     parts: list[Part] = [
-        Grid(rows, [("recording", "requests", "steps", "preemptions")], names=40),
+        Grid(rows, [("", "recording", "requests", "steps", "preemptions")], lead=2, words=2),
         "",
         *(
             f"{WORSE} {name}: {verdict.difference}"
