@@ -17,9 +17,7 @@ NAMES = some.text("abc+:=.", min_size=1, max_size=50)
 
 
 @given(some.data(), some.integers(40, 200))
-def test_every_number_stands_whole_and_no_line_is_too_wide(
-    data: some.DataObject, width: int
-) -> None:
+def test_every_number_is_whole_and_no_line_too_wide(data: some.DataObject, width: int) -> None:
     count = data.draw(some.integers(1, 12))
     rows = data.draw(some.lists(some.tuples(NAMES, *[NUMBERS] * count), min_size=1, max_size=5))
     titles = [("name", *(f"t{i}" for i in range(count)))]
@@ -48,7 +46,8 @@ def test_what_does_not_fit_goes_on_beneath_beside_the_names() -> None:
         "",
         f"n  {'y':>30}",
         f"a  {'2' * 30}",
-    ] + [f"b  {'3':>30}"]
+        f"b  {'3':>30}",
+    ]
 
 
 def test_a_row_with_nothing_to_show_beneath_is_left_out_there_with_its_note() -> None:
