@@ -143,7 +143,8 @@ def _tables(grid: Grid, width: int) -> Iterator[RenderableType]:
     for number, block in enumerate(_blocks(grid, widths, width - grid.indent)):
         if number:
             yield Text("")
-        table, notes = begun(block, grid.titles), []
+        table = begun(block, grid.titles)
+        notes: list[str] = []
         for index, row in enumerate(grid.rows):
             notes += grid.notes.get(index, ())
             if number and not any(row[column] for column in block[grid.lead :]):

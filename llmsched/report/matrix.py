@@ -53,7 +53,7 @@ def _text(value: float | None, best: float | None) -> str:
     if value is None:
         return "–"
     text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:z.4g}"
-    return text + (BEST if value == best else " ")
+    return f"{BEST}{text}" if value == best else text
 
 
 def _bounds(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -107,10 +107,8 @@ def _policy_parts(document: Document, cell: Row) -> list[Part]:
         for column in _columns(document, cell)
         if any(texts := [column.text(row) for row in rows])
     ]
-    titles, texts = zip(*columns, strict=True)
-    parts: list[Part] = [
-        Grid([*zip(*texts, strict=True)], [*zip(*titles, strict=True)], notes=notes)
-    ]
+    titles, cells = (zip(*part, strict=True) for part in zip(*columns, strict=True))
+    parts: list[Part] = [Grid([*cells], [*titles], notes=notes)]
     if _reference(document):
         parts += ["", f"{BETTER} better, {WORSE} worse than {_reference(document)}"]
     return parts

@@ -22,7 +22,7 @@ def trace_page(imported: Imported, *, width: int = PLAIN_WIDTH, color: bool = Fa
     """Return the figures of `traceinfo.describe`, and histograms, as a page of `width` columns."""
     trace, facts = imported.trace, describe(imported)
     lengths = [
-        [label, *(f"{facts[column][name]:,.1f}" for name in STATISTICS)]
+        [label, *(length(facts[column][name]) for name in STATISTICS)]
         for label, column in (("input", "input_tokens"), ("output", "output_tokens"))
     ]
     parts: list[Part] = [
@@ -37,6 +37,11 @@ def trace_page(imported: Imported, *, width: int = PLAIN_WIDTH, color: bool = Fa
     if facts["span_s"] > 0:
         parts += ["", *_arrivals(trace.arrival, facts["span_s"], width)]
     return page(parts, width=width, color=color)
+
+
+def length(tokens: float) -> str:
+    """Return a length as it is shown: with one decimal below a thousand."""
+    return f"{tokens:,.0f}" if tokens >= 1000 else f"{tokens:.1f}"
 
 
 def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from llmsched.report.console import Grid, page
+from llmsched.report.console import Grid, Part, page
 
 NUMBERS = some.integers(0, 10**9).map(lambda value: f"{value:,}")
 NAMES = some.text("abc+:=.", min_size=1, max_size=50)
@@ -111,7 +111,7 @@ ENVIRONMENTS = [
 def test_the_environment_changes_no_byte(
     environment: dict[str, str], color: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = [Grid([("name", "✓ -1.5%", "1,234")]), "✗ gates: 0 of 1 passed"]
+    parts: list[Part] = [Grid([("name", "✓ -1.5%", "1,234")]), "✗ gates: 0 of 1 passed"]
     before = page(parts, title="a title", width=60, color=color)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

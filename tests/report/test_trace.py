@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from llmsched.importers import Imported, read
-from llmsched.report.trace import trace_page
+from llmsched.report.trace import length, trace_page
 from llmsched.trace import Trace
 from llmsched.traceinfo import describe
 from tests.importers.strategies import traces
@@ -29,7 +29,7 @@ def test_the_page_keeps_its_width_and_every_number(trace: Trace, width: int) -> 
     figures = describe(imported(trace))
     words = page.split()
     for column in ("input_tokens", "output_tokens"):
-        assert all(f"{value:,.1f}" in words for value in figures[column].values())
+        assert all(length(value) in words for value in figures[column].values())
 
 
 @given(traces())
@@ -53,6 +53,10 @@ def test_declared_limits_are_told_in_one_line(tmp_path: Path) -> None:
     path.write_text(f'{row}}}\n{row}, "max_tokens": 1200}}\n{row}, "max_tokens": 7}}\n')
     told = "limits    7 to 1,200 output tokens, declared by 2 of 3 requests"
     assert told in trace_page(read(path)).splitlines()
+
+
+def test_a_long_length_needs_no_decimal() -> None:
+    assert [length(value) for value in (2, 999.94, 1154.71)] == ["2.0", "999.9", "1,155"]
 
 
 def test_a_name_that_a_terminal_would_obey_is_spelt_out() -> None:
