@@ -116,7 +116,7 @@ NAMES = tuple(_WRITERS)
 
 def _writer(to: str) -> tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]:
     if to not in _WRITERS:
-        raise InputError(f"--to: expected one of {', '.join(NAMES)}; got {to!r}")
+        raise InputError(f"to: expected one of {', '.join(NAMES)}; got {to!r}")
     return _WRITERS[to]
 
 

@@ -124,7 +124,7 @@ def test_a_limit_is_written_only_where_one_is_declared() -> None:
 
 
 def test_an_unknown_format_and_an_unwritable_file_are_refused(trace: Trace, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--to: expected one of native, mooncake, vidur, azure"):
+    with pytest.raises(InputError, match="to: expected one of native, mooncake, vidur, azure"):
         exporters.write(trace, tmp_path / "x", "splitwise")
     with pytest.raises(InputError, match="cannot write"):
         exporters.write(trace, tmp_path / "none" / "x")

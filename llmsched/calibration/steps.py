@@ -57,7 +57,7 @@ def calibrate(steps: MeasuredSteps, kind: str) -> Calibration:
         The kind is another one, or the data cannot determine its prices; the message says why.
     """
     if kind not in ("affine", "piecewise"):
-        raise InputError(f"--kind: expected affine or piecewise, got {kind!r}")
+        raise InputError(f"kind: expected affine or piecewise, got {kind!r}")
     _check(steps)
     step_time, unidentified = fit(steps, kind)
     held_out = np.empty(len(steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -320,11 +320,31 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def call(**options: Any) -> None:
+        flags = _flags(parameter for parameter in spelt if options[parameter.name] is not None)
         for name, kind in groups.items():
             own = {field.name: options.pop(field.name) for field in fields(kind)}  # type: ignore[arg-type]
             options[name] = kind(**own)
-        command(**options)
+        try:
+            command(**options)
+        except InputError as error:  # the library names its fields; who runs a command knows flags
+            field, colon, rest = str(error).partition(": ")
+            if type(error) is not InputError or field not in flags:
+                raise
+            raise InputError(f"{flags[field]}{colon}{rest}") from error
 
     call.__signature__ = Signature(spelt)  # type: ignore[attr-defined]  # what typer reads
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in spelt}
     return call
+
+
+def _flags(parameters: Iterable[Parameter]) -> dict[str, str]:
+    """Return the flag of each option by the name that a field of the library would have."""
+    flags = {}
+    for parameter in parameters:
+        for declared in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(declared, typer.models.OptionInfo):
+                plain = "--" + parameter.name.replace("_", "-")
+                names = (name for name in declared.param_decls or () if name.startswith("--"))
+                flag = next(names, plain)
+                flags[flag.removeprefix("--").replace("-", "_")] = flag
+    return flags

@@ -170,11 +170,11 @@ def on_dask(address: str | None = None) -> Executor:
     try:
         distributed = import_module("distributed")
     except ImportError as error:
-        raise InputError("--executor dask needs Dask: pip install distributed") from error
+        raise InputError("executor: dask needs Dask: pip install distributed") from error
     where = address or os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not where:
         raise InputError(
-            "--executor dask: expected the scheduler's address in DASK_SCHEDULER_ADDRESS, "
+            "executor: dask: expected the scheduler's address in DASK_SCHEDULER_ADDRESS, "
             "for example tcp://10.0.0.1:8786"
         )
 
@@ -182,12 +182,12 @@ def on_dask(address: str | None = None) -> Executor:
         try:
             client = distributed.Client(where, set_as_default=False, timeout=_PATIENCE_S)
         except (OSError, ValueError) as error:
-            raise InputError(f"--executor dask: no scheduler answers at {where}") from error
+            raise InputError(f"executor: dask: no scheduler answers at {where}") from error
         with client:
             try:
                 client.wait_for_workers(1, timeout=_PATIENCE_S)
             except TimeoutError as error:
-                raise InputError(f"--executor dask: {where} has no workers") from error
+                raise InputError(f"executor: dask: {where} has no workers") from error
             # A task's result, not scattered data: Dask can make it again when its holder dies.
             shared = client.submit(_itself, study, pure=False)
             futures = {
@@ -200,7 +200,7 @@ def on_dask(address: str | None = None) -> Executor:
                 ):
                     yield from zip(futures[future], rows, strict=True)
             except distributed.KilledWorker as error:
-                raise LlmschedError(f"--executor dask: workers keep dying: {error}") from error
+                raise LlmschedError(f"executor: dask: workers keep dying: {error}") from error
 
     return run
 
@@ -218,10 +218,10 @@ def find_executor(name: str | None, jobs: int) -> Executor:
         An unknown name, or a negative number of jobs.
     """
     if jobs < 0:
-        raise InputError(f"--jobs: expected an integer >= 0, got {jobs}")
+        raise InputError(f"jobs: expected an integer >= 0, got {jobs}")
     if name == "dask":
         return on_dask()
     if name not in (None, "local"):
-        raise InputError(f"--executor: expected local or dask, got {name!r}")
+        raise InputError(f"executor: expected local or dask, got {name!r}")
     count = jobs or os.cpu_count() or 1
     return serially if count == 1 else on_processes(count)

@@ -220,7 +220,7 @@ def _picked(
     for axis in wanted:
         if axis not in axes:
             known = ", ".join([*axes, *others])
-            raise InputError(f"--filter: expected one of {known}; got {axis!r}")
+            raise InputError(f"filter: expected one of {known}; got {axis!r}")
     return {
         axis: {name: v for name, v in values.items() if fnmatchcase(name, wanted.get(axis, "*"))}
         for axis, values in axes.items()

@@ -132,7 +132,7 @@ def expected(durations: NDArray[np.int64], bins: int, cv: float, count: int, see
         No draws.
     """
     if count < 1:
-        raise InputError(f"--samples: expected an integer >= 1, got {count}")
+        raise InputError(f"samples: expected an integer >= 1, got {count}")
     draws = sample(durations, cv, count, seed)
     plain = pack(durations, bins, seed=seed)
     scored = []

@@ -67,7 +67,7 @@ def count_characters(per_token: float) -> Count:
         `per_token` is not a finite number > 0.
     """
     if not 0 < per_token < math.inf:
-        raise InputError(f"--chars-per-token: expected a finite number > 0, got {per_token}")
+        raise InputError(f"chars_per_token: expected a finite number > 0, got {per_token}")
     return lambda text: max(1, math.ceil(len(text) / per_token))
 
 
@@ -82,7 +82,7 @@ def count_with(tokenizer: Path) -> Count:
     try:
         from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]  # an extra
     except ImportError as error:
-        problem = "--tokenizer: needs the tokenizers library: pip install tokenizers"
+        problem = "tokenizer: needs the tokenizers library: pip install tokenizers"
         raise InputError(problem) from error
     source = str(input_path(tokenizer))
     try:

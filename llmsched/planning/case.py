@@ -41,7 +41,7 @@ class Case:
 
     def __post_init__(self) -> None:
         if self.samples < 1:
-            raise InputError(f"--samples: expected an integer >= 1, got {self.samples}")
+            raise InputError(f"samples: expected an integer >= 1, got {self.samples}")
 
     @property
     def error(self) -> float | None:

@@ -125,7 +125,7 @@ def slot_durations(case: Case, output_tokens: NDArray[np.int64], unit: str) -> N
     if unit == "rounds":
         return rounds
     if unit != "ms":
-        raise InputError(f"--unit: expected one of {', '.join(UNITS)}; got {unit!r}")
+        raise InputError(f"unit: expected one of {', '.join(UNITS)}; got {unit!r}")
     step, prompt = case.hardware.step_time, case.trace.input_tokens
     prefill = np.array([step.step(p, p * p, 0, 0, 0) for p in prompt.tolist()])
     read = prompt * rounds + rounds * (rounds + 1) // 2
@@ -184,7 +184,7 @@ def plan_replicas(
     """
     if not 1 <= replicas <= len(case.trace):
         limit = f"1..{len(case.trace)} (the requests)"
-        raise InputError(f"--replicas: expected an integer in {limit}, got {replicas}")
+        raise InputError(f"replicas: expected an integer in {limit}, got {replicas}")
     name = policy or ("ljf+chunked" if case.hardware.step_time.mixed else "ljf")
     how = find(name)
     tokens = case.seen()

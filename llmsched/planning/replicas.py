@@ -140,11 +140,11 @@ def balance(
 def _speed(replicas: int, speeds: Sequence[float]) -> NDArray[np.float64]:
     """Return the speed of each replica, checked."""
     if replicas < 1:
-        raise InputError(f"--replicas: expected an integer >= 1, got {replicas}")
+        raise InputError(f"replicas: expected an integer >= 1, got {replicas}")
     speed = np.array(speeds or [1.0] * replicas)
     if len(speed) != replicas or not (speed > 0).all() or speed.max() != 1:
         shown = ",".join(f"{s:g}" for s in speed)
-        raise InputError(f"--speeds: expected {replicas} numbers in 0..1, one being 1; got {shown}")
+        raise InputError(f"speeds: expected {replicas} numbers in 0..1, one being 1; got {shown}")
     return speed
 
 

@@ -56,5 +56,5 @@ def render(
     if form == "table":
         return render_table(document, width=width, color=color, pivot=pivot)
     if form not in _FORMATS:
-        raise InputError(f"--format: expected one of {', '.join(FORMATS)}; got {form!r}")
+        raise InputError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
     return _FORMATS[form](document)

@@ -320,9 +320,9 @@ def test_another_schema_version_exits_3(llmsched: Run, scenario: Path) -> None:
         (("s.yaml", "--cases", 3, "--draw", "rows"), "draw: expected one of bootstrap"),
         (("s.yaml", "--cases", 3, "--draw", "lengths"), "expected lengths noisy:CV"),
         (("s.yaml", "--cases", 3, "--draw", "synthetic"), "expected synthetic traces"),
-        (("s.yaml", "--lengths", "psychic"), "lengths: expected oracle"),
+        (("s.yaml", "--lengths", "psychic"), "--lengths: expected oracle"),
         (("s.yaml", "--hardware", "abacus"), "abacus"),
-        (("s.yaml", "--max-num-seqs", 0), "max_num_seqs: expected an integer >= 1"),
+        (("s.yaml", "--max-num-seqs", 0), "--max-num-seqs: expected an integer >= 1"),
         (
             ("s.yaml", "--no-gates", "--fail-on", "makespan_s:1"),
             "--fail-on: expected without --no-",
@@ -417,8 +417,8 @@ def test_policies_are_compared_on_the_replicas_of_a_plan(llmsched: Run, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--concurrency", 0), "concurrency: expected an integer >= 1, got 0"),
-        (("--concurrency", 2, "--plan", "p.json"), "concurrency: expected without a plan"),
+        (("--concurrency", 0), "--concurrency: expected an integer >= 1, got 0"),
+        (("--concurrency", 2, "--plan", "p.json"), "--concurrency: expected without a plan"),
         (("--plan", "p.json", "--cases", 3), "plan: expected without cases drawn by bootstrap"),
         (("--plan", "p.json"), "p.json: cannot read: No such file or directory"),
         (("--engine", "speed=3"), "--engine: expected KNOB=VALUE with one of"),

@@ -119,7 +119,7 @@ def test_an_interrupt_still_prints_the_best_plan(
         (["--time-limit", "0"], "--time-limit: expected seconds > 0, got 0.0"),
         (["--time-limit", "nan"], "--time-limit: expected seconds > 0, got nan"),
         (["--unit", "days"], "--unit: expected one of rounds, ms; got 'days'"),
-        (["--max-num-seqs", "0"], "max_num_seqs: expected an integer >= 1, got 0"),
+        (["--max-num-seqs", "0"], "--max-num-seqs: expected an integer >= 1, got 0"),
         (["--replicas", "0"], "--replicas: expected an integer in 1..40"),
         (["--replicas", "2", "--policy", "nope"], "nope"),
         (["--speeds", "1,1"], "--speeds: expected together with --replicas N"),

@@ -189,10 +189,10 @@ UNKNOWN = (
             "--engine reserve=all",
             "reserve: expected one of none, max_output; got 'all'",
         ),
-        ("--max-num-seqs 0", "max_num_seqs: expected an integer >= 1, got 0"),
+        ("--max-num-seqs 0", "--max-num-seqs: expected an integer >= 1, got 0"),
         (
             "--max-num-batched-tokens 5",
-            "max_num_batched_tokens: expected at least max_num_seqs = 200, so that every running "
+            "--max-num-batched-tokens: expected at least max_num_seqs = 200, so that every running "
             "sequence can decode, got 5",
         ),
         (
@@ -200,22 +200,22 @@ UNKNOWN = (
             "two.jsonl: request 'a' can never fit: 3 + 2 tokens need 4 KV blocks of 1, and 3 can "
             "be used",
         ),
-        ("--concurrency 0", "concurrency: expected an integer >= 1, got 0"),
+        ("--concurrency 0", "--concurrency: expected an integer >= 1, got 0"),
         ("--slo ttft=5", "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'ttft=5'"),
         (
             "--slo ttft_ms=-5",
             "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'ttft_ms=-5'",
         ),
-        ("--lengths best", "lengths: expected oracle, mean, noisy:CV or trace, got 'best'"),
-        ("--lengths=", "lengths: expected oracle, mean, noisy:CV or trace, got ''"),
+        ("--lengths best", "--lengths: expected oracle, mean, noisy:CV or trace, got 'best'"),
+        ("--lengths=", "--lengths: expected oracle, mean, noisy:CV or trace, got ''"),
         (
             "--lengths noisy:x",
-            "lengths: noisy: expected a coefficient of variation in 0..10, got 'x'",
+            "--lengths: noisy: expected a coefficient of variation in 0..10, got 'x'",
         ),
-        ("--lengths trace", "lengths: two.jsonl carries no predicted_output_length"),
+        ("--lengths trace", "--lengths: two.jsonl carries no predicted_output_length"),
         (
             "--lengths noisy:0.1 --seed -1",
-            "seed: expected an integer >= 0, got -1",
+            "--seed: expected an integer >= 0, got -1",
         ),
         ("--format xml", "--format: expected one of table, json; got 'xml'"),
         (
@@ -280,7 +280,7 @@ def test_nothing_is_written_if_one_of_the_files_cannot_be(llmsched: Run, tmp_pat
     ("arguments", "message"),
     [
         (("--engine", "watermark=abc"), "watermark: expected a number in [0, 1), got 'abc'"),
-        (("--max-num-seqs", 10**20), "max_num_seqs: expected an integer <= 1073741824"),
+        (("--max-num-seqs", 10**20), "--max-num-seqs: expected an integer <= 1073741824"),
         (("--slo", "ttft_ms=3,ttft_ms=4"), "--slo: expected one limit on ttft_ms, got two"),
     ],
 )

@@ -78,5 +78,5 @@ def test_without_error_the_plan_is_run_as_it_stands() -> None:
 
 
 def test_no_samples_are_refused() -> None:
-    with pytest.raises(InputError, match="--samples: expected an integer >= 1, got 0"):
+    with pytest.raises(InputError, match="samples: expected an integer >= 1, got 0"):
         robust.expected(np.array([1]), 1, 0.1, 0, 0)

@@ -56,5 +56,5 @@ def test_a_bad_error_is_refused_as_every_command_refuses_it() -> None:
 
 
 def test_there_must_be_a_sample() -> None:
-    with pytest.raises(InputError, match=r"^--samples: expected an integer >= 1, got 0$"):
+    with pytest.raises(InputError, match=r"^samples: expected an integer >= 1, got 0$"):
         case("noisy:0.1", samples=0)

@@ -139,7 +139,7 @@ def test_more_replicas_than_requests_are_refused(replicas: int) -> None:
 @pytest.mark.parametrize(
     ("changes", "unit", "message"),
     [
-        ({}, "hours", "--unit: expected one of rounds, ms; got 'hours'"),
+        ({}, "hours", "unit: expected one of rounds, ms; got 'hours'"),
         ({"lengths": "noisy:x"}, "rounds", "coefficient of variation"),
         ({"lengths": "trace"}, "rounds", "carries no predicted_output_length"),
     ],
@@ -152,5 +152,5 @@ def test_a_case_that_makes_no_sense_is_refused(
 
 
 def test_no_samples_are_refused() -> None:
-    with pytest.raises(InputError, match="--samples: expected an integer >= 1, got 0"):
+    with pytest.raises(InputError, match="samples: expected an integer >= 1, got 0"):
         case_of([2], 1, samples=0)

@@ -122,13 +122,13 @@ def test_a_slower_replica_gets_less_and_ends_with_the_others() -> None:
 @pytest.mark.parametrize("speeds", [(1.0,), (1.0, 2.0), (0.5, 0.5), (1.0, 0.0)])
 def test_speeds_are_one_a_replica_with_the_fastest_at_one(speeds: tuple[float, ...]) -> None:
     hardware = load_profile(PROFILES[0])
-    with pytest.raises(InputError, match="--speeds: expected 2 numbers"):
+    with pytest.raises(InputError, match="speeds: expected 2 numbers"):
         replicas.balance(batch(3), hardware, hardware.engine, 2, len, speeds=speeds)
 
 
 def test_no_replicas_are_refused() -> None:
     hardware = load_profile(PROFILES[0])
-    with pytest.raises(InputError, match="--replicas: expected an integer >= 1, got 0"):
+    with pytest.raises(InputError, match="replicas: expected an integer >= 1, got 0"):
         replicas.balance(batch(3), hardware, hardware.engine, 0, len)
 
 
