@@ -108,7 +108,11 @@ class Imported:
     notes: tuple[str, ...]
 
 
-def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
+def load(
+    source: str | Path,
+    options: TraceOptions = TraceOptions(),
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> Trace:
     """Return the trace in `source` and tell what was sorted or dropped on stderr.
 
     Parameters
@@ -116,6 +120,8 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
     source : str or Path
         A file, plain or compressed by gzip or Zstandard; "-" is stdin.
     options : TraceOptions
+    on_progress : callable, optional
+        Told now and then how many rows have been read.
 
     Raises
     ------
@@ -128,7 +134,7 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
     >>> len(load(shipped("traces", "gsm8k-llama65b.jsonl")))
     1319
     """
-    imported = read(source, options)
+    imported = read(source, options, on_progress)
     tell(source, imported)
     return imported.trace
 
@@ -139,14 +145,17 @@ def tell(source: str | Path, imported: Imported) -> None:
         say(f"{_source.display(source)}: {note}")
 
 
-def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:
+def read(
+    source: str | Path,
+    options: TraceOptions = TraceOptions(),
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> Imported:
     """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
     with opened(source) as lines:
         form, rows = _rows(lines, options)
         unit = _unit(form, options)
         skip = options.on_error == "skip"
-        with _progress(lines.path) as tell:
-            table = collect(rows, form, unit, lines.path, skip=skip, on_progress=tell)
+        table = collect(rows, form, unit, lines.path, skip=skip, on_progress=on_progress)
     notes = _dropped_notes(table)
     if not table.id:
         raise InputError(
@@ -276,19 +285,3 @@ def _dropped_notes(table: Table) -> list[str]:
     reasons = "; ".join(f"{n:,} where {reason}" for reason, n in sorted(table.dropped.items()))
     total = table.dropped.total()
     return [f"dropped {total:,} of {table.rows:,} rows: {reasons}"] if total else []
-
-
-@contextmanager
-def _progress(path: str) -> Iterator[Callable[[int], None]]:
-    """Tell on stderr how many rows are read, when that is a terminal."""
-    live = sys.stderr.isatty()
-
-    def tell(rows: int) -> None:
-        if live:
-            print(f"\r{path}: {rows:,} rows", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield tell
-    finally:
-        if live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
