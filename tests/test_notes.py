@@ -55,9 +55,10 @@ def test_a_terminal_with_colours_shows_the_word_in_one(
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
     warn("one row dropped")
-    assert sys.stderr.getvalue() == f"{word} one row dropped\n"
+    assert stream.getvalue() == f"{word} one row dropped\n"
 
 
 def test_a_pipe_shows_no_colours_whatever_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from llmsched import __version__
@@ -59,8 +60,10 @@ def test_the_help_of_a_command_has_its_panels_and_every_option(llmsched: Run) ->
     out = llmsched("compare", "--help").out
     panels = re.findall("╭─ ([A-Z][a-z ]+) ─", out)
     assert panels == ["Arguments", "Options", "Run", "Engine", "Trace", "Gates", "Output"]
-    command = get_command(app).commands["compare"]
-    options = [option for parameter in command.params for option in parameter.opts]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    parameters = group.commands["compare"].params
+    options = [option for parameter in parameters for option in parameter.opts]
     assert all(option in out for option in options if option.startswith("--"))
 
 
