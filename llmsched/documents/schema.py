@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from math import isfinite
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
@@ -76,7 +77,7 @@ def check_fields(record: object) -> None:
     InputError
         A value is not what its annotation says; the message names the field.
     """
-    for name, kind in get_type_hints(type(record), include_extras=True).items():
+    for name, kind in _hints(type(record)).items():
         checked(getattr(record, name), kind, name)
 
 
@@ -121,7 +122,7 @@ def some_of(kind: type, *, several: bool = False, **others: Any) -> type[Struct]
     **others
         Types of further keys, or other types of the same ones.
     """
-    hints = get_type_hints(kind, include_extras=True) | others
+    hints = _hints(kind) | others
     keys: list[tuple[str, Any, Any]] = []
     for name, hint in hints.items():
         one = Several[hint] if several else hint  # type: ignore[valid-type]  # known at run time
@@ -146,6 +147,11 @@ def shown(value: object) -> str:
     """Return a value as a message shows it: short, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _refused(message: str, document: object, kind: type, source: str) -> InputError:
@@ -182,7 +188,8 @@ def _refused(message: str, document: object, kind: type, source: str) -> InputEr
     else:  # a check of the type's own, which begins with the field
         where = _where(source, place)
         return InputError(f"{where}{'.' if place else ': ' if where else ''}{says}")
-    return InputError(f"{_where(source, place)}: expected {what}, got {shown(value)}")
+    got = f"{';' if what.startswith('one of') else ','} got {shown(value)}"
+    return InputError(f"{_where(source, place)}: expected {what}{got}")
 
 
 def _parsed(place: str, document: object, kind: type, message: str) -> _Place:
@@ -303,6 +310,8 @@ def _limits(kind: inspect.IntType | inspect.FloatType, passed: str) -> str:
     end, bracket = high if kind.lt is not None else (kind.le, "]")
     start, opening = low
     if start is not None and end is not None and end <= _SAID:
+        if isinstance(kind, inspect.IntType):
+            return f" in {start}..{end}"
         return f" in {opening}{start:g}, {end:g}{bracket}"
     sign = ">" if opening == "(" else ">="
     return passed or ("" if start is None else f" {sign} {start:g}")
