@@ -44,8 +44,8 @@ def test_the_largest_and_the_smallest_values_are_accepted() -> None:
         ),
         ({"watermark": 1.0}, "watermark: expected a number in [0, 1), got 1.0"),
         ({"watermark": float("nan")}, "watermark: expected a finite number, got nan"),
-        ({"admission": "all"}, "admission: expected one of full_prompt, first_chunk; got 'all'"),
-        ({"reserve": "all"}, "reserve: expected one of none, max_output; got 'all'"),
+        ({"admission": "all"}, "admission: expected one of first_chunk, full_prompt; got 'all'"),
+        ({"reserve": "all"}, "reserve: expected one of max_output, none; got 'all'"),
         ({"max_output_tokens": 0}, "max_output_tokens: expected an integer >= 1, got 0"),
         ({"max_model_len": 1}, "max_model_len: expected an integer >= 2, got 1"),
         (

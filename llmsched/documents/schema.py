@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
 from math import isfinite
@@ -81,18 +82,20 @@ def check_fields(record: object) -> None:
         checked(getattr(record, name), kind, name)
 
 
-def check_given(given: Mapping[str, Any], kind: type, field: str) -> None:
-    """Hold a mapping that stays one, as it was given, against a type; for a ``__post_init__``.
+@contextmanager
+def within(field: str) -> Iterator[None]:
+    """Put the field before what is refused inside it; for a ``__post_init__``.
 
     Raises
     ------
     InputError
-        As `checked`; the message begins with the field.
+        As what is done inside, with the field before its message.
     """
     try:
-        checked(given, kind)
+        yield
     except InputError as error:
-        raise InputError(f"{field}.{error}") from error
+        separator = ": " if str(error).startswith("expected ") else "."
+        raise InputError(f"{field}{separator}{error}") from error
 
 
 def check_once(values: Iterable[object], place: str) -> None:
@@ -108,6 +111,11 @@ def check_once(values: Iterable[object], place: str) -> None:
         if value in seen:
             raise InputError(f"{place}: expected each value once, got {shown(value)} twice")
         seen.append(value)
+
+
+def several(given: Several[_T]) -> tuple[_T, ...]:
+    """Return one value, or a list of them, as a tuple."""
+    return tuple(given) if isinstance(given, list) else (given,)
 
 
 def some_of(kind: type, *, several: bool = False, **others: Any) -> type[Struct]:
@@ -131,10 +139,12 @@ def some_of(kind: type, *, several: bool = False, **others: Any) -> type[Struct]
 
 
 def keys_of(kind: type) -> Meta:
-    """Return what tells editors which keys a mapping checked by `check_given` takes."""
+    """Return what tells editors which keys a mapping takes that is held against `kind` but stays one."""
     (_,), found = msgspec.json.schema_components([kind], ref_template="{name}")
     schema = found[kind.__name__]
-    return Meta(extra_json_schema={k: v for k, v in schema.items() if k not in ("title", "required")})
+    return Meta(
+        extra_json_schema={k: v for k, v in schema.items() if k not in ("title", "required")}
+    )
 
 
 def json_schema(kind: type, title: str) -> dict[str, Any]:
@@ -164,22 +174,20 @@ def _refused(message: str, document: object, kind: type, source: str) -> InputEr
     if found["key"]:
         keys = [one.key_type for one in wanted if isinstance(one, inspect.DictType)]
         what, key = _in_words(keys), says.split("'")[1]
-        return InputError(f"{_where(source, [*place, key])}: expected {what}, got an unknown key")
+        return _error(source, [*place, key], f"expected {what}, got an unknown key")
     if says.startswith("Object contains unknown field"):
         key, known = says.split("`")[1], _keys(wanted)
         near = get_close_matches(key, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        return InputError(
-            f"{_where(source, [*place, key])}: expected one of {', '.join(known)}, "
-            f"got an unknown key{hint}"
-        )
+        what = f"expected one of {', '.join(known)}, got an unknown key{hint}"
+        return _error(source, [*place, key], what)
     if says.startswith("Object missing required field"):
         key = says.split("`")[1]
         others = value.keys() - set(_keys(wanted)) if isinstance(value, Mapping) else ()
         near = get_close_matches(key, sorted(others), n=1, cutoff=0.75)
         hint = f" (did you mean it by {near[0]}?)" if near else ""
         what = _in_words(_inside(wanted, key))
-        return InputError(f"{_where(source, [*place, key])}: expected {what}, got nothing{hint}")
+        return _error(source, [*place, key], f"expected {what}, got nothing{hint}")
     if says.startswith(("Invalid value", "Invalid enum value")):
         literals = [one for one in wanted if isinstance(one, inspect.LiteralType)]
         what = _in_words(literals or wanted)
@@ -189,7 +197,7 @@ def _refused(message: str, document: object, kind: type, source: str) -> InputEr
         where = _where(source, place)
         return InputError(f"{where}{'.' if place else ': ' if where else ''}{says}")
     got = f"{';' if what.startswith('one of') else ','} got {shown(value)}"
-    return InputError(f"{_where(source, place)}: expected {what}{got}")
+    return _error(source, place, f"expected {what}{got}")
 
 
 def _parsed(place: str, document: object, kind: type, message: str) -> _Place:
@@ -358,15 +366,20 @@ def _check_plain(value: object, place: _Place, source: str) -> None:
         for index, inner in enumerate(value):
             _check_plain(inner, [*place, index], source)
     elif isinstance(value, float) and not isfinite(value):
-        raise InputError(f"{_where(source, place)}: expected a finite number, got {value!r}")
+        raise _error(source, place, f"expected a finite number, got {value!r}")
     elif isinstance(value, int) and not abs(value) < _MOST:
-        raise InputError(f"{_where(source, place)}: expected a finite number, got {shown(value)}")
+        raise _error(source, place, f"expected a finite number, got {shown(value)}")
     elif not isinstance(value, str | int | float | Struct | None):
         what = "a text, number, list or mapping"
-        raise InputError(f"{_where(source, place)}: expected {what}, got {shown(value)}")
+        raise _error(source, place, f"expected {what}, got {shown(value)}")
 
 
 def _where(source: str, place: _Place) -> str:
     """Return file and place as messages have it: ``file: engine.max_num_seqs``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return ": ".join(part for part in (source, text.removeprefix(".")) if part)
+
+
+def _error(source: str, place: _Place, what: str) -> InputError:
+    where = _where(source, place)
+    return InputError(f"{where}: {what}" if where else what)
