@@ -33,7 +33,7 @@ from llmsched.hardware.profile import Choice
 from llmsched.importers import TraceOptions
 
 Knob = int | float | str | None
-Count = Annotated[int, Meta(ge=2, le=10**6)]
+Count = Annotated[int, Meta(ge=2, le=10**7)]
 
 _Users = Annotated[int, Meta(ge=1, le=10**9)]
 _Knobs = some_of(EngineConfig, several=True)
@@ -92,7 +92,7 @@ class TraceSource(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.generate is None):
-            what = "a text, or generate" if self.file is None else "no file beside generate"
+            what = "a text or generate" if self.file is None else "no file beside generate"
             got = "nothing" if self.file is None else repr(self.file)
             raise InputError(f"file: expected {what}, got {got}")
         if self.concurrency is not None and self.plan is not None:
@@ -205,7 +205,7 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 check_once(several(values), knob)
         for field in ("trace", "hardware", "policies", "lengths", "gates", "published"):
             check_once(several(getattr(self, field)), field)
-        check_once((member.name for member in several(self.family)), "family: name")
+        check_once((member.name for member in several(self.family)), "family", "name")
 
 
 class Scenario(Struct, frozen=True):
@@ -282,7 +282,7 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         lengths=several(found.lengths),
         seed=found.seed,
         baseline=found.baseline,
-        slo={**found.slo},
+        slo={str(name): limit for name, limit in found.slo.items()},
         gates=several(found.gates),
         cases=found.cases,
         published=several(found.published),

@@ -23,7 +23,7 @@ from llmsched.errors import InputError
 _T = TypeVar("_T")
 _Place = list[str | int]
 
-Several = _T | Annotated[list[_T], Meta(min_length=1)]
+Several = Union[_T, Annotated[list[_T], Meta(min_length=1)]]  # noqa: UP007 (of a type variable)
 """One value or a list of at least one."""
 
 Named = Annotated[str, Meta(min_length=1)]
@@ -70,7 +70,7 @@ def checked(value: object, kind: type[_T], source: str = "") -> _T:
         raise _refused(str(error), value, kind, source) from error
 
 
-def check_fields(record: object) -> None:
+def check_fields(record: Any) -> None:
     """Hold each field of a dataclass or Struct against its annotation, however it was made.
 
     Raises
@@ -98,7 +98,7 @@ def within(field: str) -> Iterator[None]:
         raise InputError(f"{field}{separator}{error}") from error
 
 
-def check_once(values: Iterable[object], place: str) -> None:
+def check_once(values: Iterable[object], place: str, what: str = "value") -> None:
     """Refuse a value that a list has twice.
 
     Raises
@@ -109,7 +109,7 @@ def check_once(values: Iterable[object], place: str) -> None:
     seen: list[object] = []
     for value in values:
         if value in seen:
-            raise InputError(f"{place}: expected each value once, got {shown(value)} twice")
+            raise InputError(f"{place}: expected each {what} once, got {shown(value)} twice")
         seen.append(value)
 
 
@@ -133,13 +133,13 @@ def some_of(kind: type, *, several: bool = False, **others: Any) -> type[Struct]
     hints = _hints(kind) | others
     keys: list[tuple[str, Any, Any]] = []
     for name, hint in hints.items():
-        one = Several[hint] if several else hint  # type: ignore[valid-type]  # known at run time
+        one = Several[hint] if several else hint
         keys.append((name, Union[one, UnsetType], UNSET))  # noqa: UP007 (a type made here)
     return msgspec.defstruct(kind.__name__, keys, forbid_unknown_fields=True)
 
 
 def keys_of(kind: type) -> Meta:
-    """Return what tells editors which keys a mapping takes that is held against `kind` but stays one."""
+    """Return what tells editors the keys of a mapping that stays one, though `kind` checks it."""
     (_,), found = msgspec.json.schema_components([kind], ref_template="{name}")
     schema = found[kind.__name__]
     return Meta(
@@ -256,7 +256,7 @@ def _inside(kinds: list[inspect.Type], step: str | int) -> list[inspect.Type]:
     found: list[inspect.Type] = []
     for one in kinds:
         if isinstance(one, inspect.StructType) and step == one.tag_field:
-            found.append(inspect.LiteralType((one.tag,)))  # type: ignore[arg-type]  # it has one
+            found.append(inspect.LiteralType((one.tag,)))
         elif isinstance(one, inspect.StructType):
             found += [field.type for field in one.fields if field.encode_name == step]
         elif isinstance(one, inspect.DictType) and isinstance(step, str):
@@ -269,7 +269,7 @@ def _inside(kinds: list[inspect.Type], step: str | int) -> list[inspect.Type]:
 def _possible(kinds: Iterable[inspect.Type], value: object) -> list[inspect.Type]:
     """Return the alternatives, and of tagged ones only that which the value names."""
     every = [one for kind in kinds for one in _alternatives(kind)]
-    named = [
+    named: list[inspect.Type] = [
         one
         for one in every
         if isinstance(one, inspect.StructType)
@@ -300,6 +300,7 @@ def _keys(kinds: list[inspect.Type]) -> list[str]:
 def _in_words(kinds: Iterable[inspect.Type], passed: str = "") -> str:
     """Return what a value of one of these types is; `passed` is the limit that one passes."""
     kinds = list(kinds)
+    kinds = [one for one in kinds if not isinstance(one, inspect.NoneType)] or kinds
     literals = [one for one in kinds if isinstance(one, inspect.LiteralType)]
     choices = [str(value) for one in literals for value in one.values]
     words = [f"one of {', '.join(choices)}" if len(choices) > 1 else one for one in choices[:1]]

@@ -74,8 +74,9 @@ def merged(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str, o
     result = dict(base)
     for key, value in own.items():
         below = result.get(key)
-        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below, value) if nested else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merged(below, value)
+        result[key] = value
     return result
 
 

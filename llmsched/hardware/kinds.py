@@ -147,9 +147,9 @@ class RooflinePrices(Prices, tag="roofline", frozen=True, kw_only=True):
                 raise InputError(f"{name}: expected a number, or a family; got nothing")
 
     @property
-    def efficiencies(self) -> dict[str, float | UnsetType]:
+    def efficiencies(self) -> dict[str, Any]:
         """The eight numbers, those not given from the named family."""
-        known = {} if self.family is UNSET else asdict(FAMILIES[self.family])
+        known = {} if isinstance(self.family, UnsetType) else asdict(FAMILIES[self.family])
         given = {field.name: getattr(self, field.name) for field in fields(Efficiencies)}
         return {k: known.get(k, UNSET) if v is UNSET else v for k, v in given.items()}
 
@@ -161,7 +161,7 @@ def step_time_of(
     prices: StepTimes,
     model: Mapping[str, object],
     gpu: Mapping[str, object],
-    engine: Mapping[str, object],
+    engine: Mapping[str, Any],
 ) -> StepTime:
     """Return the step times that a valid section means, in seconds.
 
@@ -231,7 +231,7 @@ def _roofline(
     prices: RooflinePrices,
     model: Mapping[str, object],
     gpu: Mapping[str, object],
-    engine: Mapping[str, object],
+    engine: Mapping[str, Any],
 ) -> Roofline:
     ranks = engine.get("tensor_parallel_size", 1)
     link = () if ranks == 1 else ("interconnect_bandwidth",)
