@@ -31,7 +31,7 @@ from typing import Any
 
 from llmsched.contract import Policy
 from llmsched.errors import InputError
-from llmsched.notes import say
+from llmsched.notes import warn
 from llmsched.parameters import read_parameters
 from llmsched.plugin import contained, load_class
 from llmsched.policies import NAMED
@@ -98,7 +98,7 @@ def parts(kind: str) -> dict[str, type]:
     for entry in importlib.metadata.entry_points(group=f"llmsched.{kind}"):
         if entry.name in known:  # what a name means must not depend on what else is installed
             where = f"entry point {entry.group}: {entry.name} = {entry.value}"
-            say(f"warning: {where}: the name is taken, so this one is left out")
+            warn(f"{where}: the name is taken, so this one is left out")
         else:
             known[entry.name] = _load(entry)
     return known

@@ -19,6 +19,26 @@ def say(text: str) -> None:
         discard(sys.stderr)
 
 
+def warn(text: str) -> None:
+    """Print a line on stderr after the word ``warning:``, which a terminal shows in colour."""
+    word = "warning:"
+    if shows_color(sys.stderr):
+        from rich.style import Style
+
+        word = Style(color="yellow").render(word)
+    say(f"{word} {text}")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody watches a stream on a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def shows_color(stream: TextIO) -> bool:
+    """Whether a stream is a terminal with colours; a pipe never is, whatever the environment."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
 def discard(stream: TextIO) -> None:
     """Send a stream nowhere: its reader has left, the exit code still counts.
 

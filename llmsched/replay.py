@@ -19,6 +19,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult, admit, run
 from llmsched.engine.checks import blaming
+from llmsched.engine.loop import Tick
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Row, summarize
@@ -34,6 +35,7 @@ def simulate(
     predicted: NDArray[np.int64] | None = None,
     concurrency: int | None = None,
     assignment: Assignment | None = None,
+    on_progress: Tick | None = None,
 ) -> SimulationResult:
     """Replay `trace` under `policy` on a simulated engine, or on several that share it.
 
@@ -48,6 +50,8 @@ def simulate(
         next one arrive whenever one finishes.
     assignment : Assignment, optional
         Which of several replicas runs which request; each has these knobs.
+    on_progress : callable, optional
+        Told now and then the requests that have finished and their total.
 
     Raises
     ------
@@ -68,12 +72,18 @@ def simulate(
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
     if assignment is None:
-        return _on_one(trace, hardware, policy, config, predicted, concurrency)
+        return _on_one(trace, hardware, policy, config, predicted, concurrency, on_progress)
     seen = trace.output_tokens if predicted is None else predicted
-    results = [
-        _on_one(trace.take(rows), hardware, policy, config, seen[rows], concurrency)
-        for rows in assignment.rows()
-    ]
+    results: list[SimulationResult] = []
+
+    def within(finished: int, _: int) -> None:
+        before = sum(len(result.trace) for result in results)
+        if on_progress is not None:
+            on_progress(before + finished, len(trace))
+
+    for rows in assignment.rows():
+        part, known = trace.take(rows), seen[rows]
+        results.append(_on_one(part, hardware, policy, config, known, concurrency, within))
     return merge(trace, assignment, results)
 
 
@@ -84,6 +94,7 @@ def _on_one(
     config: EngineConfig,
     predicted: NDArray[np.int64] | None,
     concurrency: int | None,
+    on_progress: Tick | None,
 ) -> SimulationResult:
     """Check, let the policy choose where it has an offline phase, and run one engine."""
     jobs = admit(trace, hardware, policy, config, predicted=predicted, concurrency=concurrency)
@@ -91,7 +102,7 @@ def _on_one(
         with blaming(policy):
             order, rule = policy.offline.choose(jobs)
         policy = replace(policy, order=order, rule=rule)
-    return run(trace, jobs, policy)
+    return run(trace, jobs, policy, on_progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +170,12 @@ class Case:
         return least_work(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
 
 
-def replay(case: Case, policy: Policy) -> tuple[SimulationResult, Row]:
+def replay(
+    case: Case, policy: Policy, on_progress: Tick | None = None
+) -> tuple[SimulationResult, Row]:
     """Return what a case comes to under a policy, and the flat row of its metrics.
+
+    `on_progress` is called as by `simulate`.
 
     Raises
     ------
@@ -175,6 +190,7 @@ def replay(case: Case, policy: Policy) -> tuple[SimulationResult, Row]:
         predicted=case.predicted,
         concurrency=case.concurrency,
         assignment=case.assignment,
+        on_progress=on_progress,
     )
     row = summarize(
         result, lower_bound_s=case.lower_bound_s, least_work_s=case.least_work_s, slo=case.slo

@@ -1,4 +1,4 @@
-"""What a trace holds: figures worked by hand, and a page of 80 columns."""
+"""What a trace holds: figures worked by hand."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from hypothesis import given, settings
 
 from llmsched.importers import Imported, read
 from llmsched.trace import Trace
-from llmsched.traceinfo import describe, page
+from llmsched.traceinfo import describe
 from tests.importers.strategies import traces
-
-FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def imported(trace: Trace) -> Imported:
@@ -41,34 +39,13 @@ def test_a_trace_that_arrives_at_once_has_no_rate() -> None:
 
 @given(traces())
 @settings(max_examples=60)
-def test_the_page_has_80_columns_and_the_record_is_json(trace: Trace) -> None:
-    assert max(map(len, page(imported(trace)).splitlines())) <= 80
+def test_the_record_is_json(trace: Trace) -> None:
     json.dumps(describe(imported(trace)), allow_nan=False)
 
 
-@given(traces())
-@settings(max_examples=60)
-def test_a_histogram_counts_every_request(trace: Trace) -> None:
-    block = page(imported(trace)).split("\n\n")[2]
-    assert block.splitlines()[0] == "input tokens"
-    counts = [
-        int(line.rstrip("█ ").split()[-1].replace(",", "")) for line in block.splitlines()[1:]
-    ]
-    assert sum(counts) == len(trace)
-
-
-def test_the_page_tells_what_was_dropped_and_why() -> None:
-    text = page(read(FIXTURES / "burstgpt.csv"))
-    assert "requests      2 of 3 rows" in text
-    assert "dropped 1     Response tokens is 0" in text
-    assert "classes       API log 1, Conversation log 1" in text
-
-
-def test_declared_limits_are_told_in_one_line(tmp_path: Path) -> None:
+def test_declared_limits_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     row = '{"timestamp": 0, "input_length": 5, "output_length": 6'
     path.write_text(f'{row}}}\n{row}, "max_tokens": 1200}}\n{row}, "max_tokens": 7}}\n')
-    imported = read(path)
-    assert "limits        7 to 1,200 output tokens, declared by 2 of 3 requests" in page(imported)
-    facts = describe(imported)
+    facts = describe(read(path))
     assert (facts["limits_declared"], facts["max_output_tokens"]["max"]) == (2, 1200)

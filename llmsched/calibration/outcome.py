@@ -1,4 +1,4 @@
-"""A calibration as text for a person, and as a profile document."""
+"""A calibration as a profile document: prices, where they came from, what they cover."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ from llmsched import __version__
 from llmsched.calibration.agreement import Headline
 from llmsched.calibration.measured import MeasuredSteps
 from llmsched.calibration.runs import RunCalibration
-from llmsched.calibration.steps import Calibration, relative_error
+from llmsched.calibration.steps import Calibration
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.fitted import RANGES
 from llmsched.hardware.piecewise import Piecewise
-from llmsched.report.profiles import aligned
 
-_LABELS = dict(
-    zip(
-        RANGES,
-        ("tokens of a step", "prefill tokens", "decode sequences", "context tokens read"),
-        strict=True,
-    )
-)
 _NOT_IN_STEPS = "what the measured steps left out (often CPU time between steps)"
 _NOT_IN_RUN = "the price of a squared chunk (0); steps the run never took are extrapolated"
 
@@ -70,34 +62,9 @@ def steps_provenance(source: str, steps: MeasuredSteps, found: Calibration) -> d
         "holdout_mape_percent": _rounded(float(error.mean()), 3),
         "holdout_p95_percent": _rounded(float(np.percentile(error, 95)), 3),
         "holdout_max_percent": _rounded(float(error.max()), 3),
-        "fitted": _fitted(steps),
+        "fitted": covered(steps),
         "missing": [_NOT_IN_STEPS, *found.unidentified],
     }
-
-
-def steps_report(source: str, steps: MeasuredSteps, found: Calibration) -> str:
-    """Return what a fit to steps is worth: errors by kind, range, and what it could not tell."""
-    kinds = {**steps.kinds, "all": np.ones(len(steps), dtype=np.bool_)}
-    rows: list[tuple[str, ...]] = [("held-out error, %", "steps", "mean", "median", "p95", "max")]
-    for kind, mask in kinds.items():
-        if mask.any():
-            error = 100 * np.abs(found.held_out[mask])
-            shown = (error.mean(), np.median(error), np.percentile(error, 95), error.max())
-            rows.append((f"  {kind}", str(mask.sum()), *(f"{value:.2f}" for value in shown)))
-    lines = [
-        f"{found.step_time.kind} fitted to {len(steps)} steps of {source}",
-        "",
-        *aligned(rows, left=1),
-        "",
-        _round_sums(steps, found.step_time),
-        "",
-        "the data covers",
-        *(f"  {key}: {value}" for key, value in _covers(steps).items()),
-        f"  mixed steps: {np.count_nonzero(steps.kinds['mixed'])}",
-        "could not be told from the data",
-        *(f"  {line}" for line in found.unidentified or ("nothing: all prices were determined",)),
-    ]
-    return "\n".join(lines)
 
 
 def run_provenance(
@@ -124,61 +91,7 @@ def run_provenance(
     return provenance
 
 
-def run_report(source: str, found: RunCalibration, judged: Mapping[str, Sequence[Headline]]) -> str:
-    """Return the prices with how well each is determined, and the errors on groups of requests."""
-    prices = [("price", "ms", "std error", "from data")] + [
-        (
-            f"  {price.name}",
-            f"{1e3 * price.value:.4g}",
-            f"{price.error_percent:.1f} %",
-            f"{price.from_data_percent:.0f} %",
-        )
-        for price in found.prices
-    ]
-    lines = [f"affine fitted to {source}, {found.simulations} simulations", ""]
-    lines += aligned(prices, left=1)
-    lines += [
-        "  std error: jackknife over blocks of requests; from data: the rest is the prior",
-        f"  tokens were seen {found.lag_steps:.1f} steps after the simulated engine computed them",
-    ]
-    for label, group in judged.items():
-        rows: list[tuple[str, ...]] = [(label, "measured", "simulated", "error")]
-        for one in group:
-            ms = one.name == "mean TPOT"
-            values = (one.measured, one.simulated)
-            shown = (f"{1e3 * v:.3f} ms" if ms else f"{v:.3f} s" for v in values)
-            rows.append((f"  {one.name}", *shown, f"{one.error_percent:+.2f} %"))
-        lines += ["", *aligned(rows, left=1)]
-    return "\n".join(lines)
-
-
-def _round_sums(steps: MeasuredSteps, step_time: Affine | Piecewise) -> str:
-    """Return the error of sums of decode rounds, in which errors of single steps cancel."""
-    decode = steps.take(steps.kinds["decode"])
-    error = relative_error(step_time, decode) * decode.seconds
-    sums = []
-    for seqs in np.unique(decode.decode_seqs):
-        batch = decode.decode_seqs == seqs
-        if np.count_nonzero(batch) > 1:
-            sums.append(100 * abs(float(error[batch].sum() / decode.seconds[batch].sum())))
-    if not sums:
-        return "sum of k decode rounds: no batch size was measured twice"
-    return (
-        f"sum of k decode rounds of one batch size: off by {np.mean(sums):.2f} % in the mean, "
-        f"{max(sums):.2f} % at most ({len(sums)} sizes)"
-    )
-
-
-def _covers(steps: MeasuredSteps) -> dict[str, str]:
-    """Return the ranges of the data in words."""
-    found = _fitted(steps)
-    return {
-        label: "{} to {}".format(*found[key]) if key in found else "none"
-        for key, label in _LABELS.items()
-    }
-
-
-def _fitted(steps: MeasuredSteps) -> dict[str, list[int]]:
+def covered(steps: MeasuredSteps) -> dict[str, list[int]]:
     """Return the least and the most of each kind of work that the steps held."""
     decode, prefill = steps.decode_seqs > 0, steps.prefill_tokens > 0
     columns = (

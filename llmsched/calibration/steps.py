@@ -90,6 +90,21 @@ def relative_error(step_time: Affine | Piecewise, steps: MeasuredSteps) -> Float
     return np.asarray(predicted / steps.seconds - 1.0)
 
 
+def round_sums(steps: MeasuredSteps, step_time: Affine | Piecewise) -> list[float]:
+    """Return by how many percent the sum of the decode rounds of each batch size is off.
+
+    Errors of single steps cancel there. Only sizes that were measured more than once have a sum.
+    """
+    decode = steps.take(steps.kinds["decode"])
+    error = relative_error(step_time, decode) * decode.seconds
+    sums = []
+    for seqs in np.unique(decode.decode_seqs):
+        batch = decode.decode_seqs == seqs
+        if np.count_nonzero(batch) > 1:
+            sums.append(100 * abs(float(error[batch].sum() / decode.seconds[batch].sum())))
+    return sums
+
+
 def _check(steps: MeasuredSteps) -> None:
     """Refuse data that cannot determine a profile, saying why."""
     kinds = steps.kinds

@@ -17,7 +17,7 @@ import typer
 
 from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
-from llmsched.cli.command import GroupedHelp
+from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import grouped
 from llmsched.cli.streams import prepare
 from llmsched.errors import LlmschedError
@@ -26,9 +26,10 @@ from llmsched.notes import discard, say
 
 app = typer.Typer(
     name="llmsched",
+    cls=GroupedCommands,
     help="Benchmark and plan LLM inference schedules without a GPU.",
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LlmschedError as error:
         return _complain(str(error), error.exit_code)
     except typer.TyperException as error:  # usage: an unknown option, a missing argument
-        return _complain(error.format_message(), error.exit_code)
+        message = error.format_message()  # empty where the help was shown instead
+        return _complain(message, error.exit_code) if message else error.exit_code
     except typer.Abort:
         return _complain("interrupted", 130)
     except (BrokenPipeError, SystemExit) as error:

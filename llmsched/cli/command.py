@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 
 
 class GroupedHelp(TyperCommand):
-    """A command whose help lists options under the panels they name, in plain text.
+    """A command with help by panels, which refuses an option of one value that is given twice.
 
-    An option that takes one value is refused when it is given twice: with the last one winning in
-    silence, a script that adds an option to a command would not see that it was there already.
+    With the last one winning in silence, a script that adds an option to a command would not see
+    that it was there already.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -24,14 +26,28 @@ class GroupedHelp(TyperCommand):
                 raise InputError(f"{option.opts[0]}: expected at most once, got {times} times")
         return super().parse_args(ctx, args)
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                panel = getattr(parameter, "rich_help_panel", None)
-                fallback = "Options" if parameter.param_type_name == "option" else "Arguments"
-                groups.setdefault(panel or fallback, []).append(record)
-        for title in sorted(groups, key=lambda title: (title == "Options", title != "Arguments")):
-            with formatter.section(title):
-                formatter.write_dl(groups[title])
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _set_up_help()
+        super().format_help(ctx, formatter)
+
+
+class GroupedCommands(TyperGroup):
+    """Commands under one name."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _set_up_help()
+        super().format_help(ctx, formatter)
+
+
+def _set_up_help() -> None:
+    """Let a page of help follow stdout alone, as every other page does.
+
+    typer's would also ask the environment and the terminal that stdin is: a pipe would get colours
+    in a CI job, and a width that depends on where it was run.
+    """
+    from typer import rich_utils
+
+    shown = terminal()
+    rich_utils.MAX_WIDTH = shown["width"]
+    rich_utils.FORCE_TERMINAL = sys.stdout.isatty()
+    rich_utils.COLOR_SYSTEM = "auto" if shown["color"] else None

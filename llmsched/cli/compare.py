@@ -15,9 +15,9 @@ from llmsched.cli import options
 from llmsched.cli.deliver import GATES, Against, Delivery, FailOn, refusal_told
 from llmsched.cli.doubts import tell_of_study, warn_of_study
 from llmsched.cli.inputs import choose_hardware, given, parse_slo
-from llmsched.cli.progress import Progress
+from llmsched.cli.progress import phase
 from llmsched.errors import InputError
-from llmsched.notes import say
+from llmsched.notes import say, warn
 
 if TYPE_CHECKING:
     from llmsched.compare.checkpoint import Checkpoint
@@ -179,7 +179,8 @@ def _run(
     gates = [parse_gate(text) for text in scenario.gates]
     base = None if against is None else read_document(against)
     filters = selection.filters
-    study = prepare(scenario, filters)
+    with phase("loading"):
+        study = prepare(scenario, filters)
     scenario = replace(scenario, baseline=_baseline(scenario, baseline, study, base is not None))
     selected = given(policies=_names(selection.policies), filter=filters.get("policy"))
 
@@ -194,11 +195,11 @@ def _run(
     warn_of_study(study)
     checkpoint = None if selection.resume is None else Checkpoint(selection.resume, study)
     finished: Rows = {}
-    progress = Progress("runs")
     try:
-        rows = run_study(
-            study, where, finished=finished, checkpoint=checkpoint, on_progress=progress
-        )
+        with phase("study", "runs") as progress:
+            rows = run_study(
+                study, where, finished=finished, checkpoint=checkpoint, on_progress=progress
+            )
     except KeyboardInterrupt:
         _save(scenario, study, finished, checkpoint)
         raise typer.Exit(130) from None
@@ -302,7 +303,7 @@ def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: boo
         left = f"baseline: {scenario.baseline} is left out"
         if scenario.gates and not against:
             raise InputError(f"{left}, and gates compare with it: name another with --baseline")
-        say(f"warning: {left}, the others are compared with {first}")
+        warn(f"{left}, the others are compared with {first}")
     return wanted or first
 
 

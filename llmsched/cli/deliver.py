@@ -7,8 +7,6 @@ a failed gate exits 1 and an impossible comparison exits 3.
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from llmsched.cli import options
 from llmsched.cli.doubts import warn
 from llmsched.cli.inputs import one_of
 from llmsched.cli.output import emit
+from llmsched.cli.streams import terminal
 from llmsched.errors import InputError, NotComparableError
 from llmsched.notes import say
 
@@ -142,8 +141,7 @@ class Delivery(options.Group):
             emit(text, self.output)
             shown = "table" if table else None
         if shown is not None:
-            width = shutil.get_terminal_size((80, 24)).columns
-            text = render(document, shown, width=width, color=_colors(), pivot=self.pivot)
+            text = render(document, shown, **terminal(), pivot=self.pivot)
             emit(text, document=shown != "table")
         return shown
 
@@ -176,12 +174,6 @@ def _remark(document: Document) -> None:
             say(f"FAILED {verdict['policy']}: {verdict['reason']}")
     for line in absent_lines(document):
         say(line)
-
-
-def _colors() -> bool:
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
 
 
 def _summarize(markdown: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from llmsched import notes
 from llmsched.notes import say
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def warn(lines: Iterable[str]) -> None:
     """Print each line once."""
     for line in dict.fromkeys(lines):
-        say(f"warning: {line}")
+        notes.warn(line)
 
 
 def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:

@@ -7,18 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from llmsched.cli.command import GroupedHelp
+from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import Knobs, Output, grouped
 from llmsched.cli.output import emit
+from llmsched.cli.progress import phase
+from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
+from llmsched.notes import warn
 
 _MISFIT_PERCENT = 10.0
 """Calibrated profiles that miss the requests they were fitted to by more than this are suspect."""
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Hardware profiles: list them, show one, calibrate your own.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 
@@ -28,7 +32,8 @@ def list_profiles() -> None:
     from llmsched.hardware import load_profile, shipped_profiles
     from llmsched.report.profiles import profile_list
 
-    emit(profile_list([load_profile(name) for name in shipped_profiles()]))
+    profiles = [load_profile(name) for name in shipped_profiles()]
+    emit(profile_list(profiles, **terminal()))
 
 
 @app.command(cls=GroupedHelp)
@@ -49,7 +54,7 @@ def show(
     claim([("--output", output)])
     profile = load_profile(name)
     if format == "table":
-        emit(profile_page(profile), output)
+        emit(profile_page(profile, **terminal(output)), output)
     elif format == "yaml":
         emit(as_yaml(profile.document), output, document=True)
     elif format == "json":
@@ -113,14 +118,16 @@ def _from_steps(
     source: str, name: str, engine: dict[str, Any], kind: str
 ) -> tuple[str, dict[str, object]]:
     from llmsched.calibration.measured import read_steps
-    from llmsched.calibration.outcome import profile_document, steps_provenance, steps_report
+    from llmsched.calibration.outcome import profile_document, steps_provenance
     from llmsched.calibration.steps import calibrate
+    from llmsched.report.calibration import steps_report
 
     steps = read_steps(source)
-    found = calibrate(steps, kind)
+    with phase("calibration"):
+        found = calibrate(steps, kind)
     provenance = steps_provenance(Path(source).name, steps, found)
     document = profile_document(name, found.step_time, engine, provenance)
-    return steps_report(Path(source).name, steps, found), document
+    return steps_report(Path(source).name, steps, found, **terminal()), document
 
 
 def _from_run(
@@ -131,11 +138,12 @@ def _from_run(
     import numpy as np
 
     from llmsched.calibration.agreement import headlines
-    from llmsched.calibration.outcome import profile_document, run_provenance, run_report
+    from llmsched.calibration.outcome import profile_document, run_provenance
     from llmsched.calibration.recorded import read_run
     from llmsched.calibration.runs import calibrate_run
     from llmsched.config import EngineConfig
     from llmsched.hardware import parse_profile
+    from llmsched.report.calibration import run_report
 
     if not 0 < share <= 1:
         raise InputError(f"--fit-share: expected a number in (0, 1], got {share:g}")
@@ -143,10 +151,11 @@ def _from_run(
         raise InputError("--max-num-seqs, --max-num-batched-tokens: a run needs the engine's knobs")
     run = read_run(source)
     if run.dropped:
-        typer.echo(f"warning: {source}: {run.dropped} failed requests left out", err=True)
+        warn(f"{source}: {run.dropped} failed requests left out")
     config = replace(EngineConfig(), **engine)
     fitted = np.arange(len(run.trace)) < round(share * len(run.trace))
-    found = calibrate_run(run, config, fitted, lambda line: typer.echo(line, err=True))
+    with phase("calibration") as progress:
+        found = calibrate_run(run, config, fitted, progress.tell)
     document = profile_document(name, found.step_time, engine, {})
     profile = parse_profile(document, source)
     groups = {f"first {fitted.sum()} requests, fitted": fitted}
@@ -156,11 +165,10 @@ def _from_run(
     held_out = [] if fitted.all() else list(judged.values())[-1]
     worst = max(next(iter(judged.values())), key=lambda line: abs(line.error_percent))
     if abs(worst.error_percent) > _MISFIT_PERCENT:
-        typer.echo(
-            f"warning: {source}: the fit misses its own requests by {worst.error_percent:+.0f} % "
-            f"({worst.name}): are --num-gpu-blocks and the other knobs those of the run?",
-            err=True,
+        warn(
+            f"{source}: the fit misses its own requests by {worst.error_percent:+.0f} % "
+            f"({worst.name}): are --num-gpu-blocks and the other knobs those of the run?"
         )
     provenance = run_provenance(Path(source).name, int(fitted.sum()), found, held_out)
     document = profile_document(name, found.step_time, engine, provenance)
-    return run_report(Path(source).name, found, judged), document
+    return run_report(Path(source).name, found, judged, **terminal()), document

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from llmsched.cli.inputs import PAPER_TRACE, choose_hardware, given, parse_knobs
+from llmsched.cli.progress import phase
 from llmsched.errors import InputError
 
 if TYPE_CHECKING:
@@ -235,9 +236,9 @@ class Reading(Group):
         from llmsched.finding import find_trace
         from llmsched.importers import TraceOptions, load
 
-        return load(
-            find_trace(PAPER_TRACE if source is None else source), TraceOptions(**self.given)
-        )
+        path = find_trace(PAPER_TRACE if source is None else source)
+        with phase("loading"):
+            return load(path, TraceOptions(**self.given))
 
 
 @dataclass(frozen=True, kw_only=True)

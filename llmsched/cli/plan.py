@@ -12,6 +12,8 @@ from llmsched.cli import options
 from llmsched.cli.doubts import tell_of_truth, warn
 from llmsched.cli.inputs import one_of
 from llmsched.cli.output import emit
+from llmsched.cli.progress import phase
+from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 from llmsched.notes import say
 
@@ -151,10 +153,16 @@ class Packing(options.Group):
         """Plan the slots of one engine, or split over replicas where that is asked for."""
         from llmsched.planning.plans import plan_replicas, plan_slots
 
-        if not split:
-            return plan_slots(case, self.unit, self.solver, self.time_limit, _Ticker())
-        count = 1 if self.replicas is None else self.replicas
-        return plan_replicas(case, count, self.policy, _numbers(self.speeds), _Ticker())
+        with phase("plan") as shown:
+
+            def tell(search: Progress) -> None:
+                stands = f"makespan {search.makespan:,}, bound {search.lower_bound:,}"
+                shown.tell(f"{stands} ({search.stage})")
+
+            if not split:
+                return plan_slots(case, self.unit, self.solver, self.time_limit, tell)
+            count = 1 if self.replicas is None else self.replicas
+            return plan_replicas(case, count, self.policy, _numbers(self.speeds), tell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +202,8 @@ class BatchFile(options.Group):
             count = batch.count_characters(self.chars_per_token)
         else:
             count = batch.count_with(self.tokenizer)
-        read = batch.read_batch(self.input, count, self.predict)
+        with phase("loading"):
+            read = batch.read_batch(self.input, count, self.predict)
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
@@ -247,7 +256,7 @@ def plan(
     if output is not None:
         emit(plan_json(made), output)
     json = format == "json"
-    emit(plan_json(made) if json else plan_table(made), document=json)
+    emit(plan_json(made) if json else plan_table(made, **terminal()), document=json)
     if made.interrupted:
         raise typer.Exit(130)
 
@@ -258,17 +267,3 @@ def _numbers(text: str | None) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",")) if text is not None else ()
     except ValueError as error:
         raise InputError(f"--speeds: expected numbers with commas between, got {text!r}") from error
-
-
-class _Ticker:
-    """Bound and incumbent on stderr, once a second, for what takes longer than that."""
-
-    def __init__(self) -> None:
-        self._told = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.seconds - self._told < 1.0:
-            return
-        self._told = progress.seconds
-        stands = f"makespan {progress.makespan:,}, bound {progress.lower_bound:,}"
-        say(f"plan: {progress.seconds:5.1f} s  {stands}  ({progress.stage})")

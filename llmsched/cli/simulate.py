@@ -11,6 +11,8 @@ from llmsched.cli import options
 from llmsched.cli.doubts import tell_of_truth, warn
 from llmsched.cli.inputs import one_of, parse_slo
 from llmsched.cli.output import emit, write_files
+from llmsched.cli.progress import phase
+from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 
 PolicyName = Annotated[
@@ -95,11 +97,15 @@ def simulate(
         + other_models(loaded, profile)
     )
     chosen = find(policy)
-    result, row = replay(case, chosen)
+    name = "replay" if chosen.offline is None else "rehearsal and replay"
+    with phase(name, "requests") as progress:
+        result, row = replay(case, chosen, progress)
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
-    render = render_json if form == "json" else render_single
-    text = render(result, row, case.terms)
+    if form == "json":
+        text = render_json(result, row, case.terms)
+    else:
+        text = render_single(result, row, case.terms, **terminal(output))
     write_files(
         [
             (requests, lambda: requests_csv(result)),

@@ -5,11 +5,17 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import shutil
 import sys
+from pathlib import Path
+from typing import TypedDict
+
+from llmsched.notes import shows_color
 
 _MARKS = str.maketrans("✓✗Δ–—−…·×→█▁▂▃▄▅▆▇", "vxD---:.x>#.:-=+*%")
 """What stands for a mark on a terminal without it: one character for one, so columns hold."""
 
+_LEAST_WIDTH = 40
 _DEGRADE = "llmsched.degrade"
 
 
@@ -37,6 +43,24 @@ def _open_closed() -> None:
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 (open to the end)
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+class Terminal(TypedDict):
+    """How a page is laid out: its width, and whether it has colours."""
+
+    width: int
+    color: bool
+
+
+def terminal(output: Path | None = None) -> Terminal:
+    """Return how a page is laid out for stdout, or for a file that it goes to instead.
+
+    A pipe or a file has 80 columns, unless ``COLUMNS`` says otherwise, and no colours.
+    """
+    width = max(_LEAST_WIDTH, shutil.get_terminal_size((80, 24)).columns)
+    if output is not None:
+        return {"width": 80, "color": False}
+    return {"width": width, "color": shows_color(sys.stdout)}
 
 
 def _degraded(error: UnicodeError) -> tuple[str, int]:

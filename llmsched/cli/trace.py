@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmsched.cli.command import GroupedHelp
+from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.inputs import PAPER_TRACE, given
 from llmsched.cli.options import Output, Reading, TraceArgument, grouped
 from llmsched.cli.output import emit
+from llmsched.cli.progress import phase
+from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 from llmsched.notes import say
 
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
     from llmsched.trace import Trace
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Traces: describe one, convert, generate, sample.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 Target = Annotated[
@@ -56,10 +59,13 @@ def info(
     if format not in ("table", "json"):
         raise InputError(f"--format: expected one of table, json; got {format!r}")
     imported = _read(trace or PAPER_TRACE, reading)
-    from llmsched.traceinfo import describe, page
+    from llmsched.report.trace import trace_page
+    from llmsched.traceinfo import describe
 
-    text = page(imported) if format == "table" else json.dumps(describe(imported), indent=2)
-    emit(text, output, document=format == "json")
+    if format == "json":
+        emit(json.dumps(describe(imported), indent=2), output, document=True)
+    else:
+        emit(trace_page(imported, **terminal(output)), output)
 
 
 @app.command(cls=GroupedHelp)
@@ -157,7 +163,8 @@ def _read(source: str, reading: Reading) -> Imported:
     from llmsched.importers import TraceOptions, read, tell
 
     path = find_trace(source)
-    imported = read(path, TraceOptions(**reading.given))
+    with phase("loading"):
+        imported = read(path, TraceOptions(**reading.given))
     tell(path, imported)
     return imported
 

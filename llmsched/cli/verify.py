@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.command import GroupedHelp
+from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.inputs import one_of
 from llmsched.cli.output import emit
+from llmsched.cli.progress import phase
+from llmsched.cli.streams import terminal
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="Check results: against recorded schedules, and by an independent reader.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 
@@ -33,18 +36,17 @@ def golden(
 
     Exit 1 when one differs; its line says where first, with both sides' numbers.
     """
+    from llmsched.report.verify import golden_page
     from llmsched.verify.golden import check, recordings
 
-    verdicts = [(name, check(name)) for name in files or map(str, recordings())]
-    for name, verdict in verdicts:
-        counts = (
-            f"{verdict.requests} requests, {verdict.steps} steps, {verdict.preemptions} preemptions"
-        )
-        if verdict.same:
-            emit(f"ok       {name}: {counts}")
-        else:
-            emit(f"differs  {name}: {verdict.difference}")
-    if not all(verdict.same for _, verdict in verdicts):
+    paths = {name: name for name in files} if files else {path.name: path for path in recordings()}
+    verdicts = {}
+    with phase("replay", "schedules") as progress:
+        for name, path in paths.items():
+            verdicts[name] = check(path)
+            progress(len(verdicts), len(paths))
+    emit(golden_page(verdicts, **terminal()))
+    if not all(verdict.same for verdict in verdicts.values()):
         raise typer.Exit(1)
 
 

@@ -13,10 +13,11 @@ import orjson
 
 from llmsched.compare.measure import Row
 from llmsched.compare.study import Study, Task
+from llmsched.documents.checkpoint import finished_line, parse_finished
 from llmsched.errors import InputError, NotComparableError
 from llmsched.reading import Lines
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Checkpoint:
@@ -56,8 +57,7 @@ class Checkpoint:
         InputError
             The file cannot be written.
         """
-        record = {"cell": task.cell, "case": task.case, "row": row}
-        line = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+        line = finished_line(task.cell, task.case, row)
         if self._sound_bytes == 0:
             line = orjson.dumps(self._header) + b"\n" + line
         try:
@@ -86,24 +86,27 @@ class Checkpoint:
                         f"{self.path}: expected the rows of a study, got something else"
                     )
                 return
-            try:
-                record = orjson.loads(line)
-                if number == 1:
-                    self._check(record)
-                else:
-                    task = Task(record["cell"], record["case"], record["row"]["policy"])
-                    if task in self.rows or not record["row"]["makespan_s"] >= 0:
-                        raise KeyError(task)
-                    self.rows[task] = record["row"]
-            except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{self.path}:{number}: expected a row of a study, got something else"
-                ) from error
+            if number == 1:
+                self._check(line)
+            else:
+                self._keep(line, f"{self.path}:{number}")
             self._sound_bytes += len(line)
 
-    def _check(self, header: dict[str, Any]) -> None:
-        if "schema_version" not in header:
-            raise KeyError("schema_version")
+    def _keep(self, line: bytes, place: str) -> None:
+        found = parse_finished(line, place)
+        task = Task(found.cell, found.case, found.row["policy"])
+        if task in self.rows:
+            raise InputError(f"{place}: expected a row of each policy and case once, got {task}")
+        self.rows[task] = found.row
+
+    def _check(self, line: bytes) -> None:
+        """Refuse rows of another study by the first line."""
+        try:
+            header = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            header = None
+        if not isinstance(header, dict) or "schema_version" not in header:
+            raise InputError(f"{self.path}:1: expected a row of a study, got something else")
         for key, ours in self._header.items():
             if header.get(key) != ours:
                 raise NotComparableError(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from llmsched.compare.measure import Row
 from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
+from llmsched.documents.result import check_comparison
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, NotComparableError
 from llmsched.hardware.kinds import prices_mixed
@@ -155,115 +155,5 @@ def read_document(path: str | Path) -> Document:
         raise NotComparableError(
             f"{path}: schema_version: expected {SCHEMA_VERSION}, got {document['schema_version']!r}"
         )
-    _check_shape(document, str(path))
+    check_comparison(document, str(path))
     return document
-
-
-def _check_shape(document: Document, path: str) -> None:
-    """Refuse what the reports could not read; the full schema is in docs/comparison.schema.json."""
-    for key, kind in _RUN.items():
-        if not isinstance(document.get(key), kind):
-            raise InputError(f"{path}: {key}: expected a comparison's, got none")
-    for i, verdict in enumerate(document["gates"]):
-        _check_entry(verdict, _VERDICT, f"{path}: gates[{i}]")
-    if "against" in document:
-        _check_entry(document["against"], _AGAINST, f"{path}: against")
-    if "family" in document:
-        _check_family(document["family"], path)
-    if "cells" not in document:
-        _check_cell(document, _CELL, path, "")
-        return
-    if not isinstance(document["cells"], list) or not document["cells"]:
-        raise InputError(f"{path}: cells: expected a list of comparisons")
-    for i, cell in enumerate(document["cells"]):
-        _check_cell(cell, _CELL | {"label": dict}, path, f"cells[{i}].")
-    _check_once(path, "cells: expected each label", map(cell_name, document["cells"]))
-
-
-def _check_cell(cell: object, kinds: Mapping[str, type], path: str, where: str) -> None:
-    if not isinstance(cell, dict):
-        raise InputError(f"{path}: cells: expected a list of comparisons")
-    for key, kind in kinds.items():
-        if not isinstance(cell.get(key), kind):
-            raise InputError(f"{path}: {where}{key}: expected a comparison's, got none")
-    if not cell["results"] or not all(map(_is_row, cell["results"])):
-        raise InputError(f"{path}: {where}results: expected rows with policy and makespan_s")
-    policies = [row["policy"] for row in cell["results"]]
-    _check_once(path, f"{where}results: expected each policy", policies)
-    for row in cell["results"]:
-        for name, value in row.items():
-            if name != "policy" and value is not None and not _is_number(value):
-                place = f"{path}: {where}results: {row['policy']}: {name}"
-                raise InputError(f"{place}: expected a number or null, got {value!r}")
-
-
-def _check_family(family: object, path: str) -> None:
-    _check_entry(family, {"members": list, "ranges": list}, f"{path}: family")
-    assert isinstance(family, dict)
-    for i, member in enumerate(family["members"]):
-        _check_cell(member, _CELL | {"member": str}, path, f"family.members[{i}].")
-    for i, entry in enumerate(family["ranges"]):
-        place = f"{path}: family.ranges[{i}]"
-        _check_entry(entry, {"policy": str}, place)
-        for metric, ends in entry.items():
-            if metric != "policy" and not _is_range(ends):
-                raise InputError(f"{place}.{metric}: expected two numbers, got {ends!r}")
-
-
-def _is_range(ends: object) -> bool:
-    return isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
-
-
-def _check_once(path: str, what: str, names: Iterable[str]) -> None:
-    """Refuse a name that is there twice: which of the two would a gate judge?"""
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise InputError(f"{path}: {what} once, got {name!r} twice")
-
-
-def _check_entry(entry: object, kinds: Mapping[str, type], place: str) -> None:
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(k), kinds[k]) for k in kinds):
-        raise InputError(f"{place}: expected an object with {', '.join(kinds)}")
-
-
-def _is_row(row: object) -> bool:
-    return (
-        isinstance(row, dict)
-        and isinstance(row.get("policy"), str)
-        and _is_number(row.get("makespan_s"))
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_RUN: dict[str, type] = {
-    "llmsched": str,
-    "scenario": str,
-    "note": str,
-    "slo": dict,
-    "published": list,
-    "gates": list,
-}
-_CELL: dict[str, type] = {
-    "trace": dict,
-    "hardware": dict,
-    "engine": dict,
-    "lengths": str,
-    "results": list,
-}
-_VERDICT: dict[str, type] = {
-    "gate": str,
-    "cell": str,
-    "policy": str,
-    "passed": bool,
-    "reason": str,
-}
-_AGAINST: dict[str, type] = {
-    "file": str,
-    "llmsched": str,
-    "changes": list,
-    "new": list,
-    "gone": list,
-}

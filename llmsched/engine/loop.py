@@ -13,7 +13,9 @@ Three ideas carry it:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import TypeAlias
 
 from llmsched.contract import DECODE, PREFILL, Decide, Jobs, Policy, Step, View
 from llmsched.engine import allocation
@@ -35,14 +37,24 @@ CLOCK_TOLERANCE_S = 1e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
 durations in different order differs in its last digits, and that must not decide a schedule."""
 
+DECISIONS = 4096
+"""Decisions after which a replay says how far it is."""
 
-def run(trace: Trace, jobs: Jobs, policy: Policy) -> SimulationResult:
+Tick: TypeAlias = Callable[[int, int], None]
+"""What is told the requests that have finished and their total."""
+
+
+def run(
+    trace: Trace, jobs: Jobs, policy: Policy, on_progress: Tick | None = None
+) -> SimulationResult:
     """Replay `trace` on one engine with the order and the rule of `policy`.
 
     Parameters
     ----------
     jobs : Jobs
         What the policy may know of the same requests, from `llmsched.engine.limits.admit`.
+    on_progress : callable, optional
+        Told the requests that have finished and their total, every few thousand decisions.
 
     Raises
     ------
@@ -56,7 +68,7 @@ def run(trace: Trace, jobs: Jobs, policy: Policy) -> SimulationResult:
     """
     with blaming(policy):
         engine = Engine(trace, jobs, policy)
-        engine.run()
+        engine.run(on_progress)
     result = engine.result()
     check_laws(result)
     return result
@@ -65,7 +77,7 @@ def run(trace: Trace, jobs: Jobs, policy: Policy) -> SimulationResult:
 class Engine(State):
     """One replay, from its first decision to its result. Rules see it through a :class:`View`."""
 
-    def run(self) -> None:
+    def run(self, on_progress: Tick | None = None) -> None:
         """Take decisions until every request has finished.
 
         Raises
@@ -79,7 +91,13 @@ class Engine(State):
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running
         sound = DECODE  # the last of a rule's own steps that was checked: rules repeat themselves
+        countdown = DECISIONS
         while True:
+            countdown -= 1
+            if not countdown:
+                countdown = DECISIONS
+                if on_progress is not None:
+                    on_progress(self.arrived - self.waiting - len(running), n)
             while self.arrived < n and arrival[self.arrived] <= self.now + CLOCK_TOLERANCE_S:
                 self.now = max(self.now, arrival[self.arrived])
                 self.waiting += 1

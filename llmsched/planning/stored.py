@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from llmsched.documents.plan import SplitRecord
+from llmsched.documents.schema import checked
 from llmsched.engine.replicas import Assignment
 from llmsched.errors import InputError
 from llmsched.reading import read_whole
@@ -25,12 +27,11 @@ def read_replicas(path: str | Path, trace: Trace) -> Assignment:
         document = orjson.loads(read_whole(path))
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}: expected a plan, got: {error}") from error
-    try:
-        queues = [part["requests"] for part in document["replicas"]]
-        made_for = document["trace"]["sha256"]
-    except (KeyError, TypeError) as error:
+    if not isinstance(document, dict) or "replicas" not in document:
         expected = "a plan for replicas (llmsched plan --replicas N --output FILE)"
-        raise InputError(f"{path}: expected {expected}") from error
+        raise InputError(f"{path}: expected {expected}")
+    plan = checked(document, SplitRecord, str(path))
+    queues, made_for = [part.requests for part in plan.replicas], plan.trace.sha256
     if made_for != trace.sha256:
         raise InputError(f"{path}: trace.sha256: expected that of {trace.name}, got {made_for!r}")
     row = {name: i for i, name in enumerate(trace.id.tolist())}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.compare.document import Document
-from llmsched.report.layout import align, cut, policy_label, wrapped
+from llmsched.report.console import Grid, Part
+from llmsched.report.layout import policy_label, wrapped
 
 _COLUMNS = (
     (("total", "s"), "makespan_s", "z,.2f", 1.0),
@@ -17,10 +18,10 @@ _COLUMNS = (
 )
 
 
-def family_lines(document: Document, width: int) -> list[str]:
+def family_parts(document: Document, width: int) -> list[Part]:
     """Return a row a policy with the ranges of its figures over all members."""
-    heading, rows = family_rows(document)
-    return ["", *wrapped(heading, width), *align(cut(rows, width))]
+    heading, (above, below, *rows) = family_rows(document)
+    return ["", *wrapped(heading, width), Grid(rows, (above, below))]
 
 
 def family_rows(document: Document) -> tuple[str, list[list[str]]]:
@@ -36,7 +37,7 @@ def family_rows(document: Document) -> tuple[str, list[list[str]]]:
 
 
 def _row(entry: Mapping[str, Any], baseline: str) -> list[str]:
-    cells = [policy_label(entry["policy"], 20)]
+    cells = [policy_label(entry["policy"])]
     for _, name, form, scale in _COLUMNS:
         change = name.endswith(("percent", "points")) and not name.startswith("gap")
         is_base = change and entry["policy"] == baseline

@@ -8,13 +8,13 @@ from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.metric import METRICS, NEITHER
-from llmsched.report.layout import BETTER, WORSE, align, shortened, width_of, wrapped
+from llmsched.report.console import Grid, Part
+from llmsched.report.layout import BETTER, WORSE, wrapped
 
 _MOST = 8
-_LEAST_NAME = 12
 
 
-def change_lines(document: Document, width: int) -> list[str]:
+def change_parts(document: Document, width: int) -> list[Part]:
     """Return the largest changes against the earlier result, worse ones first."""
     if "against" not in document:
         return []
@@ -22,22 +22,15 @@ def change_lines(document: Document, width: int) -> list[str]:
     worse = [change for change in against["changes"] if change["worse"]]
     better = [change for change in reversed(against["changes"]) if not change["worse"]]
     counts = f"against {_base(document)}: {len(worse)} worse, {len(better)} better"
-    lines = ["", *wrapped(counts, width, "  ")]
+    parts: list[Part] = ["", *wrapped(counts, width, "  ")]
     for mark, group in ((WORSE, worse), (BETTER, better)):
-        lines += _fitted([_change(mark, change) for change in group[:_MOST]], width)
-        if len(group) > _MOST:
-            lines.append(f"  and {len(group) - _MOST} more (--format json has all)")
+        if rows := [_change(mark, change) for change in group[:_MOST]]:
+            parts.append(Grid(rows, lead=2, words=3, indent=2))
+        if (more := len(group) - _MOST) > 0:
+            parts.append(f"  and {more} more (--format json has all)")
     for line in absent_lines(document):
-        lines += wrapped(line, width, "  ")
-    return lines
-
-
-def _fitted(rows: list[Sequence[str]], width: int) -> list[str]:
-    """Align rows within `width` columns: a long name gives way, a number never does."""
-    if not rows:
-        return []
-    room = max(_LEAST_NAME, width - width_of([("", *row[1:]) for row in rows]))
-    return align([(shortened(row[0], room), *row[1:]) for row in rows])
+        parts += wrapped(line, width, "  ")
+    return parts
 
 
 def absent(document: Document) -> Iterator[tuple[str, str, list[str]]]:
@@ -106,7 +99,8 @@ def _where(verdict: Mapping[str, Any]) -> str:
 def _change(mark: str, change: Mapping[str, Any]) -> Sequence[str]:
     place = f"{change['cell']}: " if change["cell"] else ""
     return (
-        f"  {mark} {place}{change['policy']}",
+        mark,
+        f"{place}{change['policy']}",
         change["metric"],
         f"{change['base']:z,.5g}",
         "→",

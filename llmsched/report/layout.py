@@ -1,42 +1,27 @@
-"""Plain text in columns, and colours that follow the marks in it."""
+"""What the views of a result share: marks, names, and how numbers are written."""
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from llmsched.hardware.profile import ASSUMED
+from llmsched.metric import METRICS
 
 BETTER, WORSE, UNDECIDED = "✓", "✗", "~"
 
-_GREEN, _RED, _BOLD, _END = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 
+def figure(row: Mapping[str, Any], name: str, form: str | None = None, scale: float = 1.0) -> str:
+    """Return a row's metric as reports write it; empty where there is none.
 
-def align(rows: Sequence[Sequence[str]], gap: int = 2) -> list[str]:
-    """Return lines with the first column to the left and all others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append((" " * gap).join(cells).rstrip())
-    return lines
-
-
-def width_of(rows: Sequence[Sequence[str]], gap: int = 2) -> int:
-    """Return the width of these rows once they are aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return sum(widths) + gap * (len(widths) - 1)
-
-
-def cut(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]]:
-    """Return the rows without the last columns if they do not fit; the first two always stay."""
-    count = len(rows[0])
-    while count > 2 and width_of([row[:count] for row in rows]) > width:
-        count -= 1
-    return [row[:count] for row in rows]
+    Parameters
+    ----------
+    form, scale
+        Another form than the metric's own, and what its number is multiplied by besides.
+    """
+    metric, value = METRICS[name], row.get(name)
+    return "" if value is None else f"{value * metric.scale * scale:z{form or metric.form}}"
 
 
 def hardware_of(cell: Mapping[str, Any]) -> str:
@@ -66,20 +51,11 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
-def policy_label(spec: str, limit: int) -> str:
-    """Return a policy's name without the files its parts come from, shortened to `limit`."""
-    return shortened("+".join(part.rpartition(".py:")[2] for part in spec.split("+")), limit)
+def policy_label(spec: str) -> str:
+    """Return a policy's name without the files its parts come from."""
+    return "+".join(part.rpartition(".py:")[2] for part in spec.split("+"))
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """Return a paragraph as lines of at most `width`."""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def paint(text: str) -> str:
-    """Colour what carries a mark: a line that begins with one, or the number after one."""
-    for mark, color in ((BETTER, _GREEN), (WORSE, _RED)):
-        marked = rf"^ *{mark} (?!better|worse).*$|{mark} [-+][^ ]+"
-        text = re.sub(marked, rf"{color}\g<0>{_END}", text, flags=re.MULTILINE)
-    first, newline, rest = text.partition("\n")
-    return f"{_BOLD}{first}{_END}{newline}{rest}"

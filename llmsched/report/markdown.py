@@ -11,7 +11,7 @@ from llmsched.lengths import in_words
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, hardware_of, output_limits_of, slots_of
+from llmsched.report.layout import BETTER, WORSE, figure, hardware_of, output_limits_of, slots_of
 from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -19,15 +19,15 @@ SUMMARY_LIMIT = 1024 * 1024
 
 _SPECIAL = re.compile(r"[\\`*\[|]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
 
-_COLUMNS: Sequence[tuple[str, str, str, float]] = (
-    ("total s", "makespan_s", ",.2f", 1.0),
-    ("utilization %", "utilization", ".2f", 0.01),
-    ("efficiency %", "efficiency", ".2f", 0.01),
-    ("output tokens/s", "output_throughput", ",.0f", 1.0),
-    ("mean TTFT ms", "mean_ttft_ms", ",.1f", 1.0),
-    ("p99 TTFT ms", "p99_ttft_ms", ",.1f", 1.0),
-    ("mean TPOT ms", "mean_tpot_ms", ",.2f", 1.0),
-    ("gap to bound %", "gap_percent", ".2f", 1.0),
+_COLUMNS: Sequence[tuple[str, str, str | None]] = (  # None: the metric's own form
+    ("total s", "makespan_s", None),
+    ("utilization %", "utilization", None),
+    ("efficiency %", "efficiency", None),
+    ("output tokens/s", "output_throughput", None),
+    ("mean TTFT ms", "mean_ttft_ms", ",.1f"),
+    ("p99 TTFT ms", "p99_ttft_ms", ",.1f"),
+    ("mean TPOT ms", "mean_tpot_ms", None),
+    ("gap to bound %", "gap_percent", None),
 )
 
 
@@ -171,10 +171,7 @@ def _published(published: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _values(row: Mapping[str, Any]) -> list[str]:
-    return [
-        "" if row.get(metric) is None else f"{row[metric] / scale:z{form}}"
-        for _, metric, form, scale in _COLUMNS
-    ]
+    return [figure(row, name, form) for _, name, form in _COLUMNS]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bool = True) -> str:

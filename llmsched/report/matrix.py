@@ -8,26 +8,23 @@ from typing import Any
 from llmsched.compare.document import cell_name, has_mixed_steps
 from llmsched.compare.gates import number
 from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
-from llmsched.report.layout import align, shortened, width_of
+from llmsched.report.console import Grid, Part
 
 BEST = "*"
 
 
-def matrix_lines(cells: Sequence[Mapping[str, Any]], pivot: str, width: int) -> list[str]:
-    """Return the pivot, in as many blocks of columns as the width needs; the best are starred."""
+def matrix_parts(cells: Sequence[Mapping[str, Any]], pivot: str) -> list[Part]:
+    """Return the pivot under what it shows; the best are starred."""
     metric = find_metric(pivot)
     unit = f", {metric.unit}" if metric.unit else ""
-    lines = [f"{metric.name}{unit}{_legend(cells, metric)}"]
-    table = [[" × ".join(cells[0]["label"]), *_policies(cells)]]
-    table += [
-        [shortened(cell_name(cell), 32), *_values(cell, table[0][1:], metric)] for cell in cells
-    ]
+    policies = _policies(cells)
+    table = [[" × ".join(cells[0]["label"]), *policies]]
+    table += [[cell_name(cell), *_values(cell, policies, metric)] for cell in cells]
     if metric.name == "makespan_s":
         bounds = _bounds(cells)
         table = [[label, bound, *row] for (label, *row), bound in zip(table, bounds, strict=True)]
-    for block in _blocks(table, width):
-        lines += ["", *align(block)]
-    return lines
+    titles, *rows = table
+    return [f"{metric.name}{unit}{_legend(cells, metric)}", "", Grid(rows, [titles], names=32)]
 
 
 def _legend(cells: Sequence[Mapping[str, Any]], metric: Metric) -> str:
@@ -56,7 +53,7 @@ def _text(value: float | None, best: float | None) -> str:
     if value is None:
         return "–"
     text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:z.4g}"
-    return text + (BEST if value == best else " ")
+    return f"{BEST}{text}" if value == best else text
 
 
 def _bounds(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -64,18 +61,3 @@ def _bounds(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for cell in cells:
         bound = cell["results"][0].get("lower_bound_s")
         yield "" if bound is None else f"{bound:,.2f}"
-
-
-def _blocks(table: list[list[str]], width: int) -> Iterator[list[list[str]]]:
-    """Cut the columns into blocks that fit, each with the labels in front; one column at least."""
-    left = list(range(1, len(table[0])))
-    while left:
-        count = len(left)
-        while count > 1 and width_of(_pick(table, left[:count])) > width:
-            count -= 1
-        yield _pick(table, left[:count])
-        left = left[count:]
-
-
-def _pick(table: list[list[str]], columns: Sequence[int]) -> list[list[str]]:
-    return [[row[0], *(row[column] for column in columns)] for row in table]

@@ -7,7 +7,8 @@ from typing import Any
 
 from llmsched.compare.document import Document, cell_name, has_mixed_steps
 from llmsched.metric import METRICS, NEITHER, NOTICED_PERCENT
-from llmsched.report.layout import BETTER, UNDECIDED, WORSE, align, cut, wrapped
+from llmsched.report.console import Grid, Part
+from llmsched.report.layout import BETTER, UNDECIDED, WORSE, policy_label, wrapped
 
 LEGEND = (
     f"Δ mean of the paired differences ({BETTER} better, {WORSE} worse, {UNDECIDED} if its 95 % "
@@ -27,18 +28,17 @@ def told_pairs(cell: Mapping[str, Any]) -> tuple[str, str]:
     return "makespan_s", share
 
 
-def paired_lines(document: Document, cell: Mapping[str, Any], width: int) -> list[str]:
+def paired_parts(document: Document, cell: Mapping[str, Any], width: int) -> list[Part]:
     """Return each policy's mean difference from the baseline, its interval, wins and worst case."""
     count = document["cases"]["count"]
     head = f"paired differences from {document['baseline']}, {count} cases"
     name = cell_name(cell)
-    lines = wrapped(f"{name}: {head}" if name else head, width)
+    parts: list[Part] = [*wrapped(f"{name}: {head}" if name else head, width)]
     for metric in told_pairs(cell):
-        rows = [pair for pair in cell["paired"] if pair["metric"] == metric]
+        rows = [_line(metric, pair) for pair in cell["paired"] if pair["metric"] == metric]
         if rows:
-            table = [_header(metric), *(_line(metric, row) for row in rows)]
-            lines += ["", *align(cut(table, width))]
-    return lines
+            parts += ["", Grid(rows, [_header(metric)])]
+    return parts
 
 
 def _header(metric: str) -> list[str]:
@@ -57,7 +57,7 @@ def _line(metric: str, pair: Mapping[str, Any]) -> list[str]:
         return f"{pair[key] * scale:+z.2f}"
 
     return [
-        pair["policy"],
+        policy_label(pair["policy"]),
         f"{mark} {signed('mean')}",
         f"{signed('ci_low')} … {signed('ci_high')}",
         f"{signed('p2_5')} … {signed('p97_5')}",

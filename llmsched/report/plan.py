@@ -10,9 +10,10 @@ import orjson
 from llmsched.packing.packing import Packing
 from llmsched.packing.robust import Realised
 from llmsched.planning.case import Case
-from llmsched.planning.plans import Plan, SplitPlan
+from llmsched.planning.plans import Plan, SlotPlan, SplitPlan
 from llmsched.planning.replicas import ReplicaPlan
 from llmsched.records import record_inputs
+from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
 
 SCHEMA_VERSION = 1
 
@@ -97,74 +98,92 @@ def _names(case: Case, queues: Queues) -> list[list[str]]:
     return [[str(case.trace.id[i]) for i in queue] for queue in queues]
 
 
-def slot_table(case: Case, packing: Packing, unit: str) -> str:
-    """Return load, bound, gap, status, spread and seconds of a plan for slots."""
-    load = packing.load
+def plan_table(plan: Plan, *, width: int = PLAIN_WIDTH, color: bool = False) -> str:
+    """Return a plan for a reader, as a page of `width` columns."""
+    case = plan.case
+    if isinstance(plan, SplitPlan):
+        place = f"{len(plan.queues)} replicas of {case.config.max_num_seqs:,} slots"
+        parts = _replica_parts(plan)
+    else:
+        place = f"{len(plan.packing.load):,} slots"
+        parts = _slot_parts(plan)
+    title = f"{case.trace.name}: {len(case.trace):,} requests on {place}, lengths {case.lengths}"
+    return page(parts, title=title, width=width, color=color)
+
+
+def _slot_parts(plan: SlotPlan) -> list[Part]:
+    """Return load, bound, gap, status, spread and seconds, and how it fares in truth."""
+    packing, load, unit = plan.packing, plan.packing.load, plan.unit
     ended = {"": "", "effort": ": effort spent"}
     stop = ended.get(packing.stopped_by, f": stopped by {packing.stopped_by}")
-    lines = (
-        f"{case.trace.name}: {len(case.trace):,} requests on {len(load):,} slots, "
-        f"lengths {case.lengths}",
-        f"profile      {case.hardware.title}",
-        f"makespan     {packing.makespan:,} {unit}, found by {packing.closed_by}",
-        f"lower bound  {packing.lower_bound:,} {unit}, by {packing.bound_by}",
-        f"gap          {packing.gap_percent:.4f} %",
-        f"status       {packing.status}{stop}",
-        f"slot loads   {load.min():,} to {load.max():,}, mean {load.mean():,.1f}, "
-        f"std {load.std():,.1f}",
-        f"cpu          {packing.cpu_s:.2f} s",
-    )
-    return "\n".join(lines) + "\n"
-
-
-def realised_table(
-    case: Case, rows: list[Realised], unit: str, solver: Mapping[str, object]
-) -> str:
-    """Return how the plan fares where lengths are not known; empty where they are."""
-    if not rows:
-        return ""
-    draws = f"{case.samples} sampled lengths" if case.error is not None else "the true lengths"
-    lines = [f"\nmakespan over {draws}, {unit}", f"{'':<12} {'mean':>10} {'p90':>10} {'worst':>10}"]
-    lines += [f"{r.discipline:<12} {r.mean:>10,.1f} {r.p90:>10,.1f} {r.worst:>10,}" for r in rows]
-    if "discipline" in solver:
-        lines.append(f"chosen for the least mean: {solver['discipline']}")
-    return "\n".join(lines) + "\n"
-
-
-def replica_table(case: Case, split: ReplicaPlan, queues: Queues, policy: str) -> str:
-    """Return time, bound and gap of a plan for replicas, and a row a replica."""
-    tokens, realised = case.seen(), split.realised
-    heading = (
-        f"\n{'replica':>7} {'requests':>9} {'input tokens':>13} {'output tokens':>14} {'s':>10}"
-    )
-    truth = []
-    if realised is not None:
-        heading += f" {'realised s':>11}"
-        text = f"bound {realised.lower_bound_s:,.3f} s, gap {realised.gap_percent:.3f} %"
-        truth.append(f"realised     {realised.makespan_s:,.3f} s with the true lengths; {text}")
-    lines = [
-        f"{case.trace.name}: {len(case.trace):,} requests on {len(queues)} replicas of "
-        f"{case.config.max_num_seqs:,} slots, lengths {case.lengths}",
-        f"profile      {case.hardware.title}",
-        f"makespan     {split.makespan_s:,.3f} s, simulated with {policy}",
-        f"lower bound  {split.lower_bound_s:,.3f} s",
-        f"gap          {split.gap_percent:.3f} %",
-        *truth,
-        heading,
+    facts = [
+        ("profile", plan.case.hardware.title),
+        ("makespan", f"{packing.makespan:,} {unit}, found by {packing.closed_by}"),
+        ("lower bound", f"{packing.lower_bound:,} {unit}, by {packing.bound_by}"),
+        ("gap", f"{packing.gap_percent:.4f} %"),
+        ("status", f"{packing.status}{stop}"),
+        (
+            "slot loads",
+            f"{load.min():,} to {load.max():,}, mean {load.mean():,.1f}, std {load.std():,.1f}",
+        ),
+        ("cpu", f"{packing.cpu_s:.2f} s"),
     ]
-    for replica, (queue, seconds) in enumerate(zip(queues, split.seconds, strict=True)):
-        prompt, output = case.trace.input_tokens[queue].sum(), tokens[queue].sum()
-        row = f"{replica:>7} {len(queue):>9,} {prompt:>13,} {output:>14,} {seconds:>10,.3f}"
-        lines.append(row if realised is None else f"{row} {realised.seconds[replica]:>11,.3f}")
-    return "\n".join(lines) + "\n"
+    return [Grid(facts, text=True), *_realised_parts(plan)]
 
 
-def plan_table(plan: Plan) -> str:
-    """Return a plan for a reader."""
-    if isinstance(plan, SplitPlan):
-        return replica_table(plan.case, plan.split, plan.queues, plan.policy)
-    table = slot_table(plan.case, plan.packing, plan.unit)
-    return table + realised_table(plan.case, plan.realised, plan.unit, plan.solver)
+def _realised_parts(plan: SlotPlan) -> list[Part]:
+    """Return how the plan fares where lengths are not known; nothing where they are."""
+    if not plan.realised:
+        return []
+    case = plan.case
+    draws = f"{case.samples} sampled lengths" if case.error is not None else "the true lengths"
+    rows = [
+        (one.discipline, f"{one.mean:,.1f}", f"{one.p90:,.1f}", f"{one.worst:,}")
+        for one in plan.realised
+    ]
+    grid = Grid(rows, [("", "mean", "p90", "worst")])
+    parts: list[Part] = ["", f"makespan over {draws}, {plan.unit}", grid]
+    if "discipline" in plan.solver:
+        parts.append(f"chosen for the least mean: {plan.solver['discipline']}")
+    return parts
+
+
+def _replica_parts(plan: SplitPlan) -> list[Part]:
+    """Return time, bound and gap, and a row a replica."""
+    split, realised = plan.split, plan.split.realised
+    facts = [
+        ("profile", plan.case.hardware.title),
+        ("makespan", f"{split.makespan_s:,.3f} s, simulated with {plan.policy}"),
+        ("lower bound", f"{split.lower_bound_s:,.3f} s"),
+        ("gap", f"{split.gap_percent:.3f} %"),
+    ]
+    if realised is not None:
+        distance = f"bound {realised.lower_bound_s:,.3f} s, gap {realised.gap_percent:.3f} %"
+        truth = f"{realised.makespan_s:,.3f} s with the true lengths; {distance}"
+        facts.append(("realised", truth))
+    return [Grid(facts, text=True), "", _replica_grid(plan)]
+
+
+def _replica_grid(plan: SplitPlan) -> Grid:
+    prompts, outputs = plan.case.trace.input_tokens, plan.case.seen()
+    realised = plan.split.realised
+    titles = ["replica", "requests", "input tokens", "output tokens", "s"]
+    rows = [
+        [
+            str(replica),
+            f"{len(queue):,}",
+            f"{prompts[queue].sum():,}",
+            f"{outputs[queue].sum():,}",
+            f"{seconds:,.3f}",
+        ]
+        for replica, (queue, seconds) in enumerate(
+            zip(plan.queues, plan.split.seconds, strict=True)
+        )
+    ]
+    if realised is not None:
+        titles.append("realised s")
+        rows = [[*row, f"{truly:,.3f}"] for row, truly in zip(rows, realised.seconds, strict=True)]
+    return Grid(rows, [titles], words=0)
 
 
 def plan_document(plan: Plan) -> Document:

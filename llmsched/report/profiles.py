@@ -1,62 +1,71 @@
-"""Profiles as text: the list, and one profile with what its steps cost; 80 columns."""
+"""Profiles as pages: the list, and one profile with what its steps cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from textwrap import wrap
 
 from llmsched.hardware.profile import HardwareProfile
 from llmsched.hardware.roofline import EXPECTED_ERROR, Roofline
 from llmsched.hardware.step_time import StepTime
+from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
+from llmsched.report.layout import wrapped
 
-_WIDTH = 79
 _CONTEXTS = (512, 2048, 8192)
 _BATCHES = (1, 8, 32, 64, 128, 200, 256)
 _PROMPTS = (64, 128, 256, 512, 1024, 2048, 4096)
 
 
-def profile_list(profiles: Sequence[HardwareProfile]) -> str:
+_LEGEND = (
+    "error: held-out or expected mean error of a step, %, where known (- is unknown)",
+    "d1, d200: ms of a decode round of 1 and 200 sequences, each with 512 tokens of context; "
+    "p2048: ms of a prefill of 2,048 tokens; CPU overhead only where stated",
+    "fitted: to measured operators · analytical: from datasheets · calibrated: to a published "
+    "result · guess: not even the datasheet is certain",
+)
+
+
+def profile_list(
+    profiles: Sequence[HardwareProfile], *, width: int = PLAIN_WIDTH, color: bool = False
+) -> str:
     """Return one line a profile: where it came from, its error, and three step times."""
-    rows = [("name", "status", "kind", "error", "d1", "d200", "p2048")]
-    for profile in profiles:
-        step_time = profile.step_time
-        rows.append(
-            (
-                profile.name,
-                str(profile.provenance.get("status", "unstated")),
-                step_time.kind,
-                _error(profile.provenance),
-                _ms(_decode(step_time, 1, 512)),
-                _ms(_decode(step_time, 200, 512)),
-                _ms(_prefill(step_time, 2048)),
-            )
+    rows = [
+        (
+            profile.name,
+            str(profile.provenance.get("status", "unstated")),
+            profile.step_time.kind,
+            _error(profile.provenance),
+            _ms(_decode(profile.step_time, 1, 512)),
+            _ms(_decode(profile.step_time, 200, 512)),
+            _ms(_prefill(profile.step_time, 2048)),
         )
+        for profile in profiles
+    ]
+    titles = ("name", "status", "kind", "error", "d1", "d200", "p2048")
+    grid = Grid(rows, [titles], words=3, names=max(len(row[0]) for row in rows), gap=1)
     exclusive = ", ".join(one.name for one in profiles if not one.step_time.mixed) or "none"
-    return "\n".join(
-        [
-            *aligned(rows, left=3, gap=" "),
-            "",
-            "error: held-out or expected mean error of a step, %, where known (- is unknown)",
-            "d1, d200: ms of a decode round of 1 and 200 sequences, each with 512 tokens of",
-            "context; p2048: ms of a prefill of 2,048 tokens; CPU overhead only where stated",
-            "fitted: to measured operators · analytical: from datasheets · calibrated: to a",
-            "published result · guess: not even the datasheet is certain",
-            *wrap(f"without a price for mixed steps (prefill beside decodes): {exclusive}", _WIDTH),
-        ]
-    )
+    legend = [*_LEGEND, f"without a price for mixed steps (prefill beside decodes): {exclusive}"]
+    lines = (line for text in legend for line in wrapped(text, width))
+    return page([grid, "", *lines], width=width, color=color)
 
 
-def profile_page(profile: HardwareProfile) -> str:
+def profile_page(profile: HardwareProfile, *, width: int = PLAIN_WIDTH, color: bool = False) -> str:
     """Return one profile: facts, prices, provenance, and a table of step times."""
     engine = {field.name: getattr(profile.engine, field.name) for field in fields(profile.engine)}
-    lines = [profile.name, ""]
-    lines += _facts("model", profile.model)
-    lines += _facts("gpu", profile.gpu)
-    lines += _facts("engine", {key: "no limit" if v is None else v for key, v in engine.items()})
-    lines += _facts("step time", _prices(profile.step_time))
-    lines += _facts("provenance", profile.provenance)
-    return "\n".join([*lines, "", *_step_table(profile)])
+    sections: dict[str, Mapping[str, object]] = {
+        "model": profile.model,
+        "gpu": profile.gpu,
+        "engine": {key: "no limit" if value is None else value for key, value in engine.items()},
+        "step time": _prices(profile.step_time),
+        "provenance": profile.provenance,
+    }
+    rows: list[tuple[str, str]] = []
+    notes = {}
+    for title, facts in sections.items():
+        notes[len(rows)] = [title] if facts else []
+        rows += _facts(facts)
+    parts: list[Part] = ["", Grid(rows, notes=notes, text=True), "", *_step_times(profile)]
+    return page(parts, title=profile.name, width=width, color=color)
 
 
 def _prices(step_time: StepTime) -> dict[str, object]:
@@ -73,22 +82,26 @@ def _prices(step_time: StepTime) -> dict[str, object]:
     return prices
 
 
-def _step_table(profile: HardwareProfile) -> list[str]:
+def _step_times(profile: HardwareProfile) -> list[Part]:
     step_time, most = profile.step_time, profile.engine.max_num_seqs
     batches = [n for n in _BATCHES if n <= most]
-    heading = ("decode round, ms", *(f"{n} seq" for n in batches))
-    rows = [heading]
-    for context in _CONTEXTS:
-        times = (_ms(_decode(step_time, n, context)) for n in batches)
-        rows.append((f"  {context:,} tokens each", *times))
-    lines = aligned(rows, left=1)
-    prompts = [("prefill step, ms", *(f"{p:,}" for p in _PROMPTS))]
-    prompts.append(("  one prompt", *(_ms(_prefill(step_time, p)) for p in _PROMPTS)))
+    rounds = [
+        (
+            f"  {context:,} tokens each",
+            *(_ms(_decode(step_time, n, context)) for n in batches),
+        )
+        for context in _CONTEXTS
+    ]
+    prompts = [("  one prompt", *(_ms(_prefill(step_time, p)) for p in _PROMPTS))]
     if step_time.mixed:
         beside = min(64, most)
         mixed = (step_time.step(p, p * p, 0, beside, 512 * beside) for p in _PROMPTS)
         prompts.append((f"  beside {beside} decodes", *(_ms(time) for time in mixed)))
-    return [*lines, "", *aligned(prompts, left=1)]
+    return [
+        Grid(rounds, [("decode round, ms", *(f"{n} seq" for n in batches))]),
+        "",
+        Grid(prompts, [("prefill step, ms", *(f"{p:,}" for p in _PROMPTS))]),
+    ]
 
 
 def _decode(step_time: StepTime, seqs: int, context: int) -> float:
@@ -110,15 +123,11 @@ def _error(provenance: Mapping[str, object]) -> str:
     return "-" if value is None else f"{value}"
 
 
-def _facts(title: str, facts: Mapping[str, object]) -> list[str]:
-    lines = [title] if facts else []
+def _facts(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield a label and a text for each fact, and one for each item of a list."""
     for key, value in facts.items():
-        items = value if isinstance(value, list) else [value]
-        for i, item in enumerate(items):
-            label = f"  {key}:" if i == 0 else ""
-            text = wrap(_plain(item), _WIDTH - 32, break_long_words=True) or [""]
-            lines += [f"{label:<31} {text[0]}", *(f"{'':<31} {line}" for line in text[1:])]
-    return lines
+        for i, item in enumerate(value if isinstance(value, list) else [value]):
+            yield "" if i else f"  {key}:", _plain(item)
 
 
 def _plain(value: object) -> str:
@@ -131,15 +140,3 @@ def _plain(value: object) -> str:
     if isinstance(value, float | int) and abs(value) >= 1e5:
         return f"{value:,}" if isinstance(value, int) else f"{value:g}"
     return str(value)
-
-
-def aligned(rows: Sequence[Sequence[str]], *, left: int, gap: str = "  ") -> list[str]:
-    """Return rows as lines, the first `left` columns flush left, the rest flush right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        gap.join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

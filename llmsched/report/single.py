@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -13,7 +13,8 @@ from llmsched.engine.result import SimulationResult
 from llmsched.lengths import in_words
 from llmsched.metrics import Row
 from llmsched.records import finite, record_inputs
-from llmsched.report.layout import align, width_of, wrapped
+from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
+from llmsched.report.layout import wrapped
 
 SCHEMA_VERSION = 1
 
@@ -26,39 +27,69 @@ _LATENCIES = (
 )
 _STATISTICS = ("mean", "median", "p90", "p95", "p99")
 
+Fact: TypeAlias = tuple[str, str, str]
 
-def render_single(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> str:
-    """Return the row of one replay as a page of at most 80 columns; `how` as in `render_json`."""
+
+def render_single(
+    result: SimulationResult,
+    row: Row,
+    how: Mapping[str, Any],
+    *,
+    width: int = PLAIN_WIDTH,
+    color: bool = False,
+) -> str:
+    """Return the row of one replay as a page of `width` columns; `how` as in `render_json`."""
     trace = result.trace
-    lines = [
-        *wrapped(f"{result.policy} on {trace.name} ({len(trace):,} requests)", 80, "  "),
-        *wrapped("  " + _conditions(result, how), 80, "  "),
-        *(wrapped("  " + result.detail, 80, "  ") if result.policy == "hybrid" else []),
+    parts: list[Part] = [
+        *wrapped("  " + _conditions(result, how), width, "  "),
+        *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
         "",
-        _line("total inference time", f"{row['makespan_s']:,.3f} s", _bound(row)),
-        _line("utilization", f"{100 * row['utilization']:.2f} %", "of slot-seconds computing"),
-        _line("efficiency", _percent(row["efficiency"]), "least engine time for this work / total"),
-        _line(
+        Grid([*_facts(row), *_objective(row, how)], text=True),
+        "",
+        _latencies(row),
+        *(["", *wrapped(trace.note, width)] if trace.note else []),
+    ]
+    title = f"{result.policy} on {trace.name} ({len(trace):,} requests)"
+    return page(parts, title=title, width=width, color=color)
+
+
+def _facts(row: Row) -> list[Fact]:
+    """Return what the replay came to: what, how much, and a remark."""
+    return [
+        ("total inference time", f"{row['makespan_s']:,.3f} s", _bound(row)),
+        ("utilization", f"{100 * row['utilization']:.2f} %", "of slot-seconds computing"),
+        ("efficiency", _percent(row["efficiency"]), "least engine time for this work / total"),
+        (
             "output throughput",
             f"{row['output_throughput']:,.1f} tok/s",
             f"{row['request_throughput']:,.2f} req/s, "
             f"{row['total_token_throughput']:,.0f} tok/s with input",
         ),
-        _line(
+        (
             "steps",
             f"{row['steps']:,}",
             f"{row['prefill_steps']:,} with prefill, mean batch {row['mean_batch']:.1f}",
         ),
-        _line(
-            "preemptions", f"{row['preemptions']:,}", f"{row['recomputed_tokens']:,} tokens again"
-        ),
-        _line("KV cache at peak", f"{row['kv_peak_tokens']:,} tok", _kv(row)),
-        *_slo_line(row, how),
-        "",
-        *_latencies(row),
+        ("preemptions", f"{row['preemptions']:,}", f"{row['recomputed_tokens']:,} tokens again"),
+        ("KV cache at peak", f"{row['kv_peak_tokens']:,} tok", _kv(row)),
     ]
-    note = ["", *wrapped(trace.note, 80)] if trace.note else []
-    return "\n".join([*lines, *note]) + "\n"
+
+
+def _objective(row: Row, how: Mapping[str, Any]) -> list[Fact]:
+    if not how["slo"]:
+        return []
+    limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
+    goodput = f"goodput {row['request_goodput']:.2f} requests/s"
+    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
+
+
+def _latencies(row: Row) -> Grid:
+    """Return the statistics of each span, in milliseconds."""
+    rows = [
+        [label, *(_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)]
+        for label, key in _LATENCIES
+    ]
+    return Grid(rows, [["ms", *_STATISTICS]])
 
 
 def render_json(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> str:
@@ -89,10 +120,6 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
 
 
-def _line(label: str, value: str, remark: str) -> str:
-    return f"{label:<22}{value:>16}   {remark}".rstrip()
-
-
 def _bound(row: Row) -> str:
     return f"lower bound {row['lower_bound_s']:,.3f} s, gap {row['gap_percent']:.2f} %"
 
@@ -105,26 +132,6 @@ def _kv(row: Row) -> str:
     if math.isnan(row["kv_peak"]):
         return "no limit on KV blocks"
     return f"blocks: {100 * row['kv_peak']:.1f} % at peak, {100 * row['kv_mean']:.1f} % mean"
-
-
-def _slo_line(row: Row, how: Mapping[str, Any]) -> list[str]:
-    if not how["slo"]:
-        return []
-    limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
-    goodput = f"goodput {row['request_goodput']:.2f} requests/s"
-    return [_line("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
-
-
-def _latencies(row: Row) -> list[str]:
-    """Return the latencies in columns, with short labels where long numbers need the room."""
-    for short in (False, True):
-        table = [[f"{'ms':<24}" if not short else "ms", *(f"{name:>9}" for name in _STATISTICS)]]
-        for label, key in _LATENCIES:
-            values = (_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)
-            table.append([key.upper() if short else label, *values])
-        if width_of(table) <= 80:
-            break
-    return align(table)
 
 
 def _milliseconds(value: float) -> str:

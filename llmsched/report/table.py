@@ -10,22 +10,22 @@ from typing import Any
 from llmsched.compare.document import Document, cells_of
 from llmsched.lengths import in_words
 from llmsched.metric import METRICS
-from llmsched.report.family import family_lines
-from llmsched.report.gates import change_lines, gate_lines
+from llmsched.report.console import Grid, Part, page
+from llmsched.report.family import family_parts
+from llmsched.report.gates import change_parts, gate_lines
 from llmsched.report.layout import (
     BETTER,
     WORSE,
-    align,
-    cut,
+    figure,
     hardware_of,
     output_limits_of,
-    paint,
     policy_label,
+    shortened,
     slots_of,
     wrapped,
 )
-from llmsched.report.matrix import matrix_lines
-from llmsched.report.paired import LEGEND, paired_lines
+from llmsched.report.matrix import matrix_parts
+from llmsched.report.paired import LEGEND, paired_parts
 
 Row = Mapping[str, Any]
 
@@ -39,25 +39,24 @@ class Column:
 
 
 def render_table(document: Document, *, width: int, color: bool, pivot: str) -> str:
-    """Return the comparison as lines of at most `width` columns, but for a long policy's name."""
+    """Return the comparison as a page of `width` columns."""
     cells = cells_of(document)
-    lines = [*wrapped(title(document, cells), width, "  "), ""]
+    parts: list[Part] = [""]
     if len(cells) > 1:
-        lines += matrix_lines(cells, pivot, width)
+        parts += matrix_parts(cells, pivot)
     else:
-        lines += _policy_lines(document, cells[0], width)
+        parts += _policy_parts(document, cells[0])
     if "family" in document:
-        lines += family_lines(document, width)
+        parts += family_parts(document, width)
     for cell in cells:
         if "paired" in cell:
-            lines += ["", *paired_lines(document, cell, width)]
+            parts += ["", *paired_parts(document, cell, width)]
     if "paired" in cells[0]:
-        lines += ["", *wrapped(LEGEND, width)]
-    lines += change_lines(document, width)
-    lines += gate_lines(document)
-    lines += ["", *wrapped(document["note"], width)] if document["note"] else []
-    text = "\n".join(lines) + "\n"
-    return paint(text) if color else text
+        parts += ["", *wrapped(LEGEND, width)]
+    parts += change_parts(document, width)
+    parts += gate_lines(document)
+    parts += ["", *wrapped(document["note"], width)] if document["note"] else []
+    return page(parts, title=title(document, cells), width=width, color=color)
 
 
 def title(document: Document, cells: Sequence[Row]) -> str:
@@ -93,59 +92,53 @@ def _stem(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".jsonl")
 
 
-def _policy_lines(document: Document, cell: Row, width: int) -> list[str]:
+def _policy_parts(document: Document, cell: Row) -> list[Part]:
     rows = [*cell["results"]]
     bound = rows[0].get("lower_bound_s")
     if bound is not None:
         rows.append({"policy": "(lower bound)", "makespan_s": bound})
-    published = [{"policy": row["policy"], **row["metrics"]} for row in document["published"]]
-    lines = align(cut(_texts(_columns(document, cell), [*rows, *published]), width))
-    if published:
-        sources = ", ".join(dict.fromkeys(row["source"] for row in document["published"]))
-        lines.insert(2 + len(rows), f"published, not simulated ({sources}):")
+    notes = {}
+    if published := document["published"]:
+        sources = ", ".join(dict.fromkeys(row["source"] for row in published))
+        notes[len(rows)] = [f"published, not simulated ({sources}):"]
+        rows += ({"policy": row["policy"], **row["metrics"]} for row in published)
+    columns = [
+        (column.title, texts)
+        for column in _columns(document, cell)
+        if any(texts := [column.text(row) for row in rows])
+    ]
+    titles, cells = (zip(*part, strict=True) for part in zip(*columns, strict=True))
+    parts: list[Part] = [Grid([*cells], [*titles], notes=notes)]
     if _reference(document):
-        lines += ["", f"{BETTER} better, {WORSE} worse than {_reference(document)}"]
-    return lines
-
-
-def _texts(columns: Sequence[Column], rows: Sequence[Row]) -> list[list[str]]:
-    titles = [[column.title[line] for column in columns] for line in (0, 1)]
-    return [*titles, *([column.text(row) for column in columns] for row in rows)]
+        parts += ["", f"{BETTER} better, {WORSE} worse than {_reference(document)}"]
+    return parts
 
 
 def _columns(document: Document, cell: Row) -> list[Column]:
-    """Return the columns, most important first."""
-    seconds = max((row.get("mean_ttft_ms") or 0.0) for row in cell["results"]) >= 10_000
-    unit, scale, form = ("s", 1000.0, ",.2f") if seconds else ("ms", 1.0, ",.0f")
-    longest = max((row.get("makespan_s") or 0.0) for row in cell["results"])
+    """Return the columns: the total and what is asked for, then what has a title, by its rank."""
+    first = ["makespan_s", "slo_attainment"] if document["slo"] else ["makespan_s"]
+    titled = [metric.name for metric in METRICS.values() if metric.title is not None]
+    figures = [_figures(cell, name) for name in dict.fromkeys([*first, *titled])]
+    columns = [Column(("policy", ""), lambda row: policy_label(row["policy"])), *figures]
+    if _reference(document):
+        versus = "base" if "against" in document else policy_label(_reference(document))
+        columns.insert(2, Column(("Δ total", f"vs {shortened(versus, 8)}"), _delta(document, cell)))
+    return columns
 
-    versus = "base" if "against" in document else policy_label(_reference(document), 8)
 
-    def number(metric: str, form: str, scale: float = 1.0) -> Callable[[Row], str]:
-        def text(row: Row) -> str:
-            value = row.get(metric)
-            return "" if value is None else f"{value / scale:z{form}}"
+def _figures(cell: Row, name: str) -> Column:
+    """Return the column of a metric: long times to a first token in seconds, short totals whole."""
+    title = METRICS[name].title or ("", name)
+    scale, form = 1.0, None
+    if name == "makespan_s" and _most(cell, name) < 1:
+        form = ".6f"
+    elif name.endswith("_ttft_ms") and _most(cell, "mean_ttft_ms") >= 10_000:
+        title, scale, form = (title[0], title[1].replace("ms", "s")), 1e-3, ",.2f"
+    return Column(title, lambda row: figure(row, name, form, scale))
 
-        return text
 
-    columns = [
-        Column(("policy", ""), lambda row: policy_label(row["policy"], 20)),
-        Column(("total", "s"), number("makespan_s", ",.2f" if longest >= 1 else ".6f")),
-        Column(("Δ total", f"vs {versus}"), _delta(document, cell)),
-        Column(("util", "%"), number("utilization", ".2f", 0.01)),
-        Column(("eff", "%"), number("efficiency", ".2f", 0.01)),
-        Column(("output", "tok/s"), number("output_throughput", ",.0f")),
-        Column(("mean", f"TTFT {unit}"), number("mean_ttft_ms", form, scale)),
-        Column(("p99", f"TTFT {unit}"), number("p99_ttft_ms", form, scale)),
-        Column(("gap to", "bound %"), number("gap_percent", ".2f")),
-        Column(("mean", "TPOT ms"), number("mean_tpot_ms", ",.2f")),
-        Column(("p99", "TPOT ms"), number("p99_tpot_ms", ",.2f")),
-        Column(("", "steps"), number("steps", ",.0f")),
-        Column(("", "preempted"), number("preemptions", ",.0f")),
-    ]
-    if document["slo"]:
-        columns.insert(3, Column(("SLO", "%"), number("slo_attainment", ".1f", 0.01)))
-    return columns if _reference(document) else [*columns[:2], *columns[3:]]
+def _most(cell: Row, name: str) -> float:
+    return max((row.get(name) or 0.0) for row in cell["results"])
 
 
 def _reference(document: Document) -> str:

@@ -291,11 +291,12 @@ def test_a_row_twice_or_below_zero_is_no_row_of_a_checkpoint(llmsched: Run) -> N
     run = (*RUN, "--resume", "rows.jsonl")
     assert llmsched(*run).code == 0
     lines = Path("rows.jsonl").read_text().splitlines(keepends=True)
-    for broken in (
-        [*lines, lines[1]],
-        [lines[0], lines[1].replace('"makespan_s":', '"makespan_s":-')],
+    negative = lines[1].replace('"makespan_s":', '"makespan_s":-')
+    for broken, message in (
+        ([*lines, lines[1]], "expected a row of each policy and case once"),
+        ([lines[0], negative], "rows.jsonl:2: row.makespan_s: expected a number >= 0 or null"),
     ):
         Path("rows.jsonl").write_text("".join(broken))
         outcome = llmsched(*run)
         assert outcome.code == 2
-        assert "expected a row of a study, got something else" in outcome.err
+        assert message in outcome.err

@@ -33,8 +33,8 @@ def test_the_version_is_that_of_the_package(llmsched: Run) -> None:
 def test_help_lists_every_command(llmsched: Run, arguments: tuple[str, ...]) -> None:
     outcome = llmsched(*arguments)
     assert outcome.code == 0
-    listed = outcome.out.split("Commands:")[1]
-    assert all(f"  {command} " in listed for command in COMMANDS)
+    listed = outcome.out.split("Commands ─")[1]
+    assert all(f"│ {command} " in listed for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -48,7 +48,7 @@ def test_the_help_of_every_command_fits_a_terminal(llmsched: Run, command: str) 
 def test_help_waits_for_nothing_heavy() -> None:
     done = _python(
         "import sys\nfrom llmsched.cli import main\nmain(['--help'])\nmain(['compare', '--help'])\n"
-        "heavy = {'numpy', 'pandas', 'scipy', 'ortools', 'orjson', 'yaml', 'rich', 'distributed'}\n"
+        "heavy = {'numpy', 'pandas', 'scipy', 'ortools', 'orjson', 'yaml', 'distributed'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     assert done.stderr.strip() == "[]"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from llmsched.cli import inputs, options, output
-from llmsched.cli.progress import Progress
 from llmsched.errors import InputError
 
 
@@ -106,10 +105,3 @@ def test_a_command_with_groups_of_options_is_one_with_all_of_their_options() -> 
     assert list(signature(spelt).parameters) == names
     spelt(**(dict.fromkeys(names) | {"trace": "a.jsonl"}))
     assert seen == ["a.jsonl", options.Knobs()]
-
-
-def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress("runs")
-    progress(1, 2)
-    progress(2, 2)
-    assert capsys.readouterr().err == ""

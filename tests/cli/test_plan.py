@@ -111,22 +111,6 @@ def test_an_interrupt_still_prints_the_best_plan(
     assert "gap " in outcome.out
 
 
-def test_what_takes_over_a_second_shows_progress_once_a_second(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from llmsched.cli.plan import _Ticker
-    from llmsched.packing import Progress
-
-    tick = _Ticker()
-    for seconds in (0.2, 0.9, 1.2, 1.5, 2.3):
-        tick(Progress(seconds, "repartition", 1234, 1200))
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.splitlines() == [
-        f"plan:   {s} s  makespan 1,234, bound 1,200  (repartition)" for s in (1.2, 2.3)
-    ]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

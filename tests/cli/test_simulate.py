@@ -40,8 +40,8 @@ def test_without_a_trace_the_papers_is_replayed(llmsched: Run) -> None:
     outcome = llmsched("simulate", "--policy", "fcfs")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("fcfs on gsm8k-llama65b.jsonl (1,319 requests)\n")
-    assert "total inference time         201.000 s   lower bound 180.000 s" in outcome.out
-    assert "utilization                    80.20 %" in outcome.out
+    assert "total inference time      201.000 s  lower bound 180.000 s" in outcome.out
+    assert "utilization                 80.20 %" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
 
 

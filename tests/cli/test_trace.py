@@ -21,8 +21,8 @@ GENERATE = ("--requests", 20, "--input-length", "fixed:5", "--output-length", "g
 def test_info_without_a_trace_describes_the_papers(llmsched: Run) -> None:
     outcome = llmsched("trace", "info")
     assert outcome.code == 0
-    assert "requests      1,319 of 1,319 rows" in outcome.out
-    assert "input       68.4    25.0    24.0" in outcome.out
+    assert "requests  1,319 of 1,319 rows" in outcome.out
+    assert "input    68.4   25.0  24.0" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert outcome.err == ""
 
@@ -51,7 +51,7 @@ def test_every_trace_option_reaches_the_importer(llmsched: Run) -> None:
 def test_info_reads_stdin(llmsched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     data = (FIXTURES / "vidur.csv").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert "format        vidur" in llmsched("trace", "info", "-").out
+    assert "format      vidur" in llmsched("trace", "info", "-").out
 
 
 @pytest.mark.parametrize("to", ["native", "mooncake", "vidur", "azure"])

@@ -25,22 +25,25 @@ def recording(tmp_path: Path) -> Path:
 def test_golden_says_ok_and_counts(llmsched: Run, recording: Path) -> None:
     outcome = llmsched("verify", "golden", recording)
     assert outcome.code == 0
-    assert outcome.out.startswith(f"ok       {recording}: 12 requests, ")
+    _, row, *_, last = outcome.out.splitlines()
+    assert row.startswith("✓  ")
+    assert " 12 " in row
+    assert "recorded.json" in outcome.out
+    assert last == "1 of 1 replayed step by step as recorded"
 
 
 def test_golden_without_files_checks_the_shipped_recordings(llmsched: Run) -> None:
     outcome = llmsched("verify", "golden")
     assert outcome.code == 0
-    words = [line.split() for line in outcome.out.splitlines()]
-    assert [Path(path).name for _, path, *_ in words] == [
-        "code_small_budget.json.gz:",
-        "conv_kv_pressure.json.gz:",
-        "conv_online.json.gz:",
-        "gsm8k_offline.json.gz:",
-        "mooncake_long.json.gz:",
-        "sharegpt_kv_bound.json.gz:",
+    rows = [line.split()[:2] for line in outcome.out.splitlines()[1:-2]]
+    assert rows == [
+        ["✓", "code_small_budget.json.gz"],
+        ["✓", "conv_kv_pressure.json.gz"],
+        ["✓", "conv_online.json.gz"],
+        ["✓", "gsm8k_offline.json.gz"],
+        ["✓", "mooncake_long.json.gz"],
+        ["✓", "sharegpt_kv_bound.json.gz"],
     ]
-    assert {word for word, *_ in words} == {"ok"}
 
 
 def test_golden_exits_1_and_shows_the_first_difference(
@@ -52,10 +55,10 @@ def test_golden_exits_1_and_shows_the_first_difference(
     spoiled.write_text(json.dumps(document))
     outcome = llmsched("verify", "golden", recording, spoiled)
     assert outcome.code == 1
-    ok, differs = outcome.out.splitlines()
-    assert ok.startswith("ok")
-    assert differs.startswith(f"differs  {spoiled}: step 3: recorded prefill_tokens ")
+    *_, differs, last = outcome.out.splitlines()
+    assert differs.startswith(f"✗ {spoiled}: step 3: recorded prefill_tokens ")
     assert "; simulated prefill_tokens " in differs
+    assert last == "1 of 2 replayed step by step as recorded"
 
 
 def test_golden_refuses_a_file_that_is_no_recording(llmsched: Run, tmp_path: Path) -> None:

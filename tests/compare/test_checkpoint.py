@@ -92,8 +92,28 @@ def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
     _filled(path, study, 1)
     with path.open("ab") as stream:
         stream.write(b'{"cell": 0}\n')
-    with pytest.raises(InputError, match=r"rows\.jsonl:3: expected a row"):
+    with pytest.raises(InputError, match=r"rows\.jsonl:3: case: expected an integer >= 0, got no"):
         Checkpoint(path, study)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"makespan_s":', b'"makespan_s":1', r"crc32: expected \d+ for this row, got \d+"),
+        (b'"case":0', b'"case":4', r"crc32: expected \d+ for this row, got \d+"),
+        (b'"case":0', b'"case":true', "case: expected an integer, got True"),
+        (b'"makespan_s":', b'"makespan_s":-', "row.makespan_s: expected a number >= 0 or null"),
+    ],
+)
+def test_an_edited_row_is_refused(tmp_path: Path, old: bytes, new: bytes, message: str) -> None:
+    path, study = tmp_path / "rows.jsonl", small_study(cases=CASES)
+    _filled(path, study, 2)
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(InputError, match=rf"rows\.jsonl:2: {message}"):
+        Checkpoint(path, study)
+    assert path.read_bytes() == content.replace(old, new, 1)
 
 
 def test_an_unwritable_place_is_an_input_error(tmp_path: Path) -> None:

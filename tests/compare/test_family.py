@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from llmsched.compare.document import build_document, cells_of, dump, read_document
 from llmsched.compare.family import family_ranges
@@ -106,6 +106,9 @@ def test_a_matrix_has_no_family() -> None:
         prepare(scenario(engine={"max_num_seqs": [2, 4]}))
 
 
+MEMBER = cell(row("fcfs"), member="other")
+
+
 @pytest.mark.parametrize(
     ("family", "message"),
     [
@@ -124,15 +127,24 @@ def test_a_bad_family_is_refused_by_file_and_key(family: object, message: str) -
     assert str(refused.value).startswith("small.yaml: family")
 
 
+MEMBER = cell(row("fcfs"), member="other")
+
+
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ({}, "family: expected an object with members, ranges"),
-        ({"members": [{}], "ranges": []}, r"family\.members\[0\]\.trace: expected a comparison's"),
-        ({"members": [], "ranges": [{}]}, r"family\.ranges\[0\]: expected an object with policy"),
+        ({}, "family.members: expected a list, got nothing"),
         (
-            {"members": [], "ranges": [{"policy": "fcfs", "makespan_s": [1.0]}]},
-            r"family\.ranges\[0\]\.makespan_s: expected two numbers, got \[1\.0\]",
+            {"members": [{}], "ranges": []},
+            r"family.members\[0\].trace: expected a mapping, got n",
+        ),
+        (
+            {"members": [MEMBER], "ranges": [{}]},
+            r"family.ranges\[0\].policy: expected a text, got nothing",
+        ),
+        (
+            {"members": [MEMBER], "ranges": [{"policy": "fcfs", "makespan_s": [2.0, 1.0]}]},
+            r"family.ranges\[0\].makespan_s: expected two numbers, the least first, got",
         ),
     ],
 )

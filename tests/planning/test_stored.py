@@ -44,7 +44,9 @@ def test_the_replay_takes_as_long_as_the_plan_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"replicas": None}, "expected a plan for replicas"),
+        ({"replicas": None}, "replicas: expected a list, got None"),
+        ({"replicas": [{"requests": [1]}]}, r"replicas\[0\].requests\[0\]: expected a text, got 1"),
+        ({"trace": {}}, "trace.sha256: expected a text, got nothing"),
         ({"trace": {"sha256": "ab"}}, "trace.sha256: expected that of trace, got 'ab'"),
         ({"replicas": [{"requests": ["0"]}]}, "expected every request of trace once"),
         ({"replicas": [{"requests": ["0"] * 50}]}, "expected every request of trace once"),
