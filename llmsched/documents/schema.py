@@ -351,7 +351,7 @@ def _translated(says: str, wanted: list[inspect.Type]) -> str:
     names = types.split(" | ")
     kinds = [one for one in wanted if _name(one) in names]
     if passed == " of length >= 1":
-        return "a text" if types == "str" else "at least one value"
+        return "a text" if types == "str" else "a list of at least one"
     if number := re.fullmatch(r" ([<>]=?) (\S+)", passed):
         passed = f" {number[1]} {number[2].removesuffix('.0')}"
     words = _in_words(kinds, passed) if kinds else ""

@@ -114,11 +114,11 @@ MEMBER = cell(row("fcfs"), member="other")
     [
         ([], "family: expected at least one value"),
         (["x"], r"family\[0\]: expected a mapping"),
-        ([{"name": "x"}], r"family\[0\]\.hardware: expected a value, got nothing"),
+        ([{"name": "x"}], r"family\[0\]\.hardware: expected a mapping or a text, got nothing"),
         ([{"hardware": "x"}], r"family\[0\]\.name: expected a text"),
         ([{"name": "x", "hardware": "y", "tarce": "z"}], "did you mean trace"),
         ([{"name": "x", "hardware": "y"}] * 2, "family: expected each name once, got 'x' twice"),
-        ([{"name": "x", "hardware": ["y"]}], r"family\[0\]\.hardware: expected a profile's name"),
+        ([{"name": "x", "hardware": ["y"]}], r"family\[0\]\.hardware: expected a mapping or a text"),
     ],
 )
 def test_a_bad_family_is_refused_by_file_and_key(family: object, message: str) -> None:

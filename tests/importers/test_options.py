@@ -69,8 +69,10 @@ def test_options_that_the_trace_cannot_follow_are_refused(file: Path, tmp_path: 
         load(file, TraceOptions(classes=("c",)))
     with pytest.raises(InputError, match=r"trace.jsonl:1: expected a CSV header \(format azure\)"):
         load(file, TraceOptions(format="azure"))
+    far = tmp_path / "far.jsonl"
+    far.write_text(file.read_text().replace("4000", "40000000"))
     with pytest.raises(InputError, match="speed: 1e-09 stretches the trace beyond"):
-        load(file, TraceOptions(speed=1e-9))
+        load(far, TraceOptions(speed=1e-9))
     plain = tmp_path / "azure.csv"
     plain.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-01-01 00:00:00,1,2\n")
     with pytest.raises(InputError, match="class: expected none: the trace has no classes"):
