@@ -273,10 +273,12 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
     """
     found = checked(document, ScenarioFile, source)
     beside = Path(source).parent
+    traces: tuple[TraceSource | str, ...] = several(found.trace)
+    machines: tuple[HardwareSource | str, ...] = several(found.hardware)
     return Scenario(
         name=found.name,
-        traces=tuple(_trace(one, beside) for one in several(found.trace)),
-        hardware=tuple(_hardware(one, beside) for one in several(found.hardware)),
+        traces=tuple(_trace(one, beside) for one in traces),
+        hardware=tuple(_hardware(one, beside) for one in machines),
         engine={knob: several(values) for knob, values in found.engine.items()},
         policies=several(found.policies),
         lengths=several(found.lengths),

@@ -84,7 +84,7 @@ def test_shipped_traces_have_names_and_files_go_first(
         ("polices: [fcfs]", "polices: expected one of .*unknown key .did you mean policies"),
         ("engine: {max_num_seq: 4}", r"engine\.max_num_seq: expected .*did you mean max_num_seqs"),
         ("engine: {max_num_seqs: 0}", r"engine\.max_num_seqs: expected an integer >= 1, got 0"),
-        ("engine: {max_num_seqs: [4, x]}", r"engine\.max_num_seqs.1.: expected an integer >= 1, got .x.$"),
+        ("engine: {max_num_seqs: [4, x]}", r"engine\.max_num_seqs.1.: expected an integer >= 1"),
         ("engine: {max_num_seqs: []}", r"engine\.max_num_seqs: expected a list of at least one"),
         (
             "engine: {watermark: half}",
@@ -127,8 +127,8 @@ def test_a_bad_scenario_is_refused_in_one_line_that_names_file_and_key(
         ),
         ("trace: t.jsonl", "trace: []", "trace: expected a list of at least one"),
         ("trace: t.jsonl", "trace: 7", "trace: expected a mapping, a text or a list, got 7"),
-        ("trace: t.jsonl", "trace: {name: x}", r"trace\.file: expected a text or generate, got nothing"),
-        ("trace: t.jsonl", "trace: [a, {fil: b}]", r"trace\[1\]\.fil: .*unknown key .did you mean file"),
+        ("trace: t.jsonl", "trace: {name: x}", r"trace\.file: expected a text or generate"),
+        ("trace: t.jsonl", "trace: [a, {fil: b}]", r"trace\[1\]\.fil: .*did you mean file"),
         (
             "trace: t.jsonl",
             "trace: {file: a, limit: 3}",

@@ -63,11 +63,15 @@ def checked(value: object, kind: type[_T], source: str = "") -> _T:
         A key is unknown or missing, a value is of another type or out of its range, a number is
         not finite, or the type itself refuses it.
     """
-    _check_plain(value, [], source)
+    _check_plain(value, source)
     try:
-        return msgspec.convert(value, kind)
+        found = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _refused(str(error), value, kind, source) from error
+    for place, leaf in _leaves(value):  # where no type has set a limit
+        if isinstance(leaf, int) and abs(leaf) >= _MOST:
+            raise _error(source, place, f"expected a number below 2**63, got {shown(leaf)}")
+    return found
 
 
 def check_fields(record: Any) -> None:
@@ -132,8 +136,9 @@ def some_of(kind: type, *, several: bool = False, **others: Any) -> type[Struct]
     """
     hints = _hints(kind) | others
     keys: list[tuple[str, Any, Any]] = []
+    either: Any = Several
     for name, hint in hints.items():
-        one = Several[hint] if several else hint
+        one = either[hint] if several else hint
         keys.append((name, Union[one, UnsetType], UNSET))  # noqa: UP007 (a type made here)
     return msgspec.defstruct(kind.__name__, keys, forbid_unknown_fields=True)
 
@@ -155,12 +160,15 @@ def json_schema(kind: type, title: str) -> dict[str, Any]:
 
 def shown(value: object) -> str:
     """Return a value as a message shows it: short, on one line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # too many digits, too deep
+        return f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
@@ -191,6 +199,8 @@ def _refused(message: str, document: object, kind: type, source: str) -> InputEr
     if says.startswith(("Invalid value", "Invalid enum value")):
         literals = [one for one in wanted if isinstance(one, inspect.LiteralType)]
         what = _in_words(literals or wanted)
+    elif says.startswith("Number out of range"):
+        what = "a finite number"
     elif says.startswith("Expected"):
         what = _translated(says, wanted)
     else:  # a check of the type's own, which begins with the field
@@ -358,21 +368,27 @@ def _translated(says: str, wanted: list[inspect.Type]) -> str:
     return words or " or ".join(dict.fromkeys(_WORDS.get(name, name) for name in names))
 
 
-def _check_plain(value: object, place: _Place, source: str) -> None:
+def _check_plain(value: object, source: str) -> None:
     """Refuse a number that is not finite, and what no JSON holds."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_plain(inner, [*place, key], source)
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            _check_plain(inner, [*place, index], source)
-    elif isinstance(value, float) and not isfinite(value):
-        raise _error(source, place, f"expected a finite number, got {value!r}")
-    elif isinstance(value, int) and not abs(value) < _MOST:
-        raise _error(source, place, f"expected a finite number, got {shown(value)}")
-    elif not isinstance(value, str | int | float | Struct | None):
-        what = "a text, number, list or mapping"
-        raise _error(source, place, f"expected {what}, got {shown(value)}")
+    for place, leaf in _leaves(value):
+        if isinstance(leaf, float) and not isfinite(leaf):
+            raise _error(source, place, f"expected a finite number, got {leaf!r}")
+        if not isinstance(leaf, str | int | float | Struct | None):
+            what = "a text, number, list or mapping"
+            raise _error(source, place, f"expected {what}, got {shown(leaf)}")
+
+
+def _leaves(value: object) -> Iterator[tuple[_Place, object]]:
+    """Yield what no mapping and no list is, in order; a document may be deeper than our stack."""
+    left: list[tuple[_Place, object]] = [([], value)]
+    while left:
+        place, one = left.pop()
+        if isinstance(one, Mapping):
+            left += [([*place, key], one[key]) for key in reversed(list(one))]
+        elif isinstance(one, list | tuple):
+            left += [([*place, i], one[i]) for i in reversed(range(len(one)))]
+        else:
+            yield place, one
 
 
 def _where(source: str, place: _Place) -> str:
