@@ -82,7 +82,8 @@ def check_fields(record: Any) -> None:
     InputError
         A value is not what its annotation says; the message names the field.
     """
-    for name, kind in _hints(type(record)).items():
+    cls: Any = type(record)
+    for name, kind in _hints(cls).items():
         checked(getattr(record, name), kind, name)
 
 
