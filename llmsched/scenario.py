@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 from msgspec.structs import replace
 
 from llmsched.config import EngineConfig
@@ -61,10 +61,13 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
             Arrivals.parse(self.arrivals)
         for name in ("input_length", "output_length"):
             if getattr(self, name) is not None:
-                parse_lengths(name, getattr(self, name))
+                try:
+                    parse_lengths(name, getattr(self, name))
+                except InputError as error:  # some begin with what a distribution is called
+                    raise InputError(f"{name}: {str(error).partition(': ')[2]}") from error
 
 
-class TraceSource(Struct, frozen=True, forbid_unknown_fields=True):
+class TraceSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where a trace comes from and how to read it.
 
     Attributes
@@ -107,7 +110,7 @@ class TraceSource(Struct, frozen=True, forbid_unknown_fields=True):
             TraceOptions(**self.options)
 
 
-class HardwareSource(Struct, frozen=True, forbid_unknown_fields=True):
+class HardwareSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A profile by name or file, with fields that differ from it.
 
     Attributes
@@ -204,8 +207,14 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             for knob, values in self.engine.items():
                 check_once(several(values), knob)
         for field in ("trace", "hardware", "policies", "lengths", "gates", "published"):
-            check_once(several(getattr(self, field)), field)
+            check_once(map(_said, several(getattr(self, field))), field)
         check_once((member.name for member in several(self.family)), "family", "name")
+
+
+def _said(value: object) -> object:
+    """Return a value as a file says it in the fewest words."""
+    said = to_builtins(value)
+    return next(iter(said.values())) if isinstance(said, dict) and len(said) == 1 else said
 
 
 class Scenario(Struct, frozen=True):

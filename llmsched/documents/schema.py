@@ -153,10 +153,12 @@ def keys_of(kind: type) -> Meta:
     )
 
 
-def json_schema(kind: type, title: str) -> dict[str, Any]:
-    """Return the JSON Schema of a document's type."""
+def json_schema(kind: type, title: str, *others: type) -> dict[str, Any]:
+    """Return the JSON Schema of documents of a type, or of any of several."""
+    roots, parts = msgspec.json.schema_components([kind, *others], ref_template="#/$defs/{name}")
+    root = {"anyOf": roots} if others else roots[0]
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
-    return {**schema, **msgspec.json.schema(kind)}
+    return {**schema, **root, "$defs": parts}
 
 
 def shown(value: object) -> str:
