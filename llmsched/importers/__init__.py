@@ -12,8 +12,9 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from llmsched.documents.schema import Named, check_fields
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.importers import _source
+from llmsched.importers._bulk import Doubtful, is_long, read_blocks
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
@@ -128,20 +130,36 @@ def tell(source: str | Path, imported: Imported) -> None:
 
 def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:
     """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
+    form, table, path = _in_blocks(source, options) or _row_by_row(source, options)
+    unit = _unit(form, options)
+    notes = _dropped_notes(table)
+    if not table.id:
+        raise InputError(f"{path}:1: no requests are left; {notes[0] if notes else 'no rows'}")
+    trace, more = _trace(table, form, UNITS.get(unit, 1), path, options)
+    note = (form.note,) if form.note else ()
+    return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))
+
+
+def _in_blocks(source: str | Path, options: TraceOptions) -> tuple[Format, Table, str] | None:
+    """Read a long file quickly; None if it is short, or anything about it is doubtful."""
+    if not is_long(source):
+        return None
+    wanted = None if options.format is None else named(options.format)
+    with opened(source) as lines, _progress(lines.path) as tell, suppress(Doubtful):
+        form, table = read_blocks(lines, wanted, partial(_unit, options=options), tell)
+        return form, table, lines.path
+    return None
+
+
+def _row_by_row(source: str | Path, options: TraceOptions) -> tuple[Format, Table, str]:
+    """Read a file so that anything refused is named by its line."""
+    skip = options.on_error == "skip"
     with opened(source) as lines:
         form, rows = _rows(lines, options)
         unit = _unit(form, options)
-        skip = options.on_error == "skip"
         with _progress(lines.path) as tell:
             table = collect(rows, form, unit, lines.path, skip=skip, on_progress=tell)
-    notes = _dropped_notes(table)
-    if not table.id:
-        raise InputError(
-            f"{lines.path}:1: no requests are left; {notes[0] if notes else 'no rows'}"
-        )
-    trace, more = _trace(table, form, UNITS.get(unit, 1), lines.path, options)
-    note = (form.note,) if form.note else ()
-    return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))
+        return form, table, lines.path
 
 
 def _rows(lines: Lines, options: TraceOptions) -> tuple[Format, Iterator[Row]]:
