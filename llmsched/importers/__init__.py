@@ -10,17 +10,18 @@ parses.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from llmsched.documents.schema import Named, check_fields
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.importers import _source
@@ -57,32 +58,18 @@ class TraceOptions:
         Whether a row that cannot be accepted is an error or is dropped and counted.
     """
 
-    format: str | None = None
-    time_unit: str | None = None
-    limit: int | None = None
-    speed: float = 1.0
+    format: Named | None = None
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    speed: Annotated[float, Meta(ge=1e-9, le=1e9)] = 1.0
     offline: bool = False
     classes: tuple[str, ...] = ()
-    on_error: str = "fail"
+    on_error: Literal["fail", "skip"] = "fail"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.format is not None:
             named(self.format)
-        if self.time_unit is not None and self.time_unit not in UNITS:
-            raise InputError(
-                f"time_unit: expected one of {', '.join(UNITS)}; got {self.time_unit!r}"
-            )
-        whole = isinstance(self.limit, int) and not isinstance(self.limit, bool)
-        if self.limit is not None and not (whole and self.limit >= 1):
-            raise InputError(f"limit: expected an integer >= 1, got {self.limit!r}")
-        if not (isinstance(self.speed, int | float) and 0 < self.speed < math.inf):
-            raise InputError(f"speed: expected a finite number > 0, got {self.speed!r}")
-        if not isinstance(self.offline, bool):
-            raise InputError(f"offline: expected true or false, got {self.offline!r}")
-        if isinstance(self.classes, str) or not all(isinstance(c, str) for c in self.classes):
-            raise InputError(f"class: expected a list of names, got {self.classes!r}")
-        if self.on_error not in ("fail", "skip"):
-            raise InputError(f"on_error: expected fail or skip, got {self.on_error!r}")
 
 
 @dataclass(frozen=True)

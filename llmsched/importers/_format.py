@@ -103,7 +103,7 @@ def named(name: str) -> Format:
         if name == known.name or name in known.aliases:
             return known
     names = ", ".join(known.name for known in formats())
-    raise InputError(f"trace_format: expected one of {names}; got {name!r}")
+    raise InputError(f"format: expected one of {names}; got {name!r}")
 
 
 def detect(kind: str, names: Collection[str]) -> Format | None:
