@@ -137,7 +137,7 @@ def test_a_replay_tells_how_far_it_is_and_is_none_the_other(
         assignment=assignment,
         on_progress=lambda finished, total: told.append((finished, total)),
     )
-    assert np.array_equal(heard.steps, silent.steps)
+    assert np.array_equal(heard.step_rows, silent.step_rows)
     counts = [finished for finished, _ in told]
     assert counts == sorted(counts)
     assert set(counts) == {2 * i for i in range(1, 21)}
