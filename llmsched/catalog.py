@@ -19,6 +19,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import inspect
+import os
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator
@@ -197,7 +198,7 @@ def policy_files(specs: Iterable[str], folder: Path | None) -> dict[str, str]:
 def _beside(path: Path, folder: Path | None) -> Path:
     """Return the path from `folder` if there is such a file, else as it is."""
     near = path if folder is None else folder / path
-    return near if near.is_file() else path
+    return near if os.path.isfile(near) else path
 
 
 def _build(part: type, parameters: list[str], place: str, kind: str) -> Any:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from llmsched.errors import InputError
+from msgspec import Meta
+
+from llmsched.documents.schema import check_fields
 
 MOST = 2**30
 """Knobs above this are refused: products of two of them stay exact in 64 bits."""
 MOST_IN_A_BLOCK = 2**16
 """Larger blocks are refused: the engine counts sequences by their place within a block."""
+
+_Count = Annotated[int, Meta(ge=1, le=MOST)]
+_Two = Annotated[int, Meta(ge=2, le=MOST)]
 
 
 @dataclass(frozen=True)
@@ -47,35 +53,20 @@ class EngineConfig:
         Most tokens of prompt and output together; None means no limit.
     """
 
-    max_num_seqs: int = 256
-    max_num_batched_tokens: int | None = None
-    block_size: int = 16
-    num_gpu_blocks: int | None = None
-    watermark: float = 0.0
-    long_prefill_token_threshold: int = 0
-    admission: str = "full_prompt"
-    reserve: str = "none"
-    victim: str = "last_arrived"
-    max_output_tokens: int | None = None
-    max_model_len: int | None = None
+    max_num_seqs: _Count = 256
+    max_num_batched_tokens: _Count | None = None
+    block_size: Annotated[int, Meta(ge=1, le=MOST_IN_A_BLOCK)] = 16
+    num_gpu_blocks: _Two | None = None
+    watermark: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    long_prefill_token_threshold: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    admission: Literal["full_prompt", "first_chunk"] = "full_prompt"
+    reserve: Literal["none", "max_output"] = "none"
+    victim: Literal["last_arrived", "longest_remaining"] = "last_arrived"
+    max_output_tokens: _Count | None = None
+    max_model_len: _Two | None = None
 
     def __post_init__(self) -> None:
-        _at_least("max_num_seqs", self.max_num_seqs, 1)
-        _at_least("block_size", self.block_size, 1, MOST_IN_A_BLOCK)
-        _at_least("long_prefill_token_threshold", self.long_prefill_token_threshold, 0)
-        if self.max_num_batched_tokens is not None:
-            _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
-        if self.num_gpu_blocks is not None:
-            _at_least("num_gpu_blocks", self.num_gpu_blocks, 2)
-        if self.max_output_tokens is not None:
-            _at_least("max_output_tokens", self.max_output_tokens, 1)
-        if self.max_model_len is not None:
-            _at_least("max_model_len", self.max_model_len, 2)
-        if not isinstance(self.watermark, int | float) or not 0 <= self.watermark < 1:
-            raise InputError(f"watermark: expected a number in [0, 1), got {self.watermark!r}")
-        _one_of("admission", self.admission, ("full_prompt", "first_chunk"))
-        _one_of("reserve", self.reserve, ("none", "max_output"))
-        _one_of("victim", self.victim, ("last_arrived", "longest_remaining"))
+        check_fields(self)
 
     @property
     def usable_blocks(self) -> int | None:
@@ -86,15 +77,3 @@ class EngineConfig:
     def kv_room(self) -> int | None:
         """Tokens that the usable blocks hold."""
         return None if self.usable_blocks is None else self.usable_blocks * self.block_size
-
-
-def _at_least(name: str, value: object, least: int, most: int = MOST) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name}: expected an integer >= {least}, got {value!r}")
-    if value > most:
-        raise InputError(f"{name}: expected an integer <= {most}, got {value}")
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")

@@ -9,8 +9,12 @@ class LlmschedError(Exception):
     exit_code = 2
 
 
-class InputError(LlmschedError):
-    """Input or usage that cannot be accepted; the message names file, line, field and value."""
+class InputError(LlmschedError, ValueError):
+    """Input or usage that cannot be accepted; the message names file, line, field and value.
+
+    It is a ValueError, so that a document's type may refuse a value itself: the schema library
+    adds the place.
+    """
 
 
 class PolicyError(LlmschedError):

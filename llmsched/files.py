@@ -58,11 +58,12 @@ def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None =
             if option.startswith("--"):  # what an option would write there is printed without it
                 raise InputError(f"{option}: expected a file, got -, which is stdout without it")
             continue
-        if Path(path).is_dir():
+        mode = _mode(path)
+        if stat.S_ISDIR(mode):
             raise InputError(f"{path}: cannot write: Is a directory")
         if not (parent := Path(path).parent).is_dir() and parent != makes:
             raise InputError(f"{path}: cannot write: No such file or directory")
-        if Path(path).exists() and not Path(path).is_file():
+        if mode and not stat.S_ISREG(mode):
             continue
         identity = _identity(path) or os.path.realpath(path)
         if identity in _claimed:
@@ -73,6 +74,23 @@ def claim(outputs: Iterable[tuple[str, str | Path | None]], makes: Path | None =
         if stdout in _claimed:
             raise InputError(f"{_claimed[stdout]}: expected another file than stdout")
         _claimed[stdout] = "stdout"
+
+
+def _mode(path: str | Path) -> int:
+    """Return what kind of file an output is already; 0 if there is none yet.
+
+    Raises
+    ------
+    InputError
+        There can be none of this name: it is too long, or holds what no name does.
+    """
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: cannot write: {problem}") from error
 
 
 def release() -> None:

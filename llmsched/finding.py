@@ -1,7 +1,11 @@
-"""What a word on the command line names: a scenario, a trace, a file before anything shipped."""
+"""What a word on the command line names: a scenario, a trace, a file before anything shipped.
+
+A name that is too long for a file is none: `os.path` says so where `Path` raises an OSError.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from llmsched.errors import InputError
@@ -18,10 +22,10 @@ def find_scenario(name: str) -> Path | None:
     """
     if Path(name).suffix in (".yaml", ".yml"):
         return Path(name)
-    if not _is_bare(name) or Path(name).exists():
+    if not _is_bare(name) or os.path.exists(name):
         return None
     inside = shipped("scenarios", f"{name}.yaml")
-    if inside.is_file():
+    if os.path.isfile(inside):
         return inside
     traces = shipped_traces()
     if name in traces:
@@ -41,7 +45,7 @@ def find_trace(name: str) -> str:
     InputError
         A bare word that names neither a file nor a shipped trace.
     """
-    if not _is_bare(name) or Path(name).exists():
+    if not _is_bare(name) or os.path.exists(name):
         return name
     traces = shipped_traces()
     if name not in traces:

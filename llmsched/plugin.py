@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -71,8 +72,8 @@ def contained(place: str) -> Iterator[None]:
 
 def _module(path: Path, place: str) -> ModuleType:
     """Import a file, or return its module if that has been done."""
-    if path.suffix != ".py" or not path.is_file():
-        wrong = "a Python file, FILE.py:CLASS" if path.exists() else "a file that is there"
+    if path.suffix != ".py" or not os.path.isfile(path):
+        wrong = "a Python file, FILE.py:CLASS" if os.path.exists(path) else "a file that is there"
         raise InputError(f"{place}: expected {wrong}, got {str(path)!r}")
     resolved = input_path(path).resolve()
     digest = hashlib.sha256(str(resolved).encode(errors="surrogateescape")).hexdigest()

@@ -70,6 +70,27 @@ class Lines:
             self.number += 1
             yield line
 
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """Yield what follows in blocks of about `size` bytes that end with a line's end.
+
+        Raises
+        ------
+        InputError
+            The file is broken, or a line is longer than a block.
+        """
+        rest = b""
+        while piece := self._guarded(lambda: self._stream.read(size)):
+            head, end, tail = piece.rpartition(b"\n")
+            if not end and len(rest) + len(piece) > size:
+                raise self._error(f"expected lines of at most {_mib(size)}")
+            if end:
+                yield rest + head + end
+                rest = tail
+            else:
+                rest += piece
+        if rest:
+            yield rest
+
     def refuse_binary(self) -> None:
         """Look at the start of the first line only: a device may have no end of line at all.
 

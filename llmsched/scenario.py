@@ -6,26 +6,68 @@ or a list; the comparison runs the product. Nothing is loaded here beyond the YA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, to_builtins
+from msgspec.structs import replace
 
 from llmsched.config import EngineConfig
-from llmsched.documents.section import Section, shown
+from llmsched.documents.schema import (
+    Named,
+    Several,
+    check_fields,
+    check_once,
+    checked,
+    keys_of,
+    several,
+    some_of,
+    within,
+)
 from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
 from llmsched.hardware.profile import Choice
-
-SCHEMA_VERSION = 1
-DRAWS = ("bootstrap", "lengths", "synthetic")
+from llmsched.importers import TraceOptions
 
 Knob = int | float | str | None
-_T = TypeVar("_T")
+Count = Annotated[int, Meta(ge=2, le=10**7)]
+
+_Users = Annotated[int, Meta(ge=1, le=10**9)]
+_Knobs = some_of(EngineConfig, several=True)
+_Options = some_of(TraceOptions)
 
 
-@dataclass(frozen=True)
-class TraceSource:
+class Generate(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `synthesize.generate` takes."""
+
+    requests: Annotated[int, Meta(ge=1, le=10**7)] | None = None
+    arrivals: Annotated[str, Meta(description="offline, poisson:RATE, gamma:RATE:CV")] | None = None
+    input_length: Annotated[str, Meta(description="fixed:N, lognormal:MEAN:STD ...")] | None = None
+    output_length: Named | None = None
+    like: Annotated[str, Meta(description="A trace whose marginals are drawn from.")] | None = None
+    seed: Annotated[int, Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        from llmsched.synthesize import Arrivals, parse_lengths
+
+        for name in ("requests", "input_length", "output_length"):
+            if self.like is None and getattr(self, name) is None:
+                what = "an integer >= 1" if name == "requests" else "a distribution"
+                raise InputError(f"{name}: expected {what}, or `like`, a trace; got nothing")
+        if self.arrivals is not None:
+            Arrivals.parse(self.arrivals)
+        for name in ("input_length", "output_length"):
+            if getattr(self, name) is not None:
+                try:
+                    parse_lengths(name, getattr(self, name))
+                except InputError as error:  # some begin with what a distribution is called
+                    raise InputError(f"{name}: {str(error).partition(': ')[2]}") from error
+
+
+class TraceSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where a trace comes from and how to read it.
 
     Attributes
@@ -44,22 +86,31 @@ class TraceSource:
         Saved plan that says which replica runs which request (``llmsched plan --replicas``).
     """
 
-    file: str | None = None
-    generate: Mapping[str, object] = field(default_factory=dict)
-    options: Mapping[str, object] = field(default_factory=dict)
-    name: str | None = None
-    concurrency: int | None = None
-    plan: str | None = None
+    file: Annotated[Named | None, Meta(description="A file, or a shipped trace's name.")] = None
+    generate: Annotated[dict[str, Any] | None, keys_of(Generate)] = None
+    options: Annotated[dict[str, Any], keys_of(_Options)] = {}
+    name: Named | None = None
+    concurrency: Annotated[_Users | None, Meta(description="Users of a closed loop.")] = None
+    plan: Annotated[Named | None, Meta(description="Saved plan: which replica runs what.")] = None
 
     def __post_init__(self) -> None:
-        if self.concurrency is not None and self.concurrency < 1:
-            raise InputError(f"concurrency: expected an integer >= 1, got {self.concurrency}")
+        if (self.file is None) == (self.generate is None):
+            what = "a text or generate" if self.file is None else "no file beside generate"
+            got = "nothing" if self.file is None else repr(self.file)
+            raise InputError(f"file: expected {what}, got {got}")
         if self.concurrency is not None and self.plan is not None:
             raise InputError("concurrency: expected without a plan, which says who runs where")
+        if self.generate is not None:
+            with within("generate"):
+                checked(self.generate, Generate)
+            if self.options:
+                raise InputError("options: expected beside a file, got them beside generate")
+        with within("options"):
+            checked(self.options, _Options)
+            TraceOptions(**self.options)
 
 
-@dataclass(frozen=True)
-class HardwareSource:
+class HardwareSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A profile by name or file, with fields that differ from it.
 
     Attributes
@@ -70,23 +121,27 @@ class HardwareSource:
         Fields of the profile's document to replace, nested as there.
     name : str or None
         Label in tables; the profile's own name if None.
-    chosen : {"named", "default", "assumed"}
-        As in `HardwareProfile`.
     """
 
-    profile: str
-    override: Mapping[str, object] = field(default_factory=dict)
-    name: str | None = None
-    chosen: Choice = "named"
+    profile: Annotated[Named, Meta(description="A shipped profile's name, or a file.")]
+    override: dict[str, Any] = {}
+    name: Named | None = None
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A row that somebody published, shown beneath the simulated ones and never mixed with them."""
 
-    policy: str
-    metrics: Mapping[str, float]
-    source: str
+    policy: Named
+    metrics: dict[str, Annotated[float, Meta(ge=0)]] = {}
+    source: Named
+
+
+class MemberSection(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `Member` as the file has it."""
+
+    name: Named
+    hardware: HardwareSource | Named
+    trace: TraceSource | Named | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +163,7 @@ class Member:
     trace: TraceSource | None = None
 
 
-@dataclass(frozen=True)
-class Cases:
+class Cases(Struct, frozen=True, forbid_unknown_fields=True):
     """How many cases a study draws, and what differs from case to case.
 
     Attributes
@@ -121,18 +175,49 @@ class Cases:
         synthetic trace from another seed.
     """
 
-    count: int
-    draw: str = "bootstrap"
+    count: Count
+    draw: Literal["bootstrap", "lengths", "synthetic"] = "bootstrap"
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 2:
-            raise InputError(f"cases: expected an integer >= 2, got {self.count!r}")
-        if self.draw not in DRAWS:
-            raise InputError(f"draw: expected one of {', '.join(DRAWS)}; got {self.draw!r}")
+        check_fields(self)
 
 
-@dataclass(frozen=True)
-class Scenario:
+class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A scenario as its file has it: see `Scenario`, and scenarios/README.md for an example."""
+
+    schema_version: Literal[1]
+    name: Named
+    trace: Several[TraceSource | Named]
+    hardware: Several[HardwareSource | Named]
+    engine: Annotated[dict[str, Any], keys_of(_Knobs)] = {}
+    policies: Several[Named] = []
+    lengths: Several[Named] = []
+    seed: Annotated[int, Meta(ge=0)] = 0
+    baseline: Named | None = None
+    slo: dict[Literal["ttft_ms", "tpot_ms", "e2el_ms"], Annotated[float, Meta(gt=0)]] = {}
+    gates: Several[Named] = []
+    cases: Cases | None = None
+    published: Several[Published] = []
+    family: Several[MemberSection] = []
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        with within("engine"):
+            checked(self.engine, _Knobs)
+            for knob, values in self.engine.items():
+                check_once(several(values), knob)
+        for field in ("trace", "hardware", "policies", "lengths", "gates", "published"):
+            check_once(map(_said, several(getattr(self, field))), field)
+        check_once((member.name for member in several(self.family)), "family", "name")
+
+
+def _said(value: object) -> object:
+    """Return a value as a file says it in the fewest words."""
+    said = to_builtins(value)
+    return next(iter(said.values())) if isinstance(said, dict) and len(said) == 1 else said
+
+
+class Scenario(Struct, frozen=True):
     """One comparison.
 
     Empty `policies` means all that the hardware can run, empty `lengths` what each trace has:
@@ -140,28 +225,34 @@ class Scenario:
 
     Where an experiment is known by a few figures alone, many reconstructions fit them: the
     `family`. What one of them predicts is worth no more than what all of them agree on.
+
+    Attributes
+    ----------
+    chosen : {"named", "default", "assumed"}
+        Who chose the hardware, as in `HardwareProfile`.
     """
 
     name: str
     traces: tuple[TraceSource, ...]
     hardware: tuple[HardwareSource, ...]
-    engine: Mapping[str, tuple[Knob, ...]] = field(default_factory=dict)
+    engine: Mapping[str, tuple[Knob, ...]] = {}
     policies: tuple[str, ...] = ()
     lengths: tuple[str, ...] = ()
     seed: int = 0
     baseline: str | None = None
-    slo: Mapping[str, float] = field(default_factory=dict)
+    slo: Mapping[str, float] = {}
     gates: tuple[str, ...] = ()
     cases: Cases | None = None
     published: tuple[Published, ...] = ()
     family: tuple[Member, ...] = ()
     note: str = ""
     source: str = "scenario"
+    chosen: Choice = "named"
 
     @property
     def is_file(self) -> bool:
         """Whether a file says it; else it was made around a trace."""
-        return self.source != Scenario.source
+        return self.source != "scenario"
 
     @property
     def folder(self) -> Path:
@@ -182,183 +273,55 @@ def load_scenario(path: str | Path) -> Scenario:
 
 
 def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
-    """Validate a scenario; `source` names it in messages, and relative paths start beside it."""
-    top = Section(source, "", document)
-    version = top.integer("schema_version", least=1)
-    if version != SCHEMA_VERSION:
-        raise top.expected("schema_version", str(SCHEMA_VERSION), str(version))
+    """Validate a scenario; `source` names it in messages, and relative paths start beside it.
+
+    Raises
+    ------
+    InputError
+        A key is unknown or missing, or a value is not what the key takes.
+    """
+    found = checked(document, ScenarioFile, source)
     beside = Path(source).parent
-    scenario = Scenario(
-        name=top.text("name"),
-        traces=_each(top, "trace", lambda where, value: _trace(where, value, beside)),
-        hardware=_each(top, "hardware", lambda where, value: _hardware(where, value, beside)),
-        engine=_engine(top.section("engine")),
-        policies=_texts(top, "policies"),
-        lengths=_texts(top, "lengths"),
-        seed=top.integer("seed", 0),
-        baseline=top.text("baseline") if "baseline" in top else None,
-        slo=_numbers(top, "slo"),
-        gates=_texts(top, "gates"),
-        cases=_cases(top.section("cases")) if "cases" in top else None,
-        published=_each(top, "published", _published) if "published" in top else (),
-        family=_family(top, beside) if "family" in top else (),
-        note=top.text("note") if "note" in top else "",
+    traces: tuple[TraceSource | str, ...] = several(found.trace)
+    machines: tuple[HardwareSource | str, ...] = several(found.hardware)
+    return Scenario(
+        name=found.name,
+        traces=tuple(_trace(one, beside) for one in traces),
+        hardware=tuple(_hardware(one, beside) for one in machines),
+        engine={knob: several(values) for knob, values in found.engine.items()},
+        policies=several(found.policies),
+        lengths=several(found.lengths),
+        seed=found.seed,
+        baseline=found.baseline,
+        slo={str(name): limit for name, limit in found.slo.items()},
+        gates=several(found.gates),
+        cases=found.cases,
+        published=several(found.published),
+        family=tuple(_member(one, beside) for one in several(found.family)),
+        note=found.note,
         source=source,
     )
-    top.close()
-    return scenario
 
 
-def _each(top: Section, key: str, read: Callable[[Section, object], _T]) -> tuple[_T, ...]:
-    """Read one value or a list of at least one; `read` is told the place of each."""
-    given = top.get(key, "a value or a list")
-    values = given if isinstance(given, list) else [given]
-    if not values:
-        raise top.expected(key, "at least one value", "an empty list")
-    places = [f"{key}[{i}]" if isinstance(given, list) else key for i in range(len(values))]
-    return tuple(
-        read(Section(top.source, place, value if isinstance(value, Mapping) else {}), value)
-        for place, value in zip(places, values, strict=True)
-    )
+def _trace(given: TraceSource | str, beside: Path) -> TraceSource:
+    source = TraceSource(given) if isinstance(given, str) else given
+    if source.generate is None:
+        plan = None if source.plan is None else _beside(source.plan, beside)
+        return replace(source, file=_beside(str(source.file), beside), plan=plan)
+    generate = source.generate
+    if (like := generate.get("like")) is not None:
+        generate = {**generate, "like": _beside(like, beside)}
+    return replace(source, generate=generate, name=source.name or "synthetic")
 
 
-def _texts(top: Section, key: str) -> tuple[str, ...]:
-    if key not in top:
-        return ()
-    values = _each(top, key, lambda where, value: _text(where, value))
-    for i, value in enumerate(values):
-        if value in values[:i]:
-            raise top.expected(key, "each value once", f"{value!r} twice")
-    return values
+def _hardware(given: HardwareSource | str, beside: Path) -> HardwareSource:
+    source = HardwareSource(given) if isinstance(given, str) else given
+    return replace(source, profile=_beside(source.profile, beside))
 
 
-def _text(where: Section, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise InputError(f"{where.source}: {where.path}: expected a text, got {shown(value)}")
-    return value
-
-
-def _trace(where: Section, value: object, beside: Path) -> TraceSource:
-    if isinstance(value, str) and value:
-        return TraceSource(file=_beside(value, beside))
-    _expect_mapping(where, value, "a file, a shipped name or a mapping")
-    if "generate" in where:
-        generate = dict(_free(where, "generate"))
-        if isinstance(like := generate.get("like"), str):
-            generate["like"] = _beside(like, beside)
-        name = where.text("name", "synthetic")
-        users = where.integer("concurrency", least=1) if "concurrency" in where else None
-        where.close()
-        return TraceSource(generate=generate, name=name, concurrency=users)
-    source = TraceSource(
-        file=_beside(where.text("file"), beside),
-        options=_free(where, "options"),
-        name=where.text("name") if "name" in where else None,
-        concurrency=where.integer("concurrency", least=1) if "concurrency" in where else None,
-        plan=_beside(where.text("plan"), beside) if "plan" in where else None,
-    )
-    where.close()
-    return source
-
-
-def _hardware(where: Section, value: object, beside: Path) -> HardwareSource:
-    if isinstance(value, str) and value:
-        return HardwareSource(_beside(value, beside))
-    _expect_mapping(where, value, "a profile's name, a file or a mapping")
-    source = HardwareSource(
-        profile=_beside(where.text("profile"), beside),
-        override=_free(where, "override"),
-        name=where.text("name") if "name" in where else None,
-    )
-    where.close()
-    return source
-
-
-def _published(where: Section, value: object) -> Published:
-    _expect_mapping(where, value, "a mapping")
-    row = Published(
-        policy=where.text("policy"),
-        metrics=_numbers(where, "metrics"),
-        source=where.text("source"),
-    )
-    where.close()
-    return row
-
-
-def _family(top: Section, beside: Path) -> tuple[Member, ...]:
-    def member(where: Section, value: object) -> Member:
-        _expect_mapping(where, value, "a mapping")
-        found = Member(
-            name=where.text("name"),
-            hardware=_inner(where, "hardware", _hardware, beside),
-            trace=_inner(where, "trace", _trace, beside) if "trace" in where else None,
-        )
-        where.close()
-        return found
-
-    members = _each(top, "family", member)
-    for i, name in enumerate(names := [member.name for member in members]):
-        if name in names[:i]:
-            raise top.expected("family", "each name once", f"{name!r} twice")
-    return members
-
-
-def _inner(
-    where: Section, key: str, read: Callable[[Section, object, Path], _T], beside: Path
-) -> _T:
-    """Read the one value of a key, which may be a mapping."""
-    value = where.get(key, "a value")
-    inside = Section(where.source, f"{where.path}.{key}", value if isinstance(value, dict) else {})
-    return read(inside, value, beside)
-
-
-def _cases(where: Section) -> Cases:
-    count, draw = where.integer("count", least=2), where.text("draw", "bootstrap")
-    if draw not in DRAWS:
-        raise where.expected("draw", f"one of {', '.join(DRAWS)}", repr(draw))
-    where.close()
-    return Cases(count, draw)
-
-
-def _engine(where: Section) -> dict[str, tuple[Knob, ...]]:
-    """Read engine knobs; `EngineConfig` checks each value, so that there is one place to do it."""
-    knobs: dict[str, tuple[Knob, ...]] = {}
-    for knob in fields(EngineConfig):
-        if knob.name not in where:
-            continue
-        given = where.get(knob.name, "a value or a list")
-        values = tuple(given) if isinstance(given, list) else (given,)
-        if not values:
-            raise where.expected(knob.name, "at least one value", "an empty list")
-        for value in values:
-            try:
-                EngineConfig(**{knob.name: value})
-            except InputError as error:
-                raise InputError(f"{where.source}: {where.path}.{error}") from error
-            except TypeError as error:
-                raise where.expected(knob.name, "a number", shown(value)) from error
-        knobs[knob.name] = values
-    where.close()
-    return knobs
-
-
-def _numbers(where: Section, key: str) -> dict[str, float]:
-    values = _free(where, key)
-    inner = where.section(key)
-    return {name: inner.number(name) for name in values}
-
-
-def _free(where: Section, key: str) -> Mapping[str, object]:
-    """Return a mapping whose keys somebody else checks."""
-    value = where.get(key, "a mapping") if key in where else {}
-    if not isinstance(value, Mapping):
-        raise where.expected(key, "a mapping", shown(value))
-    return value
-
-
-def _expect_mapping(where: Section, value: object, what: str) -> None:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where.source}: {where.path}: expected {what}, got {shown(value)}")
+def _member(given: MemberSection, beside: Path) -> Member:
+    trace = None if given.trace is None else _trace(given.trace, beside)
+    return Member(given.name, _hardware(given.hardware, beside), trace)
 
 
 def _beside(name: str, folder: Path) -> str:
@@ -367,4 +330,4 @@ def _beside(name: str, folder: Path) -> str:
     Names of policies stay as they are, because rows are called by them; see `Scenario.folder`.
     """
     near = folder / name
-    return str(near) if near.is_file() else name
+    return str(near) if os.path.isfile(near) else name  # which a name too long is not either

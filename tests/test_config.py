@@ -26,7 +26,7 @@ def test_the_largest_and_the_smallest_values_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"block_size": 2**30}, "block_size: expected an integer <= 65536, got 1073741824"),
+        ({"block_size": 2**30}, "block_size: expected an integer in 1..65536, got 1073741824"),
         ({"max_num_seqs": 0}, "max_num_seqs: expected an integer >= 1, got 0"),
         ({"max_num_seqs": None}, "max_num_seqs: expected an integer >= 1, got None"),
         ({"max_num_seqs": True}, "max_num_seqs: expected an integer >= 1, got True"),
@@ -36,16 +36,16 @@ def test_the_largest_and_the_smallest_values_are_accepted() -> None:
             "max_num_seqs: expected an integer <= 1073741824, got 1073741825",
         ),
         ({"max_num_batched_tokens": 0}, "max_num_batched_tokens: expected an integer >= 1, got 0"),
-        ({"block_size": "16"}, "block_size: expected an integer >= 1, got '16'"),
+        ({"block_size": "16"}, "block_size: expected an integer in 1..65536, got '16'"),
         ({"num_gpu_blocks": 1}, "num_gpu_blocks: expected an integer >= 2, got 1"),
         (
             {"long_prefill_token_threshold": -1},
             "long_prefill_token_threshold: expected an integer >= 0, got -1",
         ),
         ({"watermark": 1.0}, "watermark: expected a number in [0, 1), got 1.0"),
-        ({"watermark": float("nan")}, "watermark: expected a number in [0, 1), got nan"),
-        ({"admission": "all"}, "admission: expected one of full_prompt, first_chunk; got 'all'"),
-        ({"reserve": "all"}, "reserve: expected one of none, max_output; got 'all'"),
+        ({"watermark": float("nan")}, "watermark: expected a finite number, got nan"),
+        ({"admission": "all"}, "admission: expected one of first_chunk, full_prompt; got 'all'"),
+        ({"reserve": "all"}, "reserve: expected one of max_output, none; got 'all'"),
         ({"max_output_tokens": 0}, "max_output_tokens: expected an integer >= 1, got 0"),
         ({"max_model_len": 1}, "max_model_len: expected an integer >= 2, got 1"),
         (

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -137,9 +138,9 @@ def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfi
         block_size=int(rng.choice([1, 2, 4, 16, 64])),
         watermark=float(rng.choice([0.0, 0.0, 0.0, 0.01, 0.1, 0.34])),
         long_prefill_token_threshold=max(threshold, least) if threshold else 0,
-        admission=str(rng.choice(["full_prompt", "full_prompt", "first_chunk"])),
-        reserve=str(rng.choice(["none", "none", "none", "max_output"])),
-        victim=str(rng.choice(["last_arrived", "longest_remaining"])),
+        admission=_one_of(rng, "full_prompt", "full_prompt", "first_chunk"),
+        reserve=_one_of(rng, "none", "none", "none", "max_output"),
+        victim=_one_of(rng, "last_arrived", "longest_remaining"),
         **_limits(rng, trace),
     )
     limited = rng.random()
@@ -154,6 +155,10 @@ def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfi
     starved = _starved(trace, policy, config)
     spare = int(rng.choice([0, 0, 0, 1, 3, 40, starved // 10, starved, 4 * starved]))
     return replace(config, num_gpu_blocks=starved + spare)
+
+
+def _one_of(rng: Generator, *choices: str) -> Any:
+    return str(rng.choice(choices))
 
 
 def _limits(rng: Generator, trace: Trace) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.documents.section import shown
+from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.reading import opened, read_text

@@ -109,5 +109,9 @@ def _crashed() -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    say(f"llmsched: {' '.join(message.split())}")
+    """Say what is wrong in one line; a name of thousands of letters is shown by both its ends."""
+    words = (
+        word if len(word) <= 1000 else f"{word[:60]}...{word[-60:]}" for word in message.split()
+    )
+    say(f"llmsched: {' '.join(words)}")
     return code

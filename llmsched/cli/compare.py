@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from llmsched.cli import options
 from llmsched.cli.deliver import GATES, Against, Delivery, FailOn, refusal_told
@@ -229,14 +230,14 @@ def _scenario(target: str | None, engine: options.Engine, reading: options.Readi
         scenario = Scenario(
             name=name,
             traces=(TraceSource(target, options=reading.given),),
-            hardware=(HardwareSource(profile, chosen=chosen),),
+            hardware=(HardwareSource(profile),),
+            chosen=chosen,
         )
     knobs = {knob: (value,) for knob, value in engine.changes.items()}
     if hardware is not None:
         scenario = replace(scenario, hardware=(HardwareSource(hardware),))
     elif target is None:
-        machines = tuple(replace(machine, chosen="default") for machine in scenario.hardware)
-        scenario = replace(scenario, hardware=machines)
+        scenario = replace(scenario, chosen="default")
     return replace(scenario, engine={**scenario.engine, **knobs})
 
 
@@ -269,8 +270,11 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:
-    from llmsched.scenario import Cases
+    from llmsched.documents.schema import checked
+    from llmsched.scenario import Cases, Count
 
+    if count is not None:
+        checked(count, Count, "cases")
     asked = given(count=count, draw=draw)
     if scenario.cases is not None:
         return replace(scenario.cases, **asked)

@@ -26,7 +26,14 @@ from llmsched.notes import say
 if TYPE_CHECKING:
     from llmsched.compare.document import Document
 
-_SUFFIXES = {".csv": "csv", ".md": "markdown", ".xml": "junit", ".txt": "table"}
+_SUFFIXES = {
+    ".csv": "csv",
+    ".json": "json",
+    ".md": "markdown",
+    ".txt": "table",
+    ".xml": "junit",
+    "": "json",
+}
 
 
 GATES = "Gates"
@@ -73,10 +80,20 @@ class Delivery(options.Group):
 
     @property
     def saved_format(self) -> str:
-        """The format of a saved result, by its suffix where none is asked for."""
+        """The format of a saved result, by its suffix where none is asked for.
+
+        Raises
+        ------
+        InputError
+            A suffix that stands for no format.
+        """
         if self.format is not None or self.output is None:
             return self.format or "table"
-        return _SUFFIXES.get(self.output.suffix, "json")
+        suffix = self.output.suffix.lower()
+        if suffix not in _SUFFIXES:
+            known = ", ".join(filter(None, _SUFFIXES))
+            raise InputError(f"--output: expected {known}, or --format NAME; got {suffix!r}")
+        return _SUFFIXES[suffix]
 
     def check(self, resume: Path | None = None) -> None:
         """Refuse before the run what would fail after it, or replace what it is judged by.
@@ -92,6 +109,7 @@ class Delivery(options.Group):
 
         if self.format is not None:
             one_of("--format", self.format, FORMATS)
+        _ = self.saved_format  # or the run would end with nowhere to put its result
         claim([("--output", self.output), ("--resume", resume)])
         try:
             find_metric(self.pivot)
@@ -185,7 +203,7 @@ def _summarize(markdown: str) -> None:
     if not path:
         return None
     name = f"llmsched: warning: GITHUB_STEP_SUMMARY: {path}"
-    if Path(path).is_fifo():  # opening one waits for a reader
+    if os.path.exists(path) and Path(path).is_fifo():  # opening one waits for a reader
         return say(f"{name}: expected a file, got a pipe")
     if is_in_use(path):
         return say(f"{name}: expected a file of its own, got an input or an output of this run")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 from llmsched.errors import InputError
@@ -20,7 +20,7 @@ def choose_hardware(hardware: str | None, trace: str | None) -> tuple[str, Choic
     """Return the profile to use and who chose it, by the options that name profile and trace."""
     if hardware is not None:
         return hardware, "named"
-    if trace is None or (trace == PAPER_TRACE and not Path(trace).exists()):
+    if trace is None or (trace == PAPER_TRACE and not os.path.exists(trace)):
         return PAPER_HARDWARE, "default"
     return ASSUMED_HARDWARE, "assumed"
 

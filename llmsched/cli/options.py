@@ -205,8 +205,16 @@ class Reading(Group):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was given, under the names of `importers.TraceOptions`."""
-        return given(
+        """What was given, under the names of `importers.TraceOptions`.
+
+        Raises
+        ------
+        InputError
+            A value that its option does not take; the message names the option.
+        """
+        from llmsched.importers import TraceOptions
+
+        options = given(
             format=self.trace_format,
             time_unit=self.time_unit,
             limit=self.limit,
@@ -215,6 +223,13 @@ class Reading(Group):
             classes=tuple(self.job_class) if self.job_class else None,
             on_error=self.on_error,
         )
+        try:
+            TraceOptions(**options)
+        except InputError as error:  # two options are not called as the fields that they set
+            field, colon, rest = str(error).partition(": ")
+            flag = {"format": "--trace-format", "classes": "--class"}.get(field, field)
+            raise InputError(f"{flag}{colon}{rest}") from error
+        return options
 
     def load(self, source: str | None) -> Trace:
         """Load the trace that the command line names; the shipped GSM8K one by default."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec import to_builtins
 
 from llmsched import __version__
 from llmsched.catalog import find
@@ -48,7 +49,7 @@ def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
         "baseline": scenario.baseline,
     }
     if study.cases is not None:
-        document["cases"] = asdict(study.cases)
+        document["cases"] = to_builtins(study.cases)
     if len(cells) == 1:
         document |= {key: value for key, value in cells[0].items() if key != "label"}
     else:
@@ -58,7 +59,7 @@ def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
             "members": members,
             "ranges": family_ranges([*cells, *members], scenario.baseline),
         }
-    document["published"] = [asdict(row) for row in scenario.published]
+    document["published"] = to_builtins(scenario.published)
     document["gates"] = []
     return document
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
@@ -22,8 +22,8 @@ from llmsched.catalog import policy_files
 from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
-from llmsched.hardware import HardwareProfile, load_profile, parse_profile
-from llmsched.hardware.fitted import inherited_fit
+from llmsched.hardware.load import load_profile, overridden
+from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import chosen_mode
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource
@@ -152,7 +152,9 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     picked = _picked(axes, wanted, ("member", "policy") if scenario.family else ("policy",))
     sources = picked["trace"]
     traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
-    machines = {name: load_hardware(source) for name, source in picked["hardware"].items()}
+    machines = {
+        name: load_hardware(source, scenario.chosen) for name, source in picked["hardware"].items()
+    }
     cells = []
     for names in product(*picked.values()):
         point = dict(zip(picked, names, strict=True))
@@ -278,16 +280,11 @@ def load_trace(source: TraceSource, seed: int) -> Trace:
     InputError
         An unknown option or setting, or a file that cannot be read or accepted.
     """
-    if source.generate:
+    if source.generate is not None:
         settings: dict[str, Any] = {"seed": seed, **source.generate}
         return replace(generate(**settings), name=str(source.name))
     assert source.file is not None
-    known = [option.name for option in fields(TraceOptions)]
-    for name in source.options:
-        if name not in known:
-            raise InputError(f"trace options: expected one of {', '.join(known)}; got {name!r}")
-    options = TraceOptions(**source.options)  # type: ignore[arg-type]  # checked in __post_init__
-    return load(find_trace(source.file), options)
+    return load(find_trace(source.file), TraceOptions(**source.options))
 
 
 def _replicas(source: TraceSource, trace: Trace) -> Assignment | None:
@@ -298,26 +295,12 @@ def _replicas(source: TraceSource, trace: Trace) -> Assignment | None:
     return read_replicas(source.plan, trace)
 
 
-def load_hardware(source: HardwareSource) -> HardwareProfile:
+def load_hardware(source: HardwareSource, chosen: Choice = "named") -> HardwareProfile:
     """Load a profile and apply the scenario's overrides, which its record will then name."""
-    profile = replace(load_profile(source.profile), chosen=source.chosen)
+    profile = replace(load_profile(source.profile), chosen=chosen)
     if not source.override:
         return profile
-    document = _merged(profile.document, source.override)
-    document["name"] = source.name or f"{profile.name} (overridden)"
-    kept = {key: value for key, value in profile.provenance.items() if key != "fitted"}
-    kept |= inherited_fit(profile.provenance, source.override)
-    document["provenance"] = {**kept, "overridden": dict(source.override)}
-    return replace(parse_profile(document, source.profile), chosen=source.chosen)
-
-
-def _merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in override.items():
-        inner = merged.get(key)
-        nested = isinstance(value, Mapping) and isinstance(inner, Mapping)
-        merged[key] = _merged(inner or {}, value) if nested else value
-    return merged
+    return overridden(profile, source.override, source.name, source.profile)
 
 
 def _policies(scenario: Scenario, cells: Sequence[Cell]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from llmsched.documents.section import shown
+from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.reading import MIB, read_text
 
@@ -69,8 +69,9 @@ def read_mapping(path: Path) -> dict[str, object]:
     InputError
         The file cannot be read, is not YAML, or holds something else than one mapping.
     """
+    text = read_text(path, MAX_YAML)
     try:
-        document = yaml.load(read_text(path, MAX_YAML), Loader=_StrictLoader)
+        document = yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from llmsched.documents.section import shown
+from llmsched.documents.schema import checked
 from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
-from llmsched.hardware.fitted import inherited_fit
+from llmsched.hardware.document import Extension
 
 _MAX_DEPTH = 8
+
+_NOT_PRICES = {"kind", "unit", "mixed", "overhead"}
 
 
 def read_extended(path: Path, locate: Callable[[str, Path], Path]) -> dict[str, object]:
@@ -21,18 +23,12 @@ def read_extended(path: Path, locate: Callable[[str, Path], Path]) -> dict[str, 
     Raises
     ------
     InputError
-        A file cannot be read, `extends` is not a text, or files extend each other in a circle.
+        A file cannot be read or is no profile, or files extend each other in a circle.
     """
     chain = [path]
     documents = [read_mapping(path)]
     while "extends" in documents[-1]:
-        base = documents[-1]["extends"]
-        if not isinstance(base, str):
-            raise InputError(
-                f"{chain[-1]}: extends: expected a profile's name or file, got {shown(base)}"
-            )
-        if "name" not in documents[-1]:
-            raise InputError(f"{chain[-1]}: name: expected a text, got nothing")
+        base = checked(documents[-1], Extension, str(chain[-1])).extends
         chain.append(locate(base, chain[-1].parent))
         if len(chain) > _MAX_DEPTH:
             raise InputError(
@@ -56,19 +52,31 @@ def _override(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str
     stated = mine.pop("provenance", {"status": "modified", "method": "fields overridden by hand"})
     if isinstance(stated, Mapping):
         stated = {**inherited_fit(provenance, own), **stated}
-    merged = _merged(inherited, mine)
-    merged["provenance"] = {**stated, **origin} if isinstance(stated, Mapping) else stated
-    return merged
+    whole = merged(inherited, mine)
+    whole["provenance"] = {**stated, **origin} if isinstance(stated, Mapping) else stated
+    return whole
 
 
-def _merged(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+def inherited_fit(provenance: object, changes: Mapping[str, object]) -> dict[str, object]:
+    """Return what a profile with other fields keeps of its base's provenance: the fitted ranges.
+
+    Where prices were changed there is nothing to keep.
+    """
+    step_time = changes.get("step_time", {})
+    if not isinstance(provenance, Mapping) or "fitted" not in provenance:
+        return {}
+    kept = isinstance(step_time, Mapping) and step_time.keys() <= _NOT_PRICES
+    return {"fitted": provenance["fitted"]} if kept else {}
+
+
+def merged(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    """Return `base` with the fields of `own`: mappings are merged, all else is replaced."""
     result = dict(base)
     for key, value in own.items():
         below = result.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            result[key] = _merged(below, value)
-        else:
-            result[key] = value
+            value = merged(below, value)
+        result[key] = value
     return result
 
 

@@ -5,53 +5,15 @@ A profile says it in its provenance, where it is known: ``fitted: {tokens: [1, 4
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeGuard
+from collections.abc import Iterator
 
-from llmsched.documents.section import Section, shown
+from llmsched.config import EngineConfig
+from llmsched.documents.schema import checked
+from llmsched.hardware.document import Fitted
+from llmsched.hardware.profile import HardwareProfile
 
-if TYPE_CHECKING:
-    from llmsched.config import EngineConfig
-    from llmsched.hardware.profile import HardwareProfile
-
-RANGES = ("tokens", "prefill_tokens", "sequences", "kv_tokens")
+RANGES = Fitted.__struct_fields__
 """What a step holds: tokens computed, those of prompts, decode sequences, context tokens read."""
-
-_NOT_PRICES = {"kind", "unit", "mixed", "overhead"}
-
-
-def read_fitted(provenance: Section) -> dict[str, tuple[int, int]]:
-    """Return the ranges that a profile's provenance states.
-
-    Raises
-    ------
-    InputError
-        An unknown range, or one that is not two integers, the least first.
-    """
-    if "fitted" not in provenance:
-        return {}
-    section = provenance.section("fitted")
-    ranges = {}
-    for name in RANGES:
-        if name in section:
-            ends = section.get(name, "two integers")
-            if not _is_range(ends):
-                raise section.expected(name, "two integers >= 0, the least first", shown(ends))
-            ranges[name] = (ends[0], ends[1])
-    section.close()
-    return ranges
-
-
-def inherited_fit(provenance: object, changes: Mapping[str, object]) -> dict[str, object]:
-    """Return what a profile with other fields keeps of its base's provenance: the fitted ranges.
-
-    Where prices were changed there is nothing to keep.
-    """
-    step_time = changes.get("step_time", {})
-    if not isinstance(provenance, Mapping) or "fitted" not in provenance:
-        return {}
-    kept = isinstance(step_time, Mapping) and step_time.keys() <= _NOT_PRICES
-    return {"fitted": provenance["fitted"]} if kept else {}
 
 
 def beyond_fit(
@@ -70,9 +32,9 @@ def beyond_fit(
 
 
 def _beyond(profile: HardwareProfile, config: EngineConfig, sequences: int | None) -> Iterator[str]:
-    ranges = read_fitted(Section(profile.name, "provenance", profile.provenance))
-    if "tokens" in ranges:
-        low, high = ranges["tokens"]
+    fitted = checked(profile.provenance.get("fitted", {}), Fitted, f"{profile.name}: fitted")
+    if fitted.tokens is not None:
+        low, high = fitted.tokens
         budget = config.max_num_batched_tokens
         if budget is None or budget > high:
             yield (
@@ -82,19 +44,10 @@ def _beyond(profile: HardwareProfile, config: EngineConfig, sequences: int | Non
             )
     running = min(config.max_num_seqs, sequences or config.max_num_seqs)
     # A decoding sequence computes one token a step, so a range of tokens says something as well.
-    low, high = ranges.get("sequences", ranges.get("tokens", (0, running)))
+    low, high = fitted.sequences or fitted.tokens or (0, running)
     if running > high:
-        what = "sequences" if "sequences" in ranges else "tokens"
+        what = "sequences" if fitted.sequences else "tokens"
         yield (
             f"max_num_seqs {config.max_num_seqs}: {profile.name} was fitted on steps of {low:,} "
             f"to {high:,} {what}; times beyond are extrapolated"
         )
-
-
-def _is_range(value: object) -> TypeGuard[list[int]]:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(end, int) and not isinstance(end, bool) for end in value)
-        and 0 <= value[0] <= value[1]
-    )

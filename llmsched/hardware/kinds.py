@@ -1,14 +1,14 @@
-"""From the `step_time` section of a profile to the kind that it names."""
+"""The `step_time` section of a profile: what each kind takes, in ms, and the times it means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Annotated, Any, Literal
 
-from llmsched.documents.section import Section
+from msgspec import UNSET, Meta, Struct, UnsetType
+
 from llmsched.errors import InputError
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
@@ -16,36 +16,174 @@ from llmsched.hardware.roofline import FAMILIES, Datasheet, Efficiencies, Roofli
 from llmsched.hardware.stages import Stages
 from llmsched.hardware.step_time import StepTime
 
-Facts = Mapping[str, Mapping[str, object]]
-"""What the sections model, gpu and engine of the same document say."""
+MOST_MS = 1e9
+"""Prices above this are refused: eleven days, and sums of any number of them stay finite."""
 
-_ATTENTION = (
-    "per_kv_token_decode",
-    "per_kv_token_mixed",
-    "per_prefill_token_sq",
-    "per_prefill_token_x_context",
-)
+Price = Annotated[float, Meta(ge=0, le=MOST_MS)]
+_Share = Annotated[float, Meta(ge=1e-6, le=1)]
 
 
-def read_step_time(section: Section, facts: Facts) -> StepTime:
-    """Return the step times that a section describes, in seconds.
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A mapping of a profile; unknown keys are refused."""
+
+
+class Prices(Section, tag_field="kind", frozen=True, kw_only=True):
+    """What all kinds share."""
+
+    unit: Literal["ms"] = "ms"
+
+
+class _Attention(Prices, frozen=True, kw_only=True):
+    """What context costs, and whether steps that hold prefill and decode have a price."""
+
+    per_kv_token_decode: Price = 0.0
+    per_kv_token_mixed: Price = 0.0
+    per_prefill_token_sq: Price = 0.0
+    per_prefill_token_x_context: Price = 0.0
+    mixed: bool = True
+
+
+class _Stage(Section, frozen=True, kw_only=True):
+    per_stage: Price
+    per_token: Price
+
+
+class StagesPrices(Prices, tag="stages", frozen=True, kw_only=True):
+    """A decode round and a prefill stage; a step is one or the other."""
+
+    decode_round: Annotated[float, Meta(gt=0, le=MOST_MS)]
+    per_decode_seq: Price = 0.0
+    prefill: _Stage
+    mixed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mixed:
+            raise InputError("mixed: expected false (a stage is prefill or decode), got true")
+
+
+class AffinePrices(_Attention, tag="affine", frozen=True, kw_only=True):
+    """A price a step, a prefill token and a decode sequence."""
+
+    per_step: Price = 0.0
+    per_prefill_token: Price = 0.0
+    per_decode_seq: Price = 0.0
+
+
+class _Table(Section, frozen=True, kw_only=True):
+    tokens: Annotated[list[Annotated[float, Meta(ge=0, le=2**30)]], Meta(min_length=1)]
+    ms: Annotated[list[Price], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        tokens, times = self.tokens, self.ms
+        if len(tokens) != len(times):
+            raise InputError(f"ms: expected {len(tokens)} numbers, one a knot, got {len(times)}")
+        for i, (before, knot) in enumerate(pairwise([0.0, *tokens])):
+            if knot != int(knot) or knot <= before:
+                what = "an integer above the one before"
+                raise InputError(f"tokens[{i}]: expected {what}, got {knot:g}")
+        for i, (before, time) in enumerate(pairwise(times), start=1):
+            if time < before:
+                what = f"at least {before:g}, the one before"
+                raise InputError(f"ms[{i}]: expected {what}, got {time:g}")
+        if times[0] <= 0:
+            raise InputError(f"ms[0]: expected a number > 0, got {times[0]:g}")
+
+
+class _Overhead(Section, frozen=True, kw_only=True):
+    """CPU time on top."""
+
+    per_step: Price = 0.0
+    per_seq: Price = 0.0
+
+
+class _LinearDecode(Section, frozen=True, kw_only=True):
+    base: Price = 0.0
+    per_seq: Price = 0.0
+    per_kv_token: Price = 0.0
+
+
+class _LinearPrefill(Section, frozen=True, kw_only=True):
+    base: Price = 0.0
+    per_token: Price = 0.0
+    per_token_sq: Price = 0.0
+
+
+class _Fallback(Section, frozen=True, kw_only=True):
+    """The linear summary that a fitted profile may carry; nothing computes with it."""
+
+    decode: _LinearDecode = _LinearDecode()
+    prefill: _LinearPrefill = _LinearPrefill()
+
+
+class PiecewisePrices(_Attention, tag="piecewise", frozen=True, kw_only=True):
+    """A monotone table over the tokens of a step."""
+
+    token_table: _Table
+    per_decode_seq: Price = 0.0
+    overhead: _Overhead = _Overhead()
+    affine_fallback: _Fallback = _Fallback()
+
+
+class RooflinePrices(Prices, tag="roofline", frozen=True, kw_only=True):
+    """Efficiencies, by family or one by one; shape and datasheet are other sections."""
+
+    family: Annotated[str | UnsetType, Meta(extra_json_schema={"enum": [*FAMILIES]})] = UNSET
+    mfu: _Share | UnsetType = UNSET
+    weight_bw_efficiency: _Share | UnsetType = UNSET
+    attention_mfu: _Share | UnsetType = UNSET
+    kv_bw_efficiency: _Share | UnsetType = UNSET
+    activation_traffic_factor: Annotated[float, Meta(ge=0, le=1e6)] | UnsetType = UNSET
+    us_per_layer: Price | UnsetType = UNSET
+    us_per_allreduce: Price | UnsetType = UNSET
+    allreduce_bw_efficiency: _Share | UnsetType = UNSET
+    overhead: _Overhead = _Overhead()
+
+    def __post_init__(self) -> None:
+        if self.family is not UNSET and self.family not in FAMILIES:
+            names = ", ".join(FAMILIES)
+            raise InputError(f"family: expected one of {names}; got {self.family!r}")
+        for name, value in self.efficiencies.items():
+            if value is UNSET:
+                raise InputError(f"{name}: expected a number, or a family; got nothing")
+
+    @property
+    def efficiencies(self) -> dict[str, Any]:
+        """The eight numbers, those not given from the named family."""
+        known = {} if isinstance(self.family, UnsetType) else asdict(FAMILIES[self.family])
+        given = {field.name: getattr(self, field.name) for field in fields(Efficiencies)}
+        return {k: known.get(k, UNSET) if v is UNSET else v for k, v in given.items()}
+
+
+StepTimes = StagesPrices | AffinePrices | PiecewisePrices | RooflinePrices
+
+
+def step_time_of(
+    prices: StepTimes,
+    model: Mapping[str, object],
+    gpu: Mapping[str, object],
+    engine: Mapping[str, Any],
+) -> StepTime:
+    """Return the step times that a valid section means, in seconds.
 
     Raises
     ------
     InputError
-        A key is missing, unknown or out of range, or decoding would take no time at all.
+        Decoding would take no time at all, or a roofline lacks a fact of the other sections.
     """
-    kind = section.text("kind")
-    if kind not in KINDS:
-        raise section.expected("kind", f"one of {', '.join(KINDS)}", repr(kind))
-    unit = section.text("unit", "ms")
-    if unit != "ms":
-        raise section.expected("unit", "ms", repr(unit))
-    step_time = KINDS[kind](section, facts)
-    section.close()
-    if step_time.base(0, 1) <= 0 and step_time.per_kv_token_decode <= 0:
-        raise section.expected("kind", "a decode round that takes some time", "0 ms")
-    return step_time
+    match prices:
+        case StagesPrices():
+            times: StepTime = _stages(prices)
+        case AffinePrices():
+            names = ("per_step", "per_prefill_token", "per_decode_seq")
+            own = {name: _seconds(getattr(prices, name)) for name in names}
+            times = Affine(mixed=prices.mixed, **own, **_attention(prices))
+        case PiecewisePrices():
+            times = _piecewise(prices)
+        case RooflinePrices():
+            times = _roofline(prices, model, gpu, engine)
+    if times.base(0, 1) + times.per_kv_token_decode < 1e-9:
+        raise InputError("step_time.kind: expected a decode round that takes some time, got 0 ms")
+    return times
 
 
 def prices_mixed(step_time: Mapping[str, object]) -> bool:
@@ -60,131 +198,57 @@ def with_efficiencies(step_time: Mapping[str, object]) -> dict[str, object]:
     return {**step_time, **{key: value for key, value in known.items() if key not in step_time}}
 
 
-def _stages(section: Section, facts: Facts) -> Stages:
-    if section.flag("mixed", False):
-        raise section.expected("mixed", "false (a stage is prefill or decode)", "true")
-    section.number("decode_round", above=0.0)
-    prefill = section.section("prefill", required=True)
-    times = Stages(
-        decode_round=_seconds(section, "decode_round", required=True),
-        per_stage=_seconds(prefill, "per_stage", required=True),
-        per_token=_seconds(prefill, "per_token", required=True),
-        per_decode_seq=_seconds(section, "per_decode_seq"),
-    )
-    prefill.close()
-    return times
+def _seconds(price: float) -> float:
+    return price / 1000.0
 
 
-def _affine(section: Section, facts: Facts) -> Affine:
-    return Affine(
-        per_step=_seconds(section, "per_step"),
-        per_prefill_token=_seconds(section, "per_prefill_token"),
-        per_decode_seq=_seconds(section, "per_decode_seq"),
-        mixed=section.flag("mixed", True),
-        **{key: _seconds(section, key) for key in _ATTENTION},
+def _attention(prices: _Attention) -> dict[str, float]:
+    names = (name for name in _Attention.__struct_fields__ if name.startswith("per_"))
+    return {name: _seconds(getattr(prices, name)) for name in names}
+
+
+def _stages(prices: StagesPrices) -> Stages:
+    return Stages(
+        decode_round=_seconds(prices.decode_round),
+        per_stage=_seconds(prices.prefill.per_stage),
+        per_token=_seconds(prices.prefill.per_token),
+        per_decode_seq=_seconds(prices.per_decode_seq),
     )
 
 
-def _piecewise(section: Section, facts: Facts) -> Piecewise:
-    tokens, seconds = _token_table(section.section("token_table", required=True))
-    per_step, per_seq = _overhead(section)
-    _affine_fallback(section)
+def _piecewise(prices: PiecewisePrices) -> Piecewise:
     return Piecewise(
-        tokens=tokens,
-        seconds=seconds,
-        per_step=per_step,
-        per_decode_seq=per_seq + _seconds(section, "per_decode_seq"),
-        mixed=section.flag("mixed", True),
-        **{key: _seconds(section, key) for key in _ATTENTION},
+        tokens=tuple(int(knot) for knot in prices.token_table.tokens),
+        seconds=tuple(_seconds(time) for time in prices.token_table.ms),
+        per_step=_seconds(prices.overhead.per_step),
+        per_decode_seq=_seconds(prices.overhead.per_seq) + _seconds(prices.per_decode_seq),
+        mixed=prices.mixed,
+        **_attention(prices),
     )
 
 
-def _roofline(section: Section, facts: Facts) -> Roofline:
-    device = _needed(section, "gpu", facts["gpu"], ("peak_flops_bf16", "hbm_bandwidth"))
-    ranks = cast(int, facts["engine"].get("tensor_parallel_size", 1))
-    if ranks > 1:
-        device |= _needed(section, "gpu", facts["gpu"], ("interconnect_bandwidth",))
-    names = [field.name for field in fields(Shape)]
-    shape = Shape(**_needed(section, "model", facts["model"], names))
-    per_step, per_seq = _overhead(section)
+def _roofline(
+    prices: RooflinePrices,
+    model: Mapping[str, object],
+    gpu: Mapping[str, object],
+    engine: Mapping[str, Any],
+) -> Roofline:
+    ranks = engine.get("tensor_parallel_size", 1)
+    link = () if ranks == 1 else ("interconnect_bandwidth",)
+    device = _needed("gpu", gpu, ("peak_flops_bf16", "hbm_bandwidth", *link))
+    shape = _needed("model", model, tuple(field.name for field in fields(Shape)))
     return Roofline.from_datasheet(
-        shape,
+        Shape(**shape),
         Datasheet(**device, tensor_parallel_size=ranks),
-        _efficiencies(section),
-        per_step=per_step,
-        per_decode_seq=per_seq,
+        Efficiencies(**prices.efficiencies),
+        per_step=_seconds(prices.overhead.per_step),
+        per_decode_seq=_seconds(prices.overhead.per_seq),
     )
 
 
-KINDS: Mapping[str, Callable[[Section, Facts], StepTime]] = MappingProxyType(
-    {"stages": _stages, "affine": _affine, "piecewise": _piecewise, "roofline": _roofline}
-)
-
-
-def _seconds(section: Section, key: str, *, required: bool = False) -> float:
-    """Return a price given in ms; one that is not required is 0 when missing."""
-    return section.number(key, None if required else 0.0) / 1000.0
-
-
-def _token_table(table: Section) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    tokens, times = table.numbers("tokens"), table.numbers("ms")
-    if len(tokens) != len(times):
-        raise table.expected("ms", f"{len(tokens)} numbers, one a knot", str(len(times)))
-    for i, value in enumerate(tokens):
-        if value != int(value) or value <= (tokens[i - 1] if i else 0):
-            raise table.expected(f"tokens[{i}]", "an integer above the one before", f"{value:g}")
-    for i, (before, value) in enumerate(pairwise(times), start=1):
-        if value < before:
-            raise table.expected(f"ms[{i}]", f"at least {before:g}, the one before", f"{value:g}")
-    if times[0] <= 0:
-        raise table.expected("ms[0]", "a number > 0", f"{times[0]:g}")
-    table.close()
-    return tuple(int(value) for value in tokens), tuple(value / 1000.0 for value in times)
-
-
-def _overhead(section: Section) -> tuple[float, float]:
-    """Return the seconds of CPU overhead a step and a decode sequence."""
-    overhead = section.section("overhead")
-    both = _seconds(overhead, "per_step"), _seconds(overhead, "per_seq")
-    overhead.close()
-    return both
-
-
-def _affine_fallback(section: Section) -> None:
-    """Check the linear summary that a fitted profile may carry; nothing computes with it."""
-    fallback = section.section("affine_fallback")
-    for name, keys in (
-        ("decode", ("base", "per_seq", "per_kv_token")),
-        ("prefill", ("base", "per_token", "per_token_sq")),
-    ):
-        part = fallback.section(name)
-        for key in keys:
-            part.number(key, 0.0)
-        part.close()
-    fallback.close()
-
-
-def _efficiencies(section: Section) -> Efficiencies:
-    """Return the eight numbers, those not given from the named family."""
-    family = section.text("family", "")
-    if family and family not in FAMILIES:
-        raise section.expected("family", f"one of {', '.join(FAMILIES)}", repr(family))
-    known = asdict(FAMILIES[family]) if family else {}
-    values = {}
-    for field in fields(Efficiencies):
-        is_share = field.name.endswith(("mfu", "efficiency"))
-        value = section.number(field.name, known.get(field.name), above=0.0 if is_share else None)
-        if is_share and value > 1:
-            raise section.expected(field.name, "a number in (0, 1]", f"{value:g}")
-        values[field.name] = value
-    return Efficiencies(**values)
-
-
-def _needed(
-    section: Section, owner: str, facts: Mapping[str, object], keys: tuple[str, ...] | list[str]
-) -> dict[str, Any]:
-    for key in keys:
-        if key not in facts:
-            where = f"{section.source}: {owner}.{key}"
-            raise InputError(f"{where}: expected a number (a roofline needs it), got nothing")
-    return {key: facts[key] for key in keys}
+def _needed(section: str, facts: Mapping[str, object], names: tuple[str, ...]) -> dict[str, Any]:
+    for name in names:
+        if name not in facts:
+            what = "a number (a roofline needs it)"
+            raise InputError(f"{section}.{name}: expected {what}, got nothing")
+    return {name: facts[name] for name in names}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from llmsched.hardware.capacity import kv_cache_tokens
+from llmsched.hardware.profile import HardwareProfile
 from llmsched.hardware.step_time import StepTime
-
-if TYPE_CHECKING:
-    from llmsched.hardware.profile import HardwareProfile
 
 _FASTEST, _SLOWEST = 0.5e-3, 1.0
 """Seconds of a decode round of one sequence, from a small model to a large one on few devices."""

@@ -10,18 +10,22 @@ parses.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from llmsched.documents.schema import Named, check_fields
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.importers import _source
+from llmsched.importers._bulk import Doubtful, is_long, read_blocks
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
@@ -54,32 +58,18 @@ class TraceOptions:
         Whether a row that cannot be accepted is an error or is dropped and counted.
     """
 
-    format: str | None = None
-    time_unit: str | None = None
-    limit: int | None = None
-    speed: float = 1.0
+    format: Named | None = None
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    speed: Annotated[float, Meta(ge=1e-9, le=1e9)] = 1.0
     offline: bool = False
     classes: tuple[str, ...] = ()
-    on_error: str = "fail"
+    on_error: Literal["fail", "skip"] = "fail"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.format is not None:
             named(self.format)
-        if self.time_unit is not None and self.time_unit not in UNITS:
-            raise InputError(
-                f"--time-unit: expected one of {', '.join(UNITS)}; got {self.time_unit!r}"
-            )
-        whole = isinstance(self.limit, int) and not isinstance(self.limit, bool)
-        if self.limit is not None and not (whole and self.limit >= 1):
-            raise InputError(f"--limit: expected an integer >= 1, got {self.limit!r}")
-        if not (isinstance(self.speed, int | float) and 0 < self.speed < math.inf):
-            raise InputError(f"--speed: expected a finite number > 0, got {self.speed!r}")
-        if not isinstance(self.offline, bool):
-            raise InputError(f"--offline: expected true or false, got {self.offline!r}")
-        if isinstance(self.classes, str) or not all(isinstance(c, str) for c in self.classes):
-            raise InputError(f"--class: expected a list of names, got {self.classes!r}")
-        if self.on_error not in ("fail", "skip"):
-            raise InputError(f"--on-error: expected fail or skip, got {self.on_error!r}")
 
 
 @dataclass(frozen=True)
@@ -149,19 +139,40 @@ def read(
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Imported:
     """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
+    asked = (source, options, on_progress)
+    form, table, path = _in_blocks(*asked) or _row_by_row(*asked)
+    unit = _unit(form, options)
+    notes = _dropped_notes(table)
+    if not table.id:
+        raise InputError(f"{path}:1: no requests are left; {notes[0] if notes else 'no rows'}")
+    trace, more = _trace(table, form, UNITS.get(unit, 1), path, options)
+    note = (form.note,) if form.note else ()
+    return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))
+
+
+def _in_blocks(
+    source: str | Path, options: TraceOptions, on_progress: Callable[[int], None]
+) -> tuple[Format, Table, str] | None:
+    """Read a long file quickly; None if it is short, or anything about it is doubtful."""
+    if not is_long(source):
+        return None
+    wanted = None if options.format is None else named(options.format)
+    with opened(source) as lines, suppress(Doubtful):
+        form, table = read_blocks(lines, wanted, partial(_unit, options=options), on_progress)
+        return form, table, lines.path
+    return None
+
+
+def _row_by_row(
+    source: str | Path, options: TraceOptions, on_progress: Callable[[int], None]
+) -> tuple[Format, Table, str]:
+    """Read a file so that anything refused is named by its line."""
+    skip = options.on_error == "skip"
     with opened(source) as lines:
         form, rows = _rows(lines, options)
         unit = _unit(form, options)
-        skip = options.on_error == "skip"
         table = collect(rows, form, unit, lines.path, skip=skip, on_progress=on_progress)
-    notes = _dropped_notes(table)
-    if not table.id:
-        raise InputError(
-            f"{lines.path}:1: no requests are left; {notes[0] if notes else 'no rows'}"
-        )
-    trace, more = _trace(table, form, UNITS.get(unit, 1), lines.path, options)
-    note = (form.note,) if form.note else ()
-    return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))
+        return form, table, lines.path
 
 
 def _rows(lines: Lines, options: TraceOptions) -> tuple[Format, Iterator[Row]]:
@@ -207,7 +218,7 @@ def _unit(form: Format, options: TraceOptions) -> str:
         return form.unit
     if form.time is None or form.unit == "date":
         has = "no arrival times" if form.time is None else "dates"
-        raise InputError(f"--time-unit: the format {form.name} has {has}")
+        raise InputError(f"time_unit: the format {form.name} has {has}")
     return options.time_unit
 
 
@@ -264,7 +275,7 @@ def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
     with np.errstate(over="ignore"):  # refused below
         scaled = time / speed
     if scaled[-1] >= MAX_SECONDS * 1e9:
-        raise InputError(f"--speed: {speed} stretches the trace beyond {MAX_SECONDS} s")
+        raise InputError(f"speed: {speed} stretches the trace beyond {MAX_SECONDS} s")
     return np.rint(scaled).astype(np.int64)
 
 
@@ -275,7 +286,7 @@ def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> NDArray[np
     there = set(table.klass) - {""}
     if unknown_classes := [name for name in classes if name not in there]:
         have = f"one of {listed(sorted(there))}" if there else "none: the trace has no classes"
-        raise InputError(f"{path}: --class: expected {have}; got {unknown_classes[0]!r}")
+        raise InputError(f"{path}: class: expected {have}; got {unknown_classes[0]!r}")
     return np.flatnonzero(np.isin(np.array(table.klass), classes))
 
 

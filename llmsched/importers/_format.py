@@ -15,7 +15,7 @@ Record = dict[str, object]
 """One row: a JSON object, or the cells of a CSV line by column name."""
 
 
-def _never(record: Record) -> str | None:
+def never(record: Record) -> str | None:
     return None
 
 
@@ -72,7 +72,7 @@ class Format:
     hash_ids: str | None = None
     limits: tuple[str, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
     model: str | None = None
-    failure: Callable[[Record], str | None] = _never
+    failure: Callable[[Record], str | None] = never
     expand: Callable[[Record], Iterator[Record]] | None = None
     aliases: tuple[str, ...] = ()
     note: str = ""
@@ -103,7 +103,7 @@ def named(name: str) -> Format:
         if name == known.name or name in known.aliases:
             return known
     names = ", ".join(known.name for known in formats())
-    raise InputError(f"--trace-format: expected one of {names}; got {name!r}")
+    raise InputError(f"format: expected one of {names}; got {name!r}")
 
 
 def detect(kind: str, names: Collection[str]) -> Format | None:

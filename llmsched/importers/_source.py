@@ -115,12 +115,12 @@ def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Row]:
         An array or a document is malformed, so that there are no records at all.
     """
     if first[:1] != b"[" and first != b"{":
-        yield str(number), _record(first)
+        yield str(number), record(first)
         for number, line in lines:
-            yield str(number), _record(line)
+            yield str(number), record(line)
         return
     try:
-        document = _loads(first + b"\n" + lines.rest())
+        document = loads(first + b"\n" + lines.rest())
     except orjson.JSONDecodeError as error:
         where = f"{lines.path}:{number + error.lineno - 1}"
         raise InputError(f"{where}: expected JSON, got {_malformed(error)}") from error
@@ -131,9 +131,9 @@ def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Row]:
         yield str(number), _object(document)
 
 
-def _record(line: bytes) -> Record | Refusal:
+def record(line: bytes) -> Record | Refusal:
     try:
-        record = _object(_loads(line))
+        record = _object(loads(line))
         # Only a line with more colons than keys can hold a key twice. A run with all its latencies
         # is one line of many MB, in which no request has keys: it is not worth parsing again.
         if isinstance(record, dict) and line.count(b":") > len(record) and len(line) < 2**20:
@@ -159,7 +159,7 @@ def _object(value: object) -> Record | Refusal:
     return value if isinstance(value, dict) else Refusal("row", "a JSON object", shown(value))
 
 
-def _loads(text: bytes) -> object:
+def loads(text: bytes) -> object:
     """Parse JSON; keep NaN and Infinity, which Python tools write.
 
     Where they stand in a field that counts they are refused by its name, elsewhere they do no harm.

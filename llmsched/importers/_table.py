@@ -25,7 +25,7 @@ MAX_SECONDS = 2**33
 
 _Check = Callable[[object, str], object]
 _Getter = Callable[[str], Callable[[Record], object]]
-_MISSING = object()
+MISSING = object()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
@@ -80,7 +80,7 @@ def collect(
         `path`, line, field, what was expected and what is there.
     """
     table = Table()
-    add = _Adder(table, form, unit)
+    add = Adder(table, form, unit)
     for where, record in _one_a_request(rows, form):
         table.rows += 1
         if not table.rows & 0xFFFF:
@@ -126,7 +126,7 @@ class _Column:
     """Whether the column may be missing, then from every row."""
 
 
-class _Adder:
+class Adder:
     """Appends one record to a table, after all of its values are checked."""
 
     def __init__(self, table: Table, form: Format, unit: str) -> None:
@@ -134,10 +134,10 @@ class _Adder:
         self.failure = form.failure
         self.ids: set[str] = set()
         self.id = form.id or "id"
-        self.get_id = _getter(form.id or "")
+        self.get_id = getter(form.id or "")
         self.output = form.output_tokens
-        self.get_model = None if form.model is None else _getter(form.model)
-        number = _number_getter if form.kind == "csv" else _getter
+        self.get_model = None if form.model is None else getter(form.model)
+        number = _number_getter if form.kind == "csv" else getter
         self.limits = [(label, number(label)) for label in form.limits]
         date = unit == "date"
         time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
@@ -145,10 +145,10 @@ class _Adder:
         plan: list[tuple[str | None, _Check, object, _Getter, bool]] = [
             (form.output_tokens, _output, table.output_tokens, number, False),
             (form.input_tokens, count, table.input_tokens, number, False),
-            (form.time, time, table.time, _getter if date else number, may),
-            (form.klass, _label, table.klass, _getter, False),
+            (form.time, time, table.time, getter if date else number, may),
+            (form.klass, label_of, table.klass, getter, False),
             (form.predicted, count, table.predicted, number, True),
-            (form.hash_ids, _hashes, table.hash_ids, _getter, True),
+            (form.hash_ids, _hashes, table.hash_ids, getter, True),
         ]
         self.columns = [
             _Column(label, getter(label), check, cast("list[object]", target), optional)
@@ -169,13 +169,13 @@ class _Adder:
         if (reason := self.failure(record)) is not None:
             raise Dropped(reason)
         values = [self._value(column, record) for column in self.columns]
-        limit = self._limit(record, cast(int, values[0]))
+        limit = self.limit(record, cast(int, values[0]))
         name = self._name(record)
         self.ids.add(name)
         self.table.id.append(name)
         self.table.limit.append(limit)
         for column, value in zip(self.columns, values, strict=True):
-            if value is not _MISSING:
+            if value is not MISSING:
                 column.target.append(value)
         if self.get_model is not None and isinstance(model := self.get_model(record), str):
             self.table.models[model] = None
@@ -183,19 +183,19 @@ class _Adder:
     def _value(self, column: _Column, record: Record) -> object:
         value = column.get(record)
         if column.optional:
-            value = _MISSING if value is None else value
-            if self.ids and bool(column.target) is (value is _MISSING):
+            value = MISSING if value is None else value
+            if self.ids and bool(column.target) is (value is MISSING):
                 raise Refusal(column.label, "a value in every row or in none", shown(value))
-            if value is _MISSING:
+            if value is MISSING:
                 return value
         return column.check(value, column.label)
 
-    def _limit(self, record: Record, output: int) -> int:
+    def limit(self, record: Record, output: int) -> int:
         """Return the output limit that the request declares; 0 if it declares none."""
         limit, named = 0, ""
         for label, get in self.limits:
             value = get(record)
-            if value is _MISSING or value is None or value == "":
+            if value is MISSING or value is None or value == "":
                 continue
             declared = count(value, label)
             if limit and declared != limit:
@@ -207,7 +207,7 @@ class _Adder:
 
     def _name(self, record: Record) -> str:
         value = self.get_id(record)
-        if value is _MISSING or value is None or value == "":
+        if value is MISSING or value is None or value == "":
             value = self.table.rows - 1
         if type(value) is not str and type(value) is not int:
             raise Refusal(self.id, "a string or an integer", shown(value))
@@ -217,16 +217,16 @@ class _Adder:
         return name
 
 
-def _getter(path: str) -> Callable[[Record], object]:
+def getter(path: str) -> Callable[[Record], object]:
     """Return a function that finds the value at `path`, descending at dots."""
     if "." not in path:
-        return lambda record: record.get(path, _MISSING)
+        return lambda record: record.get(path, MISSING)
     keys = path.split(".")
 
     def descend(record: Record) -> object:
         value: object = record
         for key in keys:
-            value = value.get(key, _MISSING) if isinstance(value, dict) else _MISSING
+            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
         return value
 
     return descend
@@ -236,7 +236,7 @@ def _number_getter(name: str) -> Callable[[Record], object]:
     """Return a function that reads the CSV cell `name` as a number, or as text if it is none."""
 
     def read(record: Record) -> object:
-        text = record.get(name, _MISSING)
+        text = record.get(name, MISSING)
         if type(text) is not str:
             return text
         if _INTEGER.fullmatch(text):
@@ -291,8 +291,8 @@ def _date(value: object, label: str) -> int:
     raise Refusal(label, "a date as 2023-11-16 18:17:03.9799600", shown(value))
 
 
-def _label(value: object, label: str) -> str:
-    if value is _MISSING or value is None:
+def label_of(value: object, label: str) -> str:
+    if value is MISSING or value is None:
         return ""
     if type(value) is not str and type(value) is not int:
         raise Refusal(label, "a string or an integer", shown(value))

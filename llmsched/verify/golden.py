@@ -276,9 +276,9 @@ class _Fields:
         return self._array(name, (len(rows) if isinstance(rows, Sequence) else 0, width))
 
     def _array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        what = f"{' x '.join(map(str, shape))} numbers"
+        what, value = f"{' x '.join(map(str, shape))} numbers", self.get(name)
         try:
-            array = np.array(self.get(name), dtype=np.float64)
+            array = np.array(value, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise self.expected(name, what) from error
         if array.shape != shape or not math.prod(shape) or not np.isfinite(array).all():

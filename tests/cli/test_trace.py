@@ -82,7 +82,7 @@ def test_convert_to_stdout_tells_what_is_left_out_on_stderr(llmsched: Run) -> No
         (["info", "nope.jsonl"], "nope.jsonl: cannot read: No such file"),
         (["info", "--format", "xml"], "--format: expected one of table, json; got 'xml'"),
         (["info", "--trace-format", "xml"], "--trace-format: expected one of aiperf-export,"),
-        (["info", "--speed", "-1"], "--speed: expected a finite number > 0, got -1.0"),
+        (["info", "--speed", "-1"], "--speed: expected a number >= 1e-09, got -1.0"),
         (["convert", FIXTURES / "vidur.csv", "out.csv"], "--to: expected azure or vidur"),
         (["convert", FIXTURES / "vidur.csv", "out", "--to", "x"], "--to: expected one of native,"),
         (["convert", "nope", "out"], "nope: expected a trace file or a shipped trace ("),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from llmsched.compare.document import build_document, cells_of, dump, read_document
 from llmsched.compare.family import family_ranges
@@ -112,13 +112,13 @@ MEMBER = cell(row("fcfs"), member="other")
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ([], "family: expected at least one value"),
+        ([], "family: expected a list of at least one"),
         (["x"], r"family\[0\]: expected a mapping"),
-        ([{"name": "x"}], r"family\[0\]\.hardware: expected a value, got nothing"),
+        ([{"name": "x"}], r"family\[0\]\.hardware: expected a mapping or a text, got nothing"),
         ([{"hardware": "x"}], r"family\[0\]\.name: expected a text"),
         ([{"name": "x", "hardware": "y", "tarce": "z"}], "did you mean trace"),
         ([{"name": "x", "hardware": "y"}] * 2, "family: expected each name once, got 'x' twice"),
-        ([{"name": "x", "hardware": ["y"]}], r"family\[0\]\.hardware: expected a profile's name"),
+        ([{"name": "x", "hardware": ["y"]}], r"family\[0\]\.hardware: expected a mapping or"),
     ],
 )
 def test_a_bad_family_is_refused_by_file_and_key(family: object, message: str) -> None:

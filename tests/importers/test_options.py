@@ -46,16 +46,17 @@ def test_time_unit_overrides_the_format(file: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"format": "nope"}, "--trace-format: expected one of aiperf-export, azure, .*got 'nope'"),
-        ({"time_unit": "h"}, "--time-unit: expected one of s, ms, us, ns; got 'h'"),
-        ({"limit": 0}, "--limit: expected an integer >= 1, got 0"),
-        ({"limit": 1.5}, "--limit: expected an integer >= 1, got 1.5"),
-        ({"speed": 0}, "--speed: expected a finite number > 0, got 0"),
-        ({"speed": float("nan")}, "--speed: expected a finite number > 0, got nan"),
-        ({"speed": "fast"}, "--speed: expected a finite number > 0, got 'fast'"),
-        ({"on_error": "stop"}, "--on-error: expected fail or skip, got 'stop'"),
-        ({"offline": "yes"}, "--offline: expected true or false, got 'yes'"),
-        ({"classes": "chat"}, "--class: expected a list of names, got 'chat'"),
+        ({"format": "nope"}, "format: expected one of aiperf-export, azure, .*got 'nope'"),
+        ({"time_unit": "h"}, "time_unit: expected one of ms, ns, s, us; got 'h'"),
+        ({"limit": 0}, "limit: expected an integer >= 1, got 0"),
+        ({"limit": 1.5}, "limit: expected an integer >= 1, got 1.5"),
+        ({"speed": 0}, "speed: expected a number >= 1e-09, got 0"),
+        ({"speed": float("nan")}, "speed: expected a finite number, got nan"),
+        ({"speed": 1e-308}, "speed: expected a number >= 1e-09, got 1e-308"),
+        ({"speed": "fast"}, "speed: expected a number >= 1e-09, got 'fast'"),
+        ({"on_error": "stop"}, "on_error: expected one of fail, skip; got 'stop'"),
+        ({"offline": "yes"}, "offline: expected true or false, got 'yes'"),
+        ({"classes": "chat"}, "classes: expected a list, got 'chat'"),
     ],
 )
 def test_a_bad_option_is_refused(settings: dict[str, object], problem: str) -> None:
@@ -64,17 +65,19 @@ def test_a_bad_option_is_refused(settings: dict[str, object], problem: str) -> N
 
 
 def test_options_that_the_trace_cannot_follow_are_refused(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--class: expected one of a, b; got 'c'"):
+    with pytest.raises(InputError, match="class: expected one of a, b; got 'c'"):
         load(file, TraceOptions(classes=("c",)))
     with pytest.raises(InputError, match=r"trace.jsonl:1: expected a CSV header \(format azure\)"):
         load(file, TraceOptions(format="azure"))
-    with pytest.raises(InputError, match="--speed: 1e-12 stretches the trace beyond"):
-        load(file, TraceOptions(speed=1e-12))
+    far = tmp_path / "far.jsonl"
+    far.write_text(file.read_text().replace("4000", "40000000"))
+    with pytest.raises(InputError, match="speed: 1e-09 stretches the trace beyond"):
+        load(far, TraceOptions(speed=1e-9))
     plain = tmp_path / "azure.csv"
     plain.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-01-01 00:00:00,1,2\n")
-    with pytest.raises(InputError, match="--class: expected none: the trace has no classes"):
+    with pytest.raises(InputError, match="class: expected none: the trace has no classes"):
         load(plain, TraceOptions(classes=("c",)))
-    with pytest.raises(InputError, match="--time-unit: the format azure has dates"):
+    with pytest.raises(InputError, match="time_unit: the format azure has dates"):
         load(plain, TraceOptions(time_unit="s"))
 
 
