@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from llmsched.documents.schema import json_schema
+from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
 from llmsched.files import shipped
 from llmsched.finding import find_scenario, find_trace
-from llmsched.scenario import load_scenario
+from llmsched.metrics import SLO_METRICS
+from llmsched.scenario import ScenarioFile, load_scenario, parse_scenario
+
+SCHEMA = Path(__file__).parents[1] / "docs" / "scenario.schema.json"
 
 SMALL = """
 schema_version: 1
@@ -39,6 +46,23 @@ def test_the_example_in_the_readme_loads(tmp_path: Path) -> None:
     scenario = load_scenario(_written(tmp_path, example))
     assert scenario.engine == {"max_num_seqs": (64, 128)}
     assert scenario.gates == ("makespan_s:2%", "hybrid:slo_attainment:0.95")
+
+
+def test_the_schema_in_the_documentation_is_that_of_the_type() -> None:
+    assert json.loads(SCHEMA.read_text()) == json_schema(
+        ScenarioFile, "Scenario of llmsched compare"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(shipped("scenarios").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_scenario_keeps_to_the_schema(path: Path) -> None:
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(dict(read_mapping(path)))
+
+
+def test_objectives_are_those_that_are_measured() -> None:
+    limits = dict.fromkeys(SLO_METRICS, 1.0)
+    document = {"schema_version": 1, "name": "s", "trace": "t", "hardware": "h", "slo": limits}
+    assert parse_scenario(document, "s.yaml").slo == limits
 
 
 def test_one_value_or_a_list_of_them(tmp_path: Path) -> None:
@@ -102,6 +126,33 @@ def test_shipped_traces_have_names_and_files_go_first(
         ("slo: {ttft_ms: fast}", r"slo\.ttft_ms: expected a number"),
         ("published: [{policy: x}]", r"published\[0\]\.source: expected a text"),
         ("baseline: [fcfs]", "baseline: expected a text"),
+        ("published: []", "published: expected a list of at least one, got .."),
+        ("family: []", "family: expected a list of at least one, got .."),
+        ("gates: []", "gates: expected a list of at least one, got .."),
+        ("lengths: []", "lengths: expected a list of at least one, got .."),
+        ("lengths: [oracle, oracle]", "lengths: expected each value once, got 'oracle' twice"),
+        (
+            "engine: {max_num_seqs: [4, 8, 4]}",
+            r"engine\.max_num_seqs: expected each value once, got 4",
+        ),
+        (
+            "engine: {watermark: [0, 0.0]}",
+            r"engine\.watermark: expected each value once, got 0.0 tw",
+        ),
+        (
+            "engine: {max_num_seqs: [4, true]}",
+            r"engine\.max_num_seqs.1.: expected an integer >= 1, got",
+        ),
+        ("engine: {watermark: .nan}", r"engine\.watermark: expected a finite number, got nan"),
+        ("seed: true", "seed: expected an integer >= 0, got True"),
+        ("cases: {count: true}", r"cases\.count: expected an integer >= 2, got True"),
+        ("slo: {ttft_ms: true}", r"slo\.ttft_ms: expected a number > 0, got True"),
+        ("slo: {ttft_ms: .inf}", r"slo\.ttft_ms: expected a finite number, got inf"),
+        ("slo: {ttft: 9}", r"slo\.ttft: expected one of .*, got an unknown key"),
+        (
+            "published: {policy: x, source: y, metrics: {makespan_s: -1}}",
+            r"published\.metrics\.makespan_s: expected a number >= 0, got -1",
+        ),
         ("name: again", "name is given twice"),
         ("note: [", "expected YAML"),
     ],
@@ -135,6 +186,52 @@ def test_a_bad_scenario_is_refused_in_one_line_that_names_file_and_key(
             r"trace\.limit: expected one of .*unknown",
         ),
         ("hardware: llama65b-8gpu-paper", "hardware: {profile: x, overide: {}}", "did you mean"),
+        (
+            "trace: t.jsonl",
+            "trace: [t, {file: t}]",
+            "trace: expected each value once, got 't' twice",
+        ),
+        (
+            "hardware: llama65b-8gpu-paper",
+            "hardware: [a, a]",
+            "hardware: expected each value once, got 'a' twice",
+        ),
+        (
+            "hardware: llama65b-8gpu-paper",
+            "hardwares: x",
+            r"hardwares: expected one of .*, got an unknown key .did you mean hardware.",
+        ),
+        ("trace: t.jsonl", "trace: {file: ''}", r"trace\.file: expected a text, got ''"),
+        (
+            "trace: t.jsonl",
+            "trace: {file: t, generate: {}}",
+            r"trace\.file: expected no file beside generate, got 't'",
+        ),
+        (
+            "trace: t.jsonl",
+            "trace: {file: t, concurrency: 2, plan: p}",
+            r"trace\.concurrency: expected without a plan",
+        ),
+        (
+            "trace: t.jsonl",
+            "trace: {generate: {like: t}, options: {limit: 1}}",
+            r"trace\.options: expected beside a file",
+        ),
+        (
+            "trace: t.jsonl",
+            "trace: {generate: {requests: 2, input_length: 'fixed:0', output_length: 'fixed:1'}}",
+            r"trace\.generate\.input_length: expected a mean in",
+        ),
+        (
+            "trace: t.jsonl",
+            "trace: {generate: {like: t, arrivals: 'poisson:x'}}",
+            r"trace\.generate\.arrivals: expected finite numbers",
+        ),
+        (
+            "trace: t.jsonl",
+            "trace: [a, {file: b, options: {format: nope}}]",
+            r"trace\[1\]\.options\.format: expected one of .*; got 'nope'",
+        ),
         ("schema_version: 1", "schema_version: 2", "schema_version: expected 1, got 2"),
         ("schema_version: 1", "", "schema_version: expected 1, got nothing"),
         ("name: small", "name: ''", "name: expected a text"),

@@ -22,6 +22,8 @@ from llmsched.errors import InputError
 
 _T = TypeVar("_T")
 _Place = list[str | int]
+_Link = tuple["_Link", str | int] | None
+"""A place from its end: steps and what is before them, which others share."""
 
 Several = Union[_T, Annotated[list[_T], Meta(min_length=1)]]  # noqa: UP007 (of a type variable)
 """One value or a list of at least one."""
@@ -68,9 +70,10 @@ def checked(value: object, kind: type[_T], source: str = "") -> _T:
         found = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _refused(str(error), value, kind, source) from error
-    for place, leaf in _leaves(value):  # where no type has set a limit
+    for link, leaf in _leaves(value):  # where no type has set a limit
         if isinstance(leaf, int) and abs(leaf) >= _MOST:
-            raise _error(source, place, f"expected a number below 2**63, got {shown(leaf)}")
+            what = f"expected a number below 2**63, got {shown(leaf)}"
+            raise _error(source, _linked(link), what)
     return found
 
 
@@ -156,7 +159,7 @@ def keys_of(kind: type) -> Meta:
 def json_schema(kind: type, title: str, *others: type) -> dict[str, Any]:
     """Return the JSON Schema of documents of a type, or of any of several."""
     roots, parts = msgspec.json.schema_components([kind, *others], ref_template="#/$defs/{name}")
-    root = {"anyOf": roots} if others else roots[0]
+    root = {"anyOf": [*roots]} if others else roots[0]
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return {**schema, **root, "$defs": parts}
 
@@ -373,25 +376,33 @@ def _translated(says: str, wanted: list[inspect.Type]) -> str:
 
 def _check_plain(value: object, source: str) -> None:
     """Refuse a number that is not finite, and what no JSON holds."""
-    for place, leaf in _leaves(value):
+    for link, leaf in _leaves(value):
         if isinstance(leaf, float) and not isfinite(leaf):
-            raise _error(source, place, f"expected a finite number, got {leaf!r}")
+            raise _error(source, _linked(link), f"expected a finite number, got {leaf!r}")
         if not isinstance(leaf, str | int | float | Struct | None):
             what = "a text, number, list or mapping"
-            raise _error(source, place, f"expected {what}, got {shown(leaf)}")
+            raise _error(source, _linked(link), f"expected {what}, got {shown(leaf)}")
 
 
-def _leaves(value: object) -> Iterator[tuple[_Place, object]]:
+def _leaves(value: object) -> Iterator[tuple[_Link, object]]:
     """Yield what no mapping and no list is, in order; a document may be deeper than our stack."""
-    left: list[tuple[_Place, object]] = [([], value)]
+    left: list[tuple[_Link, object]] = [(None, value)]
     while left:
-        place, one = left.pop()
+        link, one = left.pop()
         if isinstance(one, Mapping):
-            left += [([*place, key], one[key]) for key in reversed(list(one))]
+            left += [((link, key), one[key]) for key in reversed(list(one))]
         elif isinstance(one, list | tuple):
-            left += [([*place, i], one[i]) for i in reversed(range(len(one)))]
+            left += [((link, i), one[i]) for i in reversed(range(len(one)))]
         else:
-            yield place, one
+            yield link, one
+
+
+def _linked(link: _Link) -> _Place:
+    place: _Place = []
+    while link is not None:
+        link, step = link
+        place.append(step)
+    return place[::-1]
 
 
 def _where(source: str, place: _Place) -> str:

@@ -9,6 +9,7 @@ this gives the same table as `llmsched.importers._table.collect`, or none.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -51,7 +52,7 @@ class Doubtful(Exception):
 def is_long(source: str | Path) -> bool:
     """Return whether a source is a file, which can be read twice, and long enough to gain by it."""
     path = Path(source)
-    return path.is_file() and path.stat().st_size >= LEAST
+    return os.path.isfile(path) and path.stat().st_size >= LEAST
 
 
 def read_blocks(

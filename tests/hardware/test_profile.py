@@ -184,6 +184,24 @@ def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
 
 BAD_VALUES: list[tuple[str, object, str]] = [
     ("schema_version", 2, "schema_version: expected 1, got 2"),
+    ("schema_version", True, "schema_version: expected 1, got True"),
+    (
+        "step_time.per_step",
+        1e308,
+        "step_time.per_step: expected a number <= 1000000000, got 1e.308",
+    ),
+    ("step_time.per_step", True, "step_time.per_step: expected a number >= 0, got True"),
+    (
+        "step_time.kind",
+        "afine",
+        "step_time.kind: expected one of stages, .*; got 'afine'",
+    ),
+    ("gpu.hbm_bandwidth", 1e308, "gpu.hbm_bandwidth: expected a number <= 1e.30, got 1e.308"),
+    ("gpu.hbm_bandwidth", 1e-308, "gpu.hbm_bandwidth: expected a number >= 1, got 1e-308"),
+    ("model.num_layers", 2**61, "model.num_layers: expected an integer <= 1152921504606846976"),
+    ("engine.gpu_memory_utilization", 1.5, "gpu_memory_utilization: expected a number in .0, 1."),
+    ("engine.watermark", float("nan"), "engine.watermark: expected a finite number, got nan"),
+    ("provenance.fitted", None, "provenance.fitted: expected a mapping, got None"),
     ("name", "", "name: expected a text, got ''"),
     ("step_tme", {}, "step_tme: expected one of .*, got an unknown key .did you mean step_time"),
     ("step_time", [1], r"step_time: expected a mapping, got \[1\]"),
@@ -262,6 +280,7 @@ def _shape() -> dict[str, Any]:
         ([1, 2], [-1.0, 1.0], r"ms\[0\]: expected a number >= 0, got -1.0"),
         ([1, 2], [0.0, 1.0], r"ms\[0\]: expected a number > 0, got 0"),
         ([1, 2], [1.0, float("nan")], r"ms\[1\]: expected a finite number, got nan"),
+        ([1, 2], [1.0, 1e308], r"ms\[1\]: expected a number <= 1000000000, got 1e"),
         ([], [], r"tokens: expected a list of at least one, got \[\]"),
     ],
 )

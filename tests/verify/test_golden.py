@@ -184,7 +184,10 @@ def _set(*keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
     [
         (lambda d: d.pop("steps"), "steps: expected a value, got nothing"),
         (lambda d: d["config"].pop("block_size"), "config.block_size: expected a value"),
-        (_set("config", "block_size", to="16"), "config.block_size: expected an integer >= 1"),
+        (
+            _set("config", "block_size", to="16"),
+            "config.block_size: expected an integer in 1..65536",
+        ),
         (_set("config", "policy", to="priority"), 'config.policy: expected "fcfs"'),
         (_set("config", "usable_blocks", to=3), "config.usable_blocks: expected 11"),
         (_set("config", "speculative", to=3), "config.speculative: expected one of"),
