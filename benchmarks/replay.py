@@ -91,7 +91,7 @@ class Input:
         n = len(self.trace)
         return (
             f"{self.name:<44} {n:>7,} {int(result.column('rounds').sum()):>9,} "
-            f"{len(result.steps):>8,} {n / leaps:>9,.0f} {n / crawl:>9,.0f}"
+            f"{len(result.step_rows):>8,} {n / leaps:>9,.0f} {n / crawl:>9,.0f}"
         )
 
 

@@ -1,19 +1,12 @@
 """llmsched: benchmark and plan LLM inference schedules without a GPU.
 
-The data flows one way, and the modules lie along it::
+The data flows one way, and every import follows it (docs/architecture.md has the rooms)::
 
     trace -> plan -> simulate -> metrics -> report
 
-    trace, importers, synthesize, lengths    the requests, and what is known of their lengths
-    planner, rehearsal                       the offline phase: packing, and choice by replaying
-    hardware                                 what a step costs
-    orders, batching, policies, catalog      who is next, what is next, and both under one name
-    engine                                   moves time; nothing else does
-    bounds, metrics, records                 what a replay was worth, and what it was made from
-    scenario, compare, report, verify, cli   many replays side by side
-
-Read `policies.py` first (every policy on one screen), then `engine/loop.py` (the engine, whole) and
-`bounds.py` (what no policy can beat).
+Read `contract.py` first (what a policy and the engine promise each other), `policies.py` (every
+policy on one screen), then `engine/loop.py` (the engine, whole) and `bounds.py` (what no policy can
+beat).
 
 The names below are imported when they are first used, so that ``llmsched --help`` need not wait for
 NumPy. Traces are read by `llmsched.importers.load`, policies found by `llmsched.catalog.find`.
@@ -31,6 +24,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from llmsched.version import __version__
+
 if TYPE_CHECKING:
     from llmsched.bounds import least_work, lower_bound
     from llmsched.config import EngineConfig
@@ -40,8 +35,6 @@ if TYPE_CHECKING:
     from llmsched.packing import pack
     from llmsched.replay import simulate
     from llmsched.trace import Trace
-
-__version__ = "0.1.0"
 
 __all__ = [
     "EngineConfig",

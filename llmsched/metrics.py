@@ -6,7 +6,6 @@ Names are those of vLLM's serving benchmark where it has one. A metric without s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.bounds import efficiency, gap_percent
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.result import Latencies, SimulationResult, latencies
 from llmsched.errors import InputError
 from llmsched.metric import RECORDED
 
@@ -27,28 +26,6 @@ _PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 
 Distribution: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64], float]
 """Distinct milliseconds, rising; how many samples are no greater than each; and their mean."""
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """Per-request latencies in seconds, shape (n,); `tpot` is NaN for a single output token."""
-
-    queue: NDArray[np.float64]
-    ttft: NDArray[np.float64]
-    tpot: NDArray[np.float64]
-    e2el: NDArray[np.float64]
-
-
-def latencies(result: SimulationResult) -> Latencies:
-    """Return queueing time, time to first token, time per further token, and end-to-end latency."""
-    rounds = result.trace.output_tokens - 1
-    spread = result.finish - result.first_token
-    return Latencies(
-        queue=result.admitted - result.arrival,
-        ttft=result.first_token - result.arrival,
-        tpot=np.divide(spread, rounds, out=np.full(len(rounds), np.nan), where=rounds > 0),
-        e2el=result.finish - result.arrival,
-    )
 
 
 def inter_token_latencies(
@@ -236,20 +213,6 @@ def utilization(result: SimulationResult) -> float:
     )
     seconds = result.makespan or np.nan
     return float(busy.sum() / (result.config.max_num_seqs * seconds))
-
-
-def request_columns(result: SimulationResult) -> dict[str, NDArray[np.generic]]:
-    """Return one row a request, in trace order, under the names of the `--requests` file."""
-    return {
-        "id": result.trace.id,
-        "arrival_s": result.arrival,
-        "input_tokens": result.trace.input_tokens,
-        "output_tokens": result.trace.output_tokens,
-        "admitted_s": result.admitted,
-        "first_token_s": result.first_token,
-        "finish_s": result.finish,
-        "preemptions": result.preemptions,
-    }
 
 
 def _block_seconds(result: SimulationResult) -> float:

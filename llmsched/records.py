@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from llmsched import __version__
 from llmsched.config import EngineConfig
 from llmsched.engine.limits import describe_output_limits
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
+from llmsched.version import __version__
 
 
 def record_inputs(trace: Trace, hardware: HardwareProfile, engine: EngineConfig) -> dict[str, Any]:

@@ -16,18 +16,13 @@ from llmsched.compare.gates import judge, parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine.replicas import Assignment, merge
+from llmsched.engine.result import latencies
 from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
-from llmsched.metrics import (
-    inter_token_latencies,
-    latencies,
-    request_columns,
-    summarize,
-    utilization,
-)
+from llmsched.metrics import inter_token_latencies, summarize, utilization
 from llmsched.orders.ljf import Ljf
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
@@ -227,7 +222,7 @@ def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
 
 
 def test_request_columns_are_those_of_the_file() -> None:
-    columns = request_columns(HAND)
+    columns = HAND.request_columns()
     names = "id arrival_s input_tokens output_tokens admitted_s first_token_s finish_s preemptions"
     assert list(columns) == names.split()
     assert columns["finish_s"].tolist() == [4.75, 2.0, 4.75]

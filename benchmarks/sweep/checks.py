@@ -306,7 +306,7 @@ def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     room = None if usable is None else usable * case.config.block_size * max(1, len(result.parts))
     if room is not None and row["kv_peak_tokens"] > room:
         yield f"kv_peak_tokens: {row['kv_peak_tokens']} in {room}"
-    if not len(result.steps) or not np.isfinite(result.finish).all():
+    if not len(result.step_rows) or not np.isfinite(result.finish).all():
         yield "not every request has finished"
 
 

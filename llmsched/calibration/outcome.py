@@ -7,7 +7,6 @@ from math import floor, log10
 
 import numpy as np
 
-from llmsched import __version__
 from llmsched.calibration.agreement import Headline
 from llmsched.calibration.measured import MeasuredSteps
 from llmsched.calibration.runs import RunCalibration
@@ -15,6 +14,7 @@ from llmsched.calibration.steps import Calibration
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.fitted import RANGES
 from llmsched.hardware.piecewise import Piecewise
+from llmsched.version import __version__
 
 _NOT_IN_STEPS = "what the measured steps left out (often CPU time between steps)"
 _NOT_IN_RUN = "the price of a squared chunk (0); steps the run never took are extrapolated"

@@ -15,7 +15,6 @@ from typing import Annotated
 
 import typer
 
-from llmsched import __version__
 from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import grouped
@@ -23,6 +22,7 @@ from llmsched.cli.streams import prepare
 from llmsched.errors import LlmschedError
 from llmsched.files import release
 from llmsched.notes import discard, say
+from llmsched.version import __version__
 
 app = typer.Typer(
     name="llmsched",

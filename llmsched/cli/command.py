@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -27,7 +28,7 @@ class GroupedHelp(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        _set_up_help()
+        _set_up_help(self.get_params(ctx))
         super().format_help(ctx, formatter)
 
 
@@ -35,16 +36,20 @@ class GroupedCommands(TyperGroup):
     """Commands under one name."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        _set_up_help()
+        _set_up_help(self.get_params(ctx))
         super().format_help(ctx, formatter)
 
 
-def _set_up_help() -> None:
+def _set_up_help(parameters: Iterable[Any]) -> None:
     """Let a page of help follow stdout alone, as every other page does.
 
     typer's would also ask the environment and the terminal that stdin is: a pipe would get colours
-    in a CI job, and a width that depends on where it was run.
+    in a CI job, and a width that depends on where it was run. And it would show a flag as an option
+    that takes a value of type bool.
     """
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
     from typer import rich_utils
 
     shown = terminal()

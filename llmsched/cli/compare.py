@@ -197,6 +197,7 @@ def _run(
     finished: Rows = {}
     try:
         with phase("study", "runs") as progress:
+            progress(0, sum(1 for _ in study.tasks()))
             rows = run_study(
                 study, where, finished=finished, checkpoint=checkpoint, on_progress=progress
             )

@@ -237,8 +237,8 @@ class Reading(Group):
         from llmsched.importers import TraceOptions, load
 
         path = find_trace(PAPER_TRACE if source is None else source)
-        with phase("loading"):
-            return load(path, TraceOptions(**self.given))
+        with phase("loading") as progress:
+            return load(path, TraceOptions(**self.given), progress.read)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,10 @@ class Phase:
         """Say that `finished` of `total` are done."""
         self._finished, self._total = finished, total
 
+    def read(self, rows: int) -> None:
+        """Say how many rows have been read, of nobody knows how many."""
+        self.tell(f"{rows:,} rows")
+
     def tell(self, words: str) -> None:
         """Say in words where it stands."""
         self._words = words

@@ -163,8 +163,8 @@ def _read(source: str, reading: Reading) -> Imported:
     from llmsched.importers import TraceOptions, read, tell
 
     path = find_trace(source)
-    with phase("loading"):
-        imported = read(path, TraceOptions(**reading.given))
+    with phase("loading") as progress:
+        imported = read(path, TraceOptions(**reading.given), progress.read)
     tell(path, imported)
     return imported
 

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from msgspec import to_builtins
 
-from llmsched import __version__
 from llmsched.catalog import find
 from llmsched.compare.family import family_ranges
 from llmsched.compare.measure import Row
@@ -25,6 +24,7 @@ from llmsched.hardware.kinds import prices_mixed
 from llmsched.reading import read_whole
 from llmsched.records import record_inputs, record_output_limits
 from llmsched.scenario import Scenario
+from llmsched.version import __version__
 
 SCHEMA_VERSION = 1
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmsched import __version__
 from llmsched.catalog import policy_files
 from llmsched.config import EngineConfig
 from llmsched.errors import InputError
@@ -29,6 +28,7 @@ from llmsched.lengths import chosen_mode
 from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
+from llmsched.version import __version__
 
 if TYPE_CHECKING:
     from llmsched.engine.replicas import Assignment

@@ -88,16 +88,16 @@ class Engine(State):
             Requests are preempted for ever.
         """
         decide = self._begin()
+        while not self._take(decide, DECISIONS):
+            if on_progress is not None:
+                on_progress(self.arrived - self.waiting - len(self.running), len(self.trace))
+
+    def _take(self, decide: Decide, decisions: int) -> bool:
+        """Take that many decisions; return whether every request has finished by then."""
         n = len(self.trace)
         arrival, queue, running = self.arrival, self.queue, self.running
         sound = DECODE  # the last of a rule's own steps that was checked: rules repeat themselves
-        countdown = DECISIONS
-        while True:
-            countdown -= 1
-            if not countdown:
-                countdown = DECISIONS
-                if on_progress is not None:
-                    on_progress(self.arrived - self.waiting - len(running), n)
+        for _ in range(decisions):
             while self.arrived < n and arrival[self.arrived] <= self.now + CLOCK_TOLERANCE_S:
                 self.now = max(self.now, arrival[self.arrived])
                 self.waiting += 1
@@ -105,7 +105,7 @@ class Engine(State):
                 queue.push(self.arrived - 1)
             if not running and not self.waiting:
                 if self.arrived == n:
-                    return
+                    return True
                 self.now = arrival[self.arrived]
                 continue
             step = decide()
@@ -119,6 +119,7 @@ class Engine(State):
                     f"policy {self.policy.name}: at {self.now:.6f} s it proposed {step}, which "
                     f"does nothing with {len(running)} running and {self.waiting} waiting"
                 )
+        return False
 
     def _begin(self) -> Decide:
         """Let the policy build its queue; return what decides."""

@@ -42,7 +42,7 @@ def merge(
     sorted by their start.
     """
     back = np.argsort(np.concatenate(assignment.rows()))
-    steps = np.concatenate([result.steps for result in results])
+    steps = np.concatenate([result.step_rows for result in results])
     by_start = np.argsort(steps[:, STEP_COLUMNS.index("start_s")], kind="stable")
     config = results[0].config
     return replace(
@@ -55,7 +55,7 @@ def merge(
         finish=np.concatenate([result.finish for result in results])[back],
         preemptions=np.concatenate([result.preemptions for result in results])[back],
         recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
-        steps=steps[by_start],
+        step_rows=steps[by_start],
         resume_gap=np.concatenate([result.resume_gap for result in results]),
         peak_blocks=max((result.peak_blocks for result in results), key=lambda peak: peak or 0),
         parts=tuple(results),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STEP_COLUMNS = (
     "start_s",
@@ -36,6 +40,28 @@ start (0 if blocks are not limited), and `held_tokens` the tokens in the KV cach
 start, of all sequences: those that decode, and prompts begun."""
 
 
+@dataclass(frozen=True)
+class Latencies:
+    """Per-request latencies in seconds, shape (n,); `tpot` is NaN for a single output token."""
+
+    queue: NDArray[np.float64]
+    ttft: NDArray[np.float64]
+    tpot: NDArray[np.float64]
+    e2el: NDArray[np.float64]
+
+
+def latencies(result: SimulationResult) -> Latencies:
+    """Return queueing time, time to first token, time per further token, and end-to-end latency."""
+    rounds = result.trace.output_tokens - 1
+    spread = result.finish - result.first_token
+    return Latencies(
+        queue=result.admitted - result.arrival,
+        ttft=result.first_token - result.arrival,
+        tpot=np.divide(spread, rounds, out=np.full(len(rounds), np.nan), where=rounds > 0),
+        e2el=result.finish - result.arrival,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class SimulationResult:
     """The outcome of one replay. Times in seconds on the trace's clock, arrays in trace order.
@@ -49,7 +75,7 @@ class SimulationResult:
         When each request arrived, was first admitted to a slot, got its first and its last token.
     preemptions, recomputed_tokens : int64, shape (n,)
         How often each request was preempted and how many computed tokens it lost by that.
-    steps : float64, shape (rows, len(STEP_COLUMNS))
+    step_rows : float64, shape (rows, len(STEP_COLUMNS))
         One row a step, or one a run of decode rounds with an unchanged batch.
     resume_gap : float64, shape (resumptions,)
         Seconds between the last token before a preemption and the next one after it.
@@ -70,14 +96,14 @@ class SimulationResult:
     finish: NDArray[np.float64]
     preemptions: NDArray[np.int64]
     recomputed_tokens: NDArray[np.int64]
-    steps: NDArray[np.float64]
+    step_rows: NDArray[np.float64]
     resume_gap: NDArray[np.float64]
     peak_blocks: int | None
     parts: tuple[SimulationResult, ...] = ()
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one column of the step table by its name in :data:`STEP_COLUMNS`."""
-        return self.steps[:, STEP_COLUMNS.index(name)]
+        return self.step_rows[:, STEP_COLUMNS.index(name)]
 
     @property
     def held_tokens(self) -> NDArray[np.float64]:
@@ -89,3 +115,37 @@ class SimulationResult:
     def makespan(self) -> float:
         """Total inference time: seconds from the first arrival to the last token."""
         return float(self.finish.max() - self.arrival.min())
+
+    def request_columns(self) -> dict[str, NDArray[Any]]:
+        """Return a column a name of the ``--requests`` file, one entry a request."""
+        return {
+            "id": self.trace.id,
+            "arrival_s": self.arrival,
+            "input_tokens": self.trace.input_tokens,
+            "output_tokens": self.trace.output_tokens,
+            "admitted_s": self.admitted,
+            "first_token_s": self.first_token,
+            "finish_s": self.finish,
+            "preemptions": self.preemptions,
+        }
+
+    @property
+    def requests(self) -> pd.DataFrame:
+        """One row a request: the columns of ``--requests``, tokens computed again, and latencies.
+
+        `queue_s`, `ttft_s`, `tpot_s` (NaN for a single output token) and `e2el_s` are in seconds.
+        """
+        import pandas as pd
+
+        spans = {f"{name}_s": values for name, values in vars(latencies(self)).items()}
+        again = {"recomputed_tokens": self.recomputed_tokens}
+        return pd.DataFrame(self.request_columns() | again | spans)
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """One row a step, or a run of equal decode rounds: the columns of `STEP_COLUMNS`."""
+        import pandas as pd
+
+        table = pd.DataFrame({name: self.column(name) for name in STEP_COLUMNS})
+        counts = [name for name in STEP_COLUMNS if not name.endswith("_s")]
+        return table.astype(dict.fromkeys(counts, "int64"))

@@ -127,7 +127,7 @@ class State:
             finish=np.asarray(self.finish),
             preemptions=np.asarray(self.preemptions),
             recomputed_tokens=np.asarray(self.recomputed),
-            steps=np.frombuffer(self.steps).reshape(-1, len(STEP_COLUMNS)),
+            step_rows=np.frombuffer(self.steps).reshape(-1, len(STEP_COLUMNS)),
             resume_gap=np.frombuffer(self.resume_gap) if self.resume_gap else np.empty(0),
             peak_blocks=None if self.pool is None else self.pool.peak,
         )

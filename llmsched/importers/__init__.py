@@ -10,9 +10,8 @@ parses.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,7 +96,11 @@ class Imported:
     notes: tuple[str, ...]
 
 
-def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
+def load(
+    source: str | Path,
+    options: TraceOptions = TraceOptions(),
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> Trace:
     """Return the trace in `source` and tell what was sorted or dropped on stderr.
 
     Parameters
@@ -105,6 +108,8 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
     source : str or Path
         A file, plain or compressed by gzip or Zstandard; "-" is stdin.
     options : TraceOptions
+    on_progress : callable, optional
+        Told now and then how many rows have been read.
 
     Raises
     ------
@@ -117,7 +122,7 @@ def load(source: str | Path, options: TraceOptions = TraceOptions()) -> Trace:
     >>> len(load(shipped("traces", "gsm8k-llama65b.jsonl")))
     1319
     """
-    imported = read(source, options)
+    imported = read(source, options, on_progress)
     tell(source, imported)
     return imported.trace
 
@@ -128,9 +133,14 @@ def tell(source: str | Path, imported: Imported) -> None:
         say(f"{_source.display(source)}: {note}")
 
 
-def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported:
+def read(
+    source: str | Path,
+    options: TraceOptions = TraceOptions(),
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> Imported:
     """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
-    form, table, path = _in_blocks(source, options) or _row_by_row(source, options)
+    asked = (source, options, on_progress)
+    form, table, path = _in_blocks(*asked) or _row_by_row(*asked)
     unit = _unit(form, options)
     notes = _dropped_notes(table)
     if not table.id:
@@ -140,25 +150,28 @@ def read(source: str | Path, options: TraceOptions = TraceOptions()) -> Imported
     return Imported(trace, form.name, table.rows, dict(table.dropped), (*notes, *more, *note))
 
 
-def _in_blocks(source: str | Path, options: TraceOptions) -> tuple[Format, Table, str] | None:
+def _in_blocks(
+    source: str | Path, options: TraceOptions, on_progress: Callable[[int], None]
+) -> tuple[Format, Table, str] | None:
     """Read a long file quickly; None if it is short, or anything about it is doubtful."""
     if not is_long(source):
         return None
     wanted = None if options.format is None else named(options.format)
-    with opened(source) as lines, _progress(lines.path) as tell, suppress(Doubtful):
-        form, table = read_blocks(lines, wanted, partial(_unit, options=options), tell)
+    with opened(source) as lines, suppress(Doubtful):
+        form, table = read_blocks(lines, wanted, partial(_unit, options=options), on_progress)
         return form, table, lines.path
     return None
 
 
-def _row_by_row(source: str | Path, options: TraceOptions) -> tuple[Format, Table, str]:
+def _row_by_row(
+    source: str | Path, options: TraceOptions, on_progress: Callable[[int], None]
+) -> tuple[Format, Table, str]:
     """Read a file so that anything refused is named by its line."""
     skip = options.on_error == "skip"
     with opened(source) as lines:
         form, rows = _rows(lines, options)
         unit = _unit(form, options)
-        with _progress(lines.path) as tell:
-            table = collect(rows, form, unit, lines.path, skip=skip, on_progress=tell)
+        table = collect(rows, form, unit, lines.path, skip=skip, on_progress=on_progress)
         return form, table, lines.path
 
 
@@ -281,19 +294,3 @@ def _dropped_notes(table: Table) -> list[str]:
     reasons = "; ".join(f"{n:,} where {reason}" for reason, n in sorted(table.dropped.items()))
     total = table.dropped.total()
     return [f"dropped {total:,} of {table.rows:,} rows: {reasons}"] if total else []
-
-
-@contextmanager
-def _progress(path: str) -> Iterator[Callable[[int], None]]:
-    """Tell on stderr how many rows are read, when that is a terminal."""
-    live = sys.stderr.isatty()
-
-    def tell(rows: int) -> None:
-        if live:
-            print(f"\r{path}: {rows:,} rows", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield tell
-    finally:
-        if live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

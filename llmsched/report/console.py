@@ -92,7 +92,7 @@ def page(
         legacy_windows=False,
     )
     for shown in [*_title(title, width), *_shown(parts, width)]:
-        console.print(shown, no_wrap=isinstance(shown, str) or None, crop=False)
+        console.print(shown)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().split("\n")[:-1])
 
 

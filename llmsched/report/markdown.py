@@ -8,6 +8,7 @@ from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of
 from llmsched.lengths import in_words
+from llmsched.metric import METRICS
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
@@ -19,17 +20,12 @@ SUMMARY_LIMIT = 1024 * 1024
 
 _SPECIAL = re.compile(r"[\\`*\[|]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
 
-_COLUMNS: Sequence[tuple[str, str, str | None]] = (  # None: the metric's own form
-    ("total s", "makespan_s", None),
-    ("utilization %", "utilization", None),
-    ("efficiency %", "efficiency", None),
-    ("output tokens/s", "output_throughput", None),
-    ("mean TTFT ms", "mean_ttft_ms", ",.1f"),
-    ("p99 TTFT ms", "p99_ttft_ms", ",.1f"),
-    ("mean TPOT ms", "mean_tpot_ms", None),
-    ("gap to bound %", "gap_percent", None),
-)
-
+_COLUMNS = {
+    name: " ".join(filter(None, metric.title))
+    for name, metric in METRICS.items()
+    if metric.title is not None
+}
+"""The terminal's columns: name of the metric and title."""
 
 _SERVICE = ("mean_ttft_ms", "p99_ttft_ms", "slo_attainment")
 """What paired differences show of the service, beside the total and a share."""
@@ -128,7 +124,7 @@ def _cell(document: Document, cell: Mapping[str, Any]) -> str:
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""
-    table = _table(["policy", *(column[0] for column in _COLUMNS)], rows)
+    table = _table(["policy", *_COLUMNS.values()], rows)
     blocks = [f"{head}{_plain(where)}", table]
     if "paired" in cell:
         blocks.append(_paired(document, cell))
@@ -166,12 +162,12 @@ def _family(document: Document) -> str:
 
 def _published(published: Sequence[Mapping[str, Any]]) -> str:
     rows = [[row["policy"], *_values(row["metrics"]), row["source"]] for row in published]
-    columns = ["published, not simulated", *(column[0] for column in _COLUMNS), "source"]
+    columns = ["published, not simulated", *_COLUMNS.values(), "source"]
     return _table(columns, rows)
 
 
 def _values(row: Mapping[str, Any]) -> list[str]:
-    return [figure(row, name, form) for _, name, form in _COLUMNS]
+    return [figure(row, name) for name in _COLUMNS]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bool = True) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
-from llmsched.metrics import request_columns
 
 PUBLIC_STEP_COLUMNS = STEP_COLUMNS[:9]
 """The columns of ``--steps``; the rest of the step table serves the metrics."""
@@ -13,12 +12,13 @@ PUBLIC_STEP_COLUMNS = STEP_COLUMNS[:9]
 
 def requests_csv(result: SimulationResult) -> str:
     """Return one line a request, in trace order; times in seconds."""
-    return str(pd.DataFrame(request_columns(result)).to_csv(index=False, lineterminator="\n"))
+    return _csv(pd.DataFrame(result.request_columns()))
 
 
 def steps_csv(result: SimulationResult) -> str:
     """Return one line a step; a run of equal decode rounds is one line with ``rounds`` > 1."""
-    table = pd.DataFrame({name: result.column(name) for name in PUBLIC_STEP_COLUMNS})
-    counts = [name for name in PUBLIC_STEP_COLUMNS if not name.endswith("_s")]
-    table[counts] = table[counts].astype("int64")
+    return _csv(result.steps[list(PUBLIC_STEP_COLUMNS)])
+
+
+def _csv(table: pd.DataFrame) -> str:
     return str(table.to_csv(index=False, lineterminator="\n"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from llmsched import __version__
+from llmsched.cli import app
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -43,6 +47,24 @@ def test_the_help_of_every_command_fits_a_terminal(llmsched: Run, command: str) 
     assert outcome.code == 0
     assert outcome.err == ""
     assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("group", ["trace", "hardware", "verify"])
+def test_a_group_alone_shows_its_commands(llmsched: Run, group: str) -> None:
+    outcome = llmsched(group)
+    assert (outcome.code, outcome.err) == (2, "")
+    assert outcome.out.strip() == llmsched(group, "--help").out.strip()
+
+
+def test_the_help_of_a_command_has_its_panels_and_every_option(llmsched: Run) -> None:
+    out = llmsched("compare", "--help").out
+    panels = re.findall("╭─ ([A-Z][a-z ]+) ─", out)
+    assert panels == ["Arguments", "Options", "Run", "Engine", "Trace", "Gates", "Output"]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    parameters = group.commands["compare"].params
+    options = [option for parameter in parameters for option in parameter.opts]
+    assert all(option in out for option in options if option.startswith("--"))
 
 
 def test_help_waits_for_nothing_heavy() -> None:

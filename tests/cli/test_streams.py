@@ -96,3 +96,46 @@ def test_a_name_that_is_no_utf8_is_spelled_out() -> None:
     done = _run("llmsched simulate $'no\\xff.jsonl'")
     message = b"llmsched: no\\udcff.jsonl: cannot read: No such file or directory\n"
     assert (done.returncode, done.stderr) == (2, message)
+
+
+ENVIRONMENTS: list[dict[str, str]] = [
+    {"TERM": "dumb"},
+    {"NO_COLOR": "1", "TERM": "xterm-256color"},
+    {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color"},
+    {"GITHUB_ACTIONS": "true", "PY_COLORS": "1", "TERMINAL_WIDTH": "40"},
+]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare t.jsonl --policies fcfs,ljf --cases 3",
+        "simulate t.jsonl",
+        "trace info t.jsonl",
+        "plan --help",
+        "policies",
+        "hardware list",
+    ],
+)
+def test_a_pipe_gets_the_same_bytes_whatever_the_environment(command: str) -> None:
+    bare = f"env -i PYTHONPATH='{ROOT}' '{sys.executable}' -m llmsched {command}"
+    expected = subprocess.run(["bash", "-c", bare], capture_output=True, check=True).stdout
+    assert b"\x1b" not in expected
+    assert max(map(len, expected.decode().splitlines())) <= 80
+    for environment in ENVIRONMENTS:
+        assert _run(f"llmsched {command}", COLUMNS="", **environment).stdout == expected, (
+            environment
+        )
+
+
+def test_a_pipe_is_as_wide_as_columns_says() -> None:
+    command = "llmsched compare t.jsonl --policies fcfs,ljf"
+    wide, narrow = (_run(command, COLUMNS=str(width)).stdout.decode() for width in (200, 1))
+    assert wide.count("\nfcfs ") == 1
+    assert max(map(len, narrow.splitlines())) <= 40
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_file_has_80_columns_wherever_it_is_written(width: int) -> None:
+    _run("llmsched trace info t.jsonl --output page.txt", COLUMNS=str(width))
+    assert max(map(len, Path("page.txt").read_text().splitlines())) <= 80

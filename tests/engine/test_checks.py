@@ -94,7 +94,7 @@ def test_numbers_and_flags_of_numpy_are_as_good_as_pythons() -> None:
         replay(Policy("np", Fcfs(), Rule(lambda s=s: s)), outputs(2, 2), 2, MIXED_PRICES)
         for s in (step, plain)
     ]
-    assert results[0].steps.tolist() == results[1].steps.tolist()
+    assert results[0].step_rows.tolist() == results[1].step_rows.tolist()
 
 
 def test_a_step_that_does_nothing_is_refused() -> None:

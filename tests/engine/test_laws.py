@@ -21,10 +21,10 @@ HAND = replay("fcfs", outputs(4, 2, 3), 2, max_num_batched_tokens=4, num_gpu_blo
 
 def with_step(row: int, **columns: float) -> SimulationResult:
     """Return the replay with other values in one row of its step table."""
-    steps = HAND.steps.copy()
+    steps = HAND.step_rows.copy()
     for name, value in columns.items():
         steps[row, STEP_COLUMNS.index(name)] = value
-    return replace(HAND, steps=steps)
+    return replace(HAND, step_rows=steps)
 
 
 def with_time(name: str, row: int, value: float) -> SimulationResult:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from llmsched.config import EngineConfig
+from llmsched.engine import loop
+from llmsched.engine.replicas import Assignment
 from llmsched.errors import InputError
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
@@ -114,3 +116,29 @@ def test_the_profile_knows_the_engine_unless_told_otherwise() -> None:
     result = simulate(trace_of(outputs(2)), STAGES, NAMED["fcfs"])
     assert result.config == STAGES.engine
     assert np.isfinite(result.finish).all()
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_replay_tells_how_far_it_is_and_is_none_the_other(
+    replicas: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = trace_of([(0.0, 2, 3)] * 40)
+    assignment = Assignment(np.arange(40, dtype=np.int32) % replicas, replicas)
+    told: list[tuple[int, int]] = []
+    slots = EngineConfig(max_num_seqs=2)
+    silent = simulate(trace, STAGES, NAMED["fcfs"], slots, assignment=assignment)
+    assert not told
+    monkeypatch.setattr(loop, "DECISIONS", 2)
+    heard = simulate(
+        trace,
+        STAGES,
+        NAMED["fcfs"],
+        slots,
+        assignment=assignment,
+        on_progress=lambda finished, total: told.append((finished, total)),
+    )
+    assert np.array_equal(heard.step_rows, silent.step_rows)
+    counts = [finished for finished, _ in told]
+    assert counts == sorted(counts)
+    assert set(counts) == {2 * i for i in range(1, 21)}
+    assert {total for _, total in told} == {40}

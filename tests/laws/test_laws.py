@@ -118,7 +118,7 @@ def test_slots_budget_and_blocks_are_never_exceeded(run: tuple[Case, Policy]) ->
 @given(runs())
 def test_the_same_inputs_give_the_same_bytes(run: tuple[Case, Policy]) -> None:
     one, two = finished(*run), finished(*run)
-    assert one.steps.tobytes() == two.steps.tobytes()
+    assert one.step_rows.tobytes() == two.step_rows.tobytes()
     assert one.finish.tobytes() == two.finish.tobytes()
     assert summarize(one).keys() == summarize(two).keys()
 
