@@ -59,7 +59,7 @@ Format = Annotated[
         metavar="NAME",
         rich_help_panel=options.OUTPUT,
         help="table, json, csv, markdown, junit, customSmallerIsBetter, customBiggerIsBetter "
-        "or bencher. Default: table; for --output by its suffix, else json.",
+        "or bencher. Default: table; for --output by its suffix, json without one.",
     ),
 ]
 Pivot = Annotated[
