@@ -62,7 +62,7 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
     numbered = all(name == str(row) for row, name in enumerate(trace.id))
     there = {
         _ID: not numbered,  # ids that count the rows come back by themselves
-        _CLASS: trace.klass is not None,
+        _CLASS: trace.job_class is not None,
         _PREDICTED: trace.predicted_output_tokens is not None,
         _LIMIT: trace.max_output_tokens is not None,
         _HASHES: trace.hash_ids is not None,
@@ -135,7 +135,7 @@ def _extras(trace: Trace) -> Iterator[str]:
     """Yield the optional fields of each row as JSON text that begins with a comma, or ""."""
     predicted, limit = trace.predicted_output_tokens, trace.max_output_tokens
     columns = {
-        _CLASS: trace.klass,
+        _CLASS: trace.job_class,
         _PREDICTED: None if predicted is None else predicted.tolist(),
         _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
         _HASHES: trace.hash_ids,

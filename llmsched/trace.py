@@ -33,7 +33,7 @@ class Trace:
         Prompt and generated tokens, each >= 1.
     id : object (str), shape (n,)
         Unique names of the requests.
-    klass : object (str), shape (n,), or None
+    job_class : object (str), shape (n,), or None
         Job class of each request (the key ``class`` of the file formats).
     predicted_output_tokens : int64, shape (n,), or None
         Predicted output lengths that came with the trace, each >= 1.
@@ -55,7 +55,7 @@ class Trace:
     input_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
     id: NDArray[np.object_]
-    klass: NDArray[np.object_] | None = None
+    job_class: NDArray[np.object_] | None = None
     predicted_output_tokens: NDArray[np.int64] | None = None
     max_output_tokens: NDArray[np.int64] | None = None
     hash_ids: tuple[tuple[int, ...], ...] | None = None
@@ -75,7 +75,7 @@ class Trace:
         output_tokens: ArrayLike,
         *,
         id: Sequence[str] | NDArray[np.object_] | None = None,
-        klass: Sequence[str] | NDArray[np.object_] | None = None,
+        job_class: Sequence[str] | NDArray[np.object_] | None = None,
         predicted_output_tokens: ArrayLike | None = None,
         max_output_tokens: ArrayLike | None = None,
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
@@ -97,7 +97,7 @@ class Trace:
         if n == 0:
             raise InputError(f"{name}: the trace has no requests")
         ids = np.array([str(i) for i in range(n)] if id is None else id, dtype=object)
-        classes = None if klass is None else np.array(klass, dtype=object)
+        classes = None if job_class is None else np.array(job_class, dtype=object)
         prompt = token_counts(name, "input_length", input_tokens)
         output = token_counts(name, "output_length", output_tokens)
         label = "predicted_output_length"
@@ -129,7 +129,7 @@ class Trace:
             input_tokens=_frozen(prompt[order]),
             output_tokens=_frozen(output[order]),
             id=_frozen(ids[order]),
-            klass=None if classes is None else _frozen(classes[order]),
+            job_class=None if classes is None else _frozen(classes[order]),
             predicted_output_tokens=None if predicted is None else _frozen(predicted[order]),
             max_output_tokens=None if limit is None else _frozen(limit[order]),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
@@ -150,7 +150,7 @@ class Trace:
             input_tokens=of(self.input_tokens),
             output_tokens=of(self.output_tokens),
             id=of(self.id),
-            klass=None if self.klass is None else of(self.klass),
+            job_class=None if self.job_class is None else of(self.job_class),
             predicted_output_tokens=None
             if self.predicted_output_tokens is None
             else of(self.predicted_output_tokens),

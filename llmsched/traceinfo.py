@@ -23,7 +23,7 @@ def describe(imported: Imported) -> dict[str, Any]:
     span = float(trace.arrival[-1] - trace.arrival[0])
     gaps = np.diff(trace.arrival)
     spread = len(gaps) > 0 and span > 0
-    classes = Counter(trace.klass.tolist()) if trace.klass is not None else {}
+    classes = Counter(trace.job_class.tolist()) if trace.job_class is not None else {}
     declared = trace.max_output_tokens
     return {
         "name": trace.name,

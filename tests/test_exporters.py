@@ -41,9 +41,9 @@ def test_the_native_format_keeps_everything(trace: Trace) -> None:
     assert_same_numbers(trace, back)
     assert back.sha256 == trace.sha256
     assert back.hash_ids == trace.hash_ids
-    assert (back.klass is None) is (trace.klass is None)
-    if trace.klass is not None and back.klass is not None:
-        assert back.klass.tolist() == trace.klass.tolist()
+    assert (back.job_class is None) is (trace.job_class is None)
+    if trace.job_class is not None and back.job_class is not None:
+        assert back.job_class.tolist() == trace.job_class.tolist()
 
 
 @given(traces())
@@ -110,7 +110,7 @@ def test_what_a_format_has_no_place_for_is_told(trace: Trace) -> None:
     assert exporters.lost(trace, "native") == ()
     assert exporters.lost(trace, "vidur") == ("id",)
     plain = Trace.from_columns(
-        *([0], [1], [2]), klass=["a"], predicted_output_tokens=[3], max_output_tokens=[4]
+        *([0], [1], [2]), job_class=["a"], predicted_output_tokens=[3], max_output_tokens=[4]
     )
     lost = ("class", "predicted_output_length", "max_output_tokens")
     assert exporters.lost(plain, "azure") == lost

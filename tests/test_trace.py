@@ -15,11 +15,13 @@ from llmsched.trace import MAX_TOKENS, Trace, nanoseconds, seconds
 
 
 def test_rows_are_sorted_stably_by_arrival() -> None:
-    trace = Trace.from_columns([2, 0, 2, 0], [1, 2, 3, 4], [5, 6, 7, 8], klass=["a", "b", "c", "d"])
+    trace = Trace.from_columns(
+        [2, 0, 2, 0], [1, 2, 3, 4], [5, 6, 7, 8], job_class=["a", "b", "c", "d"]
+    )
     assert trace.id.tolist() == ["1", "3", "0", "2"]
     assert trace.input_tokens.tolist() == [2, 4, 1, 3]
-    assert trace.klass is not None
-    assert trace.klass.tolist() == ["b", "d", "a", "c"]
+    assert trace.job_class is not None
+    assert trace.job_class.tolist() == ["b", "d", "a", "c"]
 
 
 @pytest.mark.parametrize("column", ["arrival", "input_tokens", "output_tokens", "id"])
@@ -55,7 +57,7 @@ def test_bad_optional_columns_are_refused() -> None:
     with pytest.raises(InputError, match="id: 'a' is used twice"):
         Trace.from_columns([0, 0], [1, 1], [1, 1], id=["a", "a"])
     with pytest.raises(InputError, match="class: expected 2 values"):
-        Trace.from_columns([0, 0], [1, 1], [1, 1], klass=["a"])
+        Trace.from_columns([0, 0], [1, 1], [1, 1], job_class=["a"])
     with pytest.raises(InputError, match="hash_ids: expected 2 values, got 1"):
         Trace.from_columns([0, 0], [1, 1], [1, 1], hash_ids=((1,),))
     with pytest.raises(InputError, match=r"row 1: predicted_output_length: .* got 0"):
@@ -85,18 +87,18 @@ def test_a_part_knows_the_longest_output_of_the_whole() -> None:
 def test_take_keeps_every_column_of_the_rows_in_order() -> None:
     trace = Trace.from_columns(
         *([0, 1, 2], [1, 2, 3], [4, 5, 6]),
-        klass=["a", "b", "c"],
+        job_class=["a", "b", "c"],
         predicted_output_tokens=[7, 8, 9],
         max_output_tokens=[4, 0, 60],
         hash_ids=((1,), (2,), (3,)),
     )
     part = trace.take([2, 0], name="part")
     assert (part.name, part.id.tolist(), part.arrival.tolist()) == ("part", ["0", "2"], [0, 2])
-    assert part.klass is not None
+    assert part.job_class is not None
     assert part.predicted_output_tokens is not None
     assert part.max_output_tokens is not None
     assert part.max_output_tokens.tolist() == [4, 60]
-    assert part.klass.tolist() == ["a", "c"]
+    assert part.job_class.tolist() == ["a", "c"]
     assert part.predicted_output_tokens.tolist() == [7, 9]
     assert part.hash_ids == ((1,), (3,))
 
@@ -106,7 +108,7 @@ def test_the_hash_depends_on_what_a_simulation_sees() -> None:
         columns: dict[str, Any] = {"arrival": [0.0], "input_tokens": [5], "output_tokens": [6]}
         return Trace.from_columns(**{**columns, **changes}).sha256
 
-    assert sha256() == sha256(name="other", note="other", klass=["a"], hash_ids=((1,),))
+    assert sha256() == sha256(name="other", note="other", job_class=["a"], hash_ids=((1,),))
     different: list[dict[str, object]] = [
         {"arrival": [1.0]},
         {"input_tokens": [6]},

@@ -19,7 +19,7 @@ def imported(trace: Trace) -> Imported:
 
 
 def test_the_figures_of_a_small_trace() -> None:
-    trace = Trace.from_columns([0, 1, 1, 4], [1, 2, 3, 10], [5, 5, 5, 5], klass=list("abab"))
+    trace = Trace.from_columns([0, 1, 1, 4], [1, 2, 3, 10], [5, 5, 5, 5], job_class=list("abab"))
     facts = describe(imported(trace))
     assert facts["span_s"] == 4
     assert facts["rate_per_s"] == 0.75  # three gaps in four seconds

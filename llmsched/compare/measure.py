@@ -71,7 +71,7 @@ def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
         trace.arrival,
         trace.input_tokens[rows],
         trace.output_tokens[rows],
-        klass=None if trace.klass is None else trace.klass[rows],
+        job_class=None if trace.job_class is None else trace.job_class[rows],
         predicted_output_tokens=None if predicted is None else predicted[rows],
         max_output_tokens=None if limits is None else limits[rows],
         name=trace.name,

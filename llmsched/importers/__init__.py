@@ -255,7 +255,7 @@ def _picked(
         np.array(table.input_tokens)[rows],
         np.array(table.output_tokens)[rows],
         id=np.array(table.id, dtype=object)[rows],
-        klass=np.array(table.klass, dtype=object)[rows] if any(table.klass) else None,
+        job_class=np.array(table.job_class, dtype=object)[rows] if any(table.job_class) else None,
         predicted_output_tokens=np.array(table.predicted)[rows] if table.predicted else None,
         max_output_tokens=np.array(table.limit)[rows] if any(table.limit) else None,
         hash_ids=tuple(table.hash_ids[row] for row in rows) if table.hash_ids else None,
@@ -283,11 +283,11 @@ def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> NDArray[np
     """Return the rows of the wanted classes."""
     if not classes:
         return np.arange(len(table.id))
-    there = set(table.klass) - {""}
+    there = set(table.job_class) - {""}
     if unknown_classes := [name for name in classes if name not in there]:
         have = f"one of {listed(sorted(there))}" if there else "none: the trace has no classes"
         raise InputError(f"{path}: class: expected {have}; got {unknown_classes[0]!r}")
-    return np.flatnonzero(np.isin(np.array(table.klass), classes))
+    return np.flatnonzero(np.isin(np.array(table.job_class), classes))
 
 
 def _dropped_notes(table: Table) -> list[str]:

@@ -182,12 +182,13 @@ class _Json:
                 lists = cast("list[list[int]]", hashes)
                 _doubt(not {int}.issuperset(map(type, chain.from_iterable(lists))))
                 table.hash_ids.extend(map(tuple, lists))
-        if form.klass is not None:
-            labels = _optional(block, rows, form.klass)
-            missing = labels.count(MISSING) == len(labels)
-            table.klass.extend(
-                [""] * len(rows) if missing else [label_of(value, form.klass) for value in labels]
-            )
+        if form.job_class is not None:
+            name = form.job_class
+            labels = _optional(block, rows, name)
+            if labels.count(MISSING) == len(labels):
+                table.job_class.extend([""] * len(rows))
+            else:
+                table.job_class.extend(label_of(value, name) for value in labels)
         if form.model is not None:
             models = dict.fromkeys(filter(_is_text, _optional(block, rows, form.model)))
             table.models.update(cast("dict[str, None]", models))
@@ -228,7 +229,7 @@ class _Csv:
         counts = [form.output_tokens, form.input_tokens]
         if form.predicted is not None and form.predicted in names:
             counts.append(form.predicted)
-        texts = [name for name in (form.klass, form.model) if name in names]
+        texts = [name for name in (form.job_class, form.model) if name in names]
         if unit == "date":
             texts.append(cast(str, form.time))
         plain = not {form.id, form.hash_ids, *form.limits} & set(names)
@@ -267,9 +268,9 @@ class _Csv:
             if name in self._types:
                 target.extend(_in_range(frame[name].to_numpy()).tolist())
         self._add_times(frame)
-        if form.klass is not None:
-            absent = form.klass not in self._names
-            table.klass.extend([""] * len(frame) if absent else frame[form.klass].tolist())
+        if form.job_class is not None:
+            absent = form.job_class not in self._names
+            table.job_class.extend([""] * len(frame) if absent else frame[form.job_class].tolist())
         if form.model in self._names:
             table.models.update(dict.fromkeys(frame[form.model].unique().tolist()))
 

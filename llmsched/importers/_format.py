@@ -42,7 +42,7 @@ class Format:
         What the arrival time counts, or that it is a date.
     time_may_be_missing : bool
         Whether some versions of the format leave the arrival time out (of every row).
-    id, klass, predicted, hash_ids : str or None
+    id, job_class, predicted, hash_ids : str or None
         Names of optional columns.
     limits : tuple of str
         Names under which a request may declare its output limit; some rows may have none.
@@ -68,7 +68,7 @@ class Format:
     unit: str = "s"
     time_may_be_missing: bool = False
     id: str | None = None
-    klass: str | None = None
+    job_class: str | None = None
     predicted: str | None = "predicted_output_length"
     hash_ids: str | None = None
     limits: tuple[str, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
@@ -139,8 +139,8 @@ def unknown(kind: str, names: Collection[str]) -> str:
     if {"custom_id", "body"} <= have:
         hint = "; this is a batch to run, not a trace of one: llmsched plan --input FILE"
     what = "header" if kind == "csv" else "keys"
-    expected = ", ".join(one.name for one in known)
-    return f"{what}: expected those of {expected}; got {listed(names) or 'none'}{hint}"
+    expected = "; ".join(f"{one.name}: {', '.join(one.signatures[0])}" for one in known)
+    return f"{what}: expected those of a format ({expected}); got {listed(names) or 'none'}{hint}"
 
 
 def listed(names: Collection[str]) -> str:

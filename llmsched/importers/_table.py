@@ -51,7 +51,7 @@ class Table:
     input_tokens: array[int] = field(default_factory=lambda: array("q"))
     output_tokens: array[int] = field(default_factory=lambda: array("q"))
     id: list[str] = field(default_factory=list)
-    klass: list[str] = field(default_factory=list)
+    job_class: list[str] = field(default_factory=list)
     predicted: array[int] = field(default_factory=lambda: array("q"))
     limit: array[int] = field(default_factory=lambda: array("q"))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
@@ -146,7 +146,7 @@ class Adder:
             (form.output_tokens, _output, table.output_tokens, number, False),
             (form.input_tokens, count, table.input_tokens, number, False),
             (form.time, time, table.time, getter if date else number, may),
-            (form.klass, label_of, table.klass, getter, False),
+            (form.job_class, label_of, table.job_class, getter, False),
             (form.predicted, count, table.predicted, number, True),
             (form.hash_ids, _hashes, table.hash_ids, getter, True),
         ]

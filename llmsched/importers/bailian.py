@@ -14,6 +14,6 @@ FORMAT = Format(
     input_tokens="input_length",
     output_tokens="output_length",
     id="chat_id",
-    klass="type",
+    job_class="type",
     note="hash_ids are left out: they name 16-token blocks, where a trace has 512-token blocks",
 )

@@ -13,5 +13,5 @@ FORMAT = Format(
     unit="s",
     input_tokens="Request tokens",
     output_tokens="Response tokens",
-    klass="Log Type",
+    job_class="Log Type",
 )

@@ -12,7 +12,7 @@ FORMAT = Format(
     input_tokens="input_length",
     output_tokens="output_length",
     id="id",
-    klass="class",
+    job_class="class",
     hash_ids="hash_ids",
     aliases=("mooncake", "aiperf"),
 )

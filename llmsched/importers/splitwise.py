@@ -12,5 +12,5 @@ FORMAT = Format(
     input_tokens="prompt_size",
     output_tokens="token_size",
     id="request_id",
-    klass="request_type",
+    job_class="request_type",
 )

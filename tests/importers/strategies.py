@@ -23,7 +23,7 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
 
     maybe = st.booleans() if extras else st.just(False)
     ids = draw(st.lists(_TEXT, min_size=n, max_size=n, unique=True)) if draw(maybe) else None
-    klass = draw(st.lists(_TEXT, min_size=n, max_size=n)) if draw(maybe) else None
+    job_class = draw(st.lists(_TEXT, min_size=n, max_size=n)) if draw(maybe) else None
     output = column(_TOKENS)
     limits = [draw(st.one_of(st.just(0), st.integers(tokens, MAX_TOKENS))) for tokens in output]
     hashes = st.lists(st.integers(0, 2**63 - 1), max_size=4).map(tuple)
@@ -32,7 +32,7 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
         column(_TOKENS),
         output,
         id=ids,
-        klass=klass,
+        job_class=job_class,
         predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
         max_output_tokens=limits if draw(maybe) else None,
         hash_ids=tuple(draw(st.lists(hashes, min_size=n, max_size=n))) if draw(maybe) else None,

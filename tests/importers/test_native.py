@@ -126,8 +126,8 @@ def test_skip_fails_if_no_row_is_left(file: Path) -> None:
         (b"\x00\x01\x02", "1: expected UTF-8 text, got binary data"),
         (b"\xff\xfe{\x00", "1: expected UTF-8 text, got binary data"),
         (b"\x89PNG\r\n\x1a\n", "1: row: expected UTF-8 text"),
-        (b"hello\n", "1: header: expected those of azure,"),
-        (b"{}", "1: keys: expected those of aiperf-export, "),
+        (b"hello\n", "1: header: expected those of a format (azure: TIMESTAMP, "),
+        (b"{}", "1: keys: expected those of a format (aiperf-export: "),
         (b"[]", "1: expected a trace; there is no row"),
         (b"[1]", "1: item 1: row: expected a JSON object, got 1"),
         (b"[\n{}\n{]", "3: expected JSON, got malformed JSON"),
@@ -227,9 +227,9 @@ def test_optional_fields_are_read(file: Path) -> None:
     extra = ', "id": "r%d", "class": "c", "predicted_output_length": 9, "hash_ids": [1, %d]}'
     file.write_text("\n".join(GOOD[:-1] + extra % (i, i) for i in range(2)))
     trace = load(file)
-    assert trace.klass is not None
+    assert trace.job_class is not None
     assert trace.predicted_output_tokens is not None
-    assert (trace.id.tolist(), trace.klass.tolist()) == (["r0", "r1"], ["c", "c"])
+    assert (trace.id.tolist(), trace.job_class.tolist()) == (["r0", "r1"], ["c", "c"])
     assert trace.predicted_output_tokens.tolist() == [9, 9]
     assert trace.hash_ids == ((1, 0), (1, 1))
 
