@@ -35,6 +35,9 @@ _MESSAGE = re.compile(
     re.DOTALL,
 )
 _STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]|\[(?P<some>\.\.\.)\]")
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of surrogate pairs, which UTF-8 does not have."""
+
 _WORDS = {
     "int": "an integer",
     "float": "a number",
@@ -185,6 +188,8 @@ def _refused(message: str, document: object, kind: type, source: str) -> InputEr
     says, place = found["says"], _parsed(found["place"] or "", document, kind, message)
     value = _at(document, place)
     wanted = _type_at(inspect.type_info(kind), place, document)
+    if found["key"] and says.startswith("Expected"):
+        return _error(source, place, f"expected texts as keys, got {shown(value)}")
     if found["key"]:
         keys = [one.key_type for one in wanted if isinstance(one, inspect.DictType)]
         what, key = _in_words(keys), says.split("'")[1]
@@ -378,18 +383,23 @@ def _check_plain(value: object, source: str) -> None:
     """Refuse a number that is not finite, and what no JSON holds."""
     for link, leaf in _leaves(value):
         if isinstance(leaf, float) and not isfinite(leaf):
-            raise _error(source, _linked(link), f"expected a finite number, got {leaf!r}")
-        if not isinstance(leaf, str | int | float | Struct | None):
+            what = "a finite number"
+        elif isinstance(leaf, str) and _HALVES.search(leaf):
+            what = "a text of whole characters"
+        elif not isinstance(leaf, str | int | float | Struct | None):
             what = "a text, number, list or mapping"
-            raise _error(source, _linked(link), f"expected {what}, got {shown(leaf)}")
+        else:
+            continue
+        raise _error(source, _linked(link), f"expected {what}, got {shown(leaf)}")
 
 
 def _leaves(value: object) -> Iterator[tuple[_Link, object]]:
-    """Yield what no mapping and no list is, in order; a document may be deeper than our stack."""
+    """Yield keys, and what no mapping and no list is; a document may be deeper than our stack."""
     left: list[tuple[_Link, object]] = [(None, value)]
     while left:
         link, one = left.pop()
         if isinstance(one, Mapping):
+            yield from ((link, key) for key in one)
             left += [((link, key), one[key]) for key in reversed(list(one))]
         elif isinstance(one, list | tuple):
             left += [((link, i), one[i]) for i in reversed(range(len(one)))]
