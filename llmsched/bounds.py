@@ -37,7 +37,7 @@ def lower_bound(
     hardware: HardwareProfile,
     config: EngineConfig | None = None,
     concurrency: int | None = None,
-    replicas: float = 1,
+    total_speed: float = 1,
 ) -> float:
     """Return seconds that no policy can beat, from the first arrival to the last token.
 
@@ -47,10 +47,10 @@ def lower_bound(
         The engine's knobs; the profile's by default.
     concurrency : int, optional
         Closed loop of that many users: arrivals do not bind, and no more requests run at once.
-    replicas : float
-        Engines that share the requests, each with these knobs: together they do at least the steps
-        and the work of one, so the last of them ends no sooner than an even share. Slower ones than
-        the profile's count as their speed.
+    total_speed : float
+        Sum of the speeds of the engines that share the requests, each with these knobs; the
+        profile's speed is 1. Together they do at least the steps and the work of one, so the last
+        of them ends no sooner than an even share.
 
     Examples
     --------
@@ -60,8 +60,8 @@ def lower_bound(
     True
     """
     if concurrency is not None:
-        return least_work(trace, hardware, config, concurrency, replicas)
-    return _best_bound(trace, trace.arrival, hardware, config, None, replicas)
+        return least_work(trace, hardware, config, concurrency, total_speed)
+    return _best_bound(trace, trace.arrival, hardware, config, None, total_speed)
 
 
 def least_work(
@@ -69,7 +69,7 @@ def least_work(
     hardware: HardwareProfile,
     config: EngineConfig | None = None,
     concurrency: int | None = None,
-    replicas: float = 1,
+    total_speed: float = 1,
 ) -> float:
     """Return the least engine time that the work itself needs: `lower_bound` without arrivals.
 
@@ -82,7 +82,7 @@ def least_work(
     >>> least_work(trace, load_profile("llama3-8b-a100")) < 1
     True
     """
-    return _best_bound(trace, np.zeros(len(trace)), hardware, config, concurrency, replicas)
+    return _best_bound(trace, np.zeros(len(trace)), hardware, config, concurrency, total_speed)
 
 
 def _best_bound(
@@ -91,12 +91,12 @@ def _best_bound(
     hardware: HardwareProfile,
     config: EngineConfig | None,
     concurrency: int | None,
-    replicas: float,
+    total_speed: float,
 ) -> float:
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
     bounds = (
-        _bound(trace, arrival, hardware.step_time, minorant, config, slots, replicas)
+        _bound(trace, arrival, hardware.step_time, minorant, config, slots, total_speed)
         for minorant in hardware.step_time.minorants()
     )
     return max(0.0, *bounds)  # where work costs nothing, rounding may fall below
@@ -167,7 +167,7 @@ def _bound(
     minorant: Minorant,
     config: EngineConfig,
     slots: int,
-    replicas: float,
+    total_speed: float,
 ) -> float:
     prompt, rounds = trace.input_tokens, trace.output_tokens - 1
     price = request_prices(prompt, rounds, step_time, minorant)
@@ -197,7 +197,7 @@ def _bound(
         else:
             decode = np.maximum(decode, _suffix_max(rounds))
         seconds = stages * step + kept * decode * round_ + work
-    return max(longest, float((arrival + seconds / replicas).max())) - float(arrival.min())
+    return max(longest, float((arrival + seconds / total_speed).max())) - float(arrival.min())
 
 
 def request_prices(

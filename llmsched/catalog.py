@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.metadata
 import inspect
 import os
 import pkgutil
@@ -32,9 +31,8 @@ from typing import Any
 
 from llmsched.contract import Policy
 from llmsched.errors import InputError
-from llmsched.notes import warn
 from llmsched.parameters import read_parameters
-from llmsched.plugin import contained, load_class
+from llmsched.plugin import contained, installed, load_class
 from llmsched.policies import NAMED
 from llmsched.reading import read_whole
 
@@ -96,12 +94,8 @@ def parts(kind: str) -> dict[str, type]:
         loaded = importlib.import_module(f"{package.__name__}.{module.name}")
         for part in _parts_in(loaded, kind):
             known[module.name] = part
-    for entry in importlib.metadata.entry_points(group=f"llmsched.{kind}"):
-        if entry.name in known:  # what a name means must not depend on what else is installed
-            where = f"entry point {entry.group}: {entry.name} = {entry.value}"
-            warn(f"{where}: the name is taken, so this one is left out")
-        else:
-            known[entry.name] = _load(entry)
+    for name, place, offered in installed(f"llmsched.{kind}", known):
+        known[name] = _checked(offered, kind, place)
     return known
 
 
@@ -123,14 +117,11 @@ def needs_lengths(policy: Policy) -> bool:
     return "predicted lengths" in needs(policy)
 
 
-def _load(entry: importlib.metadata.EntryPoint) -> type:
-    where = f"entry point {entry.group}: {entry.name} = {entry.value}"
-    with contained(where):
-        part = entry.load()
-    method = _METHOD[entry.group.rpartition(".")[2]]
+def _checked(part: object, kind: str, place: str) -> type:
+    method = _METHOD[kind]
     if inspect.isclass(part) and callable(getattr(part, method, None)):
         return part
-    raise InputError(f"{where}: expected a class with a method {method}, got {part!r}")
+    raise InputError(f"{place}: expected a class with a method {method}, got {part!r}")
 
 
 def _parts_in(module: ModuleType, kind: str) -> Iterator[type]:

@@ -23,7 +23,7 @@ _MOST_COPIED = 20_000
 
 
 def capacity(
-    trace: Trace, hardware: HardwareProfile, config: EngineConfig, replicas: float = 1
+    trace: Trace, hardware: HardwareProfile, config: EngineConfig, total_speed: float = 1
 ) -> float:
     """Return requests a second of this mix that no policy can exceed for long.
 
@@ -34,14 +34,14 @@ def capacity(
     if copies > 1:
         columns = (np.tile(c, copies) for c in (trace.input_tokens, trace.output_tokens))
         trace = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
-    return len(trace) / least_work(trace, hardware, config, replicas=replicas)
+    return len(trace) / least_work(trace, hardware, config, total_speed=total_speed)
 
 
 def doubtful_arrivals(
     trace: Trace,
     hardware: HardwareProfile,
     config: EngineConfig,
-    replicas: float = 1,
+    total_speed: float = 1,
     speed: float = 1.0,
 ) -> str | None:
     """Say that requests come far too fast or slow for the engine, as with times in another unit.
@@ -55,7 +55,7 @@ def doubtful_arrivals(
     if len(trace) < _LEAST_REQUESTS or span == 0:
         return None
     rate = (len(trace) - 1) / span
-    ratio = rate / capacity(trace, hardware, config, replicas)
+    ratio = rate / capacity(trace, hardware, config, total_speed)
     if any(TOO_SLOW <= one <= TOO_FAST for one in (ratio, ratio / speed)):
         return None
     if ratio > 1:
@@ -74,7 +74,7 @@ def doubts(
     hardware: HardwareProfile,
     config: EngineConfig,
     concurrency: int | None = None,
-    replicas: float = 1,
+    total_speed: float = 1,
     speed: float = 1.0,
 ) -> list[str]:
     """Return what is doubtful about a replay: its arrivals, and knobs beyond the profile's fit.
@@ -87,6 +87,6 @@ def doubts(
     together = len(trace) if concurrency is None else min(concurrency, len(trace))
     found = beyond_fit(hardware, config, together)
     if concurrency is None:
-        late = doubtful_arrivals(trace, hardware, config, speed=speed, replicas=replicas)
+        late = doubtful_arrivals(trace, hardware, config, speed=speed, total_speed=total_speed)
         found += [] if late is None else [f"{trace.name}: {late}"]
     return found

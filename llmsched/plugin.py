@@ -8,11 +8,12 @@ part of the import path: a policy called ``queue.py`` must not replace Python's 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from types import ModuleType
 from llmsched.errors import InputError, LlmschedError, PolicyError
 from llmsched.files import input_path
 from llmsched.foreign import told
+from llmsched.notes import warn
 
 
 def load_class(path: Path, class_name: str, place: str) -> type:
@@ -68,6 +70,27 @@ def contained(place: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise InputError(told(place, error)) from error
+
+
+def installed(group: str, taken: Container[str]) -> Iterator[tuple[str, str, object]]:
+    """Yield what installed packages offer: name, place for messages, and the object.
+
+    A name in `taken` is left out with a warning: what it means must not depend on what else is
+    installed.
+
+    Raises
+    ------
+    InputError
+        One cannot be imported.
+    """
+    for entry in importlib.metadata.entry_points(group=group):
+        place = f"entry point {group}: {entry.name} = {entry.value}"
+        if entry.name in taken:
+            warn(f"{place}: the name is taken, so this one is left out")
+            continue
+        with contained(place):
+            found = entry.load()
+        yield entry.name, place, found
 
 
 def _module(path: Path, place: str) -> ModuleType:

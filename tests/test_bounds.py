@@ -83,7 +83,7 @@ def test_users_of_a_closed_loop_and_replicas_share_the_work() -> None:
     trace, config = trace_of([(0.0, 1, 3), (9.0, 1, 3)]), EngineConfig(max_num_seqs=2)
     assert least_work(trace, STAGES, config, concurrency=1) == 2 * (0.75 + 2)
     assert least_work(trace, STAGES, config) == 1 + 2
-    assert least_work(trace, STAGES, config, replicas=2) == 0.75 + 2  # each at least one request
+    assert least_work(trace, STAGES, config, total_speed=2) == 0.75 + 2  # each at least one request
 
 
 def test_efficiency_is_the_share_of_the_time_that_its_work_needs() -> None:
@@ -238,3 +238,20 @@ def test_the_hybrid_stands_errors_in_the_lengths(cv: float, most: float) -> None
         for seed in range(8)
     ]
     assert np.mean(times) <= most
+
+
+def test_a_resumption_may_make_up_for_the_last_round_where_sequences_are_preempted() -> None:
+    # 4 requests of 3 rounds on one slot: 12 rounds, of which 11 at a quarter each are certain (a
+    # prefill of the prompt of one token, 0.25 s, may stand for a round of 1 s), and 4 stages.
+    rows = outputs(4, 4, 4, 4)
+    assert bound(rows, 1, num_gpu_blocks=100, block_size=1) == 4 * 0.75 + 0.25 * 11
+    assert bound(rows, 1) == 4 * 0.75 + 12
+
+
+def test_decodes_of_exclusive_steps_read_their_context_at_the_price_of_decodes() -> None:
+    # A stage of 1 s, rounds of 1 s that read 1 and 2 tokens of context at 0.5 s each.
+    profile = HardwareProfile(
+        "dear", Affine(mixed=False, per_step=1, per_kv_token_decode=0.5, per_kv_token_mixed=0.25)
+    )
+    rows = [(0.0, 1, 3)]
+    assert bound(rows, 1, profile) == 1 + 2 + 3 * 0.5 == replay("fcfs", rows, 1, profile).makespan

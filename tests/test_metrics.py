@@ -302,3 +302,18 @@ def test_on_real_arrivals_equal_totals_have_equal_efficiency_and_gates_follow_it
     assert not judge(parse_gate("utilization:0%"), fcfs, static).passed  # though fcfs is faster
     assert judge(parse_gate("efficiency:0%"), fcfs, static).passed
     assert not judge(parse_gate("efficiency:0%"), static, fcfs).passed
+
+
+def test_kv_mean_takes_each_row_at_the_mean_of_the_blocks_at_its_ends() -> None:
+    # Chunks of 4, 4 and 2 tokens in 1.5, 1.5 and 1 s hold 4, 8 and 10 of 10 blocks, then none.
+    row = summarize(
+        replay(
+            "fcfs",
+            [(0.0, 10, 1)],
+            1,
+            max_num_batched_tokens=4,
+            num_gpu_blocks=11,
+            block_size=1,
+        )
+    )
+    assert row["kv_mean"] == (1.5 * 6 + 1.5 * 9 + 1 * 5) / (10 * 4)

@@ -11,12 +11,15 @@ import pytest
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
+from llmsched.catalog import find
 from llmsched.config import EngineConfig
 from llmsched.contract import Jobs, Policy
 from llmsched.hardware import HardwareProfile
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.rehearsal import Candidate, Rehearsal
+from llmsched.replay import simulate
+from llmsched.trace import Trace
 from tests.hand import MIXED, STAGES, replay, trace_of
 
 STATIC: Candidate = (Fcfs(), Static())
@@ -113,3 +116,10 @@ def test_predictions_are_rehearsed_up_to_the_limit() -> None:
     assert rehearsal(ARRIVAL, LONGEST).choose(known) is LONGEST
     limited = replace(known, max_output_tokens=np.array([2, 2, 2]))
     assert rehearsal(ARRIVAL, LONGEST).choose(limited) is ARRIVAL
+
+
+def test_predictions_beyond_what_fits_are_rehearsed_as_what_fits() -> None:
+    trace = Trace.from_columns([0, 0], [2, 2], [3, 3], max_output_tokens=[9_999, 9_999])
+    config = EngineConfig(2, block_size=1, num_gpu_blocks=11)
+    result = simulate(trace, STAGES, find("hybrid"), config, predicted=np.array([5_000, 5_000]))
+    assert result.finish.max() < 9

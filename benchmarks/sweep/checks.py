@@ -263,7 +263,7 @@ def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterato
     """Nothing ends before its lower bound."""
     bound = bounds.lower_bound(
         *(case.trace, case.hardware, case.config, case.concurrency),
-        replicas=max(1, len(result.parts)),
+        total_speed=max(1, len(result.parts)),
     )
     gap = metrics.summarize(result, lower_bound_s=bound)["gap_percent"]
     if not np.isfinite(bound) or bound < 0:

@@ -33,7 +33,7 @@ from llmsched.notes import say
 from llmsched.reading import Lines, opened
 from llmsched.trace import Trace, seconds
 
-__all__ = ["Imported", "TraceOptions", "formats", "load", "read", "tell"]
+__all__ = ["Format", "Imported", "TraceOptions", "formats", "load", "read", "tell"]
 
 
 @dataclass(frozen=True)

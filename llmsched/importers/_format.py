@@ -11,6 +11,7 @@ from functools import cache
 
 from llmsched.documents.schema import shown
 from llmsched.errors import InputError
+from llmsched.plugin import installed
 
 Record = dict[str, object]
 """One row: a JSON object, or the cells of a CSV line by column name."""
@@ -85,11 +86,19 @@ class Format:
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """Return every format of this package: each module without an underscore defines one."""
+    """Return every format of this package: each module without an underscore defines one.
+
+    Installed packages add theirs by the entry-point group ``llmsched.importers``.
+    """
     package = importlib.import_module(__package__)
     modules = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
-    found = [importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules]
-    return tuple(sorted(found, key=lambda form: form.name))
+    own = [importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules]
+    found = {form.name: form for form in own}
+    for name, place, form in installed("llmsched.importers", found.keys()):
+        if not isinstance(form, Format) or form.name != name:
+            raise InputError(f"{place}: expected a Format of that name, got {form!r}")
+        found[name] = form
+    return tuple(sorted(found.values(), key=lambda form: form.name))
 
 
 def named(name: str) -> Format:

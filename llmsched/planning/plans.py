@@ -211,7 +211,7 @@ def plan_replicas(
     if expected is not case.trace:
         true = [seconds(case.trace, rows) if len(rows) else 0.0 for rows in split.members()]
         speed = np.array(speeds or [1.0] * replicas)
-        bound = lower_bound(case.trace, case.hardware, case.config, replicas=float(speed.sum()))
+        bound = lower_bound(case.trace, case.hardware, case.config, total_speed=float(speed.sum()))
         realised = replace(split, seconds=np.array(true) / speed, lower_bound_s=bound)
         split = replace(split, realised=realised)
     queues = _longest_first(tokens, split.replica_of, replicas)

@@ -111,7 +111,7 @@ def balance(
     search = Repartition(weight.tolist(), members, seed)
     moves = min(MOVES, MOVES_A_REQUEST * len(trace))
     search.run(np.ceil(weight.sum() * speed / speed.sum()).astype(np.int64).tolist(), moves)
-    bound = lower_bound(trace, hardware, config, replicas=float(speed.sum()))
+    bound = lower_bound(trace, hardware, config, total_speed=float(speed.sum()))
 
     def simulated() -> ReplicaPlan:
         seconds = np.array([replay(np.sort(some)) if some else 0.0 for some in search.members])

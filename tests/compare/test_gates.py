@@ -115,3 +115,10 @@ def test_a_bad_gate_is_refused(text: str, message: str) -> None:
         parse_gate(text)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_value_passes_at_its_limit_but_for_rounding_however_large_it_is() -> None:
+    gate = parse_gate("makespan_s:1000000")
+    just, over = 1e6 * (1 + 5e-10), 1e6 * (1 + 2e-9)
+    assert judge(gate, row("fcfs", makespan_s=just), None).passed
+    assert not judge(gate, row("fcfs", makespan_s=over), None).passed

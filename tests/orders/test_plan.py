@@ -8,9 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from llmsched.config import EngineConfig
+from llmsched.engine import admit
 from llmsched.errors import InputError
 from llmsched.orders.plan import Plan
-from tests.hand import MIXED, admissions, outputs, replay, steps
+from llmsched.policies import NAMED
+from tests.hand import MIXED, STAGES, admissions, outputs, replay, steps, trace_of
 
 
 @pytest.mark.parametrize("policy", ["plan", "offline", "plan:align=-1"])
@@ -114,3 +117,25 @@ def test_a_deadline_that_passed_while_chunks_ran_is_served_at_once(policy: str) 
     assert (result.column("duration_s") > 0).all()
     # Shortest first by plan: prompts of 10, 1 and 5 tokens in 4 steps at best, then 19 rounds.
     assert result.makespan < 4 * 2 + 19 * 1.5
+
+
+class _Clock:
+    """Of a view, what a plan's queue looks at."""
+
+    clock = 0
+
+
+@pytest.mark.parametrize(("missed", "broken"), [(-2, True), (-1, False), (1, False), (2, True)])
+def test_a_plan_holds_while_a_request_misses_its_prediction_by_one_round(
+    missed: int, broken: bool
+) -> None:
+    trace, clock = trace_of(outputs(9, 9)), _Clock()
+    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(2))
+    queue = Plan(tolerance=0.0).queue(jobs, clock)  # type: ignore[arg-type]  # a part of a view
+    for request in (0, 1):
+        queue.push(request)
+        queue.pop()
+    clock.clock = 8 + missed
+    assert queue.release is not None
+    queue.release(0)
+    assert (queue.patience(0) is None) == broken

@@ -109,7 +109,7 @@ def test_replicas_are_planned_on_predicted_lengths_and_realised_on_true_ones(len
     realised = plan_document(answer)["realised"]
     assert isinstance(realised, dict)
     assert realised["makespan"] == 1000 * max(part["realised_s"] for part in parts)
-    bound = 1000 * lower_bound(case.trace, case.hardware, case.config, replicas=3)
+    bound = 1000 * lower_bound(case.trace, case.hardware, case.config, total_speed=3)
     assert realised["lower_bound"] == bound <= realised["makespan"]
     assert f"realised     {realised['makespan'] / 1000:,.3f} s with the true lengths" in plan_table(
         answer

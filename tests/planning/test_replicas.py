@@ -60,7 +60,7 @@ def test_replicas_end_together_and_above_the_bound(name: str) -> None:
 def test_no_random_split_beats_the_bound(name: str, seed: int) -> None:
     trace, hardware = batch(40, seed), load_profile(name)
     config = replace(hardware.engine, max_num_seqs=4)
-    bound = lower_bound(trace, hardware, config, replicas=2)
+    bound = lower_bound(trace, hardware, config, total_speed=2)
     replica_of = np.random.default_rng(seed).integers(0, 2, 40).astype(np.int32)
     parts = map(trace.take, Assignment(replica_of, 2).rows())
     assert bound <= max(replayed(part, hardware, config).makespan for part in parts)
@@ -113,7 +113,7 @@ def test_a_slower_replica_gets_less_and_ends_with_the_others() -> None:
 
     plan = replicas.balance(trace, hardware, config, 3, replay, speeds=(1.0, 1.0, 0.5))
     assert plan.seconds.min() > 0.97 * plan.makespan_s
-    assert plan.lower_bound_s == lower_bound(trace, hardware, config, replicas=2.5)
+    assert plan.lower_bound_s == lower_bound(trace, hardware, config, total_speed=2.5)
     assert plan.lower_bound_s <= plan.makespan_s
     tokens = [int(trace.output_tokens[rows].sum()) for rows in plan.members()]
     assert tokens[2] < 0.6 * tokens[0]
