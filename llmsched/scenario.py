@@ -24,6 +24,7 @@ from llmsched.documents.schema import (
     checked,
     keys_of,
     several,
+    shown,
     some_of,
     within,
 )
@@ -96,7 +97,7 @@ class TraceSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     def __post_init__(self) -> None:
         if (self.file is None) == (self.generate is None):
             what = "a text or generate" if self.file is None else "no file beside generate"
-            got = "nothing" if self.file is None else repr(self.file)
+            got = "nothing" if self.file is None else shown(self.file)
             raise InputError(f"file: expected {what}, got {got}")
         if self.concurrency is not None and self.plan is not None:
             raise InputError("concurrency: expected without a plan, which says who runs where")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.importers import load
 from llmsched.trace import MAX_TOKENS, Trace, seconds
@@ -57,7 +58,7 @@ class Arrivals:
             case "gamma", [rate, cv]:
                 return cls(rate, cv)
         forms = "offline, poisson:RATE or gamma:RATE:CV"
-        raise InputError(f"arrivals: expected {forms}, got {text!r}")
+        raise InputError(f"arrivals: expected {forms}, got {shown(text)}")
 
     def draw(self, n: int, rng: Generator) -> NDArray[np.float64]:
         """Return `n` arrival times in seconds; the first is 0."""
@@ -220,7 +221,7 @@ def parse_lengths(field: str, text: str) -> LengthDistribution:
             return Lengths(kind, mean, std, int(cap))
         case "beta", [mean, std, most] if most.is_integer():
             return Beta(mean, std, int(most))
-    raise InputError(f"{field}: expected {LENGTH_FORMS}; got {text!r}")
+    raise InputError(f"{field}: expected {LENGTH_FORMS}; got {shown(text)}")
 
 
 def generate(
@@ -328,13 +329,13 @@ def sampled(trace: Trace, requests: int, seed: int) -> Trace:
 
 def _integer(field: str, value: object, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{field}: expected an integer in {least}..{most}, got {value!r}")
+        raise InputError(f"{field}: expected an integer in {least}..{most}, got {shown(value)}")
     return value
 
 
 def _text(field: str, value: object) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{field}: expected text, got {value!r}")
+        raise InputError(f"{field}: expected text, got {shown(value)}")
     return value
 
 
@@ -344,5 +345,7 @@ def _floats(field: str, text: str, numbers: list[str]) -> list[float]:
     except ValueError:
         values = [math.nan]
     if not all(map(math.isfinite, values)):
-        raise InputError(f"{field}: expected finite numbers after the first colon, got {text!r}")
+        raise InputError(
+            f"{field}: expected finite numbers after the first colon, got {shown(text)}"
+        )
     return values

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from llmsched.documents.schema import json_schema
@@ -15,6 +16,7 @@ from llmsched.files import shipped
 from llmsched.finding import find_scenario, find_trace
 from llmsched.metrics import SLO_METRICS
 from llmsched.scenario import ScenarioFile, load_scenario, parse_scenario
+from tests.documents.faults import unclear_refusals
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "scenario.schema.json"
 
@@ -242,6 +244,26 @@ def test_a_scenario_without_its_main_keys_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         load_scenario(_written(tmp_path, SMALL.replace(old, new)))
+
+
+def test_every_single_fault_is_refused_in_one_line_or_harmless() -> None:
+    document = {
+        **yaml.safe_load(SMALL),
+        "note": "x",
+        "trace": [
+            {"file": "t", "name": "a", "options": {"speed": 2.0, "classes": ["c"]}, "plan": "p"},
+            {"generate": {"requests": 4, "arrivals": "poisson:4", "like": "t"}, "concurrency": 3},
+        ],
+        "hardware": {"profile": "p", "override": {"step_time": {"per_step": 1}}, "name": "h"},
+        "engine": {"max_num_seqs": [4, 8], "watermark": 0.5, "reserve": "none"},
+        "policies": ["fcfs"],
+        "slo": {"ttft_ms": 3},
+        "gates": "makespan_s:2%",
+        "cases": {"count": 5, "draw": "lengths"},
+        "published": [{"policy": "p", "metrics": {"makespan_s": 3}, "source": "s"}],
+        "family": [{"name": "m", "hardware": "h", "trace": {"file": "t"}}],
+    }
+    assert unclear_refusals(document, lambda one: parse_scenario(one, "f.yaml")) == set()
 
 
 def test_a_scenario_that_is_not_there_is_refused(tmp_path: Path) -> None:

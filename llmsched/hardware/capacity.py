@@ -24,8 +24,8 @@ def kv_cache_tokens(
     if any(fact is None for fact in facts):
         return None
     memory, share, weights, per_token = (cast(float, fact) for fact in facts)
-    ranks = cast(int, engine.get("tensor_parallel_size", 1))
-    overhead = cast(int, engine.get("memory_overhead_bytes", 0))
+    ranks = cast(int, engine.get("tensor_parallel_size") or 1)
+    overhead = cast(int, engine.get("memory_overhead_bytes") or 0)
     free = share * memory - weights / ranks - overhead
     return max(0, int(free * ranks // per_token))
 

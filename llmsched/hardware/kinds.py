@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
@@ -141,7 +142,7 @@ class RooflinePrices(Prices, tag="roofline", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.family is not UNSET and self.family not in FAMILIES:
             names = ", ".join(FAMILIES)
-            raise InputError(f"family: expected one of {names}; got {self.family!r}")
+            raise InputError(f"family: expected one of {names}; got {shown(self.family)}")
         for name, value in self.efficiencies.items():
             if value is UNSET:
                 raise InputError(f"{name}: expected a number, or a family; got nothing")

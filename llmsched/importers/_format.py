@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.plugin import installed
 
@@ -112,7 +113,7 @@ def named(name: str) -> Format:
         if name == known.name or name in known.aliases:
             return known
     names = ", ".join(known.name for known in formats())
-    raise InputError(f"format: expected one of {names}; got {name!r}")
+    raise InputError(f"format: expected one of {names}; got {shown(name)}")
 
 
 def detect(kind: str, names: Collection[str]) -> Format | None:
