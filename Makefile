@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep results accuracy \
+.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep mutants results accuracy \
         reconstruct coverage dist clean
 
 help: ## list the targets
@@ -39,6 +39,10 @@ fuzz: $(VENV)/installed-dev ## 100,000 mutated trace files: a trace or one clear
 sweep: $(VENV)/installed-dev ## random replays held against every law; MINUTES=10 SEED=0
 	$(BIN)/python -m benchmarks.sweep --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
+mutants: $(VENV)/installed-mutants ## mutation testing of bounds, metrics, gates, rehearsal, plan, catalog (minutes)
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 results: $(VENV)/installed-dev ## the tables of docs/results.md
 	$(BIN)/python -m benchmarks.results
 
@@ -57,7 +61,7 @@ dist: $(VENV)/installed-release ## build sdist and wheel, and try the wheel in a
 	cd build/try && bin/llmsched --version && bin/llmsched compare --limit 200 --policies fcfs,hybrid
 
 clean: ## remove .venv, builds and caches
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* coverage.xml
+	rm -rf $(VENV) build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* coverage.xml
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmsched needs Python 3.11 or newer; set PYTHON=...")'
