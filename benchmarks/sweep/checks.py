@@ -127,7 +127,7 @@ def _same_twice(case: Case, result: SimulationResult, notes: Counter[str]) -> It
     if (again.detail, again.peak_blocks) != (result.detail, result.peak_blocks):
         yield f"detail, peak: {again.detail}, {again.peak_blocks} after {result.detail}"
     names = ("arrival", "admitted", "first_token", "finish", "preemptions", "recomputed_tokens")
-    for name in (*names, "steps", "resume_gap"):
+    for name in (*names, "step_rows", "resume_gap"):
         if getattr(result, name).tobytes() != getattr(again, name).tobytes():
             yield f"{name} differs from one run to the next"
 

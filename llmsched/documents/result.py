@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from llmsched.documents.schema import checked, shown
+from llmsched.documents.schema import check_once, checked, shown
 from llmsched.errors import InputError
 from llmsched.metric import METRICS
 
@@ -227,7 +226,7 @@ def check_comparison(document: Mapping[str, Any], source: str) -> None:
     else:
         cells = {f"cells[{i}].": cell for i, cell in enumerate(document["cells"])}
         labels = (", ".join(cell.label.values()) for cell in found.cells)
-        _check_once(labels, f"{source}: cells: expected each label")
+        check_once(labels, f"{source}: cells", "label")
     for where, cell in cells.items():
         _check_cell(cell, source, where)
         _check_baseline(cell, found.baseline, source)
@@ -246,7 +245,7 @@ def _check_cell(cell: Mapping[str, Any], source: str, where: str) -> None:
     place = f"{source}: {where}results"
     for i, row in enumerate(cell["results"]):
         check_row(row, f"{place}[{i}]")
-    _check_once((row["policy"] for row in cell["results"]), f"{place}: expected each policy")
+    check_once((row["policy"] for row in cell["results"]), place, "policy")
     pairs = checked(cell.get("paired") or [], list[Pair], source)
     _check_known(pairs, f"{source}: {where}paired")
 
@@ -300,11 +299,4 @@ def _check_known(entries: Sequence[Pair | Change], place: str) -> None:
         if entry.metric not in METRICS:
             raise InputError(f"{place}[{i}].metric: expected a metric, got {entry.metric!r}")
     each = [(getattr(entry, "cell", ""), entry.policy, entry.metric) for entry in entries]
-    _check_once((" ".join(filter(None, key)) for key in each), f"{place}: expected each metric")
-
-
-def _check_once(names: Iterable[str], what: str) -> None:
-    """Refuse a name that is there twice: which of the two would a gate judge?"""
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise InputError(f"{what} once, got {name!r} twice")
+    check_once((" ".join(filter(None, key)) for key in each), place, "metric")

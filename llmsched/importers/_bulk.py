@@ -42,6 +42,7 @@ LEAST = MIB
 """Bytes of a file from which blocks are worth it: pandas takes a while to import."""
 
 _BLOCK = 8 * MIB
+_NUMERIC = set("0123456789.eE-")  # Python takes more for a number
 _UNUSUAL_CSV = (b'"', b"+", b"\t", b"\r", b"\0", b"\n\n", b", ", b" ,", b"\n ", b" \n")
 
 
@@ -229,9 +230,7 @@ class _Csv:
         counts = [form.output_tokens, form.input_tokens]
         if form.predicted is not None and form.predicted in names:
             counts.append(form.predicted)
-        texts = [name for name in (form.job_class, form.model) if name in names]
-        if unit == "date":
-            texts.append(cast(str, form.time))
+        texts = [name for name in (form.job_class, form.model, form.time) if name in names]
         plain = not {form.id, form.hash_ids, *form.limits} & set(names)
         _doubt(
             not plain
@@ -277,30 +276,31 @@ class _Csv:
     def _add_times(self, frame: pd.DataFrame) -> None:
         if self._form.time is None:
             return
-        column = frame[self._form.time]
+        text = frame[self._form.time].tolist()
         if self._unit == "date":
-            self.table.time.extend(_dates(column.tolist()))
+            self.table.time.extend(_dates(text))
             return
-        _doubt(column.dtype.kind not in "if")
-        times = column.tolist()
+        _doubt(
+            not set("0123456789.eE-").issuperset("".join(text))
+        )  # of what Python takes for a number
+        times = list(map(int if all(map(str.isdigit, text)) else float, text))
         _check_times(times, self._unit)
         self.table.time.extend(times)
 
     def _frame(self, block: bytes) -> pd.DataFrame:
         import pandas as pd
 
-        used = [*self._types, *filter(None, [self._form.time])]
-        return pd.read_csv(
-            io.BytesIO(block),
-            header=None,
-            names=self._names,
-            usecols=list(dict.fromkeys(used)),
-            dtype=cast(Any, self._types),
-            keep_default_na=False,
-            na_filter=False,
-            float_precision="round_trip",
-            index_col=False,
-        )
+        with np.errstate(invalid="ignore"):  # what no integer can be is out of range afterwards
+            return pd.read_csv(
+                io.BytesIO(block),
+                header=None,
+                names=self._names,
+                usecols=list(self._types),
+                dtype=cast(Any, self._types),
+                keep_default_na=False,
+                na_filter=False,
+                index_col=False,
+            )
 
 
 def _column(rows: list[Record], name: str) -> list[object]:

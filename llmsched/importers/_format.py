@@ -79,6 +79,11 @@ class Format:
     aliases: tuple[str, ...] = ()
     note: str = ""
 
+    @property
+    def needed(self) -> list[str]:
+        """The names without which there is no request."""
+        return [name for name in (self.time, self.input_tokens, self.output_tokens) if name]
+
     def matches(self, names: Collection[str]) -> int:
         """Return the size of the largest signature found among `names`, 0 for none."""
         return max((len(s) for s in self.signatures if all(n in names for n in s)), default=0)
@@ -140,7 +145,8 @@ def unknown(kind: str, names: Collection[str]) -> str:
     if {"custom_id", "body"} <= have:
         hint = "; this is a batch to run, not a trace of one: llmsched plan --input FILE"
     what = "header" if kind == "csv" else "keys"
-    expected = "; ".join(f"{one.name}: {', '.join(one.signatures[0])}" for one in known)
+    each = (f"{one.name}: {', '.join(one.needed)}" for one in known)
+    expected = ", ".join(one.name for one in known) if share else "; ".join(each)
     return f"{what}: expected those of a format ({expected}); got {listed(names) or 'none'}{hint}"
 
 
