@@ -145,8 +145,6 @@ def test_a_header_of_no_format_lists_the_formats_and_what_the_nearest_lacks(tmp_
     message = str(caught.value)
     formats = "expected those of a format (azure, azure-lmm, burstgpt"
     assert message.startswith(f"{path}:1: header: {formats}")
-        f"{path}:1: header: expected those of a format (azure, azure-lmm, burstgpt"
-    )
     assert message.endswith("; vidur also has num_decode_tokens")
 
 
