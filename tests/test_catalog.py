@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from llmsched import catalog
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
-from llmsched.catalog import find, needs, parts, summary
+from llmsched.catalog import find, needs, needs_lengths, parts, policy_files, summary
 from llmsched.contract import PREFILL, Decide, View
 from llmsched.errors import InputError
 from llmsched.orders.fcfs import Fcfs
@@ -312,3 +313,36 @@ def test_a_policy_says_what_it_needs() -> None:
     assert needs(find("fcfs")) == ""
     assert needs(find("vllm")) == "mixed steps"
     assert needs(find("ljf+chunked")) == "predicted lengths, mixed steps"
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ("fcfs", ""),
+        ("ljf", "predicted lengths"),
+        ("vllm", "mixed steps"),
+        ("ljf+chunked", "predicted lengths, mixed steps"),
+    ],
+)
+def test_what_a_policy_needs_is_said_of_its_order_and_its_rule(spec: str, wanted: str) -> None:
+    assert needs(find(spec)) == wanted
+    assert needs_lengths(find(spec)) == ("predicted lengths" in wanted)
+
+
+def test_policy_files_are_hashed_by_the_name_given_and_looked_for_beside_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, beside = tmp_path / "here", tmp_path / "beside"
+    for folder in (here, beside):
+        folder.mkdir()
+        (folder / "a.py").write_text(f"# {folder.name}")
+    (here / "b.py").write_text("# b")
+    monkeypatch.chdir(here)
+    specs = ["fcfs", " ./a.py:X +chunked", "ljf+b.py:Y:share=0.5", "./a.py:Z"]
+    digests = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("# beside", "# b")}
+    found = policy_files(specs, beside)
+    assert found == {"./a.py": digests["# beside"], "b.py": digests["# b"]}
+    assert list(found) == ["./a.py", "b.py"]
+    assert policy_files(["./a.py:X"], None)["./a.py"] != digests["# beside"]
+    with pytest.raises(InputError, match=r"^none\.py: cannot read"):
+        policy_files(["none.py:X"], None)
