@@ -17,7 +17,7 @@ from llmsched.contract import Jobs, Policy
 from llmsched.hardware import HardwareProfile
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
-from llmsched.rehearsal import Candidate, Rehearsal
+from llmsched.rehearsal import Candidate, Rehearsal, _Trials
 from llmsched.replay import simulate
 from llmsched.trace import Trace
 from tests.hand import MIXED, STAGES, replay, trace_of
@@ -123,3 +123,22 @@ def test_predictions_beyond_what_fits_are_rehearsed_as_what_fits() -> None:
     config = EngineConfig(2, block_size=1, num_gpu_blocks=11)
     result = simulate(trace, STAGES, find("hybrid"), config, predicted=np.array([5_000, 5_000]))
     assert result.finish.max() < 9
+
+
+def test_no_more_candidates_are_tried_than_the_budget_allows() -> None:
+    trials = _Trials(lambda candidate: 1.0, 2)
+    candidate = (Fcfs(), PrefillFirst())
+    assert len(list(trials.all([candidate] * 5))) == 2
+    assert len(list(trials.all([candidate]))) == 0
+
+
+def test_a_ladder_is_left_after_two_rungs_in_a_row_without_a_shorter_time() -> None:
+    costs, tried = iter([11.0, 9.0, 10.0, 10.0, 8.0]), []
+
+    def cost(candidate: Candidate) -> float:
+        tried.append(candidate)
+        return next(costs)
+
+    rungs = [(Fcfs(), PrefillFirst())] * 6
+    assert _Trials(cost, 99).climb(rungs, (10.0, rungs[0]))[0] == 9.0
+    assert len(tried) == 4  # 11, then 9 starts the count anew, then 10 and 10

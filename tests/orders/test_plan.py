@@ -11,7 +11,7 @@ import pytest
 from llmsched.config import EngineConfig
 from llmsched.engine import admit
 from llmsched.errors import InputError
-from llmsched.orders.plan import Plan
+from llmsched.orders.plan import Plan, PlanQueue
 from llmsched.policies import NAMED
 from tests.hand import MIXED, STAGES, admissions, outputs, replay, steps, trace_of
 
@@ -139,3 +139,32 @@ def test_a_plan_holds_while_a_request_misses_its_prediction_by_one_round(
     assert queue.release is not None
     queue.release(0)
     assert (queue.patience(0) is None) == broken
+
+
+def planned(*output_tokens: int, slots: int = 2, arrival: float = 0.0) -> PlanQueue:
+    """Return a plan's queue to which nothing has been pushed yet."""
+    trace = trace_of([(arrival, 1, tokens) for tokens in output_tokens])
+    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(slots))
+    return Plan().queue(jobs, _Clock())  # type: ignore[arg-type]  # a part of a view
+
+
+def test_a_queue_is_as_long_as_requests_wait() -> None:
+    queue = planned(9, 6)
+    lengths = [len(queue)]
+    for request in (0, 1):
+        queue.push(request)
+        lengths.append(len(queue))
+    queue.pop()
+    assert [*lengths, len(queue)] == [0, 1, 2, 1]
+
+
+def test_idle_slots_wait_as_long_as_the_one_with_least_slack() -> None:
+    queue = planned(9, 6)  # a slot with 8 rounds, the horizon, and one with 5
+    queue.push(0)
+    queue.push(1)
+    assert queue.patience(0) == 0
+    assert planned(9, 6).patience(2) == 2
+
+
+def test_without_a_plan_there_is_nothing_to_say_of_waiting() -> None:
+    assert planned(9, 6, arrival=1.0).patience(0) is None
