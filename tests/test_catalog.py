@@ -346,3 +346,19 @@ def test_policy_files_are_hashed_by_the_name_given_and_looked_for_beside_first(
     assert policy_files(["./a.py:X"], None)["./a.py"] != digests["# beside"]
     with pytest.raises(InputError, match=r"^none\.py: cannot read"):
         policy_files(["none.py:X"], None)
+
+
+def test_a_plus_sign_of_an_exponent_separates_no_parts() -> None:
+    policy = find("lagrangian:multiplier=1e+3+ljf")
+    assert policy.rule == Lagrangian(multiplier=1000.0)
+    assert policy.order == Ljf()
+    assert policy.summary == "composed"
+
+
+def test_a_policy_file_is_looked_for_in_the_folder_given(tmp_path: Path) -> None:
+    (tmp_path / "beside_only.py").write_text(
+        "class O:\n    def queue(self, jobs, view):\n        raise NotImplementedError\n"
+    )
+    assert type(find("./beside_only.py:O", tmp_path).order).__name__ == "O"
+    with pytest.raises(InputError, match="expected a file that is there"):
+        find("./beside_only.py:O")
