@@ -25,7 +25,8 @@ from llmsched.documents.schema import Named, check_fields
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.importers import _source
-from llmsched.importers._bulk import Doubtful, is_long, read_blocks
+from llmsched.importers._bulk import is_long, read_blocks
+from llmsched.importers._doubt import Doubtful
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect

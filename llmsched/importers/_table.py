@@ -134,10 +134,10 @@ class Adder:
         self.failure = form.failure
         self.ids: set[str] = set()
         self.id = form.id or "id"
-        self.get_id = getter(form.id or "")
+        text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
+        self.get_id = text(form.id or "")
         self.output = form.output_tokens
-        self.get_model = None if form.model is None else getter(form.model)
-        number = _number_getter if form.kind == "csv" else getter
+        self.get_model = None if form.model is None else text(form.model)
         self.limits = [(label, number(label)) for label in form.limits]
         date = unit == "date"
         time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
@@ -145,14 +145,14 @@ class Adder:
         plan: list[tuple[str | None, _Check, object, _Getter, bool]] = [
             (form.output_tokens, _output, table.output_tokens, number, False),
             (form.input_tokens, count, table.input_tokens, number, False),
-            (form.time, time, table.time, getter if date else number, may),
-            (form.job_class, label_of, table.job_class, getter, False),
+            (form.time, time, table.time, text if date else number, may),
+            (form.job_class, label_of, table.job_class, text, False),
             (form.predicted, count, table.predicted, number, True),
-            (form.hash_ids, _hashes, table.hash_ids, getter, True),
+            (form.hash_ids, _hashes, table.hash_ids, text, True),
         ]
         self.columns = [
-            _Column(label, getter(label), check, cast("list[object]", target), optional)
-            for label, check, target, getter, optional in plan
+            _Column(label, find(label), check, cast("list[object]", target), optional)
+            for label, check, target, find, optional in plan
             if label is not None
         ]
 
@@ -230,6 +230,11 @@ def getter(path: str) -> Callable[[Record], object]:
         return value
 
     return descend
+
+
+def _cell_getter(name: str) -> Callable[[Record], object]:
+    """Return a function that finds the CSV cell `name`, in which a dot is a character."""
+    return lambda record: record.get(name, MISSING)
 
 
 def _number_getter(name: str) -> Callable[[Record], object]:

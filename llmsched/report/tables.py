@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PUBLIC_STEP_COLUMNS = STEP_COLUMNS[:9]
 """The columns of ``--steps``; the rest of the step table serves the metrics."""
@@ -12,7 +15,7 @@ PUBLIC_STEP_COLUMNS = STEP_COLUMNS[:9]
 
 def requests_csv(result: SimulationResult) -> str:
     """Return one line a request, in trace order; times in seconds."""
-    return _csv(pd.DataFrame(result.request_columns()))
+    return _csv(result.requests[list(result.request_columns())])
 
 
 def steps_csv(result: SimulationResult) -> str:

@@ -76,6 +76,14 @@ def test_help_waits_for_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_a_replay_waits_for_no_pandas_until_it_writes_tables(tmp_path: Path) -> None:
+    run = "import sys\nfrom llmsched.cli import main\nmain({})\nprint('pandas' in sys.modules)"
+    short = ["simulate", "--limit", "5", "--policy", "fcfs"]
+    assert _python(run.format(short)).stdout.endswith("False\n")
+    tables = [*short, "--requests", str(tmp_path / "requests.csv")]
+    assert _python(run.format(tables)).stdout.endswith("True\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.fuzz import fixtures, mutants
 from llmsched import exporters, importers
 from llmsched.errors import InputError
-from llmsched.importers import TraceOptions, _bulk
+from llmsched.importers import TraceOptions, _bulk, _format
 from llmsched.importers._table import Table
 from llmsched.trace import Trace
 from tests.importers.strategies import traces
@@ -145,3 +146,132 @@ def test_a_bad_row_of_a_long_file_is_named_by_its_line(tmp_path: Path) -> None:
     assert importers.read(path, TraceOptions(on_error="skip")).dropped.keys() == {
         "ContextTokens: expected an integer >= 1"
     }
+
+
+WHOLE = ["7", "0", "", "-3", "+4", "1e2", "1e00001", "2.0", "0009", "1" * 19, "NaN", "3+00:00"]
+MOMENTS = [
+    "2023-11-16 18:15:46.6805900",
+    "2600-01-01 00:00:00.0000000",
+    "2242-03-16 12:56:31.9999999",
+    "2242-03-16 12:56:32.0000000",
+    "1969-12-31 23:59:59.9999999",
+    "2023-11-16 18:15:46.6805900+00:00",
+    "2023-11-16 18:15:46.6805900+01:00",
+    "2024-02-29 24:00:00.0000000",
+    "2023-02-29 00:00:60.0000000",
+    "2023-11-16 18:15:46",
+]
+LABELS = [
+    "chat",
+    "",
+    "a b",
+    " a",
+    "a ",
+    "a\x1c",
+    "\x0ba",
+    "\x7f",
+    "é",
+    'q"q',
+    "1+00:00",
+    "#",
+    "a.b",
+]
+SECONDS = [
+    "0",
+    "1.5",
+    ".5",
+    "1.",
+    "1e3",
+    "-0",
+    "1e00001",
+    "8589934592",
+    "00",
+    "1_0",
+    " 2",
+    "1" * 40,
+]
+
+
+def rows_of(*columns: list[str]) -> st.SearchStrategy[list[list[str]]]:
+    """Draw rows of which most cells are the first of their column, and some are cut or too long."""
+    cells = [st.one_of(st.just(column[0]), st.sampled_from(column)) for column in columns]
+    row = st.tuples(*cells).map(list)
+    ragged = row.flatmap(lambda r: st.sampled_from([r, r, r, r, r[:-1], [*r, "5"], r[1:]]))
+    return st.lists(ragged, min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("azure", {"TIMESTAMP": MOMENTS, "ContextTokens": WHOLE, "GeneratedTokens": WHOLE}),
+        (
+            "burstgpt",
+            {
+                "Timestamp": SECONDS,
+                "Model": LABELS,
+                "Request tokens": WHOLE,
+                "Response tokens": WHOLE,
+                "Total tokens": LABELS,
+                "Log Type": LABELS,
+            },
+        ),
+        ("splitwise", {"arrival_timestamp": SECONDS, "prompt_size": WHOLE, "token_size": WHOLE}),
+        ("vidur", {"arrived_at": SECONDS, "num_prefill_tokens": WHOLE, "num_decode_tokens": WHOLE}),
+    ],
+)
+@given(data=st.data())
+def test_any_csv_is_read_as_row_by_row_or_not_at_all(
+    name: str,
+    columns: dict[str, list[str]],
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    order = data.draw(st.permutations(list(columns)))
+    rows = data.draw(rows_of(*(columns[column] for column in order)))
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\n\n", "\r"]))
+    path = tmp_path_factory.mktemp(name) / "t.csv"
+    path.write_bytes(end.join(",".join(row) for row in [order, *rows]).encode())
+    assert_same(path)
+
+
+def test_dates_with_and_without_the_zone_are_read_in_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "azure.csv"
+    path.write_text(HEAD + ROW + ROW.replace(",374", "+00:00,374"))
+    assert assert_same(path)
+
+
+def test_rows_that_are_short_and_long_by_as_much_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "burst.csv"
+    head = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+    usual = "1,GPT-4,5,6,11,Conversation log\n"
+    path.write_text(head + usual + "2,GPT-4,5,6,11\n" + usual.replace("\n", ",more\n"))
+    with pytest.raises(InputError, match=r"burst\.csv:3: row: expected 6 cells, got 5"):
+        importers.read(path)
+
+
+@pytest.mark.parametrize("hook", ["failure", "expand"])
+def test_what_an_installed_format_asks_of_its_rows_is_asked_in_long_files(
+    hook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks: dict[str, Any] = {
+        "failure": lambda record: "lost" if record["note"] == "lost" else None,
+        "expand": lambda record: iter([record, record]),
+    }
+    known = importers.Format(
+        name="mine",
+        about="a table",
+        kind="csv",
+        signatures=(("when", "in.tokens", "out", "note"),),
+        input_tokens="in.tokens",
+        output_tokens="out",
+        time="when",
+        job_class="note",
+        **{hook: hooks[hook]},
+    )
+    monkeypatch.setattr(_format, "formats", lambda: (known,))
+    path = tmp_path / "t.csv"
+    path.write_text("when,in.tokens,out,note\n1,2,3,lost\n" + "1,2,3,kept\n" * (hook == "failure"))
+    imported = importers.read(path)
+    assert len(imported.trace) == (1 if hook == "failure" else 2)
+    assert imported.trace.job_class is not None
+    assert list(imported.trace.job_class) == (["kept"] if hook == "failure" else ["lost", "lost"])
