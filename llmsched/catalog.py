@@ -94,8 +94,8 @@ def parts(kind: str) -> dict[str, type]:
         loaded = importlib.import_module(f"{package.__name__}.{module.name}")
         for part in _parts_in(loaded, kind):
             known[module.name] = part
-    for name, place, offered in installed(f"llmsched.{kind}", known):
-        known[name] = _checked(offered, kind, place)
+    offered = installed(f"llmsched.{kind}", known, lambda name, part: _checked(part, kind))
+    known.update((name, part) for name, _, part in offered)
     return known
 
 
@@ -117,11 +117,11 @@ def needs_lengths(policy: Policy) -> bool:
     return "predicted lengths" in needs(policy)
 
 
-def _checked(part: object, kind: str, place: str) -> type:
+def _checked(part: object, kind: str) -> type:
     method = _METHOD[kind]
     if inspect.isclass(part) and callable(getattr(part, method, None)):
         return part
-    raise InputError(f"{place}: expected a class with a method {method}, got {part!r}")
+    raise InputError(f"expected a class with a method {method}, got {part!r}")
 
 
 def _parts_in(module: ModuleType, kind: str) -> Iterator[type]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from llmsched.documents.schema import check_fields
+from llmsched.schema import check_fields
 
 MOST = 2**30
 """Knobs above this are refused: products of two of them stay exact in 64 bits."""

@@ -9,11 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from llmsched.errors import InputError
 
 LOWER, HIGHER, NEITHER = "lower", "higher", "neither"
+REAL, COUNT, SHARE = "real", "count", "share"
+
+Limited = Literal["ttft_ms", "tpot_ms", "e2el_ms"]
+SLO_METRICS: tuple[str, ...] = get_args(Limited)
+"""Latencies that a service-level objective may limit, each a per-request value."""
 
 NOTICED_PERCENT = 0.1
 """The smallest change against a base that a report calls better or worse."""
@@ -90,6 +95,8 @@ class Metric:
         How the table writes it, after `scale`.
     scale : float
         What the table multiplies it by: 100 for a share in percent.
+    kind : {"real", "count", "share"}
+        Any number from 0, a whole one, or one from 0 to 1.
     only_exclusive : bool
         Whether `better` holds only on profiles whose steps are either prefill or decode.
     """
@@ -103,7 +110,15 @@ class Metric:
     title: tuple[str, str] | None = None
     form: str = ",.2f"
     scale: float = 1.0
+    kind: str = REAL
     only_exclusive: bool = False
+
+    @property
+    def greatest(self) -> float:
+        """No replay has more: shares end at 1 but for rounding, and no clock runs for ever."""
+        if self.kind == SHARE:
+            return 1 + _ROUNDING
+        return 1e30 if self.unit == "%" or self.unit.endswith("/s") else 1e18
 
     def direction(self, mixed: bool) -> str:
         """Return which way is better on a profile with or without mixed steps."""
@@ -172,10 +187,24 @@ def _latencies() -> list[Metric]:
 
 
 _ALL = [
-    Metric("completed", "", HIGHER, lambda m: m.requests, "requests finished", 210),
-    Metric("total_input_tokens", "tokens", NEITHER, lambda m: m.input_tokens, "prompt tokens", 240),
+    Metric("completed", "", HIGHER, lambda m: m.requests, "requests finished", 210, kind=COUNT),
     Metric(
-        "total_output_tokens", "tokens", NEITHER, lambda m: m.output_tokens, "tokens emitted", 250
+        "total_input_tokens",
+        "tokens",
+        NEITHER,
+        lambda m: m.input_tokens,
+        "prompt tokens",
+        240,
+        kind=COUNT,
+    ),
+    Metric(
+        "total_output_tokens",
+        "tokens",
+        NEITHER,
+        lambda m: m.output_tokens,
+        "tokens emitted",
+        250,
+        kind=COUNT,
     ),
     Metric(
         "makespan_s",
@@ -199,6 +228,7 @@ _ALL = [
         # Where a prompt may share a step with decodes, full slots tell what kind of steps a policy
         # takes, not how fast it is.
         only_exclusive=True,
+        kind=SHARE,
     ),
     Metric(
         "efficiency",
@@ -210,6 +240,7 @@ _ALL = [
         ("eff", "%"),
         ".2f",
         100,
+        kind=SHARE,
     ),
     Metric(
         "request_throughput",
@@ -256,6 +287,7 @@ _ALL = [
         ("SLO", "%"),
         ".1f",
         100,
+        kind=SHARE,
     ),
     Metric(
         "preemptions",
@@ -266,6 +298,7 @@ _ALL = [
         220,
         ("", "preempted"),
         ",.0f",
+        kind=COUNT,
     ),
     Metric(
         "recomputed_tokens",
@@ -274,6 +307,7 @@ _ALL = [
         lambda m: m.recomputed_tokens(),
         "tokens computed again after a preemption",
         230,
+        kind=COUNT,
     ),
     Metric(
         "steps",
@@ -284,19 +318,42 @@ _ALL = [
         260,
         ("", "steps"),
         ",.0f",
+        kind=COUNT,
     ),
     Metric(
-        "prefill_steps", "", NEITHER, lambda m: m.prefill_steps(), "steps with prompt tokens", 270
+        "prefill_steps",
+        "",
+        NEITHER,
+        lambda m: m.prefill_steps(),
+        "steps with prompt tokens",
+        270,
+        kind=COUNT,
     ),
     Metric("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
     Metric(
-        "kv_peak_tokens", "tokens", NEITHER, lambda m: m.kv_peak_tokens(), "most tokens held", 310
+        "kv_peak_tokens",
+        "tokens",
+        NEITHER,
+        lambda m: m.kv_peak_tokens(),
+        "most tokens held",
+        310,
+        kind=COUNT,
     ),
     Metric(
         "kv_mean_tokens", "tokens", NEITHER, lambda m: m.kv_mean_tokens(), "mean over time", 320
     ),
-    Metric("kv_peak", "", NEITHER, lambda m: m.kv_peak(), "most blocks in use / usable", 290),
-    Metric("kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300),
+    Metric(
+        "kv_peak",
+        "",
+        NEITHER,
+        lambda m: m.kv_peak(),
+        "most blocks in use / usable",
+        290,
+        kind=SHARE,
+    ),
+    Metric(
+        "kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300, kind=SHARE
+    ),
     Metric(
         "lower_bound_s", "s", NEITHER, lambda m: m.lower_bound, "no policy ends sooner: proven", 50
     ),

@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 from llmsched.bounds import efficiency, gap_percent
 from llmsched.engine.result import Latencies, SimulationResult, latencies
 from llmsched.errors import InputError
-from llmsched.metric import RECORDED
+from llmsched.metric import RECORDED, SLO_METRICS
 
 Row: TypeAlias = dict[str, float | int]
-
-SLO_METRICS = ("ttft_ms", "tpot_ms", "e2el_ms")
-"""Latencies that a service-level objective may limit, each a per-request value."""
 
 _PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 

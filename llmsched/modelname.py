@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from llmsched.documents.schema import shown
+from llmsched.schema import shown
 
 if TYPE_CHECKING:
     from llmsched.hardware.profile import HardwareProfile

@@ -13,15 +13,18 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from llmsched.errors import InputError, LlmschedError, PolicyError
 from llmsched.files import input_path
 from llmsched.foreign import told
 from llmsched.notes import warn
+
+_T = TypeVar("_T")
 
 
 def load_class(path: Path, class_name: str, place: str) -> type:
@@ -72,25 +75,31 @@ def contained(place: str) -> Iterator[None]:
         raise InputError(told(place, error)) from error
 
 
-def installed(group: str, taken: Container[str]) -> Iterator[tuple[str, str, object]]:
+def installed(
+    group: str, taken: Container[str], accept: Callable[[str, object], _T]
+) -> Iterator[tuple[str, str, _T]]:
     """Yield what installed packages offer: name, place for messages, and the object.
 
-    A name in `taken` is left out with a warning: what it means must not depend on what else is
-    installed.
+    Left out with a warning: a name in `taken`, as what it means must not depend on what else is
+    installed; and what cannot be imported or accepted, as it must not end a run without use for it.
 
-    Raises
-    ------
-    InputError
-        One cannot be imported.
+    Parameters
+    ----------
+    accept : callable
+        Returns what was offered under a name as what it must be, or raises an `InputError`.
     """
     for entry in importlib.metadata.entry_points(group=group):
         place = f"entry point {group}: {entry.name} = {entry.value}"
         if entry.name in taken:
             warn(f"{place}: the name is taken, so this one is left out")
             continue
-        with contained(place):
-            found = entry.load()
-        yield entry.name, place, found
+        try:
+            with contained(place):
+                found = accept(entry.name, entry.load())
+        except InputError as error:
+            warn(f"{error}; it is left out")
+        else:
+            yield entry.name, place, found
 
 
 def _module(path: Path, place: str) -> ModuleType:

@@ -16,10 +16,14 @@ from msgspec import Meta, Struct, to_builtins
 from msgspec.structs import replace
 
 from llmsched.config import EngineConfig
-from llmsched.documents.schema import (
+from llmsched.documents.result import Cases, Objective, Published
+from llmsched.documents.yaml import read_mapping
+from llmsched.errors import InputError
+from llmsched.hardware.profile import Choice
+from llmsched.importers import TraceOptions
+from llmsched.schema import (
     Named,
     Several,
-    check_fields,
     check_once,
     checked,
     keys_of,
@@ -28,13 +32,8 @@ from llmsched.documents.schema import (
     some_of,
     within,
 )
-from llmsched.documents.yaml import read_mapping
-from llmsched.errors import InputError
-from llmsched.hardware.profile import Choice
-from llmsched.importers import TraceOptions
 
 Knob = int | float | str | None
-Count = Annotated[int, Meta(ge=2, le=10**7)]
 
 _Users = Annotated[int, Meta(ge=1, le=10**9)]
 _Knobs = some_of(EngineConfig, several=True)
@@ -129,14 +128,6 @@ class HardwareSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     name: Named | None = None
 
 
-class Published(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A row that somebody published, shown beneath the simulated ones and never mixed with them."""
-
-    policy: Named
-    metrics: dict[str, Annotated[float, Meta(ge=0)]] = {}
-    source: Named
-
-
 class MemberSection(Struct, frozen=True, forbid_unknown_fields=True):
     """A `Member` as the file has it."""
 
@@ -164,25 +155,6 @@ class Member:
     trace: TraceSource | None = None
 
 
-class Cases(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many cases a study draws, and what differs from case to case.
-
-    Attributes
-    ----------
-    count : int
-        Cases, each run under every policy.
-    draw : {"bootstrap", "lengths", "synthetic"}
-        Resample the trace's rows, redraw only the error of the predicted lengths, or generate the
-        synthetic trace from another seed.
-    """
-
-    count: Count
-    draw: Literal["bootstrap", "lengths", "synthetic"] = "bootstrap"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
 class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A scenario as its file has it: see `Scenario`, and scenarios/README.md for an example."""
 
@@ -195,7 +167,7 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     lengths: Several[Named] = []
     seed: Annotated[int, Meta(ge=0)] = 0
     baseline: Named | None = None
-    slo: dict[Literal["ttft_ms", "tpot_ms", "e2el_ms"], Annotated[float, Meta(gt=0)]] = {}
+    slo: Objective = {}
     gates: Several[Named] = []
     cases: Cases | None = None
     published: Several[Published] = []

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.importers import load
+from llmsched.schema import shown
 from llmsched.trace import MAX_TOKENS, Trace, seconds
 
 MAX_REQUESTS = 10**7

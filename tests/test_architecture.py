@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1] / "llmsched"
 ROOMS = (
     ("version", "errors", "notes", "foreign", "columns"),
     ("files", "parameters", "metric"),
-    ("reading", "finding", "plugin"),
-    ("documents", "config"),
-    ("trace",),
+    ("reading", "finding", "plugin", "schema"),
+    ("config",),
+    ("documents", "trace"),
     ("lengths", "importers", "exporters"),
     ("synthesize", "traceinfo"),
     ("hardware", "packing"),

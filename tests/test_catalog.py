@@ -276,8 +276,8 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
         ("tests.test_catalog:MINE", "expected a class with a method start, got '"),
     ],
 )
-def test_an_entry_point_that_is_no_part_is_named(
-    monkeypatch: pytest.MonkeyPatch, value: str, message: str
+def test_an_entry_point_that_is_no_part_is_left_out_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str, message: str
 ) -> None:
     entry = importlib.metadata.EntryPoint("drain", value, "llmsched.batching")
     monkeypatch.setattr(
@@ -285,12 +285,15 @@ def test_an_entry_point_that_is_no_part_is_named(
     )
     catalog.parts.cache_clear()
     try:
-        with pytest.raises(InputError) as error:
+        assert find("ljf+chunked").rule == Chunked()
+        with pytest.raises(InputError, match="unknown 'drain'"):
             find("ljf+drain")
     finally:
         catalog.parts.cache_clear()
-    where = f"entry point llmsched.batching: drain = {value}: "
-    assert str(error.value).startswith(where + message)
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: entry point llmsched.batching: drain = {value}: {message}")
+    assert said.endswith("; it is left out\n")
+    assert said.count("\n") == 1
 
 
 def test_parts_are_found_by_looking() -> None:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from llmsched.errors import InputError
-from llmsched.metric import HIGHER, LOWER, METRICS, NEITHER, find_metric, judged_metrics
-from llmsched.metrics import SLO_METRICS, summarize
+from llmsched.metric import (
+    HIGHER,
+    LOWER,
+    METRICS,
+    NEITHER,
+    SLO_METRICS,
+    find_metric,
+    judged_metrics,
+)
+from llmsched.metrics import summarize
 from tests.hand import replay
 
 

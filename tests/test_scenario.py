@@ -9,13 +9,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from llmsched.documents.schema import json_schema
 from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
 from llmsched.files import shipped
 from llmsched.finding import find_scenario, find_trace
-from llmsched.metrics import SLO_METRICS
+from llmsched.metric import SLO_METRICS
 from llmsched.scenario import ScenarioFile, load_scenario, parse_scenario
+from llmsched.schema import json_schema
 from tests.documents.faults import unclear_refusals
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "scenario.schema.json"
@@ -126,7 +126,7 @@ def test_shipped_traces_have_names_and_files_go_first(
         ("cases: {count: 1}", r"cases\.count: expected an integer >= 2"),
         ("cases: {count: 9, draw: rows}", r"cases\.draw: expected one of bootstrap"),
         ("slo: {ttft_ms: fast}", r"slo\.ttft_ms: expected a number"),
-        ("published: [{policy: x}]", r"published\[0\]\.source: expected a text"),
+        ("published: [{policy: x}]", r"published\[0\]\.metrics: expected a mapping"),
         ("baseline: [fcfs]", "baseline: expected a text"),
         ("published: []", "published: expected a list of at least one, got .."),
         ("family: []", "family: expected a list of at least one, got .."),
@@ -153,7 +153,7 @@ def test_shipped_traces_have_names_and_files_go_first(
         ("slo: {ttft: 9}", r"slo\.ttft: expected one of .*, got an unknown key"),
         (
             "published: {policy: x, source: y, metrics: {makespan_s: -1}}",
-            r"published\.metrics\.makespan_s: expected a number >= 0, got -1",
+            r"published\.metrics\.makespan_s: expected a number > 0, got -1",
         ),
         ("name: again", "name is given twice"),
         ("note: [", "expected YAML"),

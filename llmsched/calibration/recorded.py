@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.reading import opened, read_text
+from llmsched.schema import shown
 from llmsched.trace import Trace
 
 Floats = NDArray[np.float64]

@@ -270,11 +270,11 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def _cases(scenario: Scenario, count: int | None, draw: str | None) -> Any:
-    from llmsched.documents.schema import checked
-    from llmsched.scenario import Cases, Count
+    from llmsched.documents.result import CaseCount, Cases
+    from llmsched.schema import checked
 
     if count is not None:
-        checked(count, Count, "cases")
+        checked(count, CaseCount, "cases")
     asked = given(count=count, draw=draw)
     if scenario.cases is not None:
         return replace(scenario.cases, **asked)

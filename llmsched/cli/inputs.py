@@ -83,7 +83,7 @@ def parse_slo(text: str) -> dict[str, float]:
     InputError
         An unknown metric, or a limit that is not a positive number.
     """
-    from llmsched.metrics import SLO_METRICS
+    from llmsched.metric import SLO_METRICS
 
     limits: dict[str, float] = {}
     for part in text.split(","):

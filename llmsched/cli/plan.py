@@ -185,7 +185,7 @@ class BatchFile(options.Group):
             It would, or it and `output` are one file.
         """
         from llmsched.files import claim
-        from llmsched.planning.batch import earlier_export, is_exported
+        from llmsched.planning.export import earlier_export, is_exported
 
         old = () if self.export is None else earlier_export(self.export, force=self.force)
         claim([("--output", output), *(("--export", path) for path in old)], makes=self.export)
@@ -227,8 +227,8 @@ def plan(
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
-    from llmsched.planning.batch import export
     from llmsched.planning.case import Case
+    from llmsched.planning.export import export
     from llmsched.report.plan import plan_json, plan_table, promised
 
     one_of("--format", format, ("table", "json"))
@@ -250,7 +250,7 @@ def plan(
     made = packing.solve(case, split=packing.replicas is not None or batch is not None)
     if batch is not None and file.export is not None:
         record = {"plan": promised(made)}
-        export(batch, made.queues, file.export, record, config.max_num_seqs, force=file.force)
+        export(batch, made.queues, file.export, record, config, force=file.force)
     if trace is not None:
         tell_of_truth(requests, mode, "the plan knows")
     if output is not None:

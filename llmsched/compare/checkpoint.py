@@ -45,6 +45,7 @@ class Checkpoint:
     def __init__(self, path: Path, study: Study) -> None:
         self.path = path
         self._header: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **study.identity()}
+        self._cells = len(study.cells)
         self.rows: dict[Task, Row] = {}
         self._sound_bytes = 0
         self._read()
@@ -94,6 +95,8 @@ class Checkpoint:
 
     def _keep(self, line: bytes, place: str) -> None:
         found = parse_finished(line, place)
+        if found.cell >= self._cells:
+            raise InputError(f"{place}: cell: expected less than {self._cells}, got {found.cell}")
         task = Task(found.cell, found.case, found.row["policy"])
         if task in self.rows:
             raise InputError(f"{place}: expected a row of each policy and case once, got {task}")

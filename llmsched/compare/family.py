@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from llmsched.documents.result import CHANGES
 from llmsched.metric import METRICS
 
 Cell = Mapping[str, Any]
@@ -32,8 +33,7 @@ def family_ranges(cells: Sequence[Cell], baseline: str | None) -> list[dict[str,
     members = [{row["policy"]: row for row in cell["results"]} for cell in cells]
     figures: dict[str, Callable[[Row, Row | None], float | None]] = {
         **{name: _plain(name) for name in _METRICS},
-        "makespan_percent": _percent,
-        "utilization_points": _points,
+        **dict(zip(CHANGES, (_percent, _points), strict=True)),
     }
     ranges = []
     for policy in members[0]:

@@ -19,13 +19,14 @@ import orjson
 
 from llmsched.catalog import policy_files
 from llmsched.config import EngineConfig
+from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
 from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import chosen_mode
-from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource
+from llmsched.scenario import HardwareSource, Scenario, TraceSource
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
 from llmsched.version import __version__

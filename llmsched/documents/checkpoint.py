@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import orjson
 from msgspec import Meta, Struct
 
-from llmsched.documents.result import check_row
-from llmsched.documents.schema import checked
+from llmsched.documents.row import check_all_there, check_row
 from llmsched.errors import InputError
+from llmsched.schema import checked
 
 Index = Annotated[int, Meta(ge=0)]
 
@@ -45,7 +45,8 @@ def parse_finished(line: bytes, place: str) -> Finished:
     except orjson.JSONDecodeError as error:
         raise InputError(f"{place}: expected a row of a study, got something else") from error
     found = checked(record, Finished, place)
-    check_row(found.row, f"{place}: row")
+    check_row(found.row, f"{place}: row", whole=True)
+    check_all_there(found.row, f"{place}: row")
     told = record.pop("crc32")
     if told != _checksum(record):
         raise InputError(f"{place}: crc32: expected {_checksum(record)} for this row, got {told}")

@@ -7,20 +7,71 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from llmsched.documents.schema import check_once, checked, shown
+from llmsched.config import EngineConfig
+from llmsched.documents.row import Figures, Row, check_figures, check_row
 from llmsched.errors import InputError
-from llmsched.metric import METRICS
+from llmsched.metric import METRICS, Limited
+from llmsched.schema import (
+    Named,
+    check_fields,
+    check_once,
+    checked,
+    shown,
+    some_of,
+    within,
+)
 
 Count = Annotated[int, Meta(ge=0)]
+Draw = Literal["bootstrap", "lengths", "synthetic"]
+CaseCount = Annotated[int, Meta(ge=2, le=10**7)]
 Positive = Annotated[int, Meta(ge=1)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Named = Annotated[str, Meta(min_length=1)]
-Figures = dict[str, float]
+Objective = Annotated[
+    dict[Limited, Annotated[float, Meta(gt=0)]], Meta(description="Limits in ms by metric.")
+]
 
 
-class Cases(Struct, forbid_unknown_fields=True):
-    count: Annotated[int, Meta(ge=2)]
-    draw: Literal["bootstrap", "lengths", "synthetic"]
+_Knobs = some_of(EngineConfig)
+
+CHANGES = ("makespan_percent", "utilization_points")
+"""What the ranges of a family tell beside metrics: changes from the baseline."""
+
+
+class Cases(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many cases a study draws, and what differs from case to case.
+
+    Attributes
+    ----------
+    count : int
+        Cases, each run under every policy.
+    draw : {"bootstrap", "lengths", "synthetic"}
+        Resample the trace's rows, redraw only the error of the predicted lengths, or generate the
+        synthetic trace from another seed.
+    """
+
+    count: CaseCount
+    draw: Draw = "bootstrap"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+class CasesRecord(Cases, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A result says what its cases differ in."""
+
+    draw: Draw
+
+
+class Published(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A row that somebody published, shown beneath the simulated ones and never mixed with them."""
+
+    policy: Named
+    metrics: Figures
+    source: Named
+
+    def __post_init__(self) -> None:
+        with within("metrics"):
+            check_figures(self.metrics)
 
 
 class Selection(Struct, forbid_unknown_fields=True):
@@ -50,11 +101,18 @@ class TraceRecord(Struct, forbid_unknown_fields=True):
     generate: dict[str, Any] | UnsetType = UNSET
 
 
+class StepTimeRecord(Struct):
+    """Prices of a step; reports read of what kind they are, and whether steps may be mixed."""
+
+    kind: Literal["stages", "affine", "piecewise", "roofline"]
+    mixed: bool | UnsetType = UNSET
+
+
 class HardwareRecord(Struct):
     """The whole profile, with its provenance; reports read its name and kind."""
 
     name: str
-    step_time: dict[str, Any]
+    step_time: StepTimeRecord
 
 
 class EngineRecord(Struct):
@@ -84,20 +142,6 @@ class Pair(Struct, forbid_unknown_fields=True):
     worst_case: Count
 
 
-Row = Annotated[
-    dict[str, Any],
-    Meta(
-        description="Each metric is a number, or null where it has no samples.",
-        extra_json_schema={
-            "required": ["policy", "makespan_s"],
-            "properties": {
-                "policy": {"type": "string"},
-                "makespan_s": {"type": "number", "exclusiveMinimum": 0},
-            },
-            "additionalProperties": {"type": ["number", "null"], "minimum": 0},
-        },
-    ),
-]
 Rows = Annotated[list[Row], Meta(min_length=1)]
 
 
@@ -136,12 +180,6 @@ class Family(Struct, forbid_unknown_fields=True):
             description="Of each policy, [least, greatest] of its figures over all members.",
         ),
     ]
-
-
-class Published(Struct, forbid_unknown_fields=True):
-    policy: Named
-    metrics: Figures
-    source: str
 
 
 class Change(Struct, forbid_unknown_fields=True):
@@ -189,11 +227,11 @@ class Comparison(Struct, forbid_unknown_fields=True):
     scenario: str
     note: Annotated[str, Meta(description="What is measured, reconstructed and calibrated.")]
     seed: Count
-    slo: Annotated[Figures, Meta(description="Limits in ms by metric.")]
+    slo: Objective
     baseline: Annotated[str | None, Meta(description="Policy that the others are compared with.")]
     published: list[Published]
     gates: list[Verdict]
-    cases: Cases | UnsetType = UNSET
+    cases: CasesRecord | UnsetType = UNSET
     selection: Selection | UnsetType = UNSET
     trace: TraceRecord | UnsetType = UNSET
     hardware: HardwareRecord | UnsetType = UNSET
@@ -227,24 +265,29 @@ def check_comparison(document: Mapping[str, Any], source: str) -> None:
         cells = {f"cells[{i}].": cell for i, cell in enumerate(document["cells"])}
         labels = (", ".join(cell.label.values()) for cell in found.cells)
         check_once(labels, f"{source}: cells", "label")
+    whole = found.cases is UNSET
     for where, cell in cells.items():
-        _check_cell(cell, source, where)
+        _check_cell(cell, source, where, whole)
         _check_baseline(cell, found.baseline, source)
-        if "paired" in cell and found.cases is UNSET:
+        if "paired" in cell and whole:
             raise InputError(f"{source}: {where}paired: expected together with cases")
     if found.family is not UNSET:
         for i, member in enumerate(document["family"]["members"]):
-            _check_cell(member, source, f"family.members[{i}].")
+            _check_cell(member, source, f"family.members[{i}].", whole)
         for i, entry in enumerate(found.family.ranges):
             _check_range(entry, f"{source}: family.ranges[{i}]")
     if found.against is not UNSET:
         _check_known(found.against.changes, f"{source}: against.changes")
 
 
-def _check_cell(cell: Mapping[str, Any], source: str, where: str) -> None:
+def _check_cell(cell: Mapping[str, Any], source: str, where: str, whole: bool) -> None:
+    engine = cell["engine"]
+    knobs = {knob: engine[knob] for knob in _Knobs.__struct_fields__ if knob in engine}
+    with within(f"{source}: {where}engine"):
+        checked(knobs, _Knobs)
     place = f"{source}: {where}results"
     for i, row in enumerate(cell["results"]):
-        check_row(row, f"{place}[{i}]")
+        check_row(row, f"{place}[{i}]", whole=whole)
     check_once((row["policy"] for row in cell["results"]), place, "policy")
     pairs = checked(cell.get("paired") or [], list[Pair], source)
     _check_known(pairs, f"{source}: {where}paired")
@@ -258,37 +301,20 @@ def _check_baseline(cell: Mapping[str, Any], baseline: str | None, source: str) 
         raise InputError(f"{source}: baseline: expected one of {known}; got {shown(baseline)}")
 
 
-def check_row(row: Mapping[str, Any], place: str) -> None:
-    """Refuse a row of metrics that no replay has.
-
-    Raises
-    ------
-    InputError
-        It lacks policy or total time, or a value is no number or negative.
-    """
-    policy = row.get("policy")
-    if not isinstance(policy, str) or not policy:
-        raise InputError(f"{place}.policy: expected a text, got {shown(policy)}")
-    for name, value in row.items():
-        if name == "policy" or value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise InputError(f"{place}.{name}: expected a number >= 0 or null, got {shown(value)}")
-    makespan = row.get("makespan_s")
-    if makespan is None or makespan <= 0:
-        raise InputError(f"{place}.makespan_s: expected a number > 0, got {shown(makespan)}")
-
-
 def _check_range(entry: Mapping[str, Any], place: str) -> None:
+    """Refuse what is no range of a known figure over the members."""
     for name, ends in entry.items():
+        where = f"{place}.{name}"
         if name == "policy":
-            checked(ends, str, f"{place}.policy")
+            checked(ends, str, where)
             continue
-        low, *high = checked(ends, list[float], f"{place}.{name}") or [1.0]
+        low, *high = checked(ends, list[float], where) or [1.0]
         if len(high) != 1 or low > high[0]:
-            raise InputError(
-                f"{place}.{name}: expected two numbers, the least first, got {shown(ends)}"
-            )
+            raise InputError(f"{where}: expected two numbers, the least first, got {shown(ends)}")
+        if name not in CHANGES:
+            for end in ends:
+                with within(place):
+                    check_figures({name: end})
     if "policy" not in entry:
         raise InputError(f"{place}.policy: expected a text, got nothing")
 

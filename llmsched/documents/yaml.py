@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.reading import MIB, read_text
+from llmsched.schema import shown
 
 MAX_YAML = MIB
 """Bytes of a YAML file, of which no profile or scenario needs a hundredth; parsing it is slow."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from llmsched.config import MOST, EngineConfig
-from llmsched.documents.schema import Named, checked, keys_of, some_of, within
 from llmsched.errors import InputError
 from llmsched.hardware.kinds import Section, StepTimes
+from llmsched.schema import Named, checked, keys_of, some_of, within
 
 _Count = Annotated[int, Meta(ge=1, le=2**60)]
 _Quantity = Annotated[float, Meta(gt=0, le=1e30)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from llmsched.documents.schema import checked
 from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
 from llmsched.hardware.document import Extension
+from llmsched.schema import checked
 
 _MAX_DEPTH = 8
 

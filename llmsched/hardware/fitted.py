@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llmsched.config import EngineConfig
-from llmsched.documents.schema import checked
 from llmsched.hardware.document import Fitted
 from llmsched.hardware.profile import HardwareProfile
+from llmsched.schema import checked
 
 RANGES = Fitted.__struct_fields__
 """What a step holds: tokens computed, those of prompts, decode sequences, context tokens read."""

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from llmsched.documents.schema import shown
 from llmsched.errors import InputError
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
 from llmsched.hardware.roofline import FAMILIES, Datasheet, Efficiencies, Roofline, Shape
 from llmsched.hardware.stages import Stages
 from llmsched.hardware.step_time import StepTime
+from llmsched.schema import shown
 
 MOST_MS = 1e9
 """Prices above this are refused: eleven days, and sums of any number of them stay finite."""

@@ -9,12 +9,12 @@ from typing import Any, Literal, cast
 from msgspec import UNSET, Struct
 
 from llmsched.config import EngineConfig
-from llmsched.documents.schema import checked, within
 from llmsched.errors import InputError
 from llmsched.hardware.capacity import kv_cache_tokens
 from llmsched.hardware.document import MEMORY, Engine, ProfileFile
 from llmsched.hardware.kinds import step_time_of, with_efficiencies
 from llmsched.hardware.step_time import StepTime
+from llmsched.schema import checked, within
 
 Choice = Literal["named", "default", "assumed"]
 

@@ -21,7 +21,6 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from llmsched.documents.schema import Named, check_fields
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.importers import _source
@@ -32,6 +31,7 @@ from llmsched.importers._source import Refusal, Row
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
 from llmsched.notes import say
 from llmsched.reading import Lines, opened
+from llmsched.schema import Named, check_fields
 from llmsched.trace import Trace, seconds
 
 __all__ = ["Format", "Imported", "TraceOptions", "formats", "load", "read", "tell"]

@@ -6,15 +6,24 @@ import importlib
 import itertools
 import pkgutil
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Annotated, Literal, get_type_hints
 
-from llmsched.documents.schema import shown
+from msgspec import Meta
+
 from llmsched.errors import InputError
-from llmsched.plugin import installed
+from llmsched.plugin import contained, installed
+from llmsched.schema import Named, checked, shown, within
 
 Record = dict[str, object]
 """One row: a JSON object, or the cells of a CSV line by column name."""
+
+
+Failure = Callable[[Record], str | None]
+Expand = Callable[[Record], Iterator[Record]]
+
+_SOME = Meta(min_length=1)
 
 
 def never(record: Record) -> str | None:
@@ -59,25 +68,34 @@ class Format:
         What the import leaves out; told on stderr.
     """
 
-    name: str
+    name: Named
     about: str
-    kind: str
-    signatures: tuple[tuple[str, ...], ...]
-    input_tokens: str
-    output_tokens: str
-    time: str | None = None
-    unit: str = "s"
+    kind: Literal["csv", "json"]
+    signatures: Annotated[tuple[Annotated[tuple[Named, ...], _SOME], ...], _SOME]
+    input_tokens: Named
+    output_tokens: Named
+    time: Named | None = None
+    unit: Literal["s", "ms", "us", "ns", "date"] = "s"
     time_may_be_missing: bool = False
-    id: str | None = None
-    job_class: str | None = None
-    predicted: str | None = "predicted_output_length"
-    hash_ids: str | None = None
-    limits: tuple[str, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
-    model: str | None = None
-    failure: Callable[[Record], str | None] = never
-    expand: Callable[[Record], Iterator[Record]] | None = None
-    aliases: tuple[str, ...] = ()
+    id: Named | None = None
+    job_class: Named | None = None
+    predicted: Named | None = "predicted_output_length"
+    hash_ids: Named | None = None
+    limits: tuple[Named, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+    model: Named | None = None
+    failure: Failure = never
+    expand: Expand | None = None
+    aliases: tuple[Named, ...] = ()
     note: str = ""
+
+    def __post_init__(self) -> None:
+        for field, kind in get_type_hints(Format, include_extras=True).items():
+            value = getattr(self, field)
+            if field not in ("failure", "expand"):
+                with within(field):
+                    checked(value, kind)
+            elif not callable(value) and (value is not None or field == "failure"):
+                raise InputError(f"{field}: expected a function, got {shown(value)}")
 
     @property
     def needed(self) -> list[str]:
@@ -99,11 +117,37 @@ def formats() -> tuple[Format, ...]:
     modules = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
     own = [importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules]
     found = {form.name: form for form in own}
-    for name, place, form in installed("llmsched.importers", found.keys()):
-        if not isinstance(form, Format) or form.name != name:
-            raise InputError(f"{place}: expected a Format of that name, got {form!r}")
-        found[name] = form
+    for name, place, form in installed("llmsched.importers", found.keys(), _accepted):
+        found[name] = _guarded(form, place)
     return tuple(sorted(found.values(), key=lambda form: form.name))
+
+
+def _accepted(name: str, offered: object) -> Format:
+    if isinstance(offered, Format) and offered.name == name:
+        return offered
+    raise InputError(f"expected a Format of that name, got {offered!r}")
+
+
+def _guarded(form: Format, place: str) -> Format:
+    """Return a foreign format whose functions fail in one line, and return what they promise."""
+
+    def failure(record: Record) -> str | None:
+        with contained(f"{place}: failure"):
+            return checked(form.failure(record), str | None)  # type: ignore[arg-type]  # a union
+
+    def expand(record: Record) -> Iterator[Record]:
+        assert form.expand is not None
+        with contained(f"{place}: expand"):
+            requests = list(form.expand(record))
+            if not {dict}.issuperset(map(type, requests)):
+                raise InputError("expected a mapping for each request")
+        return iter(requests)
+
+    return replace(
+        form,
+        failure=never if form.failure is never else failure,
+        expand=None if form.expand is None else expand,
+    )
 
 
 def named(name: str) -> Format:

@@ -8,10 +8,10 @@ import numpy as np
 import orjson
 
 from llmsched.documents.plan import SplitRecord
-from llmsched.documents.schema import checked
 from llmsched.engine.replicas import Assignment
 from llmsched.errors import InputError
 from llmsched.reading import read_whole
+from llmsched.schema import checked
 from llmsched.trace import Trace
 
 

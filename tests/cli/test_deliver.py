@@ -294,7 +294,7 @@ def test_a_row_twice_or_below_zero_is_no_row_of_a_checkpoint(llmsched: Run) -> N
     negative = lines[1].replace('"makespan_s":', '"makespan_s":-')
     for broken, message in (
         ([*lines, lines[1]], "expected a row of each policy and case once"),
-        ([lines[0], negative], "rows.jsonl:2: row.makespan_s: expected a number >= 0 or null"),
+        ([lines[0], negative], "rows.jsonl:2: row.makespan_s: expected a number > 0, got -"),
     ):
         Path("rows.jsonl").write_text("".join(broken))
         outcome = llmsched(*run)

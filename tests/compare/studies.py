@@ -6,8 +6,9 @@ import numpy as np
 
 from llmsched.compare.study import Cell, Study
 from llmsched.config import EngineConfig
+from llmsched.documents.result import Cases
 from llmsched.hardware import load_profile
-from llmsched.scenario import Cases, TraceSource
+from llmsched.scenario import TraceSource
 from llmsched.trace import Trace
 
 

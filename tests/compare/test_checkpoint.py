@@ -9,16 +9,24 @@ import pytest
 
 from llmsched.compare.checkpoint import Checkpoint, default_path
 from llmsched.compare.study import Study, Task
+from llmsched.documents.checkpoint import finished_line
+from llmsched.documents.result import Cases
 from llmsched.errors import InputError, NotComparableError
-from llmsched.scenario import Cases
+from llmsched.metric import METRICS
 from tests.compare.studies import small_study
 
 CASES = Cases(5)
 
 
 def _rows(count: int) -> dict[Task, dict[str, float | int | str | None]]:
+    usual = dict.fromkeys(METRICS, 0)
     return {
-        Task(0, case, "fcfs"): {"policy": "fcfs", "makespan_s": 0.1 + case, "p99_tpot_ms": None}
+        Task(0, case, "fcfs"): {
+            "policy": "fcfs",
+            **usual,
+            "makespan_s": 0.1 + case,
+            "p99_tpot_ms": None,
+        }
         for case in range(count)
     }
 
@@ -102,7 +110,13 @@ def test_a_broken_row_is_named_by_its_line(tmp_path: Path) -> None:
         (b'"makespan_s":', b'"makespan_s":1', r"crc32: expected \d+ for this row, got \d+"),
         (b'"case":0', b'"case":4', r"crc32: expected \d+ for this row, got \d+"),
         (b'"case":0', b'"case":true', "case: expected an integer >= 0, got True"),
-        (b'"makespan_s":', b'"makespan_s":-', "row.makespan_s: expected a number >= 0 or null"),
+        (b'"makespan_s":', b'"makespan_s":-', "row.makespan_s: expected a number > 0, got -0.1"),
+        (b'"steps":0', b'"steps":1.5', "row.steps: expected an integer >= 0, got 1.5"),
+        (
+            b'"utilization":0',
+            b'"utilization":9',
+            r"row.utilization: expected a number in \[0, 1\]",
+        ),
     ],
 )
 def test_an_edited_row_is_refused(tmp_path: Path, old: bytes, new: bytes, message: str) -> None:
@@ -114,6 +128,40 @@ def test_an_edited_row_is_refused(tmp_path: Path, old: bytes, new: bytes, messag
     with pytest.raises(InputError, match=rf"rows\.jsonl:2: {message}"):
         Checkpoint(path, study)
     assert path.read_bytes() == content.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "change", "message"),
+    [
+        (0, {"speed": 1.0}, "row.speed: expected one of .*, got an unknown key"),
+        (0, {"steps": None}, None),
+        (1, {}, "cell: expected less than 1, got 1"),
+    ],
+)
+def test_a_whole_line_is_held_against_the_study_and_the_metrics(
+    tmp_path: Path, cell: int, change: dict[str, float | None], message: str | None
+) -> None:
+    path, study = tmp_path / "rows.jsonl", small_study(cases=CASES)
+    _filled(path, study, 1)
+    (row,) = _rows(1).values()
+    with path.open("ab") as stream:
+        stream.write(finished_line(cell, 1, row | change))
+    if message is None:
+        assert len(Checkpoint(path, study).rows) == 2
+        return
+    with pytest.raises(InputError, match=rf"rows\.jsonl:3: {message}"):
+        Checkpoint(path, study)
+
+
+def test_a_row_that_lacks_a_metric_is_refused(tmp_path: Path) -> None:
+    path, study = tmp_path / "rows.jsonl", small_study(cases=CASES)
+    _filled(path, study, 1)
+    (row,) = _rows(1).values()
+    del row["steps"]
+    with path.open("ab") as stream:
+        stream.write(finished_line(0, 1, row))
+    with pytest.raises(InputError, match=r"rows\.jsonl:3: row\.steps: expected a number or null"):
+        Checkpoint(path, study)
 
 
 def test_an_unwritable_place_is_an_input_error(tmp_path: Path) -> None:

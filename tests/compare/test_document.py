@@ -48,7 +48,10 @@ def test_every_document_has_cells_and_only_those_of_a_matrix_have_names() -> Non
         ("{}", "expected a result of llmsched compare"),
         ({"schema_version": 1}, "llmsched: expected a text, got nothing"),
         (document(), r"results: expected a list of at least one, got \[\]"),
-        (document({"policy": "fcfs"}), r"results\[0\].makespan_s: expected a number > 0, got None"),
+        (
+            document({"policy": "fcfs"}),
+            r"results\[0\].makespan_s: expected a number > 0, got no",
+        ),
         (document(row("fcfs"), results={}), r"results: expected a list, got \{\}"),
         (document(row("fcfs"), trace=None), "trace: expected a mapping, got None"),
         (matrix(cell(row("fcfs"))), r"cells\[0\].label: expected a mapping, got nothing"),
@@ -67,7 +70,7 @@ def test_every_document_has_cells_and_only_those_of_a_matrix_have_names() -> Non
         ),
         (
             document({**row("fcfs"), "utilization": "0.8"}),
-            r"results\[0\].utilization: expected a number >= 0 or null, got '0.8'",
+            r"results\[0\].utilization: expected a number in \[0, 1\], got '0.8'",
         ),
     ],
 )

@@ -15,8 +15,8 @@ from llmsched.compare.executors import batches, find_executor, on_processes, ser
 from llmsched.compare.measure import Row
 from llmsched.compare.run import run_study
 from llmsched.compare.study import Study, Task
+from llmsched.documents.result import Cases
 from llmsched.errors import InputError
-from llmsched.scenario import Cases
 from tests.compare.studies import small_study
 
 CASES = Cases(12)

@@ -9,8 +9,8 @@ import numpy as np
 
 from llmsched.compare.measure import case_seed, draw, measure
 from llmsched.compare.study import Task
+from llmsched.documents.result import Cases
 from llmsched.lengths import predict
-from llmsched.scenario import Cases
 from tests.compare.studies import small_study
 
 

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from llmsched.compare.measure import measure
 from llmsched.compare.study import Task, load_hardware, prepare
+from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
-from llmsched.scenario import Cases, HardwareSource, Scenario, TraceSource
+from llmsched.scenario import HardwareSource, Scenario, TraceSource
 from tests.compare.studies import small_study
 
 PAPER = "llama65b-8gpu-paper"

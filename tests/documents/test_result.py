@@ -15,9 +15,9 @@ from llmsched.compare.against import judged
 from llmsched.compare.document import Document, dump, read_document
 from llmsched.compare.gates import parse_gate
 from llmsched.documents.result import Comparison
-from llmsched.documents.schema import json_schema
 from llmsched.errors import InputError, LlmschedError
 from llmsched.report import FORMATS, render
+from llmsched.schema import json_schema
 from tests.compare.results import cell, document, matrix, row
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "comparison.schema.json"

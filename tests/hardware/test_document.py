@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from llmsched.documents.schema import json_schema
 from llmsched.documents.yaml import read_mapping
 from llmsched.hardware import load_profile, parse_profile
 from llmsched.hardware.document import Extension, ProfileFile
@@ -18,6 +17,7 @@ from llmsched.hardware.fitted import beyond_fit
 from llmsched.hardware.kinds import RooflinePrices
 from llmsched.hardware.plausibility import implausible
 from llmsched.hardware.roofline import FAMILIES, Efficiencies
+from llmsched.schema import json_schema
 from tests.documents.faults import unclear_refusals
 
 ROOT = Path(__file__).parents[2]

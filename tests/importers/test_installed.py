@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llmsched.errors import InputError
-from llmsched.importers import Format, read
+from llmsched.importers import Format, _bulk, read
 from llmsched.importers._format import formats
 
 GATEWAY = Format(
@@ -59,9 +61,71 @@ def test_a_name_that_is_taken_is_left_out_with_a_warning(
 
 @pytest.mark.parametrize(
     "offered",
-    [("gateway", f"{__name__}:NO_FORMAT"), ("other", f"{__name__}:GATEWAY")],
+    [
+        ("gateway", f"{__name__}:NO_FORMAT"),
+        ("other", f"{__name__}:GATEWAY"),
+        ("gateway", "no_such_module:X"),
+    ],
     indirect=True,
 )
-def test_what_is_no_format_of_its_name_is_refused(offered: None) -> None:
-    with pytest.raises(InputError, match=r"^entry point llmsched.importers: .*: expected a Form"):
-        formats()
+def test_what_is_no_format_of_its_name_is_left_out_with_a_warning(
+    offered: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "azure.csv"
+    path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n")
+    assert len(read(path).trace) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("warning: entry point llmsched.importers: ")
+    assert said.endswith("; it is left out\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "jsonl"}, "kind: expected one of csv, json; got 'jsonl'"),
+        ({"unit": "usec"}, "unit: expected one of date, ms, ns, s, us; got 'usec'"),
+        ({"signatures": ("a", "b")}, r"signatures\[0\]: expected a list, got 'a'"),
+        ({"signatures": ()}, "signatures: expected a list of at least one"),
+        ({"input_tokens": None}, "input_tokens: expected a text, got None"),
+        ({"failure": "error"}, "failure: expected a function, got 'error'"),
+        ({"expand": 3}, "expand: expected a function, got 3"),
+        ({"time_may_be_missing": "yes"}, "time_may_be_missing: expected true or false"),
+    ],
+)
+def test_a_format_with_a_wrong_field_cannot_be_made(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        replace(GATEWAY, **change)
+
+
+def _raises(record: object) -> Any:
+    raise KeyError("status")
+
+
+RAISING = replace(GATEWAY, failure=_raises)
+NO_REASON = replace(GATEWAY, failure=lambda record: 3)  # type: ignore[arg-type,return-value]  # on purpose
+UNREAD = replace(GATEWAY, expand=_raises)
+NO_RECORDS = replace(GATEWAY, expand=lambda record: iter([3]))  # type: ignore[list-item]  # on purpose
+
+
+@pytest.mark.parametrize(
+    ("offered", "message"),
+    [
+        (
+            ("gateway", f"{__name__}:RAISING"),
+            r"failure: test_installed\.py:\d+: KeyError: 'status'",
+        ),
+        (("gateway", f"{__name__}:NO_REASON"), "failure: expected a text, got 3"),
+        (("gateway", f"{__name__}:UNREAD"), r"expand: test_installed\.py:\d+: KeyError: 'status'"),
+        (("gateway", f"{__name__}:NO_RECORDS"), "expand: expected a mapping for each request"),
+    ],
+    indirect=["offered"],
+)
+@pytest.mark.parametrize("least", [0, 10**6])
+def test_what_a_foreign_function_does_wrong_is_one_line(
+    offered: None, message: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_bulk, "LEAST", least)
+    path = tmp_path / "log.csv"
+    path.write_text("received_us,prompt_tok,answer_tok\n0,300,7\n")
+    with pytest.raises(InputError, match=f"^entry point llmsched.importers: .*: {message}"):
+        read(path)

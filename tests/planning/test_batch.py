@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmsched.config import EngineConfig
+from llmsched.documents.batch import CHAT, COMPLETION, EMBEDDING
 from llmsched.errors import InputError
-from llmsched.planning import batch
+from llmsched.planning import batch, export
 
 CHARS = batch.count_characters(4)
+ENGINE = EngineConfig(max_num_seqs=4)
 
 
 def request(name: str, text: str = "hello there", limit: object = 8, **body: object) -> Any:
@@ -22,7 +25,7 @@ def request(name: str, text: str = "hello there", limit: object = 8, **body: obj
     return {
         "custom_id": name,
         "method": "POST",
-        "url": batch.CHAT,
+        "url": CHAT,
         "body": {"model": "m", "messages": content, "max_tokens": limit, **body},
     }
 
@@ -47,9 +50,9 @@ def test_all_kinds_of_prompts_are_read(tmp_path: Path) -> None:
     chat = request("a")
     chat["body"]["messages"] = [{"role": "user", "content": parts}, {"role": "assistant"}]
     completion = request("b")
-    completion["url"], completion["body"]["prompt"] = batch.COMPLETION, "x" * 12
+    completion["url"], completion["body"]["prompt"] = COMPLETION, "x" * 12
     embedding = request("c", limit=None)
-    embedding["url"], embedding["body"]["input"] = batch.EMBEDDING, ["x" * 10, "x" * 10]
+    embedding["url"], embedding["body"]["input"] = EMBEDDING, ["x" * 10, "x" * 10]
     read = batch.read_batch(write(tmp_path / "b.jsonl", chat, completion, embedding), CHARS)
     assert read.trace.input_tokens.tolist() == [2, 3, 6]
     assert read.trace.output_tokens.tolist() == [8, 8, 1]
@@ -82,7 +85,7 @@ def test_every_line_leaves_as_it_came_exactly_once(
     read = batch.read_batch(folder / "b.jsonl", CHARS)
     order = seed.sample(range(len(names)), len(names))
     cut = seed.randrange(len(names) + 1)
-    batch.export(read, [order[:cut], order[cut:]], folder / "out", {}, 4)
+    export.export(read, [order[:cut], order[cut:]], folder / "out", {}, ENGINE)
     out = [(folder / "out" / f"replica-{k}.jsonl").read_bytes() for k in range(2)]
     written = [line for part in out for line in part.decode().split("\n") if line]
     assert written == [lines[i] for i in order]
@@ -91,7 +94,9 @@ def test_every_line_leaves_as_it_came_exactly_once(
 def test_the_manifest_names_hashes_counts_and_commands(tmp_path: Path) -> None:
     source = write(tmp_path / "b.jsonl", *(request(name) for name in "abc"))
     read = batch.read_batch(source, CHARS)
-    batch.export(read, [[2, 0], [1]], tmp_path / "out", {"plan": {"unit": "ms"}}, 16)
+    export.export(
+        read, [[2, 0], [1]], tmp_path / "out", {"plan": {"unit": "ms"}}, EngineConfig(16, 2048)
+    )
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["input"]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert manifest["input"]["requests"] == 3
@@ -102,19 +107,20 @@ def test_the_manifest_names_hashes_counts_and_commands(tmp_path: Path) -> None:
         assert (entry["requests"], entry["output_tokens"]) == (count, 8 * count)
     assert manifest["replicas"][0]["command"] == (
         "vllm run-batch -i replica-0.jsonl -o replica-0.results.jsonl --model m --max-num-seqs 16"
+        " --max-num-batched-tokens 2048"
     )
 
 
 def test_an_earlier_export_is_replaced_only_by_force(tmp_path: Path) -> None:
     read = batch.read_batch(write(tmp_path / "b.jsonl", request("a"), request("b")), CHARS)
     out = tmp_path / "out"
-    batch.export(read, [[0], [1]], out, {}, 4)
+    export.export(read, [[0], [1]], out, {}, ENGINE)
     (out / "replica-0.results.jsonl").write_text("kept")
     before = sorted(path.name for path in out.iterdir())
     with pytest.raises(InputError, match=r"manifest\.json: is there already; --force replaces it"):
-        batch.export(read, [[0, 1]], out, {}, 4)
+        export.export(read, [[0, 1]], out, {}, ENGINE)
     assert sorted(path.name for path in out.iterdir()) == before
-    batch.export(read, [[0, 1]], out, {}, 4, force=True)
+    export.export(read, [[0, 1]], out, {}, ENGINE, force=True)
     names = sorted(path.name for path in out.iterdir())
     assert names == ["manifest.json", "replica-0.jsonl", "replica-0.results.jsonl"]
     assert len((out / "replica-0.jsonl").read_text().splitlines()) == 2
@@ -132,21 +138,34 @@ def _body(**changes: object) -> Any:
     return record
 
 
+def _text(part: dict[str, object]) -> Any:
+    return _body(messages=[{"role": "user", "content": [{"type": "text", **part}]}])
+
+
 @pytest.mark.parametrize(
     ("records", "message"),
     [
         ([], "expected a request a line, got an empty file"),
-        (["text"], ":1: expected a JSON object, got str"),
-        ([_without("body")], ":1: body: expected an object, got None"),
-        ([_without("custom_id")], ":1: custom_id: expected a non-empty string, got None"),
+        (["text"], ":1: expected a mapping, got 'text'"),
+        ([_without("body")], ":1: body: expected a mapping, got nothing"),
+        ([_without("custom_id")], ":1: custom_id: expected a text, got nothing"),
         ([request("a"), request("a")], ":2: custom_id: expected another than on line 1, got 'a'"),
-        ([_body(model=3)], ":1: body.model: expected a non-empty string, got 3"),
+        ([_body(model=3)], ":1: body.model: expected a text, got 3"),
         ([request("b"), _body(model="n")], ":2: body.model: expected 'm' as before, got 'n'"),
         ([_without("url")], ":1: url: expected one of /v1/chat/completions"),
-        ([_body(messages=[])], ":1: body.messages: expected a non-empty list, got \\[\\]"),
-        ([_body(messages=[{"content": 3}])], ":1: body.messages: expected messages with text"),
-        ([_body(messages=["hi", 3])], ":1: body.messages: expected messages"),
-        ([request("a", limit=None)], ":1: body.max_tokens: expected an integer >= 1 .*, got None"),
+        ([_body(messages=[])], ":1: body.messages: expected a list of at least one, got \\[\\]"),
+        (
+            [_body(messages=[{"content": 3}])],
+            ":1: body.messages\\[0\\].content: expected a text or a list",
+        ),
+        ([_body(messages=["hi", 3])], ":1: body.messages\\[0\\]: expected a mapping, got 'hi'"),
+        ([request("a", limit=None)], ":1: body.max_tokens: expected an integer >= 1, got nothing"),
+        ([{**request("a"), "url": []}], ":1: url: expected one of .*; got"),
+        ([{**request("a"), "url": "/v1/completions"}], ":1: body.prompt: expected one for /v1/c"),
+        ([{**request("a"), "custom_id": ""}], ":1: custom_id: expected a text, got ''"),
+        ([_text({})], r":1: body.messages\[0\].content\[0\].text: expected a text, got nothing"),
+        ([_text({"text": 3})], r":1: body.messages\[0\].content\[0\].text: expected a text, got 3"),
+        ([request("a", limit=2**60)], ":1: body.max_tokens: expected an integer .*, got 115"),
         ([request("a", limit=0)], ":1: body.max_tokens: .*, got 0"),
         ([request("a", limit=True)], ":1: body.max_tokens: .*, got True"),
     ],
@@ -165,6 +184,10 @@ def test_a_line_that_is_no_request_is_refused(
         ("custom_id,output_tokens\na,x\n", "p.csv:2: output_tokens: .* got 'x'"),
         ("custom_id,output_tokens\na,0\n", "p.csv:2: output_tokens: .* got '0'"),
         ("custom_id,output_tokens\na\n", "p.csv:2: output_tokens: .* got None"),
+        (
+            "custom_id,output_tokens\na,1\na,2\n",
+            "p.csv:3: custom_id: expected each once",
+        ),
         ("custom_id,output_tokens\nb,4\n", "b.jsonl:1: custom_id: .* predicts nothing for it"),
     ],
 )
@@ -182,7 +205,7 @@ def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: cannot read"):
         batch.read_batch(source, CHARS, str(tmp_path / "none.csv"))
     with pytest.raises(InputError, match=r"b\.jsonl: cannot write: Not a directory"):
-        batch.export(batch.read_batch(source, CHARS), [[0]], source, {}, 4)
+        export.export(batch.read_batch(source, CHARS), [[0]], source, {}, ENGINE)
     (tmp_path / "bad.jsonl").write_text("{not json\n")
     with pytest.raises(InputError, match=r"bad\.jsonl:1: expected a JSON object"):
         batch.read_batch(tmp_path / "bad.jsonl", CHARS)

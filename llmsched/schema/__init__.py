@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from inspect import cleandoc
 from math import isfinite
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from llmsched.documents.refusals import Place, complaint, refused, shown
 from llmsched.errors import InputError
+from llmsched.schema.refusals import Place, complaint, refused, shown
 
 __all__ = [
     "Named",
@@ -49,7 +50,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _MOST = 2**63
 
 
-def checked(value: object, kind: type[_T], source: str = "") -> _T:
+def checked(value: object, kind: type[_T], source: str = "", *, parsed: bool = False) -> _T:
     """Return a document as its type.
 
     Parameters
@@ -58,6 +59,9 @@ def checked(value: object, kind: type[_T], source: str = "") -> _T:
         What a file holds: mappings, lists, texts, numbers, true, false and null.
     source : str
         The file, for messages.
+    parsed : bool
+        Whether orjson has made it, so that only the type is left to hold it against: of many small
+        documents, looking at every value takes most of the time.
 
     Raises
     ------
@@ -65,12 +69,13 @@ def checked(value: object, kind: type[_T], source: str = "") -> _T:
         A key is unknown or missing, a value is of another type or out of its range, a number is
         not finite, or the type itself refuses it.
     """
-    _check_plain(value, source)
+    if not parsed:
+        _check_plain(value, source)
     try:
         found = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise refused(str(error), value, kind, source) from error
-    for link, leaf in _leaves(value):  # where no type has set a limit
+    for link, leaf in () if parsed else _leaves(value):  # where no type has set a limit
         if isinstance(leaf, int) and abs(leaf) >= _MOST:
             what = f"expected a number below 2**63, got {shown(leaf)}"
             raise complaint(source, _linked(link), what)
@@ -91,8 +96,8 @@ def check_fields(record: Any) -> None:
 
 
 @contextmanager
-def within(field: str) -> Iterator[None]:
-    """Put the field before what is refused inside it; for a ``__post_init__``.
+def within(field: str, then: str = ".") -> Iterator[None]:
+    """Put the field, and `then`, before what is refused inside it; for a ``__post_init__``.
 
     Raises
     ------
@@ -102,8 +107,9 @@ def within(field: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        separator = ": " if str(error).startswith("expected ") else "."
-        raise InputError(f"{field}{separator}{error}") from error
+        said = str(error)
+        separator = ": " if said.startswith("expected ") else "" if said.startswith("[") else then
+        raise InputError(f"{field}{separator}{said}") from error
 
 
 def check_once(values: Iterable[object], place: str, what: str = "value") -> None:
@@ -151,15 +157,16 @@ def keys_of(kind: type) -> Meta:
     """Return what tells editors the keys of a mapping that stays one, though `kind` checks it."""
     (_,), found = msgspec.json.schema_components([kind], ref_template="{name}")
     schema = found[kind.__name__]
-    return Meta(
-        extra_json_schema={k: v for k, v in schema.items() if k not in ("title", "required")}
-    )
+    return Meta(extra_json_schema={key: schema[key] for key in schema if key != "title"})
 
 
 def json_schema(kind: type, title: str, *others: type) -> dict[str, Any]:
     """Return the JSON Schema of documents of a type, or of any of several."""
     roots, parts = msgspec.json.schema_components([kind, *others], ref_template="#/$defs/{name}")
     root = {"anyOf": [*roots]} if others else roots[0]
+    for part in parts.values():  # versions of Python and msgspec differ in a docstring's indent
+        if "description" in part:
+            part["description"] = cleandoc(part["description"])
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return {**schema, **root, "$defs": parts}
 

@@ -10,7 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from msgspec import Meta, Struct
 
-from llmsched.documents.schema import (
+from llmsched.errors import InputError
+from llmsched.schema import (
     Several,
     check_fields,
     check_once,
@@ -22,7 +23,6 @@ from llmsched.documents.schema import (
     some_of,
     within,
 )
-from llmsched.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""A row of metrics in a document: its type follows from their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Union
+
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+
+from llmsched.errors import InputError
+from llmsched.metric import COUNT, METRICS, RECORDED, Metric
+from llmsched.schema import Named, checked, keys_of, within
+
+
+def _number(metric: Metric, whole: bool) -> Any:
+    """Return the type of a metric's value; a mean of counts is not whole."""
+    if whole and metric.kind == COUNT:
+        return Annotated[int, Meta(ge=0, le=int(metric.greatest))]
+    if metric.name == "makespan_s":
+        return Annotated[float, Meta(gt=0, le=metric.greatest)]
+    return Annotated[float, Meta(ge=0, le=metric.greatest)]
+
+
+@cache
+def _row_type(whole: bool) -> type[Struct]:
+    numbers = {metric.name: _number(metric, whole) for metric in RECORDED}
+    total = numbers.pop("makespan_s")
+    others = [
+        (name, Union[number, None, UnsetType], UNSET)  # noqa: UP007 (types made here)
+        for name, number in numbers.items()
+    ]
+    fields: list[Any] = [("policy", Named), ("makespan_s", total), *others]
+    return defstruct("Row", fields, forbid_unknown_fields=True)
+
+
+_FIGURES = defstruct(
+    "Figures",
+    [
+        (metric.name, Union[_number(metric, whole=False), UnsetType], UNSET)  # noqa: UP007
+        for metric in RECORDED
+    ],
+    forbid_unknown_fields=True,
+)
+
+Row = Annotated[
+    dict[str, Any],
+    Meta(description="Each metric is a number, or null where it has no samples."),
+    keys_of(_row_type(whole=False)),
+]
+Figures = Annotated[dict[str, float], keys_of(_FIGURES)]
+
+
+def check_figures(figures: Mapping[str, float]) -> None:
+    """Refuse what is no metric, and numbers that none has.
+
+    Raises
+    ------
+    InputError
+        The message names the metric.
+    """
+    checked(figures, _FIGURES)
+
+
+def check_row(row: Mapping[str, Any], place: str, *, whole: bool) -> None:
+    """Refuse a row of metrics that no replay has.
+
+    Parameters
+    ----------
+    place : str
+        What messages call the row.
+    whole : bool
+        Whether it is one replay, whose counts are whole, or a mean of several.
+
+    Raises
+    ------
+    InputError
+        It lacks policy or total time, has a metric that does not exist, or a value is none that its
+        metric takes.
+    """
+    with within(place):
+        checked(row, _row_type(whole))
+
+
+def check_all_there(row: Mapping[str, Any], place: str) -> None:
+    """Refuse a row that lacks a metric of this version.
+
+    Raises
+    ------
+    InputError
+        The message names the first.
+    """
+    if lacking := [name for name in METRICS if name not in row]:
+        raise InputError(f"{place}.{lacking[0]}: expected a number or null, got nothing")

@@ -1,0 +1,120 @@
+"""One batch file a replica: the lines of a batch, byte for byte, in planned order."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from llmsched.config import EngineConfig
+from llmsched.errors import InputError
+from llmsched.files import write_whole
+from llmsched.planning.batch import Batch
+
+_EXPORTED = re.compile(r"manifest\.json|replica-\d+\.jsonl")
+
+
+def is_exported(path: Path, folder: Path) -> bool:
+    """Whether `export` may write a file of this name to `folder`."""
+    beside = path.resolve().parent == folder.resolve()
+    return beside and _EXPORTED.fullmatch(path.name) is not None
+
+
+def earlier_export(folder: Path, *, force: bool) -> list[Path]:
+    """Return the files of an earlier export to this folder, which `export` replaces or removes.
+
+    Raises
+    ------
+    InputError
+        There are some, and `force` does not allow to replace them; or it is no folder.
+    """
+    try:
+        there = sorted(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror}") from error
+    old = [path for path in there if _EXPORTED.fullmatch(path.name)]
+    if old and not force:
+        raise InputError(f"{old[0]}: is there already; --force replaces it")
+    return old
+
+
+def export(
+    batch: Batch,
+    queues: Sequence[Sequence[int]],
+    folder: Path,
+    record: Mapping[str, object],
+    engine: EngineConfig,
+    *,
+    force: bool = False,
+) -> None:
+    """Write ``replica-K.jsonl`` for each queue, in its order, and then ``manifest.json``.
+
+    Parameters
+    ----------
+    record : mapping
+        What else the manifest says: the plan.
+    engine : EngineConfig
+        That of each replica, for its command.
+    force : bool
+        Replace the files of an earlier export, and remove those that this one does not have.
+
+    Raises
+    ------
+    InputError
+        Files of an earlier export are there, or the folder cannot be written.
+    """
+    old = earlier_export(folder, force=force)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror}") from error
+    replicas = [_write(batch, queue, folder, k, engine) for k, queue in enumerate(queues)]
+    manifest = {
+        "schema_version": 1,
+        "input": {"path": batch.path, "sha256": batch.sha256, "requests": len(batch.lines)},
+        "model": batch.model,
+        **record,
+        "replicas": replicas,
+        "collect": "cat replica-*.results.jsonl > results.jsonl",
+    }
+    text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n"
+    write_whole(folder / "manifest.json", text)
+    for path in old:
+        if path.name not in {"manifest.json", *(entry["file"] for entry in replicas)}:
+            path.unlink()
+
+
+def _write(
+    batch: Batch, queue: Sequence[int], folder: Path, replica: int, engine: EngineConfig
+) -> dict[str, object]:
+    """Write one replica's file and return its entry in the manifest."""
+    name = f"replica-{replica}.jsonl"
+    content = _joined([batch.lines[i] for i in queue])
+    write_whole(folder / name, content)
+    rows = list(queue)
+    return {
+        "file": name,
+        "requests": len(rows),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "input_tokens": int(batch.trace.input_tokens[rows].sum()),
+        "output_tokens": int(batch.trace.output_tokens[rows].sum()),
+        "command": _command(name, batch.model, engine),
+    }
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """Join lines as they are; only a last line without an end gets one where another follows."""
+    ended = [line if line.endswith(b"\n") else line + b"\n" for line in lines[:-1]]
+    return b"".join([*ended, *lines[-1:]])
+
+
+def _command(name: str, model: str, engine: EngineConfig) -> str:
+    results = name.replace(".jsonl", ".results.jsonl")
+    command = f"vllm run-batch -i {name} -o {results} --model {shlex.quote(model)}"
+    command = f"{command} --max-num-seqs {engine.max_num_seqs}"
+    tokens = engine.max_num_batched_tokens
+    return command if tokens is None else f"{command} --max-num-batched-tokens {tokens}"
