@@ -1,7 +1,17 @@
-"""``python -m llmsched``."""
+"""``python -m llmsched``, and the command itself."""
 
+import signal
 import sys
 
-from llmsched.cli import main
 
-sys.exit(main())
+def run() -> int:
+    """Run the command line; Ctrl-C while it is still being imported ends it without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from llmsched.cli import main
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

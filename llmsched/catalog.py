@@ -35,6 +35,7 @@ from llmsched.parameters import read_parameters
 from llmsched.plugin import contained, installed, load_class
 from llmsched.policies import NAMED
 from llmsched.reading import read_whole
+from llmsched.schema import shown
 
 _METHOD = {"orders": "queue", "batching": "start"}
 _DEFAULT = {"orders": "fcfs", "batching": "prefill_first"}
@@ -142,7 +143,8 @@ def _part(text: str, spec: str, folder: Path | None) -> tuple[str, Any]:
     if colon:
         class_name, *parameters = rest.split(":")
         part = load_class(_beside(Path(file + ".py"), folder), class_name, place)
-        kinds = [kind for kind, method in _METHOD.items() if callable(getattr(part, method, None))]
+        with contained(place):  # a metaclass may be anybody's too
+            kinds = [kind for kind in _METHOD if callable(getattr(part, _METHOD[kind], None))]
         if len(kinds) != 1:
             raise InputError(
                 f"{place}: {class_name} must have a method queue (an order) or start (a rule)"
@@ -197,9 +199,11 @@ def _build(part: type, parameters: list[str], place: str, kind: str) -> Any:
     values = read_parameters(part, parameters, place)
     with contained(place):
         made = part(**values)
-        mixed = getattr(made, "mixed", None)
+        mixed, needed = getattr(made, "mixed", None), getattr(made, "needs", "")
     if kind == "batching" and not isinstance(mixed, bool):
         raise InputError(
             f"{place}: {part.__name__} must say whether it needs mixed steps: mixed = False"
         )
+    if not isinstance(needed, str):
+        raise InputError(f"{place}: {part.__name__}.needs: expected a text, got {shown(needed)}")
     return made

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
@@ -13,6 +16,35 @@ _OURS = {
     *sys.stdlib_module_names,
 }
 """Modules in which an error begins that is not a policy's: this package, and what it calls."""
+
+
+class _Aside(io.TextIOBase):
+    """What stands for stdout: it prints on stderr, and closing it closes nothing."""
+
+    def write(self, text: str) -> int:
+        sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Run foreign code whose prints go to stderr: stdout is the result's.
+
+    Raises
+    ------
+    RuntimeError
+        It has closed the real one.
+    """
+    with redirect_stdout(_Aside()):
+        yield
+    if sys.stdout.closed:
+        raise RuntimeError("stdout: it was closed")
 
 
 def foreign_line(error: BaseException) -> str | None:

@@ -389,10 +389,10 @@ def find_metric(name: str) -> Metric:
     Raises
     ------
     InputError
-        There is none; the message names the closest and all that have a direction.
+        There is none; the message names the closest, or all.
     """
     if name in METRICS:
         return METRICS[name]
-    near = get_close_matches(name, METRICS, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise InputError(f"expected one of {', '.join(METRICS)}; got {name!r}{hint}")
+    if near := get_close_matches(name, METRICS, n=1):
+        raise InputError(f"expected a metric, got {name!r} (did you mean {near[0]}?)")
+    raise InputError(f"expected one of {', '.join(METRICS)}; got {name!r}")

@@ -13,10 +13,7 @@ def say(text: str) -> None:
 
     An error here would end a run as a broken pipe of stdout does: with 0, before any gate.
     """
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        discard(sys.stderr)
+    _print(_shown(text))
 
 
 def warn(text: str) -> None:
@@ -26,7 +23,19 @@ def warn(text: str) -> None:
         from rich.style import Style
 
         word = Style(color="yellow").render(word)
-    say(f"{word} {text}")
+    _print(f"{word} {_shown(text)}")
+
+
+def _shown(text: str) -> str:
+    """Return a text with codes for what a terminal would obey instead of showing it."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def _print(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
 
 
 def is_terminal(stream: TextIO) -> bool:

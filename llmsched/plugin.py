@@ -12,19 +12,21 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from llmsched.errors import InputError, LlmschedError, PolicyError
 from llmsched.files import input_path
-from llmsched.foreign import told
+from llmsched.foreign import aside, told
 from llmsched.notes import warn
 
 _T = TypeVar("_T")
+_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 def load_class(path: Path, class_name: str, place: str) -> type:
@@ -65,7 +67,7 @@ def contained(place: str) -> Iterator[None]:
         Anything was raised but KeyboardInterrupt, SystemExit included.
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with aside():
             yield
     except (InputError, PolicyError) as error:
         raise type(error)(f"{place}: {error}") from error
@@ -95,6 +97,8 @@ def installed(
             continue
         try:
             with contained(place):
+                if not _NAME.fullmatch(entry.name):
+                    raise InputError("expected a name of letters, digits, '_', '-' and '.'")
                 found = accept(entry.name, entry.load())
         except InputError as error:
             warn(f"{error}; it is left out")

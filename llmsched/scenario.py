@@ -7,7 +7,8 @@ or a list; the comparison runs the product. Nothing is loaded here beyond the YA
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -203,6 +204,8 @@ class Scenario(Struct, frozen=True):
     ----------
     chosen : {"named", "default", "assumed"}
         Who chose the hardware, as in `HardwareProfile`.
+    options : mapping
+        Command-line options by the field that they set; a file does not answer for those.
     """
 
     name: str
@@ -221,6 +224,25 @@ class Scenario(Struct, frozen=True):
     note: str = ""
     source: str = "scenario"
     chosen: Choice = "named"
+    options: Mapping[str, str] = {}
+
+    @contextmanager
+    def blamed(self, field: str) -> Iterator[None]:
+        """Name who said what is refused inside: an option, or else the file and its key.
+
+        Raises
+        ------
+        InputError
+            As what is done inside.
+        """
+        said = self.options.get(field) or (f"{self.source}: {field}" if self.is_file else "")
+        try:
+            yield
+        except InputError as error:
+            text = str(error).removeprefix(f"{field}: ")
+            if not said:
+                raise
+            raise InputError(f"{said}: {text}") from error
 
     @property
     def is_file(self) -> bool:

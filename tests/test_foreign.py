@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import numpy as np
 import pytest
 
-from llmsched.foreign import foreign_line, reason
+from llmsched.foreign import aside, foreign_line, reason
 
 
 def test_the_innermost_line_of_the_foreign_file_is_named_whatever_library_failed() -> None:
@@ -32,3 +35,22 @@ def test_a_reason_is_one_line() -> None:
     assert reason(KeyError("a\nb")) == "KeyError: 'a\\nb'"
     assert reason(ValueError("two\n lines")) == "ValueError: two lines"
     assert reason(BrokenPipeError()) == "BrokenPipeError"
+
+
+def test_what_foreign_code_prints_goes_to_stderr_and_it_cannot_close_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with aside():
+        print("hello")
+        sys.stdout.flush()
+        sys.stdout.close()
+        print("again")
+    print("ours")
+    assert capsys.readouterr() == ("ours\n", "hello\nagain\n")
+
+
+def test_foreign_code_that_closes_the_real_stdout_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", closed)
+    with pytest.raises(RuntimeError, match=r"^stdout: it was closed$"), aside():
+        closed.close()

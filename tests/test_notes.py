@@ -65,3 +65,10 @@ def test_a_pipe_shows_no_colours_whatever_the_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     assert not shows_color(io.StringIO())
+
+
+def test_what_a_terminal_would_obey_is_shown_as_its_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say("a\x1b[31mb\u202ec\rd é ✓")
+    assert capsys.readouterr().err == "a\\x1b[31mb\\u202ec\\rd é ✓\n"

@@ -197,7 +197,7 @@ def test_a_file_beside_no_scenario_is_found_from_the_working_directory(
     (tmp_path / "rule.py").write_text(RULE + "raise BrokenPipeError\n")
     options = ["--limit", "5", "--policies", "fcfs,./rule.py:Rule"]
     assert main(["compare", "gsm8k-llama65b", *options]) == 2
-    wanted = "llmsched: policy './rule.py:Rule': rule.py:12: BrokenPipeError\n"
+    wanted = "llmsched: --policies: policy './rule.py:Rule': rule.py:12: BrokenPipeError\n"
     assert capsys.readouterr() == ("", wanted)
 
 
@@ -217,3 +217,71 @@ def test_an_error_of_our_own_kind_is_placed_and_a_defect_is_not_relabelled(tmp_p
         assert type(error.value).__name__ == kind
         assert str(error.value) == message.format(path)
         path = tmp_path / "other.py"
+
+
+ORDER = """
+from llmsched.orders.rank import RankQueue
+
+class Meta(type):
+    def __getattr__(cls, name):
+        raise ValueError(name)
+
+class Order:
+    def queue(self, jobs, view):
+        return RankQueue(jobs.arrival)
+
+class NumberedNeeds(Order):
+    needs = 5
+
+class FailingNeeds(Order):
+    needs = property(lambda self: 1 / 0)
+
+class Nameless(Order):
+    def __repr__(self):
+        return 1 / 0
+
+class Unlike(metaclass=Meta):
+    pass
+
+class Unsorted(Order):
+    def queue(self, jobs, view):
+        return RankQueue([float("nan")] * len(jobs))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("NumberedNeeds", "NumberedNeeds.needs: expected a text, got 5"),
+        ("FailingNeeds", "mine.py:16: ZeroDivisionError: division by zero"),
+        ("Nameless", "mine.py:20: ZeroDivisionError: division by zero"),
+        ("Unlike", "mine.py:6: ValueError: queue"),
+        ("Unsorted", "mine.py:27: ValueError: keys: expected numbers, got NaN"),
+    ],
+)
+def test_whatever_a_class_does_when_it_is_looked_at_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(ORDER)
+    assert main(["simulate", "--limit", "3", "--policy", f"{path}:{name}"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith(f": {message}\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["a+b", "a:b", "a,b", "", "x" * 65, "a\x1b[31m"])
+def test_an_installed_part_that_no_policy_could_name_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    entry = importlib.metadata.EntryPoint(name, "llmsched.orders.ljf:Ljf", "llmsched.orders")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
+    catalog.parts.cache_clear()
+    try:
+        assert name not in catalog.parts("orders")
+    finally:
+        catalog.parts.cache_clear()
+    assert "expected a name of letters, digits" in capsys.readouterr().err

@@ -172,7 +172,7 @@ def test_a_value_is_shown_short_and_on_one_line(value: object) -> None:
 
 
 def test_an_editor_is_told_the_same_as_the_type_checks() -> None:
-    schema = Draft202012Validator(json_schema(File, "File"))
+    schema = Draft202012Validator(json_schema("File", File))
     schema.validate({"version": 1, "names": ["a"], "knobs": {"slots": [1], "share": 0.5}})
     faults: list[dict[str, object]] = [
         {"knobs": {"slot": 1}},
@@ -186,7 +186,7 @@ def test_an_editor_is_told_the_same_as_the_type_checks() -> None:
 
 
 def test_a_schema_of_several_types_takes_either() -> None:
-    schema = Draft202012Validator(json_schema(Flat, "Times", Table))
+    schema = Draft202012Validator(json_schema("Times", Flat, Table))
     schema.validate({"kind": "flat", "price": 1})
     schema.validate({"kind": "table", "prices": [1]})
     with pytest.raises(ValidationError):

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from llmsched.cli import compare, hardware, plan, policies, report, simulate, trace, verify
+from llmsched.cli import compare, hardware, plan, policies, report, schema, simulate, trace, verify
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import grouped
 from llmsched.cli.streams import prepare
@@ -29,6 +29,7 @@ app = typer.Typer(
     cls=GroupedCommands,
     help="Benchmark and plan LLM inference schedules without a GPU.",
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -61,6 +62,7 @@ for command in (
     plan.plan,
     report.report,
     policies.policies,
+    schema.schema,
 ):
     app.command(cls=GroupedHelp)(grouped(command))
 for group in (hardware, trace, verify):

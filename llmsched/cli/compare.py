@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -159,9 +160,17 @@ def compare(
     )
     others = (engine.changes, presented, reading.given, given(hardware=engine.hardware))
     scenario = replace(_of_this_workload(scenario, changes, *others), **changes)
+    scenario = replace(scenario, options=_options(changes, engine))
     with refusal_told(scenario.name, delivery):
         document = _run(scenario, baseline, selection, against)
     delivery.finish(document, table=True, summary=not no_gates)
+
+
+def _options(changes: Mapping[str, object], engine: options.Engine) -> dict[str, str]:
+    """Return the option behind each field of a scenario that no file answers for."""
+    flags = {"policies": "--policies", "lengths": "--lengths", "gates": "--fail-on"}
+    said = {field: flag for field, flag in flags.items() if field in changes}
+    return said if engine.hardware is None else {**said, "hardware": "--hardware"}
 
 
 def _run(
@@ -176,7 +185,8 @@ def _run(
     from llmsched.compare.run import run_study
     from llmsched.compare.study import prepare
 
-    gates = [parse_gate(text) for text in scenario.gates]
+    with scenario.blamed("gates"):
+        gates = [parse_gate(text) for text in scenario.gates]
     base = None if against is None else read_document(against)
     filters = selection.filters
     with phase("loading"):
@@ -301,6 +311,10 @@ def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: boo
     plain = "vllm" in study.policies and not scenario.is_file
     first = "vllm" if plain else study.policies[0]
     if wanted is None and scenario.baseline is not None:
+        from llmsched.catalog import find
+
+        with scenario.blamed("baseline"):
+            find(scenario.baseline, scenario.folder)
         left = f"baseline: {scenario.baseline} is left out"
         if scenario.gates and not against:
             raise InputError(f"{left}, and gates compare with it: name another with --baseline")

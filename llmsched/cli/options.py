@@ -278,10 +278,15 @@ class Engine(Knobs, Machine):
         InputError
             An unknown knob, no value, or a knob given twice.
         """
+        from llmsched.config import EngineConfig
+        from llmsched.schema import within
+
         own, others = self.given, parse_knobs(self.engine)
         for name in own.keys() & others.keys():
             option = "--" + name.replace("_", "-")
             raise InputError(f"--engine: expected one value of {name}, got another by {option}")
+        with within("--engine", ": "):
+            EngineConfig(**others)
         return own | others
 
     def load(self, trace: str | None) -> tuple[HardwareProfile, EngineConfig]:

@@ -147,7 +147,7 @@ class Packing(options.Group):
         one_of("--objective", self.objective, ("makespan", "expected"))
         noisy = (lengths or "").startswith("noisy:")
         if self.objective == "expected" and (self.replicas or not noisy):
-            raise InputError("--objective: expected needs --lengths noisy:CV, and no --replicas")
+            raise InputError("--objective: 'expected' needs --lengths noisy:CV, and no --replicas")
 
     def solve(self, case: Case, split: bool) -> Plan:
         """Plan the slots of one engine, or split over replicas where that is asked for."""

@@ -27,6 +27,7 @@ def report(
     from llmsched.compare.against import judged
     from llmsched.compare.document import read_document
     from llmsched.compare.gates import parse_gate
+    from llmsched.schema import within
 
     delivery.check()
     anew = against is not None or bool(fail_on)
@@ -38,5 +39,7 @@ def report(
             raise InputError(f"--fail-on: expected together with --against, as {what}")
         if anew:
             texts = fail_on or dict.fromkeys(verdict["gate"] for verdict in document["gates"])
-            document = judged(document, [parse_gate(text) for text in texts], base, against)
+            with within("--fail-on", ": "):
+                gates = [parse_gate(text) for text in texts]
+            document = judged(document, gates, base, against)
     delivery.finish(document, summary=anew)

@@ -151,6 +151,8 @@ def read_document(path: str | Path) -> Document:
         raise InputError(f"{path}: expected a JSON result, got: {error}") from error
     if not isinstance(document, dict) or "schema_version" not in document:
         raise InputError(f"{path}: expected a result of llmsched compare, got something else")
+    if "policy_detail" in document:
+        raise InputError(f"{path}: expected a result of llmsched compare, got one of simulate")
     if document["schema_version"] != SCHEMA_VERSION:
         raise NotComparableError(
             f"{path}: schema_version: expected {SCHEMA_VERSION}, got {document['schema_version']!r}"

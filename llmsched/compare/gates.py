@@ -83,7 +83,7 @@ def parse_gate(text: str) -> Gate:
     limit = _LIMIT.fullmatch(text.rpartition(":")[2])
     if not metric_name or limit is None:
         raise InputError(
-            f"gate: expected [POLICY:]METRIC:LIMIT with a limit like 2%, +50 or 0.95, got {text!r}"
+            f"expected [POLICY:]METRIC:LIMIT with a limit like 2%, +50 or 0.95, got {text!r}"
         )
     try:
         metric = find_metric(metric_name)

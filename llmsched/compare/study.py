@@ -25,7 +25,7 @@ from llmsched.finding import find_trace
 from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
-from llmsched.lengths import chosen_mode
+from llmsched.lengths import chosen_mode, predict
 from llmsched.scenario import HardwareSource, Scenario, TraceSource
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
@@ -152,10 +152,13 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     lengths_pattern = "*" if scenario.lengths else wanted.pop("lengths", "*")
     picked = _picked(axes, wanted, ("member", "policy") if scenario.family else ("policy",))
     sources = picked["trace"]
-    traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
-    machines = {
-        name: load_hardware(source, scenario.chosen) for name, source in picked["hardware"].items()
-    }
+    with scenario.blamed("trace"):
+        traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
+    with scenario.blamed("hardware"):
+        machines = {
+            name: load_hardware(source, scenario.chosen)
+            for name, source in picked["hardware"].items()
+        }
     cells = []
     for names in product(*picked.values()):
         point = dict(zip(picked, names, strict=True))
@@ -163,6 +166,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
         lengths = chosen_mode(trace, picked["lengths"][point["lengths"]])
         if not fnmatchcase(lengths, lengths_pattern):
             continue
+        with scenario.blamed("lengths"):
+            predict(trace, lengths, scenario.seed)
         knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
         cells.append(
             Cell(
@@ -199,8 +204,9 @@ def _family(scenario: Scenario, cells: Sequence[Cell], pattern: str) -> list[Cel
     found = []
     for member in (one for one in scenario.family if fnmatchcase(one.name, pattern)):
         source = member.trace or cells[0].source
-        trace = load_trace(source, scenario.seed) if member.trace else cells[0].trace
-        hardware = load_hardware(member.hardware)
+        with scenario.blamed(f"family: {member.name}"):
+            trace = load_trace(source, scenario.seed) if member.trace else cells[0].trace
+            hardware = load_hardware(member.hardware)
         knobs: dict[str, Any] = {knob: values[0] for knob, values in scenario.engine.items()}
         found.append(
             replace(
@@ -310,8 +316,9 @@ def _policies(scenario: Scenario, cells: Sequence[Cell]) -> tuple[str, ...]:
     from llmsched.policies import NAMED
 
     if scenario.policies:
-        for name in scenario.policies:
-            find(name, scenario.folder)
+        with scenario.blamed("policies"):
+            for name in scenario.policies:
+                find(name, scenario.folder)
         return scenario.policies
     mixed = all(cell.hardware.step_time.mixed for cell in cells)
     return tuple(name for name, policy in NAMED.items() if mixed or not policy.rule.mixed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -22,5 +22,6 @@ class Planned(Struct):
 class SplitRecord(Struct):
     """A plan of ``llmsched plan --replicas N --output FILE``; all else in it is for a reader."""
 
+    schema_version: Literal[1]
     replicas: Annotated[list[Part], Meta(min_length=1)]
     trace: Planned

@@ -6,16 +6,15 @@ obeyed, and what it raises ends the replay in one line that names it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from numbers import Integral
 from typing import TypeGuard
 
 from llmsched.contract import Policy, Step
 from llmsched.engine.state import State
 from llmsched.errors import LlmschedError, PolicyError
-from llmsched.foreign import foreign_line, told
+from llmsched.foreign import aside, foreign_line, told
 from llmsched.hardware import HardwareProfile
 
 
@@ -132,7 +131,7 @@ def blaming(policy: Policy) -> Iterator[None]:
     policy prints goes to stderr: stdout is the result's.
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with aside():
             yield
     except KeyboardInterrupt:
         raise

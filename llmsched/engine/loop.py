@@ -69,7 +69,7 @@ def run(
     with blaming(policy):
         engine = Engine(trace, jobs, policy)
         engine.run(on_progress)
-    result = engine.result()
+        result = engine.result()  # which asks the policy's parts how they are written
     check_laws(result)
     return result
 

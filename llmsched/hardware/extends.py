@@ -8,7 +8,7 @@ from pathlib import Path
 from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
 from llmsched.hardware.document import Extension
-from llmsched.schema import checked
+from llmsched.schema import checked, within
 
 _MAX_DEPTH = 8
 
@@ -29,7 +29,8 @@ def read_extended(path: Path, locate: Callable[[str, Path], Path]) -> dict[str, 
     documents = [read_mapping(path)]
     while "extends" in documents[-1]:
         base = checked(documents[-1], Extension, str(chain[-1])).extends
-        chain.append(locate(base, chain[-1].parent))
+        with within(f"{chain[-1]}: extends", ": "):
+            chain.append(locate(base, chain[-1].parent))
         if len(chain) > _MAX_DEPTH:
             raise InputError(
                 f"{path}: extends: expected at most {_MAX_DEPTH} files, got a longer chain"

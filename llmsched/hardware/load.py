@@ -13,6 +13,7 @@ from llmsched.errors import InputError
 from llmsched.hardware.extends import inherited_fit, merged, read_extended
 from llmsched.hardware.plausibility import implausible
 from llmsched.hardware.profile import HardwareProfile, parse_profile
+from llmsched.schema import within
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
     >>> load_profile("llama65b-8gpu-paper").engine.max_num_seqs
     200
     """
-    path = _find(str(name_or_path))
+    with within("hardware"):
+        path = _find(str(name_or_path))
     profile = parse_profile(read_extended(path, _find), str(path))
     for line in implausible(profile):
         _LOG.warning("warning: %s", line)
@@ -71,9 +73,10 @@ def _find(name: str, folder: Path = Path()) -> Path:
     path = folder / name
     if path.suffix in (".yaml", ".yml") or "/" in name or os.path.isfile(path):
         return path
-    near = get_close_matches(name, shipped_profiles(), n=3, cutoff=0.4)
+    holding = [one for one in shipped_profiles() if name.lower() in one]
+    near = holding or get_close_matches(name, shipped_profiles(), n=3, cutoff=0.4)
     hint = f"; the closest are {', '.join(near)}" if near else ""
     raise InputError(
-        f"hardware: expected a shipped profile or a YAML file, got {name!r}{hint} "
+        f"expected a shipped profile or a YAML file, got {name!r}{hint} "
         "(llmsched hardware list shows all)"
     )

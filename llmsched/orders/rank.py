@@ -15,12 +15,20 @@ class RankQueue:
     """A queue by fixed keys, lowest first; ties by arrival, then by position in the trace.
 
     Keys become ranks once, so that the heap holds plain integers.
+
+    Raises
+    ------
+    ValueError
+        A key is NaN, which no other is above or below.
     """
 
     release: Callable[[int], None] | None = None
 
     def __init__(self, keys: ArrayLike) -> None:
-        by_rank = np.argsort(np.asarray(keys), kind="stable")
+        keys = np.asarray(keys)
+        if np.isnan(keys).any():
+            raise ValueError("keys: expected numbers, got NaN")
+        by_rank = np.argsort(keys, kind="stable")
         rank = np.empty(len(by_rank), dtype=np.int64)
         rank[by_rank] = np.arange(len(by_rank))
         self._request = ints(by_rank)

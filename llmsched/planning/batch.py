@@ -58,10 +58,10 @@ def count_characters(per_token: float) -> Count:
     Raises
     ------
     InputError
-        `per_token` is not a finite number > 0.
+        `per_token` is below 0.1 or above 1,000.
     """
-    if not 0 < per_token < math.inf:
-        raise InputError(f"chars_per_token: expected a finite number > 0, got {per_token}")
+    if not 0.1 <= per_token <= 1000:
+        raise InputError(f"chars_per_token: expected a number in [0.1, 1000], got {per_token}")
     return lambda text: max(1, math.ceil(len(text) / per_token))
 
 
@@ -104,6 +104,9 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         The file cannot be read, a line is no request, a name is used twice, models differ, or an
         output length is missing. The message names file, line, field and value.
     """
+    if not all(predict.split(".")):
+        got = shown(predict)
+        raise InputError(f"predict: expected {LIMIT}, a dotted path or a CSV file, got {got}")
     predicted = _predictions(Path(predict)) if predict.endswith(".csv") else None
     lines: list[bytes] = []
     prompts, outputs, limits, model, skipped = [], [], [], "", 0
@@ -206,4 +209,5 @@ def _tokens(path: Path, line: int, row: Mapping[str, str]) -> int:
     text = row["output_tokens"]
     if not re.fullmatch(r"[1-9]\d{0,11}", text or ""):
         raise InputError(f"{path}:{line}: output_tokens: expected an integer >= 1, got {text!r}")
-    return int(text)
+    with within(f"{path}:{line}: output_tokens"):
+        return checked(int(text), Limit)

@@ -160,10 +160,10 @@ def keys_of(kind: type) -> Meta:
     return Meta(extra_json_schema={key: schema[key] for key in schema if key != "title"})
 
 
-def json_schema(kind: type, title: str, *others: type) -> dict[str, Any]:
+def json_schema(title: str, *kinds: type) -> dict[str, Any]:
     """Return the JSON Schema of documents of a type, or of any of several."""
-    roots, parts = msgspec.json.schema_components([kind, *others], ref_template="#/$defs/{name}")
-    root = {"anyOf": [*roots]} if others else roots[0]
+    roots, parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    root = {"anyOf": [*roots]} if len(roots) > 1 else roots[0]
     for part in parts.values():  # versions of Python and msgspec differ in a docstring's indent
         if "description" in part:
             part["description"] = cleandoc(part["description"])

@@ -29,6 +29,9 @@ _WORDS = {
     "object": "a mapping",
     "null": "null",
 }
+_LISTED = 20
+"""More names than these are not listed beside the one that was probably meant."""
+
 _SAID = 1e6
 """Upper limits above this are only said to who passes them: they keep sums finite."""
 
@@ -65,8 +68,8 @@ def refused(message: str, document: object, kind: type, source: str) -> InputErr
         key, known = says.split("`")[1], _keys(wanted)
         near = get_close_matches(key, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        what = f"expected one of {', '.join(known)}, got an unknown key{hint}"
-        return complaint(source, [*place, key], what)
+        these = f"one of {len(known)} keys" if near and len(known) > _LISTED else _one_of(known)
+        return complaint(source, [*place, key], f"expected {these}, got an unknown key{hint}")
     if says.startswith("Object missing required field"):
         key = says.split("`")[1]
         others = set(map(str, value)) - set(_keys(wanted)) if isinstance(value, Mapping) else set()
@@ -86,6 +89,10 @@ def refused(message: str, document: object, kind: type, source: str) -> InputErr
         return InputError(f"{where}{'.' if place else ': ' if where else ''}{says}")
     got = f"{';' if what.startswith('one of') else ','} got {shown(value)}"
     return complaint(source, place, f"expected {what}{got}")
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"one of {', '.join(names)}"
 
 
 def _parsed(place: str, document: object, kind: type, message: str) -> Place:

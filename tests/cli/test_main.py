@@ -19,7 +19,10 @@ from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("compare", "simulate", "plan", "report", "policies", "hardware", "trace", "verify")
+COMMANDS = (
+    *("compare", "simulate", "plan", "report", "policies", "schema"),
+    *("hardware", "trace", "verify"),
+)
 
 
 def _python(code: str) -> subprocess.CompletedProcess[str]:

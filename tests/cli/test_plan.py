@@ -126,7 +126,7 @@ def test_an_interrupt_still_prints_the_best_plan(
         (["--replicas", "2", "--speeds", "1,x"], "--speeds: expected numbers with commas between"),
         (["--replicas", "2", "--speeds", "1,nan"], "--speeds: expected 2 numbers in 0..1"),
         (["--objective", "best"], "--objective: expected one of makespan, expected; got 'best'"),
-        (["--objective", "expected"], "expected needs --lengths noisy:CV"),
+        (["--objective", "expected"], "--objective: 'expected' needs --lengths noisy:CV"),
         (["--lengths", "noisy:0.1", "--samples", "0"], "--samples: expected an integer >= 1"),
         (["--export", "out"], "--export: expected together with --input FILE"),
         (["--input", "none.jsonl"], "--input: expected without a trace"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -183,7 +184,7 @@ def test_a_scenario_may_not_name_what_no_file_can_be_called(llmsched: Run) -> No
     Path("s.yaml").write_text(SCENARIO.replace("{}", f"{LONG}.jsonl"))
     shown = f"{'x' * 60}...{'x' * 53}.jsonl:"
     assert llmsched("compare", "s.yaml") == Outcome(
-        2, "", f"llmsched: {shown} cannot read: File name too long\n"
+        2, "", f"llmsched: s.yaml: trace: {shown} cannot read: File name too long\n"
     )
 
 
@@ -191,3 +192,110 @@ def test_a_scenario_may_not_name_what_no_file_can_be_called(llmsched: Run) -> No
 def test_the_library_says_it_as_the_command_line_does(find: Callable[[str], object]) -> None:
     with pytest.raises(InputError, match=LONG):
         find(LONG)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[fcfs]", "[fcfs, vlm]", "s.yaml: policies: policy 'vlm': unknown 'vlm'; did you mean v"),
+        ("gsm8k-llama65b", "nope", "s.yaml: trace: nope: expected a trace file or a shipped trace"),
+        ("llama3-8b-a100", "h200", "s.yaml: hardware: expected a shipped profile or a YAML file"),
+        ("name: s", "name: s\nlengths: x", "s.yaml: lengths: expected oracle, mean, noisy:CV or t"),
+        ("name: s", "name: s\nlengths: trace", "s.yaml: lengths: gsm8k-llama65b.jsonl carries no"),
+        ("name: s", "name: s\ngates: [x]", "s.yaml: gates: expected [POLICY:]METRIC:LIMIT with"),
+        ("name: s", "name: s\nbaseline: vlm", "s.yaml: baseline: policy 'vlm': unknown 'vlm'"),
+    ],
+)
+def test_what_a_scenario_says_is_blamed_on_the_scenario_and_its_key(
+    llmsched: Run, old: str, new: str, message: str
+) -> None:
+    scenario = (
+        "schema_version: 1\nname: s\ntrace: gsm8k-llama65b\nhardware: llama3-8b-a100\n"
+        "policies: [fcfs]\n"
+    )
+    assert old in scenario
+    Path("s.yaml").write_text(scenario.replace(old, new))
+    outcome = llmsched("compare", "s.yaml", "--limit", "3")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"llmsched: {message}")
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--policies", "vlm"), "--policies: policy 'vlm': unknown 'vlm'; did you mean vllm?"),
+        (
+            ("--hardware", "h200"),
+            "--hardware: expected a shipped profile or a YAML file, got",
+        ),
+        (("--lengths", "x"), "--lengths: expected oracle, mean, noisy:CV or trace, got 'x'"),
+        (("--fail-on", "x"), "--fail-on: expected [POLICY:]METRIC:LIMIT with a limit like 2%"),
+    ],
+)
+def test_what_an_option_says_is_blamed_on_the_option(
+    llmsched: Run, option: tuple[str, ...], message: str
+) -> None:
+    outcome = llmsched("compare", "gsm8k-llama65b", "--limit", "3", *option)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"llmsched: {message}")
+
+
+def test_a_base_that_is_not_there_is_blamed_on_the_profile_that_extends_it(llmsched: Run) -> None:
+    Path("mine.yaml").write_text("extends: h200\nname: mine\n")
+    outcome = llmsched("simulate", "--hardware", "mine.yaml")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "llmsched: mine.yaml: extends: expected a shipped profile or a YAML file, got 'h200'; the "
+        "closest are llama2-70b-h200x8-analytic (llmsched hardware list shows all)\n"
+    )
+
+
+def test_a_result_of_one_replay_is_told_from_a_comparison(llmsched: Run) -> None:
+    assert llmsched("simulate", "--limit", "3", "--output", "one.json").code == 0
+    assert llmsched("report", "one.json") == Outcome(
+        2, "", "llmsched: one.json: expected a result of llmsched compare, got one of simulate\n"
+    )
+
+
+def test_a_plan_of_another_schema_is_refused(llmsched: Run) -> None:
+    run = ("--limit", "6", "--replicas", "2", "--output", "plan.json")
+    assert llmsched("plan", "gsm8k-llama65b", *run).code == 0
+    Path("plan.json").write_text(Path("plan.json").read_text().replace('n": 1,', 'n": 2,', 1))
+    assert llmsched("simulate", "--limit", "6", "--plan", "plan.json") == Outcome(
+        2, "", "llmsched: plan.json: schema_version: expected 1, got 2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("utilization", 9),
+        ("slo_attainment", 7.5),
+        ("kv_peak", 1.01),
+        ("steps", 1.5),
+        ("makespan_s", 1e308),
+        ("output_throughput", 1e308),
+        ("p99_ttft_ms", 1e30),
+        ("makespan", 3),
+        ("completed", True),
+        ("gap_percent", -1),
+    ],
+)
+def test_a_figure_that_cannot_be_true_is_refused_wherever_a_result_is_read(
+    llmsched: Run, metric: str, value: float
+) -> None:
+    run = ("compare", "gsm8k-llama65b", "--limit", "4", "--policies", "fcfs,ljf")
+    assert llmsched(*run, "--output", "good.json").code == 0
+    document = json.loads(Path("good.json").read_text())
+    document["results"][1][metric] = value
+    Path("bad.json").write_text(json.dumps(document))
+    for command in (
+        ("report", "bad.json"),
+        ("report", "good.json", "--against", "bad.json"),
+        (*run, "--against", "bad.json"),
+    ):
+        outcome = llmsched(*command)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith(f"llmsched: bad.json: results[1].{metric}: expected ")
+        assert outcome.err.count("\n") == 1

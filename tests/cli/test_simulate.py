@@ -183,11 +183,14 @@ UNKNOWN = (
             "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, admission, "
             "reserve, victim, max_output_tokens, max_model_len; got 'speed=3'",
         ),
-        ("--engine watermark=1", "watermark: expected a number in [0, 1), got 1"),
-        ("--engine block_size=1.5", "block_size: expected an integer in 1..65536, got 1.5"),
+        ("--engine watermark=1", "--engine: watermark: expected a number in [0, 1), got 1"),
+        (
+            "--engine block_size=1.5",
+            "--engine: block_size: expected an integer in 1..65536, got 1.5",
+        ),
         (
             "--engine reserve=all",
-            "reserve: expected one of max_output, none; got 'all'",
+            "--engine: reserve: expected one of max_output, none; got 'all'",
         ),
         ("--max-num-seqs 0", "--max-num-seqs: expected an integer >= 1, got 0"),
         (
