@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.bounds import efficiency, least_work, lower_bound
+from llmsched.bounds import efficiency, gap_percent, least_work, lower_bound
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
@@ -93,6 +94,23 @@ def test_efficiency_is_the_share_of_the_time_that_its_work_needs() -> None:
     assert np.isnan(efficiency("x", 8.0, np.nan))
     with pytest.raises(Defect, match=r"x: 2\.0 s in all is below the proven bound of 2\.1 s"):
         efficiency("x", 2.0, 2.1)
+
+
+def test_gap_and_efficiency_are_the_same_however_short_the_times_are() -> None:
+    assert gap_percent("x", 0.75, 0.5) == 50.0
+    assert gap_percent("x", 0.5, 0.5) == 0.0
+    assert efficiency("x", 0.5, 0.25) == 0.5
+    assert all(np.isnan(gap_percent("x", 0.5, none)) for none in (0.0, np.nan))
+
+
+@pytest.mark.parametrize("measure", [gap_percent, efficiency])
+def test_without_a_clock_rounding_is_a_billionth_of_the_bound_itself(
+    measure: Callable[[str, float, float], float],
+) -> None:
+    # Of 0.5 s that is 0.5 ns: 0.25 ns less is rounding, 0.75 ns less is not.
+    assert measure("x", 0.5 - 0.25e-9, 0.5) == (0.0 if measure is gap_percent else 1.0)
+    with pytest.raises(Defect):
+        measure("x", 0.5 - 0.75e-9, 0.5)
 
 
 def test_three_equal_requests_cannot_share_two_slots_evenly() -> None:

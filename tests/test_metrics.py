@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -206,6 +207,11 @@ def test_kv_use_is_a_share_of_the_usable_blocks() -> None:
     row = summarize(replay("fcfs", [(0.0, 2, 3)], 1, num_gpu_blocks=5, block_size=2))
     assert row["kv_peak"] == 0.5
     assert 0 < row["kv_mean"] < 0.5
+
+
+def test_a_replay_that_held_no_block_has_a_peak_of_zero() -> None:
+    held = replay("fcfs", [(0.0, 2, 3)], 1, num_gpu_blocks=5, block_size=2)
+    assert summarize(replace(held, peak_blocks=0))["kv_peak"] == 0.0
 
 
 def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
