@@ -398,7 +398,7 @@ class _Silent:
 
 
 class _Talkative:
-    """Whatever comes first. And then the next.
+    """Whatever comes first. And then X.
 
     A second paragraph.
     """
@@ -406,7 +406,7 @@ class _Talkative:
 
 def test_a_summary_is_one_line_and_empty_where_nothing_is_said() -> None:
     assert summary(_Silent) == ""
-    assert summary(_Talkative) == "Whatever comes first. And then the next"
+    assert summary(_Talkative) == "Whatever comes first. And then X"
 
 
 def test_a_policy_says_what_it_needs() -> None:

@@ -166,5 +166,21 @@ def test_idle_slots_wait_as_long_as_the_one_with_least_slack() -> None:
     assert planned(9, 6).patience(2) == 2
 
 
+def test_a_slot_without_work_hides_no_other_slot_that_waits() -> None:
+    # Slots of 16 rounds each: {16}, {10, 6} and {11, 1, 1, 1, 1, 1}. The first request of each ends
+    # at once, in that order. The first slot has nothing more; the second has 16 - 6 rounds to spare
+    # for one request, the third 16 - 5 for five, which is 2 for each.
+    trace = trace_of(outputs(17, 11, 7, 12, 2, 2, 2, 2, 2))
+    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(3))
+    queue = Plan(tolerance=9.0).queue(jobs, _Clock())  # type: ignore[arg-type]  # a part of a view
+    for request in range(9):
+        queue.push(request)
+    assert sorted(queue.pop() for _ in range(3)) == [0, 1, 3]
+    assert queue.release is not None
+    for request in (0, 1, 3):
+        queue.release(request)
+    assert queue.patience(0) == 2
+
+
 def test_without_a_plan_there_is_nothing_to_say_of_waiting() -> None:
     assert planned(9, 6, arrival=1.0).patience(0) is None
