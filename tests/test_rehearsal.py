@@ -118,6 +118,17 @@ def test_predictions_are_rehearsed_up_to_the_limit() -> None:
     assert rehearsal(ARRIVAL, LONGEST).choose(limited) is ARRIVAL
 
 
+@pytest.mark.parametrize(("limit", "wanted"), [(5, LONGEST), (9, ARRIVAL)])
+def test_an_engine_that_reserves_is_rehearsed_with_the_declared_limits(
+    limit: int, wanted: Candidate
+) -> None:
+    # Ten blocks of one token. A limit of 5 reserves 5 of them, so two requests run at once, and
+    # longest first is shorter. One of 9 reserves 9: one after the other, and all orders are alike.
+    config = EngineConfig(2, block_size=1, num_gpu_blocks=11, reserve="max_output")
+    batch = replace(jobs([2, 2, 5], 2), config=config, max_output_tokens=np.full(3, limit))
+    assert rehearsal(ARRIVAL, LONGEST).choose(batch) is wanted
+
+
 def test_predictions_beyond_what_fits_are_rehearsed_as_what_fits() -> None:
     trace = Trace.from_columns([0, 0], [2, 2], [3, 3], max_output_tokens=[9_999, 9_999])
     config = EngineConfig(2, block_size=1, num_gpu_blocks=11)
