@@ -88,7 +88,7 @@ def test_a_total_below_its_bound_is_a_defect_and_never_a_number() -> None:
     assert summarize(HAND, lower_bound_s=4.75 * (1 + 1e-12))["gap_percent"] == 0.0  # rounding
     with pytest.raises(Defect) as error:
         summarize(HAND, lower_bound_s=4.76)
-    with pytest.raises(Defect, match=r"4\.75 s in all is below the proven bound of 4\.76 s"):
+    with pytest.raises(Defect, match=r"fcfs: 4\.75 s in all is below the proven bound of 4\.76 s"):
         summarize(HAND, least_work_s=4.76)
     assert str(error.value) == (
         "defect in llmsched, please report it: "
