@@ -13,7 +13,8 @@ from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
-from llmsched.contract import Jobs, Policy
+from llmsched.contract import Decide, Jobs, Policy, View
+from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
@@ -90,6 +91,26 @@ def test_a_large_batch_tries_the_first_rungs_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
     ladders = [[STATIC, LONGEST], [ARRIVAL, LONGEST]]
     assert Rehearsal(ladders).choose(jobs([2, 2, 5], 2)) is STATIC
+
+
+class _Broken:
+    mixed = False
+
+    def start(self, view: View) -> Decide:
+        return 3  # type: ignore[return-value]  # that is the point
+
+
+def test_a_candidate_that_breaks_the_contract_is_told_to_be_a_rehearsed_one() -> None:
+    with pytest.raises(PolicyError, match=r"^policy rehearsal: start: expected a function"):
+        rehearsal((Fcfs(), _Broken())).choose(jobs([2], 1))
+
+
+def test_no_part_of_a_replay_is_left_over_for_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 7 requests are two replays of 3: the first rung and the second.
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 7)
+    assert Rehearsal([[STATIC, STATIC, LONGEST]]).choose(jobs([2, 2, 5], 2)) is STATIC
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 9)
+    assert Rehearsal([[STATIC, STATIC, LONGEST]]).choose(jobs([2, 2, 5], 2)) is LONGEST
 
 
 def test_what_stands_beside_the_best_of_the_first_ladder_is_tried_last() -> None:
