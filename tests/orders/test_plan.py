@@ -67,6 +67,8 @@ def test_a_broken_plan_becomes_a_list_longest_first() -> None:
     assert admissions(broken) == [0, 2, 1, 3, 4]
     kept = replay("plan:tolerance=9", rows, 2, predicted=predicted)
     assert admissions(kept) == [0, 2, 3, 4, 1]
+    static = replay("plan:steal=false", rows, 2, predicted=predicted)  # nothing breaks it
+    assert admissions(static) == [0, 2, 3, 4, 1]
 
 
 def test_later_arrivals_wait_in_one_queue_longest_first() -> None:
@@ -210,6 +212,20 @@ def test_a_slot_that_is_late_has_no_slack_and_owes_none() -> None:
     assert queue.patience(0) == 0
     clock.clock = 8
     assert queue.patience(0) == 0
+
+
+def test_a_slot_that_ran_a_request_has_new_slack_for_the_next_one() -> None:
+    # {12} runs. {5, 4} has 12 - 1 - 9 rounds to spare at round 1: one for each, until round 2.
+    clock = _Clock()
+    queue = waiting(13, 6, 5, clock=clock)
+    assert queue.pop() == 0
+    clock.clock = 1
+    assert queue.patience(0) == 1
+    clock.clock = 2
+    assert queue.pop() == 1
+    clock.clock = 7  # as predicted: 12 - 7 - 4 rounds are left for the other one
+    release(queue, 1)
+    assert queue.patience(0) == 1
 
 
 def test_a_slot_without_work_hides_no_other_slot_that_waits() -> None:
