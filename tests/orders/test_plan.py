@@ -192,6 +192,30 @@ def test_idle_slots_wait_as_long_as_the_one_with_least_slack() -> None:
     assert planned(9, 6).patience(2) == 2
 
 
+def test_nobody_is_next_where_nobody_waits_or_no_slot_is_idle() -> None:
+    assert planned(9, 6).peek() == -1  # they have not arrived yet
+    queue = waiting(9, 6, slots=1)
+    assert queue.pop() == 0
+    assert queue.peek() == -1
+
+
+def test_a_slot_that_served_a_later_arrival_has_no_claim_on_what_others_hold() -> None:
+    # {5} and {3, 2}; the later arrival goes to the first slot, which then has nothing to do.
+    trace = trace_of([(0.0, 1, 6), (0.0, 1, 4), (0.0, 1, 3), (1.0, 1, 2)])
+    jobs = admit(trace, STAGES, NAMED["offline"], EngineConfig(2))
+    queue = Plan(steal=False).queue(jobs, _Clock())  # type: ignore[arg-type]  # a part of a view
+    for request in (0, 1, 2):
+        queue.push(request)
+    assert [queue.pop(), queue.pop()] == [0, 1]
+    release(queue, 0)
+    queue.push(3)
+    assert queue.pop() == 3
+    release(queue, 3)
+    assert queue.peek() == -1
+    release(queue, 1)
+    assert queue.peek() == 2
+
+
 def test_slack_is_spent_as_rounds_go_by_and_never_less_than_none_is_left() -> None:
     # {8} runs. At round 1 the slot of {5} has 8 - 1 - 5 rounds to spare, until round 3.
     clock = _Clock()
