@@ -30,6 +30,9 @@ def test_a_packed_plan_saves_the_round_that_lists_lose(policy: str) -> None:
 
 def test_ties_within_a_slot_go_by_position() -> None:
     assert admissions(replay("plan", outputs(4, 4, 4), 1)) == [0, 1, 2]
+    many = [4, 3] * 20  # so many that an unstable sort would not leave equals where they are
+    in_order = [*range(0, 40, 2), *range(1, 40, 2)]
+    assert admissions(replay("plan:align=-1", outputs(*many), 1)) == in_order
 
 
 def test_without_stealing_a_late_slot_keeps_its_queue() -> None:
