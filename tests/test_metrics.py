@@ -227,6 +227,24 @@ def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 3.5]
 
 
+def test_a_sequence_that_decodes_on_after_it_was_resumed_has_one_gap_a_token() -> None:
+    # As above, but request 1 wants a fourth token: from 6 s on, one round after the recomputation.
+    rows = [(0.0, 2, 4), (0.0, 2, 4)]
+    result = replay("fcfs", rows, 2, num_gpu_blocks=7, block_size=1)
+    assert result.finish.tolist() == [4.5, 7.0]
+    gaps, counts = inter_token_latencies(result)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 1.0, 3.5]
+
+
+def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
+    gaps, counts = inter_token_latencies(replay("fcfs", outputs(40), 1))
+    assert (gaps.tolist(), counts.tolist()) == ([1.0, 1.0], [1, 38])  # the first, all others
+    # One token of context in the cache, then 2 and 3, at 1 s each beside 1 s a step.
+    dear = HardwareProfile("dear", Affine(mixed=False, per_step=1.0, per_kv_token_decode=1.0))
+    gaps, counts = inter_token_latencies(replay("fcfs", outputs(4), 1, dear))
+    assert (sorted(gaps.tolist()), counts.tolist()) == ([2.0, 3.0, 4.0], [1, 1, 1])
+
+
 def test_request_columns_are_those_of_the_file() -> None:
     columns = HAND.request_columns()
     names = "id arrival_s input_tokens output_tokens admitted_s first_token_s finish_s preemptions"
