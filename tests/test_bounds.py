@@ -222,6 +222,8 @@ def test_a_recomputation_undercuts_a_decode_by_what_its_tokens_cost_less(
         (prices(), ROOMY, [1.25 / 1.5, 1.0, 1.0]),
         # Rounds of 2 and 3.5 s; the first request's last one has 3 tokens of context: 1.75 of 3 s.
         (prices(per_kv_token_decode=0.5), ROOMY, [1.75 / 3, 2 / 3.5, 2 / 3.5]),
+        # A stage of 0.625 s instead of a round of 0.75 s.
+        (prices(per_step=0.5, per_prefill_token=0.125, per_decode_seq=0.25), ROOMY, [5 / 6, 1, 1]),
         (prices(per_kv_token_decode=0.5, mixed=True), ROOMY, [1.0, 1.0, 1.0]),
         (prices(per_kv_token_decode=0.5), replace(ROOMY, num_gpu_blocks=None), [1.0, 1.0, 1.0]),
         # Where all is free nothing is cheaper than anything.
