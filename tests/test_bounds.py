@@ -128,10 +128,11 @@ def test_one_request_is_no_faster_on_two_engines(
     assert least_work(trace, hardware, config, total_speed=2) == seconds
 
 
-def test_late_requests_take_the_steps_of_the_longest_of_them() -> None:
+@pytest.mark.parametrize("early", [1, 9])
+def test_late_requests_take_the_steps_of_the_longest_of_them(early: int) -> None:
     # From 10 s on: three steps of the longer one, two prompts, two decodes. Either of the prompts
     # alone, or the three sequence steps on two slots, would be less.
-    rows = [(0.0, 1, 1), (10.0, 1, 3), (10.0, 1, 1)]
+    rows = [(0.0, 1, early), (10.0, 1, 3), (10.0, 1, 1)]
     assert bound(rows, 2, MIXED) == 10 + 3 * 1 + 2 * 0.25 + 2 * 0.125
 
 
