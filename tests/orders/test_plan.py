@@ -289,7 +289,7 @@ def test_of_slots_with_equal_work_left_the_first_one_is_helped() -> None:
         ((20, 16, 4), 4, 2),  # at the same time
         ((20, 16, 4), 3, 1),  # after it
         ((20, 19, 1), 1, 2),  # in the very next round
-        ((20, 20, 0), 0, 1),  # the running one should have ended by now: it says nothing
+        ((20, 19, 0), 0, 1),  # the running one should have ended by now: it says nothing
         ((20, 11, 5, 4), 5, 2),  # the one that ends nearest
         ((20, 12, 4, 4), 4, 2),  # the first of equals
         ((20, 12, 4, 4), 5, 2),
