@@ -236,6 +236,21 @@ def test_a_sequence_that_decodes_on_after_it_was_resumed_has_one_gap_a_token() -
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 1.0, 3.5]
 
 
+def test_the_last_token_of_a_recomputation_is_a_decode_whose_gap_is_counted_once() -> None:
+    # 6 blocks of one token, two tokens a step. Steps end at 1.5 (2 prompt tokens), 2.875, 4.25 (a
+    # decode and a prompt token each); request 1 has its first token, both hold all blocks, and it
+    # gives up its own. Request 0 ends at 5.375. Of the 3 tokens to recompute two take 1.5 s; the
+    # third is a decode of 1.125 s and yields the next token at 8 s. One round more.
+    rows = [(0.0, 2, 4), (0.0, 2, 3)]
+    result = replay(
+        *("vllm", rows, 2, MIXED), max_num_batched_tokens=2, num_gpu_blocks=7, block_size=1
+    )
+    assert result.first_token.tolist() == [1.5, 4.25]
+    assert result.finish.tolist() == [5.375, 9.125]
+    gaps, counts = inter_token_latencies(result)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.125, 1.125, 1.375, 1.375, 3.75]
+
+
 def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
     gaps, counts = inter_token_latencies(replay("fcfs", outputs(40), 1))
     assert (gaps.tolist(), counts.tolist()) == ([1.0, 1.0], [1, 38])  # the first, all others
