@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsched.bounds import (
+    _bound,
     _not_undercut,
     _own_rounds,
     efficiency,
@@ -30,6 +31,7 @@ from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
+from llmsched.hardware.step_time import Minorant
 from llmsched.importers import load
 from llmsched.lengths import predict
 from llmsched.metrics import utilization
@@ -152,6 +154,14 @@ def test_the_decodes_of_a_single_request_are_undercut_by_whole_stages_only() -> 
     )
     assert bound(outputs(3), 1, profile) == 0.75 + 2 * (1 + 1)
     assert bound(outputs(3), 1, profile, num_gpu_blocks=100, block_size=1) == 0.75 + 2 * 0.75
+
+
+def test_where_a_step_with_prefill_is_the_cheaper_one_mixed_rounds_are_charged_as_such() -> None:
+    # No kind of profile says so, but a minorant may: 0.5 s a step with prefill, 1 s without.
+    minorant = Minorant(0.5, 0.25, 1.0, 0.125)
+    trace, config = trace_of(outputs(3)), EngineConfig(1)
+    least = _bound(trace, trace.arrival, MIXED.step_time, minorant, config, 1, 1)
+    assert least == 3 * 0.5 + 0.25 + 2 * 0.125
 
 
 def prices(**more: Any) -> Affine:
