@@ -173,3 +173,11 @@ def test_what_is_just_as_large_as_the_noise_is_noise() -> None:
     zero, above = (row("p", p99_ttft_ms=base) for base in (1e-6, 1.001e-6))
     assert judge(percent, row("p"), zero).reason.endswith("any percentage of a base of 0 is 0")
     assert "base of 0" not in judge(percent, row("p"), above).reason
+
+
+def test_the_slack_is_a_billionth_of_the_greater_of_value_and_limit() -> None:
+    # As floats are, this value is above 43 by a hair more than 43e-9, and a hair less than 1e-9 of
+    # itself.
+    gate, value = parse_gate("makespan_s:43"), 43.000000043
+    assert 43 * 1e-9 < value - 43 <= value * 1e-9
+    assert judge(gate, row("fcfs", makespan_s=value), None).passed
