@@ -261,10 +261,10 @@ def test_gap_and_efficiency_are_the_same_however_short_the_times_are() -> None:
 def test_without_a_clock_rounding_is_a_billionth_of_the_bound_itself(
     measure: Callable[[str, float, float], float],
 ) -> None:
-    # Of 0.5 s that is 0.5 ns: 0.25 ns less is rounding, 0.75 ns less is not.
-    assert measure("x", 0.5 - 0.25e-9, 0.5) == (0.0 if measure is gap_percent else 1.0)
+    # Of 0.5 s that is 0.5 ns: 0.4 ns less is rounding, 0.6 ns less is not.
+    assert measure("x", 0.5 - 0.4e-9, 0.5) == (0.0 if measure is gap_percent else 1.0)
     with pytest.raises(Defect):
-        measure("x", 0.5 - 0.75e-9, 0.5)
+        measure("x", 0.5 - 0.6e-9, 0.5)
 
 
 def test_three_equal_requests_cannot_share_two_slots_evenly() -> None:

@@ -114,6 +114,11 @@ def test_parts_and_their_parameters_compose(spec: str, order: object, rule: obje
             "policy 'random:seed=1:seed=2': parameter 'seed' is given twice",
         ),
         (
+            "lagrangian:multiplier=-1e+3",
+            "policy 'lagrangian:multiplier=-1e+3': multiplier: expected a number in 0..1e6, "
+            "got -1000.0",
+        ),
+        (
             "plan:tolerance=x",
             "policy 'plan:tolerance=x': tolerance: expected a number, got 'x'",
         ),
@@ -318,6 +323,26 @@ def test_an_installed_part_keeps_its_hyphens_and_underscores(
         catalog.parts.cache_clear()
 
 
+def test_an_installed_part_does_not_replace_one_of_the_same_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = importlib.metadata.EntryPoint(
+        "chunked", "tests.test_catalog:Drain", "llmsched.batching"
+    )
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
+    catalog.parts.cache_clear()
+    try:
+        assert find("chunked").rule == Chunked()
+    finally:
+        catalog.parts.cache_clear()
+    assert capsys.readouterr().err == (
+        "warning: entry point llmsched.batching: chunked = tests.test_catalog:Drain: the name is "
+        "taken, so this one is left out\n"
+    )
+
+
 DRAIN = Drain()
 
 
@@ -448,8 +473,9 @@ def test_policy_files_are_hashed_by_the_name_given_and_looked_for_beside_first(
         policy_files(["none.py:X"], None)
 
 
-def test_a_plus_sign_of_an_exponent_separates_no_parts() -> None:
-    policy = find("lagrangian:multiplier=1e+3+ljf")
+@pytest.mark.parametrize("number", ["1e+3", "1E+3", "10.0e+2"])
+def test_a_plus_sign_of_an_exponent_separates_no_parts(number: str) -> None:
+    policy = find(f"lagrangian:multiplier={number}+ljf")
     assert policy.rule == Lagrangian(multiplier=1000.0)
     assert policy.order == Ljf()
     assert policy.summary == "composed"

@@ -134,8 +134,10 @@ def test_rates_are_nan_where_no_time_passes() -> None:
     row = summarize(replay("fcfs", outputs(1, 1), 2, free), lower_bound_s=0.0, least_work_s=0.0)
     assert row["makespan_s"] == 0.0
     shares = ("utilization", "efficiency", "gap_percent")
-    for name in (*shares, "request_throughput", "output_throughput"):
+    for name in (*shares, "request_throughput", "output_throughput", "kv_mean_tokens"):
         assert isnan(row[name])
+    held = summarize(replay("fcfs", outputs(1, 1), 2, free, num_gpu_blocks=9))
+    assert isnan(held["kv_mean"])
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,11 @@ def test_a_percentage_of_zero_is_said_to_be_zero() -> None:
     assert "base of 0" not in fine.reason
 
 
+def test_a_limit_may_begin_with_its_decimal_point() -> None:
+    assert parse_gate("slo_attainment:.95").limit == 0.95
+    assert parse_gate("utilization:-.05").limit == -0.05
+
+
 def test_a_gate_may_name_its_policy_even_one_with_colons() -> None:
     assert parse_gate("makespan_s:2%").policy is None
     assert parse_gate("hybrid:makespan_s:2%").policy == "hybrid"
