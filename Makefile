@@ -40,7 +40,7 @@ sweep: $(VENV)/installed-dev ## random replays held against every law; MINUTES=1
 	$(BIN)/python -m benchmarks.sweep --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 mutants: $(VENV)/installed-mutants ## mutation testing of bounds, metrics, gates, rehearsal, plan, catalog (minutes)
-	$(BIN)/mutmut run
+	LLMSCHED_HYPOTHESIS=mutants $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
 results: $(VENV)/installed-dev ## the tables of docs/results.md

@@ -7,10 +7,17 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=5_000)
+settings.register_profile(  # a mutant is killed by any failure: none is made small, few are tried
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    max_examples=15,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile(os.environ.get("LLMSCHED_HYPOTHESIS", "default"))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what ends in "&"

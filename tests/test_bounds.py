@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.bounds import efficiency, least_work, lower_bound
+from llmsched.bounds import (
+    _bound,
+    _not_undercut,
+    _own_rounds,
+    efficiency,
+    gap_percent,
+    least_work,
+    lower_bound,
+    request_prices,
+)
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
@@ -20,6 +31,7 @@ from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
+from llmsched.hardware.step_time import Minorant
 from llmsched.importers import load
 from llmsched.lengths import predict
 from llmsched.metrics import utilization
@@ -95,6 +107,166 @@ def test_efficiency_is_the_share_of_the_time_that_its_work_needs() -> None:
         efficiency("x", 2.0, 2.1)
 
 
+def test_users_of_a_closed_loop_may_be_spread_over_engines() -> None:
+    trace, config = trace_of([(0.0, 1, 3), (9.0, 1, 3)]), EngineConfig(max_num_seqs=2)
+    spread = lower_bound(trace, STAGES, config, concurrency=2, total_speed=2)
+    assert spread == 0.75 + 2  # either request, on an engine of its own
+
+
+@pytest.mark.parametrize(
+    ("rows", "hardware", "seconds"),
+    [
+        # 10 tokens at 4 a stage are three stages, not two and a half; two rounds.
+        ([(0.0, 10, 3)], STAGES, 3 * 0.5 + 10 * 0.25 + 2),
+        # A step of one prompt token and two rounds of one sequence.
+        (outputs(3), MIXED, 1 + 0.25 + 2 * (1 + 0.125)),
+    ],
+)
+def test_one_request_is_no_faster_on_two_engines(
+    rows: list[Row], hardware: HardwareProfile, seconds: float
+) -> None:
+    trace, config = trace_of(rows), EngineConfig(max_num_seqs=2, max_num_batched_tokens=4)
+    assert least_work(trace, hardware, config) == seconds
+    assert least_work(trace, hardware, config, total_speed=2) == seconds
+
+
+@pytest.mark.parametrize("early", [1, 9])
+def test_late_requests_take_the_steps_of_the_longest_of_them(early: int) -> None:
+    # From 10 s on: three steps of the longer one, two prompts, two decodes. Either of the prompts
+    # alone, or the three sequence steps on two slots, would be less.
+    rows = [(0.0, 1, early), (10.0, 1, 3), (10.0, 1, 1)]
+    assert bound(rows, 2, MIXED) == 10 + 3 * 1 + 2 * 0.25 + 2 * 0.125
+
+
+def test_a_decode_that_a_recomputation_undercuts_is_charged_at_its_price() -> None:
+    # A decode costs 1 s a sequence, the prompt token of a recomputation 0.25 s.
+    profile = HardwareProfile(
+        "dear decodes", Affine(per_step=1.0, per_prefill_token=0.25, per_decode_seq=1.0)
+    )
+    assert bound(outputs(3), 1, profile) == 1 + 0.25 + 2 * (1 + 1)
+    assert bound(outputs(3), 1, profile, num_gpu_blocks=100, block_size=1) == 3 + 0.25 + 2 * 0.25
+
+
+def test_the_decodes_of_a_single_request_are_undercut_by_whole_stages_only() -> None:
+    # A stage of one token instead of a round of one sequence: 0.75 of 2 s, for each of two rounds.
+    profile = HardwareProfile(
+        "dear decodes", Stages(decode_round=1.0, per_stage=0.5, per_token=0.25, per_decode_seq=1.0)
+    )
+    assert bound(outputs(3), 1, profile) == 0.75 + 2 * (1 + 1)
+    assert bound(outputs(3), 1, profile, num_gpu_blocks=100, block_size=1) == 0.75 + 2 * 0.75
+
+
+def test_where_a_step_with_prefill_is_the_cheaper_one_mixed_rounds_are_charged_as_such() -> None:
+    # No kind of profile says so, but a minorant may: 0.5 s a step with prefill, 1 s without.
+    minorant = Minorant(0.5, 0.25, 1.0, 0.125)
+    trace, config = trace_of(outputs(3)), EngineConfig(1)
+    least = _bound(trace, trace.arrival, MIXED.step_time, minorant, config, 1, 1)
+    assert least == 3 * 0.5 + 0.25 + 2 * 0.125
+
+
+def prices(**more: Any) -> Affine:
+    """Return exclusive steps of 1 s, 0.25 s a prompt token and 0.5 s a decode, but for `more`."""
+    usual = {"mixed": False, "per_step": 1.0, "per_prefill_token": 0.25, "per_decode_seq": 0.5}
+    return Affine(**{**usual, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "prefill", "decode"),
+    [
+        ({}, 1.5, 1.5),
+        ({"per_prefill_token_sq": 1.0}, 1.5 + 6, 1.5),  # in chunks of one token
+        ({"per_prefill_token_x_context": 2.0}, 1.5, 1.5),  # in one chunk
+        ({"per_prefill_token_sq": 1.0, "per_prefill_token_x_context": 2.0}, 1.5 + 36, 1.5),
+        # 6 squares of one token and 0 + 1 + 2 + 3 + 4 + 5 tokens of context
+        ({"per_prefill_token_sq": 2.0, "per_prefill_token_x_context": 2.0}, 1.5 + 12 + 30, 1.5),
+        # one square of 36
+        ({"per_prefill_token_sq": 1.0, "per_prefill_token_x_context": 4.0}, 1.5 + 36, 1.5),
+        # 6, 7 and 8 tokens read
+        ({"per_kv_token_decode": 0.5, "per_kv_token_mixed": 0.25}, 1.5, 1.5 + 10.5),
+        ({"per_kv_token_decode": 0.5, "per_kv_token_mixed": 0.25, "mixed": True}, 1.5, 1.5 + 5.25),
+        ({"per_kv_token_decode": 0.5, "per_kv_token_mixed": 1.0, "mixed": True}, 1.5, 1.5 + 10.5),
+    ],
+)
+def test_a_request_is_charged_for_tokens_and_attention_at_their_least(
+    more: dict[str, Any], prefill: float, decode: float
+) -> None:
+    step_time = prices(**more)
+    (minorant,) = step_time.minorants()
+    price = request_prices(np.array([6]), np.array([3]), step_time, minorant)
+    assert (price.prefill.tolist(), price.decode.tolist()) == ([prefill], [decode])
+
+
+ROOMY = EngineConfig(4, block_size=1, num_gpu_blocks=65)
+
+
+@pytest.mark.parametrize(
+    ("step_time", "config", "slots", "share"),
+    [
+        # Two prompt tokens, 0.5 s, for one decode of 0.5 s and its share of a round of 1 s:
+        (prices(), ROOMY, 4, 0.5 / 0.75),  # a quarter: one of four slots
+        (prices(), ROOMY, 1, 0.5 / 1.5),  # all of it
+        (prices(), replace(ROOMY, max_num_batched_tokens=2), 4, 0.5 / 1.0),  # one of two tokens
+        (prices(), replace(ROOMY, max_num_batched_tokens=8), 4, 0.5 / 0.75),
+        (prices(), replace(ROOMY, block_size=2, num_gpu_blocks=4), 4, 0.5 / 1.0),  # 3 of 6 tokens
+        # and for reading three tokens:
+        (prices(per_kv_token_decode=0.25), ROOMY, 4, 0.5 / 1.5),
+        (prices(per_kv_token_decode=0.25, mixed=True), ROOMY, 4, 0.5 / 1.25),
+        # A decode that costs less than the tokens, or nothing:
+        (prices(per_prefill_token=2.0), ROOMY, 4, 1.0),
+        (prices(per_decode_seq=0.0, mixed=True), ROOMY, 4, 1.0),
+        # Nobody is ever preempted:
+        (prices(), replace(ROOMY, num_gpu_blocks=None), 4, 1.0),
+        (prices(), replace(ROOMY, reserve="max_output"), 4, 1.0),
+    ],
+)
+def test_a_recomputation_undercuts_a_decode_by_what_its_tokens_cost_less(
+    step_time: Affine, config: EngineConfig, slots: int, share: float
+) -> None:
+    (minorant,) = step_time.minorants()
+    assert _not_undercut(np.array([4, 2]), step_time, minorant, config, slots) == share
+
+
+@pytest.mark.parametrize(
+    ("step_time", "config", "shares"),
+    [
+        # Stages of 1.25 and 2 s instead of rounds of 1.5 s; with more context they are dearer.
+        (prices(), ROOMY, [1.25 / 1.5, 1.0, 1.0]),
+        # Rounds of 2 and 3.5 s; the first request's last one has 3 tokens of context: 1.75 of 3 s.
+        (prices(per_kv_token_decode=0.5), ROOMY, [1.75 / 3, 2 / 3.5, 2 / 3.5]),
+        # A stage of 0.625 s instead of a round of 0.75 s.
+        (prices(per_step=0.5, per_prefill_token=0.125, per_decode_seq=0.25), ROOMY, [5 / 6, 1, 1]),
+        (prices(per_kv_token_decode=0.5, mixed=True), ROOMY, [1.0, 1.0, 1.0]),
+        (prices(per_kv_token_decode=0.5), replace(ROOMY, num_gpu_blocks=None), [1.0, 1.0, 1.0]),
+        # Where all is free nothing is cheaper than anything.
+        (prices(per_step=0.0, per_prefill_token=0.0, per_decode_seq=0.0), ROOMY, [1.0, 1.0, 1.0]),
+    ],
+)
+def test_a_request_waits_for_its_rounds_or_for_stages_that_are_cheaper(
+    step_time: Affine, config: EngineConfig, shares: list[float]
+) -> None:
+    (minorant,) = step_time.minorants()
+    prompt, rounds = np.array([1, 4, 4]), np.array([3, 1, 0])
+    assert _own_rounds(prompt, rounds, step_time, minorant, config).tolist() == shares
+
+
+def test_gap_and_efficiency_are_the_same_however_short_the_times_are() -> None:
+    assert gap_percent("x", 0.75, 0.5) == 50.0
+    assert gap_percent("x", 0.5, 0.5) == 0.0
+    assert efficiency("x", 0.5, 0.25) == 0.5
+    assert all(np.isnan(gap_percent("x", 0.5, none)) for none in (0.0, np.nan))
+    assert np.isnan(efficiency("x", 0.0, 1e-10, clock=1.0))  # lost in the rounding of the clock
+
+
+@pytest.mark.parametrize("measure", [gap_percent, efficiency])
+def test_without_a_clock_rounding_is_a_billionth_of_the_bound_itself(
+    measure: Callable[[str, float, float], float],
+) -> None:
+    # Of 0.5 s that is 0.5 ns: 0.4 ns less is rounding, 0.6 ns less is not.
+    assert measure("x", 0.5 - 0.4e-9, 0.5) == (0.0 if measure is gap_percent else 1.0)
+    with pytest.raises(Defect):
+        measure("x", 0.5 - 0.6e-9, 0.5)
+
+
 def test_three_equal_requests_cannot_share_two_slots_evenly() -> None:
     # 9 rounds on 2 slots need more than 4.5: two of the three share one, 6 rounds.
     rows = outputs(4, 4, 4)
@@ -117,6 +289,20 @@ def test_kv_capacity_bounds_the_rounds() -> None:
     done = replay("fcfs", rows, 3, num_gpu_blocks=9, block_size=1).makespan
     assert free == 0.5 + 3.0 + 2
     assert free < tight <= done
+    # 33 tokens for a round each are 5 rounds of 8, of which 4 are certain.
+    assert tight == 0.5 + 3.0 + 4
+    config = EngineConfig(3, num_gpu_blocks=9, block_size=1, reserve="max_output")
+    assert lower_bound(trace_of(rows), STAGES, config) == 0.5 + 3.0 + 5
+
+
+def test_kv_capacity_and_token_budget_bound_mixed_steps() -> None:
+    # Work: 12 prompt tokens and 6 decodes. Each request has a slot for its prompt's last step and
+    # two rounds, with 4, then 5 and 6 tokens: 45 tokens for a step each, 8 at a time, are 6 steps.
+    rows, work = [(0.0, 4, 3)] * 3, 12 * 0.25 + 6 * 0.125
+    assert bound(rows, 3, MIXED) == 3 + work
+    assert bound(rows, 3, MIXED, num_gpu_blocks=9, block_size=1) == 6 + work
+    # 12 prompt tokens and 6 decoded ones, 4 at a time.
+    assert bound(rows, 3, MIXED, max_num_batched_tokens=4) == 5 + work
 
 
 def test_attention_over_chunks_costs_at_least_the_cheaper_of_square_and_cross() -> None:

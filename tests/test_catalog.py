@@ -7,6 +7,7 @@ import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 import pytest
@@ -15,7 +16,15 @@ from llmsched import catalog
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
-from llmsched.catalog import find, needs, needs_lengths, parts, policy_files, summary
+from llmsched.catalog import (
+    _parts_in,
+    find,
+    needs,
+    needs_lengths,
+    parts,
+    policy_files,
+    summary,
+)
 from llmsched.contract import PREFILL, Decide, View
 from llmsched.errors import InputError
 from llmsched.orders.fcfs import Fcfs
@@ -68,6 +77,10 @@ def test_parts_and_their_parameters_compose(spec: str, order: object, rule: obje
             "policy './mine.py': expected a class in a Python file, FILE.py:CLASS; got ./mine.py",
         ),
         (
+            "mine.py",
+            "policy 'mine.py': expected a class in a Python file, FILE.py:CLASS; got mine.py",
+        ),
+        (
             "ljf+rules/mine.txt:Rule",
             "policy 'ljf+rules/mine.txt:Rule': expected a class in a Python file, FILE.py:CLASS; "
             "got rules/mine.txt",
@@ -99,6 +112,11 @@ def test_parts_and_their_parameters_compose(spec: str, order: object, rule: obje
         (
             "random:seed=1:seed=2",
             "policy 'random:seed=1:seed=2': parameter 'seed' is given twice",
+        ),
+        (
+            "lagrangian:multiplier=-1e+3",
+            "policy 'lagrangian:multiplier=-1e+3': multiplier: expected a number in 0..1e6, "
+            "got -1000.0",
         ),
         (
             "plan:tolerance=x",
@@ -149,6 +167,10 @@ class Bare:
 
 class Both(LastFirst, Eager):
     pass
+
+@dataclass(frozen=True)
+class Named(LastFirst):
+    name: str = ""
 '''
 
 
@@ -168,18 +190,35 @@ def test_a_class_in_a_file_is_a_part(mine: Path) -> None:
     assert replay(both, rows, 1).admitted.tolist() == [0.0, 3.5, 1.75]
 
 
+def test_a_value_may_name_another_python_file_and_its_class(mine: Path) -> None:
+    spec = f"{mine}:Named:name=other.py:Rule"
+    assert find(spec).order.name == "other.py:Rule"  # type: ignore[attr-defined]  # Named has it
+    assert list(policy_files([spec], None)) == [str(mine)]
+
+
+@pytest.mark.parametrize("mixed", ["", "mixed = 1", "mixed = None"])
+def test_a_rule_in_a_file_must_say_true_or_false_of_mixed_steps(tmp_path: Path, mixed: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"class Rule:\n    {mixed}\n    def start(self, view):\n        return view\n")
+    with pytest.raises(InputError) as error:
+        find(f"{path}:Rule")
+    assert str(error.value) == (
+        f"policy '{path}:Rule': Rule must say whether it needs mixed steps: mixed = False"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         (
             "Missing",
             "policy '{path}:Missing': expected a class of {path} (LastFirst, Eager, Neither, Bare, "
-            "Both), got 'Missing'",
+            "Both, Named), got 'Missing'",
         ),
         (
             "NUMBER",
             "policy '{path}:NUMBER': expected a class of {path} (LastFirst, Eager, Neither, Bare, "
-            "Both), got 'NUMBER'",
+            "Both, Named), got 'NUMBER'",
         ),
         (
             "Neither",
@@ -269,9 +308,55 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
         find("nope")
 
 
+@pytest.mark.parametrize("name", ["drain-all", "drain_all"])
+def test_an_installed_part_keeps_its_hyphens_and_underscores(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    entry = importlib.metadata.EntryPoint(name, "tests.test_catalog:Drain", "llmsched.batching")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
+    catalog.parts.cache_clear()
+    try:
+        assert find(f"ljf+{name}").rule == Drain()
+    finally:
+        catalog.parts.cache_clear()
+
+
+def test_an_installed_part_does_not_replace_one_of_the_same_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = importlib.metadata.EntryPoint(
+        "chunked", "tests.test_catalog:Drain", "llmsched.batching"
+    )
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
+    catalog.parts.cache_clear()
+    try:
+        assert find("chunked").rule == Chunked()
+    finally:
+        catalog.parts.cache_clear()
+    assert capsys.readouterr().err == (
+        "warning: entry point llmsched.batching: chunked = tests.test_catalog:Drain: the name is "
+        "taken, so this one is left out\n"
+    )
+
+
+DRAIN = Drain()
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        (
+            "llmsched.orders.fcfs:Fcfs",  # a class, but no rule
+            "expected a class with a method start, got <class 'llmsched.orders.fcfs.Fcfs'>",
+        ),
+        (
+            "tests.test_catalog:DRAIN",  # a rule, but no class
+            "expected a class with a method start, got Drain()",
+        ),
         ("no_such_module:X", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("tests.test_catalog:MINE", "expected a class with a method start, got '"),
     ],
@@ -307,9 +392,49 @@ def test_parts_are_found_by_looking() -> None:
     ]
 
 
+def test_of_a_module_only_its_own_dataclasses_with_the_method_are_parts() -> None:
+    module = ModuleType("theirs")
+
+    def own(name: str, **body: object) -> type:
+        return type(name, (), {"__module__": "theirs", **body})
+
+    def method(self: object) -> None: ...
+
+    wanted: type = dataclass(own("Wanted", queue=method))
+    values = {
+        "Wanted": wanted,
+        "Imported": Ljf,
+        "Shapeless": dataclass(own("Shapeless")),
+        "NotCallable": dataclass(own("NotCallable", queue=3)),
+        "Bare": own("Bare", queue=method),
+        "instance": wanted(),
+        "number": 3,
+        "Rule": dataclass(own("Rule", start=method)),
+    }
+    vars(module).update(values)
+    assert list(_parts_in(module, "orders")) == [wanted]
+    assert list(_parts_in(module, "batching")) == [values["Rule"]]
+
+
 def test_a_part_describes_itself() -> None:
     assert summary(Fcfs) == "In order of arrival"
     assert summary(Ljf).startswith("Most predicted output tokens first")
+
+
+class _Silent:
+    pass
+
+
+class _Talkative:
+    """Whatever comes first. And then X.
+
+    A second paragraph.
+    """
+
+
+def test_a_summary_is_one_line_and_empty_where_nothing_is_said() -> None:
+    assert summary(_Silent) == ""
+    assert summary(_Talkative) == "Whatever comes first. And then X"
 
 
 def test_a_policy_says_what_it_needs() -> None:
@@ -351,8 +476,9 @@ def test_policy_files_are_hashed_by_the_name_given_and_looked_for_beside_first(
         policy_files(["none.py:X"], None)
 
 
-def test_a_plus_sign_of_an_exponent_separates_no_parts() -> None:
-    policy = find("lagrangian:multiplier=1e+3+ljf")
+@pytest.mark.parametrize("number", ["1e+3", "1E+3", "10.0e+2"])
+def test_a_plus_sign_of_an_exponent_separates_no_parts(number: str) -> None:
+    policy = find(f"lagrangian:multiplier={number}+ljf")
     assert policy.rule == Lagrangian(multiplier=1000.0)
     assert policy.order == Ljf()
     assert policy.summary == "composed"

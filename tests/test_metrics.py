@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_a_total_below_its_bound_is_a_defect_and_never_a_number() -> None:
     assert summarize(HAND, lower_bound_s=4.75 * (1 + 1e-12))["gap_percent"] == 0.0  # rounding
     with pytest.raises(Defect) as error:
         summarize(HAND, lower_bound_s=4.76)
-    with pytest.raises(Defect, match=r"4\.75 s in all is below the proven bound of 4\.76 s"):
+    with pytest.raises(Defect, match=r"fcfs: 4\.75 s in all is below the proven bound of 4\.76 s"):
         summarize(HAND, least_work_s=4.76)
     assert str(error.value) == (
         "defect in llmsched, please report it: "
@@ -133,8 +134,10 @@ def test_rates_are_nan_where_no_time_passes() -> None:
     row = summarize(replay("fcfs", outputs(1, 1), 2, free), lower_bound_s=0.0, least_work_s=0.0)
     assert row["makespan_s"] == 0.0
     shares = ("utilization", "efficiency", "gap_percent")
-    for name in (*shares, "request_throughput", "output_throughput"):
+    for name in (*shares, "request_throughput", "output_throughput", "kv_mean_tokens"):
         assert isnan(row[name])
+    held = summarize(replay("fcfs", outputs(1, 1), 2, free, num_gpu_blocks=9))
+    assert isnan(held["kv_mean"])
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,11 @@ def test_kv_use_is_a_share_of_the_usable_blocks() -> None:
     assert 0 < row["kv_mean"] < 0.5
 
 
+def test_a_replay_that_held_no_block_has_a_peak_of_zero() -> None:
+    held = replay("fcfs", [(0.0, 2, 3)], 1, num_gpu_blocks=5, block_size=2)
+    assert summarize(replace(held, peak_blocks=0))["kv_peak"] == 0.0
+
+
 def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
     # 6 usable blocks of 1 token. 1.5 s stage, 1 s round: both hold 3 tokens and each wants one
     # more; request 1 gives up its 3. Request 0 decodes 2 more rounds, until 4.5 s; then 4 tokens
@@ -219,6 +227,39 @@ def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
     assert (row["preemptions"], row["recomputed_tokens"]) == (1, 3)
     gaps, counts = inter_token_latencies(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 3.5]
+
+
+def test_a_sequence_that_decodes_on_after_it_was_resumed_has_one_gap_a_token() -> None:
+    # As above, but request 1 wants a fourth token: from 6 s on, one round after the recomputation.
+    rows = [(0.0, 2, 4), (0.0, 2, 4)]
+    result = replay("fcfs", rows, 2, num_gpu_blocks=7, block_size=1)
+    assert result.finish.tolist() == [4.5, 7.0]
+    gaps, counts = inter_token_latencies(result)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 1.0, 3.5]
+
+
+def test_the_last_token_of_a_recomputation_is_a_decode_whose_gap_is_counted_once() -> None:
+    # 6 blocks of one token, two tokens a step. Steps end at 1.5 (2 prompt tokens), 2.875, 4.25 (a
+    # decode and a prompt token each); request 1 has its first token, both hold all blocks, and it
+    # gives up its own. Request 0 ends at 5.375. Of the 3 tokens to recompute two take 1.5 s; the
+    # third is a decode of 1.125 s and yields the next token at 8 s. One round more.
+    rows = [(0.0, 2, 4), (0.0, 2, 3)]
+    result = replay(
+        *("vllm", rows, 2, MIXED), max_num_batched_tokens=2, num_gpu_blocks=7, block_size=1
+    )
+    assert result.first_token.tolist() == [1.5, 4.25]
+    assert result.finish.tolist() == [5.375, 9.125]
+    gaps, counts = inter_token_latencies(result)
+    assert sorted(np.repeat(gaps, counts).tolist()) == [1.125, 1.125, 1.375, 1.375, 3.75]
+
+
+def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
+    gaps, counts = inter_token_latencies(replay("fcfs", outputs(40), 1))
+    assert (gaps.tolist(), counts.tolist()) == ([1.0, 1.0], [1, 38])  # the first, all others
+    # One token of context in the cache, then 2 and 3, at 1 s each beside 1 s a step.
+    dear = HardwareProfile("dear", Affine(mixed=False, per_step=1.0, per_kv_token_decode=1.0))
+    gaps, counts = inter_token_latencies(replay("fcfs", outputs(4), 1, dear))
+    assert (sorted(gaps.tolist()), counts.tolist()) == ([2.0, 3.0, 4.0], [1, 1, 1])
 
 
 def test_request_columns_are_those_of_the_file() -> None:

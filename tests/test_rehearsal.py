@@ -13,7 +13,8 @@ from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.batching.static import Static
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
-from llmsched.contract import Jobs, Policy
+from llmsched.contract import Decide, Jobs, Policy, View
+from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
@@ -92,6 +93,26 @@ def test_a_large_batch_tries_the_first_rungs_only(monkeypatch: pytest.MonkeyPatc
     assert Rehearsal(ladders).choose(jobs([2, 2, 5], 2)) is STATIC
 
 
+class _Broken:
+    mixed = False
+
+    def start(self, view: View) -> Decide:
+        return 3  # type: ignore[return-value]  # that is the point
+
+
+def test_a_candidate_that_breaks_the_contract_is_told_to_be_a_rehearsed_one() -> None:
+    with pytest.raises(PolicyError, match=r"^policy rehearsal: start: expected a function"):
+        rehearsal((Fcfs(), _Broken())).choose(jobs([2], 1))
+
+
+def test_no_part_of_a_replay_is_left_over_for_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 7 requests are two replays of 3: the first rung and the second.
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 7)
+    assert Rehearsal([[STATIC, STATIC, LONGEST]]).choose(jobs([2, 2, 5], 2)) is STATIC
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 9)
+    assert Rehearsal([[STATIC, STATIC, LONGEST]]).choose(jobs([2, 2, 5], 2)) is LONGEST
+
+
 def test_what_stands_beside_the_best_of_the_first_ladder_is_tried_last() -> None:
     given: list[Candidate] = []
 
@@ -116,6 +137,17 @@ def test_predictions_are_rehearsed_up_to_the_limit() -> None:
     assert rehearsal(ARRIVAL, LONGEST).choose(known) is LONGEST
     limited = replace(known, max_output_tokens=np.array([2, 2, 2]))
     assert rehearsal(ARRIVAL, LONGEST).choose(limited) is ARRIVAL
+
+
+@pytest.mark.parametrize(("limit", "wanted"), [(5, LONGEST), (9, ARRIVAL)])
+def test_an_engine_that_reserves_is_rehearsed_with_the_declared_limits(
+    limit: int, wanted: Candidate
+) -> None:
+    # Ten blocks of one token. A limit of 5 reserves 5 of them, so two requests run at once, and
+    # longest first is shorter. One of 9 reserves 9: one after the other, and all orders are alike.
+    config = EngineConfig(2, block_size=1, num_gpu_blocks=11, reserve="max_output")
+    batch = replace(jobs([2, 2, 5], 2), config=config, max_output_tokens=np.full(3, limit))
+    assert rehearsal(ARRIVAL, LONGEST).choose(batch) is wanted
 
 
 def test_predictions_beyond_what_fits_are_rehearsed_as_what_fits() -> None:

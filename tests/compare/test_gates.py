@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.compare.gates import judge, parse_gate
+from llmsched.compare.gates import Verdict, judge, judge_gone, parse_gate
 from llmsched.errors import InputError
 from llmsched.metric import HIGHER, METRICS, NEITHER
 from tests.compare.results import row
@@ -88,6 +88,11 @@ def test_a_percentage_of_zero_is_said_to_be_zero() -> None:
     assert "base of 0" not in fine.reason
 
 
+def test_a_limit_may_begin_with_its_decimal_point() -> None:
+    assert parse_gate("slo_attainment:.95").limit == 0.95
+    assert parse_gate("utilization:-.05").limit == -0.05
+
+
 def test_a_gate_may_name_its_policy_even_one_with_colons() -> None:
     assert parse_gate("makespan_s:2%").policy is None
     assert parse_gate("hybrid:makespan_s:2%").policy == "hybrid"
@@ -122,3 +127,62 @@ def test_a_value_passes_at_its_limit_but_for_rounding_however_large_it_is() -> N
     just, over = 1e6 * (1 + 5e-10), 1e6 * (1 + 2e-9)
     assert judge(gate, row("fcfs", makespan_s=just), None).passed
     assert not judge(gate, row("fcfs", makespan_s=over), None).passed
+
+
+def test_a_verdict_says_all_that_it_is_of() -> None:
+    before, here = row("hybrid", makespan_s=100.0), row("hybrid", makespan_s=110.0)
+    gate = parse_gate("makespan_s:2%")
+    expected = {
+        "gate": "makespan_s:2%",
+        "cell": "oracle",
+        "policy": "hybrid",
+        "metric": "makespan_s",
+        "value": 110.0,
+        "base": 100.0,
+        "threshold": 102.0,
+        "passed": False,
+        "reason": "makespan_s 110 s, limit at most 102 s",
+    }
+    assert vars(judge(gate, here, before, "oracle")) == expected
+    assert judge(gate, here, before) == Verdict(**{**expected, "cell": ""})  # type: ignore[arg-type]  # mixed values
+
+
+def test_where_more_is_better_the_limit_is_what_a_value_must_have_at_least() -> None:
+    verdict = judge(parse_gate("utilization:-0.05"), row("p", utilization=0.7), row("p"))
+    assert verdict.reason == "utilization 0.7, limit at least 0.75"
+
+
+def test_the_verdict_on_a_policy_that_is_gone_has_its_value_in_the_baseline() -> None:
+    gate, before = parse_gate("ljf:makespan_s:2%"), row("ljf", makespan_s=90.0)
+    expected = {
+        "gate": "ljf:makespan_s:2%",
+        "cell": "oracle",
+        "policy": "ljf",
+        "metric": "makespan_s",
+        "value": None,
+        "base": 90.0,
+        "threshold": None,
+        "passed": False,
+        "reason": "ljf is in the baseline, but no longer in this run",
+    }
+    assert vars(judge_gone(gate, before, "oracle")) == expected
+    assert judge_gone(gate, before).cell == ""
+
+
+def test_what_is_just_as_large_as_the_noise_is_noise() -> None:
+    # A nanosecond, in ms: as a worsening it passes, as a base it is zero.
+    gate = parse_gate("p99_ttft_ms:0")
+    assert judge(gate, row("p", p99_ttft_ms=1e-6), None).passed
+    assert not judge(gate, row("p", p99_ttft_ms=1.001e-6), None).passed
+    percent = parse_gate("p99_ttft_ms:5%")
+    zero, above = (row("p", p99_ttft_ms=base) for base in (1e-6, 1.001e-6))
+    assert judge(percent, row("p"), zero).reason.endswith("any percentage of a base of 0 is 0")
+    assert "base of 0" not in judge(percent, row("p"), above).reason
+
+
+def test_the_slack_is_a_billionth_of_the_greater_of_value_and_limit() -> None:
+    # As floats are, this value is above 43 by a hair more than 43e-9, and a hair less than 1e-9 of
+    # itself.
+    gate, value = parse_gate("makespan_s:43"), 43.000000043
+    assert 43 * 1e-9 < value - 43 <= value * 1e-9
+    assert judge(gate, row("fcfs", makespan_s=value), None).passed

@@ -5,6 +5,8 @@ Prompts have one token: a stage of n prompts takes 0.5 + 0.25 n seconds, a round
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,9 @@ def test_a_packed_plan_saves_the_round_that_lists_lose(policy: str) -> None:
 
 def test_ties_within_a_slot_go_by_position() -> None:
     assert admissions(replay("plan", outputs(4, 4, 4), 1)) == [0, 1, 2]
+    many = [4, 3] * 20  # so many that an unstable sort would not leave equals where they are
+    in_order = [*range(0, 40, 2), *range(1, 40, 2)]
+    assert admissions(replay("plan:align=-1", outputs(*many), 1)) == in_order
 
 
 def test_without_stealing_a_late_slot_keeps_its_queue() -> None:
@@ -65,6 +70,8 @@ def test_a_broken_plan_becomes_a_list_longest_first() -> None:
     assert admissions(broken) == [0, 2, 1, 3, 4]
     kept = replay("plan:tolerance=9", rows, 2, predicted=predicted)
     assert admissions(kept) == [0, 2, 3, 4, 1]
+    static = replay("plan:steal=false", rows, 2, predicted=predicted)  # nothing breaks it
+    assert admissions(static) == [0, 2, 3, 4, 1]
 
 
 def test_later_arrivals_wait_in_one_queue_longest_first() -> None:
@@ -141,11 +148,33 @@ def test_a_plan_holds_while_a_request_misses_its_prediction_by_one_round(
     assert (queue.patience(0) is None) == broken
 
 
-def planned(*output_tokens: int, slots: int = 2, arrival: float = 0.0) -> PlanQueue:
+def planned(
+    *output_tokens: int,
+    slots: int = 2,
+    arrival: float = 0.0,
+    clock: _Clock | None = None,
+    tolerance: float = 0.01,
+) -> PlanQueue:
     """Return a plan's queue to which nothing has been pushed yet."""
     trace = trace_of([(arrival, 1, tokens) for tokens in output_tokens])
     jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(slots))
-    return Plan().queue(jobs, _Clock())  # type: ignore[arg-type]  # a part of a view
+    view = clock or _Clock()
+    return Plan(tolerance=tolerance).queue(jobs, view)  # type: ignore[arg-type]  # a part of a view
+
+
+def waiting(*output_tokens: int, **more: Any) -> PlanQueue:
+    """Return a plan's queue in which all of them wait."""
+    queue = planned(*output_tokens, **more)
+    for request in range(len(output_tokens)):
+        queue.push(request)
+    return queue
+
+
+def release(queue: PlanQueue, *requests: int) -> None:
+    """Let them leave their slots."""
+    assert queue.release is not None
+    for request in requests:
+        queue.release(request)
 
 
 def test_a_queue_is_as_long_as_requests_wait() -> None:
@@ -164,6 +193,130 @@ def test_idle_slots_wait_as_long_as_the_one_with_least_slack() -> None:
     queue.push(1)
     assert queue.patience(0) == 0
     assert planned(9, 6).patience(2) == 2
+
+
+def test_nobody_is_next_where_nobody_waits_or_no_slot_is_idle() -> None:
+    assert planned(9, 6).peek() == -1  # they have not arrived yet
+    queue = waiting(9, 6, slots=1)
+    assert queue.pop() == 0
+    assert queue.peek() == -1
+
+
+def test_a_slot_that_served_a_later_arrival_has_no_claim_on_what_others_hold() -> None:
+    # {5} and {3, 2}; the later arrival goes to the first slot, which then has nothing to do.
+    trace = trace_of([(0.0, 1, 6), (0.0, 1, 4), (0.0, 1, 3), (1.0, 1, 2)])
+    jobs = admit(trace, STAGES, NAMED["offline"], EngineConfig(2))
+    queue = Plan(steal=False).queue(jobs, _Clock())  # type: ignore[arg-type]  # a part of a view
+    for request in (0, 1, 2):
+        queue.push(request)
+    assert [queue.pop(), queue.pop()] == [0, 1]
+    release(queue, 0)
+    queue.push(3)
+    assert queue.pop() == 3
+    release(queue, 3)
+    assert queue.peek() == -1
+    release(queue, 1)
+    assert queue.peek() == 2
+
+
+def test_slack_is_spent_as_rounds_go_by_and_never_less_than_none_is_left() -> None:
+    # {8} runs. At round 1 the slot of {5} has 8 - 1 - 5 rounds to spare, until round 3.
+    clock = _Clock()
+    queue = waiting(9, 6, clock=clock)
+    assert queue.pop() == 0
+    patience = {}
+    for clock.clock in (1, 2, 3, 4):
+        patience[clock.clock] = queue.patience(0)
+    assert patience == {1: 2, 2: 1, 3: 0, 4: 0}
+
+
+def test_a_slot_that_is_late_has_no_slack_and_owes_none() -> None:
+    # {8} runs. At round 7 the slot of {5} would end at 12, four rounds beyond the plan's horizon.
+    clock = _Clock()
+    queue = waiting(9, 6, clock=clock)
+    assert queue.pop() == 0
+    clock.clock = 7
+    assert queue.patience(0) == 0
+    clock.clock = 8
+    assert queue.patience(0) == 0
+
+
+def test_a_slot_that_ran_a_request_has_new_slack_for_the_next_one() -> None:
+    # {12} runs. {5, 4} has 12 - 1 - 9 rounds to spare at round 1: one for each, until round 2.
+    clock = _Clock()
+    queue = waiting(13, 6, 5, clock=clock)
+    assert queue.pop() == 0
+    clock.clock = 1
+    assert queue.patience(0) == 1
+    clock.clock = 2
+    assert queue.pop() == 1
+    clock.clock = 7  # as predicted: 12 - 7 - 4 rounds are left for the other one
+    release(queue, 1)
+    assert queue.patience(0) == 1
+
+
+def test_a_slot_without_work_hides_no_other_slot_that_waits() -> None:
+    # Slots of 16 rounds each: {16}, {10, 6} and {11, 1, 1, 1, 1, 1}. The first request of each ends
+    # at once, in that order. The first slot has nothing more; the second has 16 - 6 rounds to spare
+    # for one request, the third 16 - 5 for five, which is 2 for each.
+    queue = waiting(17, 11, 7, 12, 2, 2, 2, 2, 2, slots=3, tolerance=9.0)
+    assert sorted(queue.pop() for _ in range(3)) == [0, 1, 3]
+    release(queue, 0, 1, 3)
+    assert queue.patience(0) == 2
+
+
+def test_an_empty_slot_takes_from_the_one_with_most_work_left() -> None:
+    # {16}, {10, 6} and {11, 1, 1, 1, 1, 1}: once all run, 6 and 5 rounds are left.
+    queue = waiting(17, 11, 7, 12, 2, 2, 2, 2, 2, slots=3, tolerance=9.0)
+    assert sorted(queue.pop() for _ in range(3)) == [0, 1, 3]
+    release(queue, 0)
+    assert queue.peek() == 2
+
+
+def test_of_slots_with_equal_work_left_the_first_one_is_helped() -> None:
+    # {16}, {10, 6} and {10, 6}.
+    queue = waiting(17, 11, 11, 7, 7, slots=3, tolerance=9.0)
+    assert sorted(queue.pop() for _ in range(3)) == [0, 1, 2]
+    release(queue, 0)
+    assert queue.peek() == 3
+
+
+@pytest.mark.parametrize(
+    ("rounds", "left", "chosen"),
+    [
+        ((20, 16, 4), 7, 1),  # the shorter one would end three rounds before the running one
+        ((20, 16, 4), 6, 2),  # two rounds: that is what align allows
+        ((20, 16, 4), 4, 2),  # at the same time
+        ((20, 16, 4), 3, 1),  # after it
+        ((20, 19, 1), 1, 2),  # in the very next round
+        ((20, 19, 0), 0, 1),  # the running one should have ended by now: it says nothing
+        ((20, 11, 5, 4), 5, 2),  # the one that ends nearest
+        ((20, 12, 4, 4), 4, 2),  # the first of equals
+        ((20, 12, 4, 4), 5, 2),
+    ],
+)
+def test_the_request_is_preferred_that_ends_just_before_a_running_one(
+    rounds: tuple[int, ...], left: int, chosen: int
+) -> None:
+    # The first request fills a slot by itself; the others share the other slot.
+    clock = _Clock()
+    queue = waiting(*(1 + r for r in rounds), clock=clock)
+    assert queue.pop() == 0
+    clock.clock = 20 - left
+    assert queue.peek() == chosen
+
+
+@pytest.mark.parametrize(("lookahead", "chosen"), [(1, 1), (2, 1), (3, 3), (4, 3), (16, 3)])
+def test_an_aligned_end_is_looked_for_among_so_many_of_a_slots_longest(
+    lookahead: int, chosen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of {9, 7, 4} only the last one ends just before the running request, which has five rounds.
+    monkeypatch.setattr("llmsched.orders.plan.LOOKAHEAD", lookahead)
+    clock = _Clock()
+    queue = waiting(21, 10, 8, 5, clock=clock)
+    assert queue.pop() == 0
+    clock.clock = 15
+    assert queue.peek() == chosen
 
 
 def test_without_a_plan_there_is_nothing_to_say_of_waiting() -> None:
