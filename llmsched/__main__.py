@@ -6,10 +6,12 @@ import sys
 
 def run() -> int:
     """Run the command line; Ctrl-C while it is still being imported ends it without a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:  # a shell may have started it to ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from llmsched.cli import main
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, handler)
     return main()
 
 

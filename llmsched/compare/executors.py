@@ -12,10 +12,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
+from queue import SimpleQueue
 
 from llmsched.compare.measure import Row, measure
 from llmsched.compare.study import Study, Task
@@ -71,10 +72,16 @@ def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task,
         initializer=_adopt,
         initargs=(study,),
     )
+    # Not `as_completed`: it takes the locks of all futures, and a Ctrl-C that finds it there leaves
+    # them taken, for which the pool's own thread would wait for ever.
+    finished: SimpleQueue[Future[list[Row]]] = SimpleQueue()
     try:
         with _interrupts_held():
             futures = {pool.submit(_measure_adopted, each): each for each in batches(tasks, jobs)}
-        for future in as_completed(futures):
+            for future in futures:
+                future.add_done_callback(finished.put)
+        for _ in futures:
+            future = finished.get()
             yield from zip(futures[future], future.result(), strict=True)
     except BaseException:
         for worker in multiprocessing.active_children():
