@@ -17,7 +17,8 @@ from llmsched.engine.result import Latencies, SimulationResult, latencies
 from llmsched.errors import InputError
 from llmsched.metric import RECORDED, SLO_METRICS
 
-Row: TypeAlias = dict[str, float | int]
+Summary: TypeAlias = dict[str, float | int]
+"""Each metric by its name; NaN where it has no samples."""
 
 _PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 
@@ -77,7 +78,7 @@ def summarize(
     lower_bound_s: float = np.nan,
     least_work_s: float = np.nan,
     slo: Mapping[str, float] | None = None,
-) -> Row:
+) -> Summary:
     """Return the flat row of one replay.
 
     Parameters

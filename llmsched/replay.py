@@ -22,7 +22,7 @@ from llmsched.engine.checks import blaming
 from llmsched.engine.loop import Tick
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.hardware import HardwareProfile
-from llmsched.metrics import Row, summarize
+from llmsched.metrics import Summary, summarize
 from llmsched.trace import Trace
 
 
@@ -172,7 +172,7 @@ class Case:
 
 def replay(
     case: Case, policy: Policy, on_progress: Tick | None = None
-) -> tuple[SimulationResult, Row]:
+) -> tuple[SimulationResult, Summary]:
     """Return what a case comes to under a policy, and the flat row of its metrics.
 
     `on_progress` is called as by `simulate`.

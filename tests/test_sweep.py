@@ -15,7 +15,7 @@ from llmsched import bounds, metrics
 from llmsched.engine import SimulationResult
 from llmsched.orders.plan import PlanQueue
 
-SLICE, PARTS = 600, 12
+SLICE, PARTS = 400, 8
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -22,8 +22,8 @@ from llmsched.engine import SimulationResult
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, LivelockError, PolicyError
 from llmsched.orders.fcfs import Fcfs
-from llmsched.planning import case as planned
 from llmsched.planning.plans import plan_replicas
+from llmsched.planning.problem import Problem
 from llmsched.planning.stored import read_replicas
 from llmsched.replay import simulate
 from llmsched.report.plan import plan_document, plan_json
@@ -86,7 +86,7 @@ def _replay(case: Case) -> SimulationResult:
     """Replay on one engine, or plan for replicas and replay the stored plan."""
     assignment = None
     if case.replicas is not None:
-        asked = planned.Case(case.trace, case.hardware, case.config, case.lengths, case.index)
+        asked = Problem(case.trace, case.hardware, case.config, case.lengths, case.index)
         answer = plan_replicas(asked, case.replicas)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "plan.json")
@@ -332,7 +332,7 @@ def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     """A plan for replicas promises the time that its replay takes."""
     if case.replicas is None or ".py:" in case.policy.name:
         return
-    asked = planned.Case(case.trace, case.hardware, case.config)
+    asked = Problem(case.trace, case.hardware, case.config)
     try:
         answer = plan_replicas(asked, case.replicas, case.policy.name)
     except LivelockError:

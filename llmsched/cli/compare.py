@@ -207,7 +207,7 @@ def _run(
     finished: Rows = {}
     try:
         with phase("study", "runs") as progress:
-            progress(0, sum(1 for _ in study.tasks()))
+            progress(0, sum(1 for _ in study.runs()))
             rows = run_study(
                 study, where, finished=finished, checkpoint=checkpoint, on_progress=progress
             )
@@ -333,7 +333,7 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
         for task, row in finished.items():
             if task not in checkpoint.rows:
                 checkpoint.add(task, row)
-    done, total = len(checkpoint.rows), sum(1 for _ in study.tasks())
+    done, total = len(checkpoint.rows), sum(1 for _ in study.runs())
     again = ["llmsched", *sys.argv[1:]]
     if not any(word.partition("=")[0] == "--resume" for word in again):
         again += ["--resume", str(checkpoint.path)]

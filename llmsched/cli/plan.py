@@ -20,8 +20,8 @@ from llmsched.notes import say
 if TYPE_CHECKING:
     from llmsched.packing import Progress
     from llmsched.planning.batch import Batch
-    from llmsched.planning.case import Case
     from llmsched.planning.plans import Plan
+    from llmsched.planning.problem import Problem
 
 PLAN, BATCH = "Plan", "Batch file"
 
@@ -149,7 +149,7 @@ class Packing(options.Group):
         if self.objective == "expected" and (self.replicas or not noisy):
             raise InputError("--objective: 'expected' needs --lengths noisy:CV, and no --replicas")
 
-    def solve(self, case: Case, split: bool) -> Plan:
+    def solve(self, problem: Problem, split: bool) -> Plan:
         """Plan the slots of one engine, or split over replicas where that is asked for."""
         from llmsched.planning.plans import plan_replicas, plan_slots
 
@@ -160,9 +160,9 @@ class Packing(options.Group):
                 shown.tell(f"{stands} ({search.stage})")
 
             if not split:
-                return plan_slots(case, self.unit, self.solver, self.time_limit, tell)
+                return plan_slots(problem, self.unit, self.solver, self.time_limit, tell)
             count = 1 if self.replicas is None else self.replicas
-            return plan_replicas(case, count, self.policy, _numbers(self.speeds), tell)
+            return plan_replicas(problem, count, self.policy, _numbers(self.speeds), tell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,8 +227,8 @@ def plan(
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
-    from llmsched.planning.case import Case
     from llmsched.planning.export import export
+    from llmsched.planning.problem import Problem
     from llmsched.report.plan import plan_json, plan_table, promised
 
     one_of("--format", format, ("table", "json"))
@@ -243,11 +243,11 @@ def plan(
     requests = reading.load(trace) if batch is None else batch.trace
     warn(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
     mode = chosen_mode(requests, lengths) if batch is None else plain(file.predict)
-    case = Case(
+    problem = Problem(
         *(requests, machine, config, mode, seed or 0, packing.objective, packing.samples),
         estimated=batch is not None,
     )
-    made = packing.solve(case, split=packing.replicas is not None or batch is not None)
+    made = packing.solve(problem, split=packing.replicas is not None or batch is not None)
     if batch is not None and file.export is not None:
         record = {"plan": promised(made)}
         export(batch, made.queues, file.export, record, config, force=file.force)

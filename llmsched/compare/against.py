@@ -10,7 +10,8 @@ from pathlib import PurePath
 from typing import Any
 
 from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
-from llmsched.compare.gates import Gate, Row, Verdict, judge, judge_gone, number
+from llmsched.compare.gates import Gate, Verdict, judge, judge_gone, number
+from llmsched.documents.row import Row
 from llmsched.errors import InputError, NotComparableError
 from llmsched.files import plain
 from llmsched.metric import judged_metrics

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from llmsched.compare.measure import Row
-from llmsched.compare.study import Study, Task
+from llmsched.compare.study import Run, Study
 from llmsched.documents.checkpoint import finished_line, parse_finished
+from llmsched.documents.row import Row
 from llmsched.errors import InputError, NotComparableError
 from llmsched.reading import Lines
 
@@ -46,11 +46,11 @@ class Checkpoint:
         self.path = path
         self._header: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **study.identity()}
         self._cells = len(study.cells)
-        self.rows: dict[Task, Row] = {}
+        self.rows: dict[Run, Row] = {}
         self._sound_bytes = 0
         self._read()
 
-    def add(self, task: Task, row: Row) -> None:
+    def add(self, task: Run, row: Row) -> None:
         """Remember a row; it is in the file when this returns.
 
         Raises
@@ -97,7 +97,7 @@ class Checkpoint:
         found = parse_finished(line, place)
         if found.cell >= self._cells:
             raise InputError(f"{place}: cell: expected less than {self._cells}, got {found.cell}")
-        task = Task(found.cell, found.case, found.row["policy"])
+        task = Run(found.cell, found.case, found.row["policy"])
         if task in self.rows:
             raise InputError(f"{place}: expected a row of each policy and case once, got {task}")
         self.rows[task] = found.row

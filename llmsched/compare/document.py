@@ -13,11 +13,11 @@ from msgspec import to_builtins
 
 from llmsched.catalog import find
 from llmsched.compare.family import family_ranges
-from llmsched.compare.measure import Row
 from llmsched.compare.paired import mean_row, paired_differences
 from llmsched.compare.run import Rows
 from llmsched.compare.study import Cell, Study
 from llmsched.documents.result import check_comparison
+from llmsched.documents.row import Row
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, NotComparableError
 from llmsched.hardware.kinds import prices_mixed

@@ -18,20 +18,21 @@ from contextlib import contextmanager
 from importlib import import_module
 from queue import SimpleQueue
 
-from llmsched.compare.measure import Row, measure
-from llmsched.compare.study import Study, Task
+from llmsched.compare.measure import measure
+from llmsched.compare.study import Run, Study
+from llmsched.documents.row import Row
 from llmsched.errors import InputError, LlmschedError
 
 _PATIENCE_S = 10
 """Seconds to wait for a scheduler to answer, and for its first worker."""
 
-Executor = Callable[[Study, Iterable[Task]], Iterator[tuple[Task, Row]]]
+Executor = Callable[[Study, Iterable[Run]], Iterator[tuple[Run, Row]]]
 
 _RETRIES = 3
 """Deaths of a worker that a task survives: by then it is the task that kills them."""
 
 
-def serially(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+def serially(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
     """Run the tasks one after the other in this process."""
     for task in tasks:
         yield task, measure(study, task)
@@ -44,11 +45,11 @@ def on_processes(jobs: int) -> Executor:
     again on a new pool. An `LlmschedError` ends it when workers die over and over.
     """
 
-    def run(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+    def run(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
         left = list(tasks)
         deaths = 0
         while left:
-            done: set[Task] = set()
+            done: set[Run] = set()
             try:
                 for task, row in _on_pool(jobs, study, left):
                     done.add(task)
@@ -65,7 +66,7 @@ def on_processes(jobs: int) -> Executor:
     return run
 
 
-def _on_pool(jobs: int, study: Study, tasks: list[Task]) -> Iterator[tuple[Task, Row]]:
+def _on_pool(jobs: int, study: Study, tasks: list[Run]) -> Iterator[tuple[Run, Row]]:
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(tasks)),
         mp_context=multiprocessing.get_context("spawn"),  # fork copies locks that threads hold
@@ -138,22 +139,22 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _measure_adopted(batch: Sequence[Task]) -> list[Row]:
+def _measure_adopted(batch: Sequence[Run]) -> list[Row]:
     assert _adopted is not None
     return _measure_batch(_adopted, batch)
 
 
-def _measure_batch(study: Study, batch: Sequence[Task]) -> list[Row]:
+def _measure_batch(study: Study, batch: Sequence[Run]) -> list[Row]:
     return [measure(study, task) for task in batch]
 
 
-def batches(tasks: Iterable[Task], workers: int) -> list[list[Task]]:
+def batches(tasks: Iterable[Run], workers: int) -> list[list[Run]]:
     """Return the tasks in batches for `workers`.
 
     The policies of one case share its draw, its bound and its plan, so they stay together, unless
     that would leave workers without work.
     """
-    together: dict[tuple[int, int], list[Task]] = {}
+    together: dict[tuple[int, int], list[Run]] = {}
     for task in tasks:
         together.setdefault((task.cell, task.case), []).append(task)
     if len(together) >= workers:
@@ -185,7 +186,7 @@ def on_dask(address: str | None = None) -> Executor:
             "for example tcp://10.0.0.1:8786"
         )
 
-    def run(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+    def run(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
         try:
             client = distributed.Client(where, set_as_default=False, timeout=_PATIENCE_S)
         except (OSError, ValueError) as error:

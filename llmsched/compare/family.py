@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llmsched.documents.result import CHANGES
+from llmsched.documents.row import Row
 from llmsched.metric import METRICS
 
 Cell = Mapping[str, Any]
-Row = Mapping[str, Any]
 
 _METRICS = ("makespan_s", "utilization", "output_throughput", "gap_percent")
 

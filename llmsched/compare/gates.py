@@ -12,13 +12,11 @@ A gate reads ``[POLICY:]METRIC:LIMIT``. The limit is one of
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from llmsched.documents.row import Row
 from llmsched.errors import InputError
 from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
-
-Row = Mapping[str, object]
 
 _LIMIT = re.compile(r"(?P<sign>[+-]?)(?P<number>\d+(\.\d+)?|\.\d+)(?P<percent>%?)")
 _SLACK = 1e-9  # relative; beside a metric's noise: a value at its limit but for rounding passes

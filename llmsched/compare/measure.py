@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched import catalog
-from llmsched.compare.study import Cell, Study, Task, load_trace
+from llmsched.compare.study import Cell, Run, Study, load_trace
+from llmsched.documents.row import Row
 from llmsched.records import finite
 from llmsched.replay import Case, replay
 from llmsched.trace import Trace
 
-Row = dict[str, float | int | str | None]
 
-
-def measure(study: Study, task: Task) -> Row:
+def measure(study: Study, task: Run) -> Row:
     """Compute one row: draw the case, replay it under the policy, summarize.
 
     A metric without samples is None, as JSON has it.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.compare.measure import Row
+from llmsched.documents.row import Row
 from llmsched.metric import Metric, judged_metrics
 
 CONFIDENCE = 0.95

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from llmsched.compare.checkpoint import Checkpoint
 from llmsched.compare.executors import Executor, serially
-from llmsched.compare.measure import Row
-from llmsched.compare.study import Study, Task
+from llmsched.compare.study import Run, Study
+from llmsched.documents.row import Row
 
-Rows = dict[Task, Row]
+Rows = dict[Run, Row]
 
 
 def run_study(
@@ -39,7 +39,7 @@ def run_study(
     finished = {} if finished is None else finished
     if checkpoint is not None:
         finished.update(checkpoint.rows)
-    tasks = list(study.tasks())
+    tasks = list(study.runs())
     left = [task for task in tasks if task not in finished]
     done = len(tasks) - len(left)
     for task, row in executor(study, left):

@@ -81,12 +81,12 @@ class Study:
     cases: Cases | None = None
     folder: Path | None = None
 
-    def tasks(self) -> Iterator[Task]:
+    def runs(self) -> Iterator[Run]:
         """Yield every task in the order of the results: cell, case, policy."""
         for cell in range(len(self.cells)):
             for case in range(self.cases.count if self.cases else 1):
                 for policy in self.policies:
-                    yield Task(cell, case, policy)
+                    yield Run(cell, case, policy)
 
     def identity(self) -> dict[str, Any]:
         """Return what rows depend on beside cell, case and policy: only equal ones may be mixed.
@@ -121,7 +121,7 @@ class Study:
 
 
 @dataclass(frozen=True, order=True)
-class Task:
+class Run:
     """One row to compute: indices of the cell and the case, and the policy's name."""
 
     cell: int

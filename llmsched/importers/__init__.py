@@ -27,7 +27,7 @@ from llmsched.importers import _source
 from llmsched.importers._bulk import is_long, read_blocks
 from llmsched.importers._doubt import Doubtful
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
-from llmsched.importers._source import Refusal, Row
+from llmsched.importers._source import Found, Refusal
 from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
 from llmsched.notes import say
 from llmsched.reading import Lines, opened
@@ -176,7 +176,7 @@ def _row_by_row(
         return form, table, lines.path
 
 
-def _rows(lines: Lines, options: TraceOptions) -> tuple[Format, Iterator[Row]]:
+def _rows(lines: Lines, options: TraceOptions) -> tuple[Format, Iterator[Found]]:
     """Return the format of the text and its records."""
     wanted = None if options.format is None else named(options.format)
     kind, number, first = _source.first_line(lines)
@@ -194,10 +194,10 @@ def _rows(lines: Lines, options: TraceOptions) -> tuple[Format, Iterator[Row]]:
 
 
 def _json_format(
-    rows: Iterator[Row], wanted: Format | None, path: str, skip: bool
-) -> tuple[Format, Iterator[Row]]:
+    rows: Iterator[Found], wanted: Format | None, path: str, skip: bool
+) -> tuple[Format, Iterator[Found]]:
     """Return the format of the first row (the first that has one, with `skip`) and all rows."""
-    seen: list[Row] = []
+    seen: list[Found] = []
     problem = "there is no row"
     for where, record in rows:
         seen.append((where, record))

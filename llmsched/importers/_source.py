@@ -34,7 +34,7 @@ class Refusal(Exception):
         self.message = f"{self.reason}, got {got}" if got else self.reason
 
 
-Row = tuple[str, Record | Refusal]
+Found = tuple[str, Record | Refusal]
 """Where a record was found ("17", or "1: item 3") and the record, or why there is none."""
 
 
@@ -73,7 +73,7 @@ def csv_names(path: str, number: int, line: bytes) -> list[str]:
     return cells
 
 
-def csv_rows(lines: Lines, names: list[str]) -> Iterator[Row]:
+def csv_rows(lines: Lines, names: list[str]) -> Iterator[Found]:
     """Yield the rows of a CSV file below its header `names`."""
     width = len(names)
     for number, line in lines:
@@ -104,7 +104,7 @@ def _cells(line: bytes, width: int | None = None) -> list[str] | Refusal:
     return [cell.strip() for cell in cells]
 
 
-def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Row]:
+def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Found]:
     """Yield the records of JSON text: objects a line, an array of objects, or one document.
 
     An array starts with ``[``; a document over several lines starts with ``{`` on its own line.

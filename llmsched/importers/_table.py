@@ -14,7 +14,7 @@ from typing import cast
 
 from llmsched.errors import InputError
 from llmsched.importers._format import Format, Record
-from llmsched.importers._source import Refusal, Row, shown
+from llmsched.importers._source import Found, Refusal, shown
 from llmsched.trace import MAX_TOKENS
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -61,7 +61,7 @@ class Table:
 
 
 def collect(
-    rows: Iterable[Row],
+    rows: Iterable[Found],
     form: Format,
     unit: str,
     path: str,
@@ -98,7 +98,7 @@ def collect(
     return table
 
 
-def _one_a_request(rows: Iterable[Row], form: Format) -> Iterator[Row]:
+def _one_a_request(rows: Iterable[Found], form: Format) -> Iterator[Found]:
     if form.expand is None:
         yield from rows
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -77,7 +77,6 @@ class Repartition:
     small as it can be. A move that leaves the excess as it was is accepted too: such moves walk
     along the plateau and gather slack, scattered over many bins in single units, where it can
     serve. Which of the equally good splits is taken is random, and reproducible for a given `seed`.
-    A split is refused where `admits` says that a bin may not hold its requests.
 
     Attributes
     ----------
@@ -92,9 +91,7 @@ class Repartition:
         durations: Sequence[int],
         members: list[list[int]],
         seed: int,
-        admits: Callable[[int, list[int]], bool] | None = None,
     ) -> None:
-        self.admits = admits
         self.durations = durations
         self.members = [list(requests) for requests in members]
         self.load = [sum(durations[i] for i in requests) for requests in members]
@@ -136,8 +133,6 @@ class Repartition:
             return
         for k, request in enumerate(free):
             (stay_a if subset >> k & 1 else stay_b).append(request)
-        if self.admits and not (self.admits(a, stay_a) and self.admits(b, stay_b)):
-            return
         self.members[a], self.members[b] = stay_a, stay_b
         self.load[a], self.load[b] = load, both - load
 

@@ -17,7 +17,7 @@ from llmsched.errors import InputError
 from llmsched.packing import robust
 from llmsched.packing.packing import OnProgress, Packing
 from llmsched.packing.solve import pack
-from llmsched.planning.case import Case
+from llmsched.planning.problem import Problem
 from llmsched.planning.replicas import ReplicaPlan, balance
 from llmsched.replay import simulate
 from llmsched.trace import Trace
@@ -39,7 +39,7 @@ class SlotPlan:
         How it was made.
     """
 
-    case: Case
+    problem: Problem
     packing: Packing
     unit: str
     queues: list[list[int]]
@@ -59,7 +59,7 @@ class SplitPlan:
     `policy` and `speeds` are what each was simulated with.
     """
 
-    case: Case
+    problem: Problem
     split: ReplicaPlan
     queues: list[list[int]]
     policy: str
@@ -75,7 +75,7 @@ Plan: TypeAlias = SlotPlan | SplitPlan
 
 
 def plan_slots(
-    case: Case,
+    problem: Problem,
     unit: str = "rounds",
     solver: str = "auto",
     time_limit_s: float | None = None,
@@ -88,11 +88,11 @@ def plan_slots(
     InputError
         An unknown unit, solver or mode of lengths.
     """
-    cv, bins = case.error, case.config.max_num_seqs
-    planned = slot_durations(case, case.output_tokens(), unit)
-    how: dict[str, object] = {"solver": solver, "time_limit_s": time_limit_s, "seed": case.seed}
-    if case.objective == "expected" and cv is not None:
-        choice = robust.expected(planned, bins, cv, case.samples, case.seed)
+    cv, bins = problem.error, problem.config.max_num_seqs
+    planned = slot_durations(problem, problem.output_tokens(), unit)
+    how: dict[str, object] = {"solver": solver, "time_limit_s": time_limit_s, "seed": problem.seed}
+    if problem.objective == "expected" and cv is not None:
+        choice = robust.expected(planned, bins, cv, problem.samples, problem.seed)
         packing = choice.packing
         how |= {"discipline": choice.discipline, "risk": choice.risk}
     else:
@@ -101,16 +101,18 @@ def plan_slots(
             bins,
             solver=solver,
             time_limit_s=time_limit_s,
-            seed=case.seed,
+            seed=problem.seed,
             interruptible=True,
             on_progress=on_progress,
         )
-    realised = _realised(case, packing, planned, unit)
+    realised = _realised(problem, packing, planned, unit)
     queues = _longest_first(planned, packing.bin_of, bins)
-    return SlotPlan(case, packing, unit, queues, realised, how)
+    return SlotPlan(problem, packing, unit, queues, realised, how)
 
 
-def slot_durations(case: Case, output_tokens: NDArray[np.int64], unit: str) -> NDArray[np.int64]:
+def slot_durations(
+    problem: Problem, output_tokens: NDArray[np.int64], unit: str
+) -> NDArray[np.int64]:
     """Return how long each request keeps a slot.
 
     rounds: its decode rounds, output tokens - 1. ms: under the profile, a prefill stage of its own
@@ -126,10 +128,10 @@ def slot_durations(case: Case, output_tokens: NDArray[np.int64], unit: str) -> N
         return rounds
     if unit != "ms":
         raise InputError(f"unit: expected one of {', '.join(UNITS)}; got {unit!r}")
-    step, prompt = case.hardware.step_time, case.trace.input_tokens
+    step, prompt = problem.hardware.step_time, problem.trace.input_tokens
     prefill = np.array([step.step(p, p * p, 0, 0, 0) for p in prompt.tolist()])
     read = prompt * rounds + rounds * (rounds + 1) // 2
-    decode = rounds * step.base(0, case.config.max_num_seqs) + step.per_kv_token_decode * read
+    decode = rounds * step.base(0, problem.config.max_num_seqs) + step.per_kv_token_decode * read
     return np.rint(1000 * (prefill + decode)).astype(np.int64)
 
 
@@ -143,21 +145,21 @@ def _longest_first(
 
 
 def _realised(
-    case: Case, packing: Packing, planned: NDArray[np.int64], unit: str
+    problem: Problem, packing: Packing, planned: NDArray[np.int64], unit: str
 ) -> list[robust.Realised]:
     """Return what the plan comes to where lengths are not known: in samples, or in truth."""
-    if case.lengths == "oracle":
+    if problem.lengths == "oracle":
         return []
-    if case.error is None:
-        truth = slot_durations(case, case.trace.output_tokens, unit)
+    if problem.error is None:
+        truth = slot_durations(problem, problem.trace.output_tokens, unit)
         return robust.realise(packing, planned, truth[None])
     # Other draws than those that chose the plan, where that is how it was chosen.
-    draws = robust.sample(planned, case.error, case.samples, case.seed + 1)
+    draws = robust.sample(planned, problem.error, problem.samples, problem.seed + 1)
     return robust.realise(packing, planned, draws)
 
 
 def plan_replicas(
-    case: Case,
+    problem: Problem,
     replicas: int,
     policy: str | None = None,
     speeds: Sequence[float] = (),
@@ -182,37 +184,39 @@ def plan_replicas(
         More replicas than requests, an unknown policy or mode of lengths, or a request that does
         not fit.
     """
-    if not 1 <= replicas <= len(case.trace):
-        limit = f"1..{len(case.trace)} (the requests)"
+    if not 1 <= replicas <= len(problem.trace):
+        limit = f"1..{len(problem.trace)} (the requests)"
         raise InputError(f"replicas: expected an integer in {limit}, got {replicas}")
-    name = policy or ("ljf+chunked" if case.hardware.step_time.mixed else "ljf")
+    name = policy or ("ljf+chunked" if problem.hardware.step_time.mixed else "ljf")
     how = find(name)
-    tokens = case.seen()
+    tokens = problem.seen()
 
     def seconds(trace: Trace, rows: NDArray[np.int64]) -> float:
         part, seen = trace.take(rows), tokens[rows]
-        result = simulate(part, case.hardware, how, case.config, predicted=seen)
+        result = simulate(part, problem.hardware, how, problem.config, predicted=seen)
         return float(result.finish.max() - trace.arrival.min())
 
-    expected = case.trace
-    if (tokens != case.trace.output_tokens).any():
-        config = replace(case.config, **dict(how.knobs))
-        expected = as_predicted(case.trace, tokens, config)
+    expected = problem.trace
+    if (tokens != problem.trace.output_tokens).any():
+        config = replace(problem.config, **dict(how.knobs))
+        expected = as_predicted(problem.trace, tokens, config)
     split = balance(
         expected,
-        case.hardware,
-        case.config,
+        problem.hardware,
+        problem.config,
         replicas,
         partial(seconds, expected),
         speeds=speeds,
-        seed=case.seed,
+        seed=problem.seed,
         on_progress=on_progress,
     )
-    if expected is not case.trace:
-        true = [seconds(case.trace, rows) if len(rows) else 0.0 for rows in split.members()]
+    if expected is not problem.trace:
+        true = [seconds(problem.trace, rows) if len(rows) else 0.0 for rows in split.members()]
         speed = np.array(speeds or [1.0] * replicas)
-        bound = lower_bound(case.trace, case.hardware, case.config, total_speed=float(speed.sum()))
+        bound = lower_bound(
+            problem.trace, problem.hardware, problem.config, total_speed=float(speed.sum())
+        )
         realised = replace(split, seconds=np.array(true) / speed, lower_bound_s=bound)
         split = replace(split, realised=realised)
     queues = _longest_first(tokens, split.replica_of, replicas)
-    return SplitPlan(case, split, queues, name, speeds)
+    return SplitPlan(problem, split, queues, name, speeds)

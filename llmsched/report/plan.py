@@ -9,8 +9,8 @@ import orjson
 
 from llmsched.packing.packing import Packing
 from llmsched.packing.robust import Realised
-from llmsched.planning.case import Case
 from llmsched.planning.plans import Plan, SlotPlan, SplitPlan
+from llmsched.planning.problem import Problem
 from llmsched.planning.replicas import ReplicaPlan
 from llmsched.records import record_inputs
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
@@ -24,7 +24,7 @@ Document = dict[str, object]
 
 
 def slot_document(
-    case: Case,
+    problem: Problem,
     packing: Packing,
     unit: str,
     queues: Queues,
@@ -43,19 +43,19 @@ def slot_document(
         "bound_by": packing.bound_by,
         "stopped_by": packing.stopped_by,
         "cpu_s": round(packing.cpu_s, 3),
-        "slots": _names(case, queues),
+        "slots": _names(problem, queues),
         "load": packing.load.tolist(),
         "realised": [asdict(row) for row in realised],
-        **record_inputs(case.trace, case.hardware, case.config),
-        "solver": {**solver, "lengths": case.lengths, "objective": case.objective},
+        **record_inputs(problem.trace, problem.hardware, problem.config),
+        "solver": {**solver, "lengths": problem.lengths, "objective": problem.objective},
     }
 
 
 def replica_document(
-    case: Case, split: ReplicaPlan, queues: Queues, policy: str, speeds: Sequence[float]
+    problem: Problem, split: ReplicaPlan, queues: Queues, policy: str, speeds: Sequence[float]
 ) -> Document:
     """Return the record of a plan for replicas."""
-    tokens, realised = case.seen(), split.realised
+    tokens, realised = problem.seen(), split.realised
     true = split.seconds if realised is None else realised.seconds
     return {
         "schema_version": SCHEMA_VERSION,
@@ -65,22 +65,22 @@ def replica_document(
         "replicas": [
             {
                 "requests": names,
-                "input_tokens": int(case.trace.input_tokens[queue].sum()),
+                "input_tokens": int(problem.trace.input_tokens[queue].sum()),
                 "output_tokens": int(tokens[queue].sum()),
                 "makespan_s": seconds,
                 **({} if realised is None else {"realised_s": truly}),
             }
             for names, queue, seconds, truly in zip(
-                _names(case, queues), queues, split.seconds.tolist(), true.tolist(), strict=True
+                _names(problem, queues), queues, split.seconds.tolist(), true.tolist(), strict=True
             )
         ],
         "realised": None if realised is None else _milliseconds(realised),
-        **record_inputs(case.trace, case.hardware, case.config),
+        **record_inputs(problem.trace, problem.hardware, problem.config),
         "solver": {
             "policy": policy,
             "speeds": list(speeds),
-            "lengths": case.lengths,
-            "seed": case.seed,
+            "lengths": problem.lengths,
+            "seed": problem.seed,
             "corrections": split.corrections,
         },
     }
@@ -94,20 +94,21 @@ def _milliseconds(split: ReplicaPlan) -> Document:
     }
 
 
-def _names(case: Case, queues: Queues) -> list[list[str]]:
-    return [[str(case.trace.id[i]) for i in queue] for queue in queues]
+def _names(problem: Problem, queues: Queues) -> list[list[str]]:
+    return [[str(problem.trace.id[i]) for i in queue] for queue in queues]
 
 
 def plan_table(plan: Plan, *, width: int = PLAIN_WIDTH, color: bool = False) -> str:
     """Return a plan for a reader, as a page of `width` columns."""
-    case = plan.case
+    problem = plan.problem
     if isinstance(plan, SplitPlan):
-        place = f"{len(plan.queues)} replicas of {case.config.max_num_seqs:,} slots"
+        place = f"{len(plan.queues)} replicas of {problem.config.max_num_seqs:,} slots"
         parts = _replica_parts(plan)
     else:
         place = f"{len(plan.packing.load):,} slots"
         parts = _slot_parts(plan)
-    title = f"{case.trace.name}: {len(case.trace):,} requests on {place}, lengths {case.lengths}"
+    requests = f"{len(problem.trace):,} requests"
+    title = f"{problem.trace.name}: {requests} on {place}, lengths {problem.lengths}"
     return page(parts, title=title, width=width, color=color)
 
 
@@ -117,7 +118,7 @@ def _slot_parts(plan: SlotPlan) -> list[Part]:
     ended = {"": "", "effort": ": effort spent"}
     stop = ended.get(packing.stopped_by, f": stopped by {packing.stopped_by}")
     facts = [
-        ("profile", plan.case.hardware.title),
+        ("profile", plan.problem.hardware.title),
         ("makespan", f"{packing.makespan:,} {unit}, found by {packing.closed_by}"),
         ("lower bound", f"{packing.lower_bound:,} {unit}, by {packing.bound_by}"),
         ("gap", f"{packing.gap_percent:.4f} %"),
@@ -135,8 +136,10 @@ def _realised_parts(plan: SlotPlan) -> list[Part]:
     """Return how the plan fares where lengths are not known; nothing where they are."""
     if not plan.realised:
         return []
-    case = plan.case
-    draws = f"{case.samples} sampled lengths" if case.error is not None else "the true lengths"
+    problem = plan.problem
+    draws = (
+        f"{problem.samples} sampled lengths" if problem.error is not None else "the true lengths"
+    )
     rows = [
         (one.discipline, f"{one.mean:,.1f}", f"{one.p90:,.1f}", f"{one.worst:,}")
         for one in plan.realised
@@ -152,7 +155,7 @@ def _replica_parts(plan: SplitPlan) -> list[Part]:
     """Return time, bound and gap, and a row a replica."""
     split, realised = plan.split, plan.split.realised
     facts = [
-        ("profile", plan.case.hardware.title),
+        ("profile", plan.problem.hardware.title),
         ("makespan", f"{split.makespan_s:,.3f} s, simulated with {plan.policy}"),
         ("lower bound", f"{split.lower_bound_s:,.3f} s"),
         ("gap", f"{split.gap_percent:.3f} %"),
@@ -165,7 +168,7 @@ def _replica_parts(plan: SplitPlan) -> list[Part]:
 
 
 def _replica_grid(plan: SplitPlan) -> Grid:
-    prompts, outputs = plan.case.trace.input_tokens, plan.case.seen()
+    prompts, outputs = plan.problem.trace.input_tokens, plan.problem.seen()
     realised = plan.split.realised
     titles = ["replica", "requests", "input tokens", "output tokens", "s"]
     rows = [
@@ -189,9 +192,9 @@ def _replica_grid(plan: SplitPlan) -> Grid:
 def plan_document(plan: Plan) -> Document:
     """Return a plan's record."""
     if isinstance(plan, SplitPlan):
-        return replica_document(plan.case, plan.split, plan.queues, plan.policy, plan.speeds)
+        return replica_document(plan.problem, plan.split, plan.queues, plan.policy, plan.speeds)
     return slot_document(
-        plan.case, plan.packing, plan.unit, plan.queues, plan.realised, plan.solver
+        plan.problem, plan.packing, plan.unit, plan.queues, plan.realised, plan.solver
     )
 
 

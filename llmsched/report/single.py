@@ -11,7 +11,7 @@ import orjson
 from llmsched.engine.limits import describe_output_limits
 from llmsched.engine.result import SimulationResult
 from llmsched.lengths import in_words
-from llmsched.metrics import Row
+from llmsched.metrics import Summary
 from llmsched.records import finite, record_inputs
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
 from llmsched.report.layout import wrapped
@@ -32,7 +32,7 @@ Fact: TypeAlias = tuple[str, str, str]
 
 def render_single(
     result: SimulationResult,
-    row: Row,
+    row: Summary,
     how: Mapping[str, Any],
     *,
     width: int = PLAIN_WIDTH,
@@ -53,7 +53,7 @@ def render_single(
     return page(parts, title=title, width=width, color=color)
 
 
-def _facts(row: Row) -> list[Fact]:
+def _facts(row: Summary) -> list[Fact]:
     """Return what the replay came to: what, how much, and a remark."""
     return [
         ("total inference time", f"{row['makespan_s']:,.3f} s", _bound(row)),
@@ -75,7 +75,7 @@ def _facts(row: Row) -> list[Fact]:
     ]
 
 
-def _objective(row: Row, how: Mapping[str, Any]) -> list[Fact]:
+def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:
     if not how["slo"]:
         return []
     limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
@@ -83,7 +83,7 @@ def _objective(row: Row, how: Mapping[str, Any]) -> list[Fact]:
     return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
 
 
-def _latencies(row: Row) -> Grid:
+def _latencies(row: Summary) -> Grid:
     """Return the statistics of each span, in milliseconds."""
     rows = [
         [label, *(_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)]
@@ -92,7 +92,7 @@ def _latencies(row: Row) -> Grid:
     return Grid(rows, [["ms", *_STATISTICS]])
 
 
-def render_json(result: SimulationResult, row: Row, how: Mapping[str, Any]) -> str:
+def render_json(result: SimulationResult, row: Summary, how: Mapping[str, Any]) -> str:
     """Return the row with everything it was computed from.
 
     Parameters
@@ -120,7 +120,7 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
 
 
-def _bound(row: Row) -> str:
+def _bound(row: Summary) -> str:
     return f"lower bound {row['lower_bound_s']:,.3f} s, gap {row['gap_percent']:.2f} %"
 
 
@@ -128,7 +128,7 @@ def _percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.2f} %"
 
 
-def _kv(row: Row) -> str:
+def _kv(row: Summary) -> str:
     if math.isnan(row["kv_peak"]):
         return "no limit on KV blocks"
     return f"blocks: {100 * row['kv_peak']:.1f} % at peak, {100 * row['kv_mean']:.1f} % mean"

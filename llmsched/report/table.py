@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from llmsched.compare.document import Document, cells_of
+from llmsched.documents.row import Row
 from llmsched.lengths import in_words
 from llmsched.metric import METRICS
 from llmsched.report.console import Grid, Part, page
@@ -26,8 +26,6 @@ from llmsched.report.layout import (
 )
 from llmsched.report.matrix import matrix_parts
 from llmsched.report.paired import LEGEND, paired_parts
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

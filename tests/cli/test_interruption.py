@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from llmsched.compare.executors import serially
-from llmsched.compare.measure import Row
-from llmsched.compare.study import Study, Task
+from llmsched.compare.study import Run as OneRun
+from llmsched.compare.study import Study
+from llmsched.documents.row import Row
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -129,7 +130,7 @@ def test_an_interrupt_from_the_keyboard_shows_no_traceback_of_a_worker_that_star
 def test_an_interrupted_study_without_a_file_is_saved_and_says_how_to_go_on(
     llmsched: Run, scenario: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+    def interrupted(study: Study, tasks: Iterable[OneRun]) -> Iterator[tuple[OneRun, Row]]:
         for done, result in enumerate(serially(study, tasks)):
             if done == 7:
                 raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmsched.compare.checkpoint import Checkpoint, default_path
-from llmsched.compare.study import Study, Task
+from llmsched.compare.study import Run, Study
 from llmsched.documents.checkpoint import finished_line
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError, NotComparableError
@@ -18,10 +18,10 @@ from tests.compare.studies import small_study
 CASES = Cases(5)
 
 
-def _rows(count: int) -> dict[Task, dict[str, float | int | str | None]]:
+def _rows(count: int) -> dict[Run, dict[str, float | int | str | None]]:
     usual = dict.fromkeys(METRICS, 0)
     return {
-        Task(0, case, "fcfs"): {
+        Run(0, case, "fcfs"): {
             "policy": "fcfs",
             **usual,
             "makespan_s": 0.1 + case,
@@ -167,4 +167,4 @@ def test_a_row_that_lacks_a_metric_is_refused(tmp_path: Path) -> None:
 def test_an_unwritable_place_is_an_input_error(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "none" / "rows.jsonl", small_study(cases=CASES))
     with pytest.raises(InputError, match="cannot write"):
-        checkpoint.add(Task(0, 0, "fcfs"), {"policy": "fcfs"})
+        checkpoint.add(Run(0, 0, "fcfs"), {"policy": "fcfs"})

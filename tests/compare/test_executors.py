@@ -12,10 +12,10 @@ import pytest
 
 from llmsched.compare.checkpoint import Checkpoint
 from llmsched.compare.executors import batches, find_executor, on_processes, serially
-from llmsched.compare.measure import Row
 from llmsched.compare.run import run_study
-from llmsched.compare.study import Study, Task
+from llmsched.compare.study import Run, Study
 from llmsched.documents.result import Cases
+from llmsched.documents.row import Row
 from llmsched.errors import InputError
 from tests.compare.studies import small_study
 
@@ -31,18 +31,18 @@ def test_processes_give_the_rows_of_one_process_in_the_same_order() -> None:
 
 def test_a_killed_process_costs_no_row_and_doubles_none() -> None:
     study = small_study(cases=Cases(40), requests=300)
-    seen: list[Task] = []
-    for task, _ in on_processes(2)(study, list(study.tasks())):
+    seen: list[Run] = []
+    for task, _ in on_processes(2)(study, list(study.runs())):
         seen.append(task)
         if len(seen) == 3:
             victim = multiprocessing.active_children()[0].pid
             assert victim is not None
             os.kill(victim, signal.SIGKILL)
-    assert sorted(seen) == sorted(study.tasks())
+    assert sorted(seen) == sorted(study.runs())
 
 
 def test_the_policies_of_a_case_stay_together_while_every_worker_has_work() -> None:
-    tasks = list(small_study(cases=Cases(3)).tasks())
+    tasks = list(small_study(cases=Cases(3)).runs())
     assert batches(tasks, 3) == [tasks[0:2], tasks[2:4], tasks[4:6]]
     assert batches(tasks, 4) == [[task] for task in tasks]
 
@@ -50,7 +50,7 @@ def test_the_policies_of_a_case_stay_together_while_every_worker_has_work() -> N
 def test_a_row_that_arrives_twice_counts_once() -> None:
     study = small_study(cases=CASES)
 
-    def stuttering(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+    def stuttering(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
         for task, row in serially(study, tasks):
             yield task, row
             yield task, row
@@ -93,22 +93,22 @@ def test_dask_survives_the_death_of_one_of_two_workers(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
-        seen: list[Task] = []
-        rows: dict[Task, Row] = {}
-        for task, row in find_executor("dask", 1)(study, list(study.tasks())):
+        seen: list[Run] = []
+        rows: dict[Run, Row] = {}
+        for task, row in find_executor("dask", 1)(study, list(study.runs())):
             seen.append(task)
             rows[task] = row
             if len(seen) == 5:
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
-    assert sorted(seen) == sorted(study.tasks())
+    assert sorted(seen) == sorted(study.runs())
     assert rows == run_study(study)
 
 
 def test_a_checkpoint_is_not_computed_again(tmp_path: Path) -> None:
     study = small_study(cases=CASES)
-    computed: list[Task] = []
+    computed: list[Run] = []
 
-    def counting(study: Study, tasks: Iterable[Task]) -> Iterator[tuple[Task, Row]]:
+    def counting(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
         for task, row in serially(study, tasks):
             computed.append(task)
             yield task, row

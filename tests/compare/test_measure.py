@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from llmsched.compare.measure import case_seed, draw, measure
-from llmsched.compare.study import Task
+from llmsched.compare.study import Run
 from llmsched.documents.result import Cases
 from llmsched.lengths import predict
 from tests.compare.studies import small_study
@@ -65,7 +65,7 @@ def test_seeds_differ_by_case_and_purpose() -> None:
 
 
 def test_a_row_names_its_policy_and_has_none_where_there_is_no_sample() -> None:
-    row = measure(small_study(), Task(0, 0, "ljf"))
+    row = measure(small_study(), Run(0, 0, "ljf"))
     assert row["policy"] == "ljf"
     assert row["completed"] == 30
     assert row["slo_attainment"] is None

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from llmsched.compare.measure import measure
-from llmsched.compare.study import Task, load_hardware, prepare
+from llmsched.compare.study import Run, load_hardware, prepare
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
@@ -60,7 +60,7 @@ def test_without_lengths_each_trace_decides_and_a_filter_still_picks(
     with pytest.raises(InputError, match="the filter leaves nothing to run"):
         prepare(both, {"lengths": "mean"})
     with pytest.raises(InputError, match=r"t\.jsonl carries no predicted_output_length$"):
-        measure(prepare(replace(both, lengths=("trace",))), Task(0, 0, "ljf"))
+        measure(prepare(replace(both, lengths=("trace",))), Run(0, 0, "ljf"))
 
 
 def test_cases_of_errors_need_an_error_whatever_the_trace_has(scenario: Scenario) -> None:
@@ -124,6 +124,6 @@ def test_unknown_trace_options_and_policies_are_refused(scenario: Scenario) -> N
 
 def test_tasks_are_ordered_and_a_study_pickles() -> None:
     study = small_study()
-    assert list(study.tasks()) == [Task(0, 0, "fcfs"), Task(0, 0, "ljf")]
+    assert list(study.runs()) == [Run(0, 0, "fcfs"), Run(0, 0, "ljf")]
     again = pickle.loads(pickle.dumps(study))
     assert again.identity() == study.identity()

@@ -1,4 +1,4 @@
-"""The exact assignment with side constraints."""
+"""The exact assignment to bins of different speeds."""
 
 from __future__ import annotations
 
@@ -45,33 +45,6 @@ def test_the_model_alone_agrees_with_the_exact_search(
     assert (max(problem.time(outcome.members)), outcome.lower_bound) == (best, best)
 
 
-def test_tokens_stay_within_each_bin() -> None:
-    tokens = np.array([60, 50, 40, 30])
-    problem = Assignment(np.array([9, 8, 2, 1]), (1, 1), tokens, (100, 80))
-    outcome = assign(problem)
-    assert outcome.status == "optimal"
-    assert outcome.members is not None
-    assert [int(tokens[some].sum()) for some in outcome.members] == [100, 80]
-    # 60 + 40 and 50 + 30 (11 and 9) is the only split that both can hold.
-    assert problem.time(outcome.members) == [11, 9]
-
-
-def test_pinned_and_barred_requests_stay_where_they_may() -> None:
-    allowed = {0: frozenset({1}), 1: frozenset({1}), 2: frozenset({0, 2})}
-    problem = Assignment(np.array([5, 5, 5, 1]), (1, 1, 1), allowed=allowed)
-    outcome = assign(problem)
-    assert outcome.members is not None
-    assert {0, 1} <= set(outcome.members[1])
-    assert 2 not in outcome.members[1]
-    assert (outcome.status, max(problem.time(outcome.members))) == ("optimal", 10)
-
-
-def test_what_fits_nowhere_is_infeasible_and_no_exception() -> None:
-    problem = Assignment(np.array([1, 1]), (1, 1), np.array([9, 9]), (10, 5))
-    outcome = assign(problem)
-    assert (outcome.status, outcome.members) == ("infeasible", None)
-
-
 def test_two_thousand_requests_on_three_speeds_meet_the_bound() -> None:
     durations = np.random.default_rng(0).integers(1, 700, 2000)
     problem = Assignment(durations, (2, 2, 2, 3, 3, 3, 4, 4))
@@ -87,11 +60,6 @@ def test_two_thousand_requests_on_three_speeds_meet_the_bound() -> None:
         ({"slowness": ()}, "requests and bins, got 2 and 0"),
         ({"duration": np.array([1, -1])}, "durations >= 0"),
         ({"slowness": (1, 0)}, "slowness >= 1"),
-        ({"capacity": (5,)}, "expected 2 values"),
-        ({"capacity": (5, 5)}, "and 2 counts of tokens"),
-        ({"allowed": {0: frozenset({2})}}, "request 0: expected bins in 0..1, got \\[2\\]"),
-        ({"allowed": {0: frozenset()}}, "got \\[\\]"),
-        ({"allowed": {7: frozenset({0})}}, "request 7"),
     ],
 )
 def test_a_problem_that_makes_no_sense_is_refused(

@@ -70,13 +70,6 @@ def test_bins_may_have_targets_of_their_own() -> None:
     assert search.load == [3, 6]
 
 
-def test_a_split_that_a_bin_does_not_admit_is_refused() -> None:
-    search = Repartition([1] * 8, [list(range(8)), []], 0, lambda b, some: b == 0 or len(some) < 3)
-    assert not search.run([4, 4], 50)
-    assert search.load == [8, 0]
-    assert search.run([6, 2], 50)
-
-
 @pytest.mark.parametrize("target", [0, 100])
 def test_one_bin_has_nothing_to_repartition(target: int) -> None:
     search = Repartition([50], [[0]], 0)

@@ -15,8 +15,8 @@ from llmsched.engine.replicas import Assignment
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
 from llmsched.metrics import inter_token_latencies, summarize
-from llmsched.planning.case import Case
 from llmsched.planning.plans import plan_replicas
+from llmsched.planning.problem import Problem
 from llmsched.planning.stored import read_replicas
 from llmsched.replay import simulate
 from llmsched.report.plan import plan_document, plan_json
@@ -24,15 +24,15 @@ from llmsched.trace import Trace
 from tests.hand import MIXED
 
 
-def case() -> Case:
+def problem() -> Problem:
     rng = np.random.default_rng(3)
     trace = Trace.from_columns(np.zeros(50), rng.integers(5, 90, 50), rng.integers(1, 90, 50))
     hardware = load_profile("llama65b-8gpu-paper")
-    return Case(trace, hardware, replace(hardware.engine, max_num_seqs=4))
+    return Problem(trace, hardware, replace(hardware.engine, max_num_seqs=4))
 
 
 def test_the_replay_takes_as_long_as_the_plan_says(tmp_path: Path) -> None:
-    planned, given = plan_replicas(case(), 3), case()
+    planned, given = plan_replicas(problem(), 3), problem()
     path = tmp_path / "plan.json"
     path.write_text(plan_json(planned))
 
@@ -55,11 +55,11 @@ def test_the_replay_takes_as_long_as_the_plan_says(tmp_path: Path) -> None:
 def test_what_is_no_plan_for_this_trace_is_refused(
     change: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    document = {**json.loads(plan_json(plan_replicas(case(), 2))), **change}
+    document = {**json.loads(plan_json(plan_replicas(problem(), 2))), **change}
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=message):
-        read_replicas(path, case().trace)
+        read_replicas(path, problem().trace)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_files_that_are_no_plan_are_refused(content: str, message: str, tmp_path
     path = tmp_path / "plan.json"
     path.write_text(content)
     with pytest.raises(InputError, match=message):
-        read_replicas(path, case().trace)
+        read_replicas(path, problem().trace)
     with pytest.raises(InputError, match=r"none\.json: cannot read"):
-        read_replicas(tmp_path / "none.json", case().trace)
+        read_replicas(tmp_path / "none.json", problem().trace)
 
 
 def test_token_gaps_of_replicas_side_by_side_sum_to_the_requests_own() -> None:
-    given = case()
+    given = problem()
 
     assignment = Assignment(np.arange(50, dtype=np.int32) % 3, 3)
     joined = simulate(
@@ -98,5 +98,5 @@ def test_replicas_reserve_for_the_longest_output_of_the_whole_trace() -> None:
         assignment=assignment,
     )
     assert result.admitted.tolist() == [0.0, 0.0, result.finish[1]]
-    planned = plan_replicas(Case(trace, MIXED, config), 2, "orca")
+    planned = plan_replicas(Problem(trace, MIXED, config), 2, "orca")
     assert plan_document(planned)["makespan"] == 1000 * result.makespan

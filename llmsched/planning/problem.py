@@ -15,7 +15,7 @@ from llmsched.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Problem:
     """What is planned, and what is known of it.
 
     Attributes

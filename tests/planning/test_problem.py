@@ -9,12 +9,12 @@ import pytest
 from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.lengths import predict
-from llmsched.planning.case import Case
+from llmsched.planning.problem import Problem
 from tests.hand import STAGES, outputs, trace_of
 
 
-def case(lengths: str, samples: int = 100) -> Case:
-    return Case(trace_of(outputs(2, 4, 9)), STAGES, EngineConfig(), lengths, samples=samples)
+def problem(lengths: str, samples: int = 100) -> Problem:
+    return Problem(trace_of(outputs(2, 4, 9)), STAGES, EngineConfig(), lengths, samples=samples)
 
 
 @pytest.mark.parametrize(
@@ -28,18 +28,18 @@ def case(lengths: str, samples: int = 100) -> Case:
 def test_a_plan_sees_the_lengths_that_are_known(
     lengths: str, seen: list[int], error: float | None
 ) -> None:
-    planned = case(lengths)
+    planned = problem(lengths)
     assert planned.output_tokens().tolist() == seen
     assert planned.error == error
 
 
 def test_the_predictions_of_a_batch_file_are_its_trace() -> None:
-    batch = replace(case("max_tokens"), estimated=True)
+    batch = replace(problem("max_tokens"), estimated=True)
     assert batch.output_tokens().tolist() == batch.seen().tolist() == [2, 4, 9]
 
 
 def test_replicas_see_noisy_lengths_as_every_replay_does() -> None:
-    planned = replace(case("noisy:0.25"), seed=7)
+    planned = replace(problem("noisy:0.25"), seed=7)
     assert planned.seen().tolist() == predict(planned.trace, "noisy:0.25", 7).tolist()
     assert planned.seen().tolist() != [2, 4, 9]
 
@@ -47,14 +47,14 @@ def test_replicas_see_noisy_lengths_as_every_replay_does() -> None:
 def test_a_mode_that_there_is_not_is_refused() -> None:
     for mode in ("foo", "max_tokens"):
         with pytest.raises(InputError, match=r"^lengths: expected oracle, mean, noisy:CV or trace"):
-            case(mode).output_tokens()
+            problem(mode).output_tokens()
 
 
 def test_a_bad_error_is_refused_as_every_command_refuses_it() -> None:
     with pytest.raises(InputError, match=r"^lengths: noisy: expected a coefficient of variation"):
-        _ = case("noisy:much").error
+        _ = problem("noisy:much").error
 
 
 def test_there_must_be_a_sample() -> None:
     with pytest.raises(InputError, match=r"^samples: expected an integer >= 1, got 0$"):
-        case("noisy:0.1", samples=0)
+        problem("noisy:0.1", samples=0)
