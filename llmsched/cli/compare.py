@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from llmsched.cli import options
 from llmsched.cli.deliver import GATES, Against, Delivery, FailOn, refusal_told
-from llmsched.cli.doubts import tell_of_study, warn_of_study
+from llmsched.cli.doubts import tell_of_equal_cases, tell_of_study, warn_of_study
 from llmsched.cli.inputs import choose_hardware, given, parse_slo
 from llmsched.cli.progress import phase
 from llmsched.errors import InputError
@@ -58,8 +58,9 @@ Draw = Annotated[
     typer.Option(
         metavar="bootstrap|lengths|synthetic",
         rich_help_panel=RUN,
-        help="What differs between cases: rows drawn with replacement, the error of the predicted "
-        "lengths, or the seed of a synthetic trace. Default: bootstrap.",
+        help="What differs between cases: rows drawn with replacement and put at the trace's "
+        "arrival times, the error of the predicted lengths, or the seed of a synthetic trace. "
+        "Default: bootstrap.",
     ),
 ]
 Jobs = Annotated[
@@ -215,6 +216,7 @@ def _run(
         _save(scenario, study, finished, checkpoint)
         raise typer.Exit(130) from None
     tell_of_study(study, scenario, filters.get("policy", "*"))
+    tell_of_equal_cases(rows)
     return judged(rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from llmsched import notes
 from llmsched.notes import say
 
 if TYPE_CHECKING:
-    from llmsched.compare.study import Study
+    from llmsched.compare.study import Run, Study
+    from llmsched.documents.row import Row
     from llmsched.scenario import Scenario
     from llmsched.trace import Trace
 
@@ -43,6 +44,24 @@ def tell_of_study(study: Study, scenario: Scenario, pattern: str) -> None:
         return
     for cell in study.cells[:1]:  # a trace of one's own is one cell
         tell_of_truth(cell.trace, cell.lengths)
+
+
+def tell_of_equal_cases(rows: Mapping[Run, Row]) -> None:
+    """Say of which policies all cases are one: an interval over them is of no width, and no proof.
+
+    So it is where only the error of the lengths is drawn, and a policy does not look at lengths.
+    """
+    by_policy: dict[tuple[int, str], list[Row]] = {}
+    for run, row in rows.items():
+        by_policy.setdefault((run.cell, run.policy), []).append(row)
+    alike = [
+        policy
+        for (_, policy), found in by_policy.items()
+        if len(found) > 1 and all(row == found[0] for row in found)
+    ]
+    if alike:
+        names = ", ".join(dict.fromkeys(alike))
+        say(f"every case is the same for {names}: what was drawn makes no difference to them")
 
 
 def _tell_left_out(study: Study, pattern: str) -> None:

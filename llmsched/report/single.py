@@ -113,11 +113,20 @@ def render_json(result: SimulationResult, row: Summary, how: Mapping[str, Any]) 
 def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     seed = f" (seed {how['seed']})" if how["lengths"].startswith("noisy") else ""
     users = "" if how["concurrency"] is None else f", closed loop of {how['concurrency']:,} users"
-    slots = f"{result.config.max_num_seqs:,} slots"
+    slots = _slots(result)
     words = describe_output_limits(result.trace, result.config)
     limits = f", {words}" if words else ""
     lengths = in_words(how["lengths"])
     return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
+
+
+def _slots(result: SimulationResult) -> str:
+    """Return the slots, of each replica where there are several; some may be idle."""
+    total = result.config.max_num_seqs
+    if not result.parts:
+        return f"{total:,} slots"
+    each = result.parts[0].config.max_num_seqs
+    return f"{total // each} replicas of {each:,} slots"
 
 
 def _bound(row: Summary) -> str:

@@ -247,3 +247,14 @@ def test_a_batch_given_as_a_trace_is_sent_to_the_option_that_takes_it(
     assert (outcome.code, outcome.out) == (2, "")
     end = "; this is a batch to run, not a trace of one: llmsched plan --input FILE\n"
     assert outcome.err.endswith(end)
+
+
+def test_cases_that_are_all_one_are_told(llmsched: Callable[..., Outcome]) -> None:
+    run = ("compare", "gsm8k-llama65b", "--limit", "9", "--lengths", "noisy:0.5", "--cases", "3")
+    hardware = ("--hardware", "llama3-8b-a100", "--policies", "vllm,ljf")
+    lengths = llmsched(*run, *hardware, "--draw", "lengths", "--max-num-seqs", "2")
+    assert lengths.code == 0
+    assert lengths.err.splitlines()[-1] == (
+        "every case is the same for vllm: what was drawn makes no difference to them"
+    )
+    assert "every case" not in llmsched(*run, *hardware).err
