@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.bounds import efficiency, gap_percent
+from llmsched.distribution import Distribution, Ramps, told_apart
 from llmsched.engine.result import Latencies, SimulationResult, latencies
 from llmsched.errors import InputError
 from llmsched.metric import RECORDED, SLO_METRICS
@@ -22,23 +23,26 @@ Summary: TypeAlias = dict[str, float | int]
 
 _PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 
-Distribution: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64], float]
-"""Distinct milliseconds, rising; how many samples are no greater than each; and their mean."""
+_WRITTEN_OUT = 2**20
+"""Gaps that differ from round to round, of one engine, up to which they are samples; else ramps."""
 
 
-def inter_token_latencies(
-    result: SimulationResult,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return every gap between two tokens of a sequence as runs of (seconds, count).
+def inter_token_latencies(result: SimulationResult) -> Distribution:
+    """Return every gap between two tokens of a sequence, in milliseconds.
 
     Exact, from the step table: in a decode row all sequences wait for its rounds; before the first
     round those that decoded in the previous decode row also waited for the steps between the rows,
     and those whose prefill ended in between waited since then. Resumed sequences add one gap each,
     the longer one since their preemption.
     """
-    if result.parts:
-        runs = [inter_token_latencies(part) for part in result.parts]
-        return np.concatenate([r[0] for r in runs]), np.concatenate([r[1] for r in runs])
+    found = [_gaps(part) for part in result.parts or (result,)]
+    gaps = np.concatenate([gaps for gaps, _, _ in found])
+    counts = np.concatenate([counts for _, counts, _ in found])
+    return Distribution(gaps * 1e3, counts, Ramps.joined([ramps for _, _, ramps in found]))
+
+
+def _gaps(result: SimulationResult) -> tuple[NDArray[np.float64], NDArray[np.int64], Ramps]:
+    """Return the gaps of one engine in seconds, their counts, and those that are ramps."""
     rows = np.flatnonzero(result.column("decode_seqs") > 0)
     start, duration = result.column("start_s"), result.column("duration_s")
     end = start + duration
@@ -53,10 +57,12 @@ def inter_token_latencies(
     carried = seqs - joined - result.column("resumed")[rows].astype(np.int64)
     last_end = np.concatenate(([0.0], end[rows][:-1]))
 
+    further = rounds - 1
     even = growth == 0  # one run holds all further rounds of such a row
-    repeat = np.where(even, np.minimum(rounds - 1, 1), rounds - 1)
+    ramp = ~even & (further > 1) & told_apart(first, growth, further)
+    ramp &= further[~even].sum() > _WRITTEN_OUT
+    repeat = np.where(ramp, 0, np.where(even, np.minimum(further, 1), further))
     index = np.repeat(np.arange(len(rows)), repeat)
-    further = np.where(even, seqs * (rounds - 1), seqs)
     step = np.arange(len(index)) - np.repeat(np.cumsum(repeat) - repeat, repeat) + 1
     gaps = np.concatenate(
         (
@@ -66,10 +72,9 @@ def inter_token_latencies(
             result.resume_gap,
         )
     )
-    counts = np.concatenate(
-        (carried, born, further[index], np.ones(len(result.resume_gap), dtype=np.int64))
-    )
-    return gaps[counts > 0], counts[counts > 0]
+    once = np.where(even, seqs * further, seqs)
+    counts = np.concatenate((carried, born, once[index], np.ones(len(result.resume_gap), np.int64)))
+    return gaps, counts, Ramps(first[ramp], growth[ramp], further[ramp], seqs[ramp], 1e3)
 
 
 def summarize(
@@ -146,16 +151,14 @@ class _Measured:
         return gap_percent(self._result.policy, self.makespan, self.lower_bound, self._clock)
 
     def latency_ms(self, span: str, statistic: str) -> float:
-        values, ranks, mean = self._spans[span]
-        if not len(values):
-            return float("nan")
-        return mean if statistic == "mean" else _percentile(values, ranks, _PERCENT[statistic])
+        spread = self._spans[span]
+        return spread.mean if statistic == "mean" else spread.percentile(_PERCENT[statistic])
 
     @cached_property
     def _spans(self) -> dict[str, Distribution]:
         once = np.ones(self.requests, dtype=np.int64)
-        own = {span: _distribution(values, once) for span, values in vars(self._times).items()}
-        return own | {"itl": _distribution(*inter_token_latencies(self._result))}
+        own = {span: Distribution(v * 1e3, once) for span, v in vars(self._times).items()}
+        return own | {"itl": inter_token_latencies(self._result)}
 
     def preemptions(self) -> int:
         return int(self._result.preemptions.sum())
@@ -240,21 +243,3 @@ def _attained(times: Latencies, slo: Mapping[str, float]) -> float:
         seconds = getattr(times, name.removesuffix("_ms"))
         attained &= ~(seconds * 1e3 > limit)  # NaN attains
     return int(attained.sum())
-
-
-def _distribution(values: NDArray[np.float64], counts: NDArray[np.int64]) -> Distribution:
-    """Return what percentiles are read from, for seconds that occur `counts` times."""
-    known = ~np.isnan(values)
-    values, counts = values[known] * 1e3, counts[known]
-    if not len(values):
-        return values, counts, float("nan")
-    order = np.argsort(values, kind="stable")
-    values, ranks = values[order], np.cumsum(counts[order])
-    return values, ranks, float((values * counts[order]).sum() / ranks[-1])
-
-
-def _percentile(values: NDArray[np.float64], ranks: NDArray[np.int64], percent: float) -> float:
-    """Interpolate between order statistics, as `numpy.percentile` of the repeated values."""
-    position = percent / 100 * (int(ranks[-1]) - 1)
-    low, high = np.searchsorted(ranks, [np.floor(position), np.ceil(position)], side="right")
-    return float(values[low] + (values[high] - values[low]) * (position - np.floor(position)))

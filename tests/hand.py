@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
@@ -14,6 +15,7 @@ from llmsched.engine import SimulationResult
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
+from llmsched.metrics import _gaps
 from llmsched.replay import simulate
 from llmsched.trace import Trace
 
@@ -69,3 +71,16 @@ def steps(result: SimulationResult) -> list[tuple[float, int, int, int, int]]:
 def admissions(result: SimulationResult) -> list[int]:
     """Return the requests in the order in which they were admitted."""
     return [int(i) for i in np.argsort(result.admitted, kind="stable")]
+
+
+def token_gaps(result: SimulationResult) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return every gap between two tokens of a sequence in seconds, and how often it occurs."""
+    values, counts = [], []
+    for gaps, times, ramps in map(_gaps, result.parts or (result,)):
+        index = np.repeat(np.arange(len(ramps.first)), ramps.length)
+        before = np.cumsum(ramps.length) - ramps.length
+        j = np.arange(len(index)) - np.repeat(before, ramps.length) + 1
+        values += [gaps, ramps.first[index] + ramps.step[index] * j]
+        counts += [times, ramps.weight[index]]
+    seconds, often = np.concatenate(values), np.concatenate(counts)
+    return seconds[often > 0], often[often > 0]

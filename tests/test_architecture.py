@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "llmsched"
 
 ROOMS = (
     ("version", "errors", "notes", "foreign", "columns"),
-    ("files", "parameters", "metric"),
+    ("files", "parameters", "metric", "distribution"),
     ("reading", "finding", "plugin", "schema"),
     ("config",),
     ("documents", "trace"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isnan
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmsched import metrics
 from llmsched.batching.chunked import Chunked
 from llmsched.bounds import least_work
 from llmsched.catalog import find
@@ -23,12 +25,12 @@ from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
-from llmsched.metrics import inter_token_latencies, summarize, utilization
+from llmsched.metrics import summarize, utilization
 from llmsched.orders.ljf import Ljf
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
 from tests.cases import AnyStep, Case, cases
-from tests.hand import MIXED, outputs, replay, trace_of
+from tests.hand import MIXED, outputs, replay, token_gaps, trace_of
 
 # Two slots; a stage of n one-token prompts takes 0.5 + 0.25 n s, a round 1 s.
 #   0.00 stage of 0 and 1 | 1.00 round | 2.00 stage of 2 | 2.75 two rounds | 4.75 end
@@ -45,7 +47,7 @@ def test_latencies_of_each_request_by_hand() -> None:
 
 
 def test_gaps_between_tokens_by_hand() -> None:
-    gaps, counts = inter_token_latencies(HAND)
+    gaps, counts = token_gaps(HAND)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 1.0, 1.75]
 
 
@@ -225,7 +227,7 @@ def test_preempted_tokens_are_counted_and_their_gap_is_one_gap() -> None:
     assert result.finish.tolist() == [4.5, 6.0]
     row = summarize(result)
     assert (row["preemptions"], row["recomputed_tokens"]) == (1, 3)
-    gaps, counts = inter_token_latencies(result)
+    gaps, counts = token_gaps(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 3.5]
 
 
@@ -234,7 +236,7 @@ def test_a_sequence_that_decodes_on_after_it_was_resumed_has_one_gap_a_token() -
     rows = [(0.0, 2, 4), (0.0, 2, 4)]
     result = replay("fcfs", rows, 2, num_gpu_blocks=7, block_size=1)
     assert result.finish.tolist() == [4.5, 7.0]
-    gaps, counts = inter_token_latencies(result)
+    gaps, counts = token_gaps(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.0, 1.0, 1.0, 1.0, 1.0, 3.5]
 
 
@@ -249,16 +251,16 @@ def test_the_last_token_of_a_recomputation_is_a_decode_whose_gap_is_counted_once
     )
     assert result.first_token.tolist() == [1.5, 4.25]
     assert result.finish.tolist() == [5.375, 9.125]
-    gaps, counts = inter_token_latencies(result)
+    gaps, counts = token_gaps(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.125, 1.125, 1.375, 1.375, 3.75]
 
 
 def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
-    gaps, counts = inter_token_latencies(replay("fcfs", outputs(40), 1))
+    gaps, counts = token_gaps(replay("fcfs", outputs(40), 1))
     assert (gaps.tolist(), counts.tolist()) == ([1.0, 1.0], [1, 38])  # the first, all others
     # One token of context in the cache, then 2 and 3, at 1 s each beside 1 s a step.
     dear = HardwareProfile("dear", Affine(mixed=False, per_step=1.0, per_kv_token_decode=1.0))
-    gaps, counts = inter_token_latencies(replay("fcfs", outputs(4), 1, dear))
+    gaps, counts = token_gaps(replay("fcfs", outputs(4), 1, dear))
     assert (sorted(gaps.tolist()), counts.tolist()) == ([2.0, 3.0, 4.0], [1, 1, 1])
 
 
@@ -279,7 +281,7 @@ POLICIES = st.one_of(
 @given(st.one_of(cases(mixed=True), cases(mixed=True, kv=True)), POLICIES)
 def test_gaps_sum_to_the_time_between_first_and_last_token(case: Case, policy: Policy) -> None:
     result = case.replay(policy)
-    gaps, counts = inter_token_latencies(result)
+    gaps, counts = token_gaps(result)
     assert (counts > 0).all()
     assert counts.sum() == (result.trace.output_tokens - 1).sum()
     spans = (result.finish - result.first_token).sum()
@@ -287,12 +289,15 @@ def test_gaps_sum_to_the_time_between_first_and_last_token(case: Case, policy: P
     assert (gaps > -1e-12).all()
 
 
-@given(cases(mixed=True), POLICIES)
+@given(cases(mixed=True), POLICIES, st.booleans())
 @settings(max_examples=50)
-def test_percentiles_are_those_of_all_values_written_out(case: Case, policy: Policy) -> None:
+def test_percentiles_are_those_of_all_values_written_out(
+    case: Case, policy: Policy, as_ramps: bool
+) -> None:
     result = case.replay(policy)
-    row, times = summarize(result), latencies(result)
-    itl = np.repeat(*inter_token_latencies(result))
+    with patch.object(metrics, "_WRITTEN_OUT", 0 if as_ramps else 2**20):
+        row, times = summarize(result), latencies(result)
+        itl = np.repeat(*token_gaps(result))
     for name, values in (
         ("ttft", times.ttft),
         ("tpot", times.tpot[~np.isnan(times.tpot)]),
@@ -322,7 +327,7 @@ def test_utilization_is_a_share_and_batches_fit_the_slots(case: Case, seed: int)
 def test_chunked_prefill_beside_decodes_by_hand() -> None:
     # Steps end at 2, 3.875, 5.25 and 6.5 s; request 0 decodes in the last three, 1 in the last.
     result = replay("vllm", [(0.0, 2, 4), (0.0, 6, 2)], 2, MIXED, max_num_batched_tokens=4)
-    gaps, counts = inter_token_latencies(result)
+    gaps, counts = token_gaps(result)
     assert sorted(np.repeat(gaps, counts).tolist()) == [1.25, 1.25, 1.375, 1.875]
 
 

@@ -38,16 +38,16 @@ def test_a_case_is_drawn_from_its_two_numbers_alone() -> None:
 Function = Callable[..., Any]
 
 
-def _longer_gaps(itl: Function) -> Function:
-    def wrong(result: SimulationResult) -> tuple[Any, Any]:
-        seconds, counts = itl(result)
-        return seconds * 1.001, counts
+def _longer_gaps(gaps: Function) -> Function:
+    def wrong(result: SimulationResult) -> tuple[Any, Any, Any]:
+        seconds, counts, ramps = gaps(result)
+        return seconds * 1.001, counts, ramps
 
     return wrong
 
 
 PLANTED: dict[str, tuple[Any, str, Callable[[Function], Function], str]] = {
-    "a gap too long": (metrics, "inter_token_latencies", _longer_gaps, "latencies"),
+    "a gap too long": (metrics, "_gaps", _longer_gaps, "latencies"),
     "a bound too high": (bounds, "lower_bound", lambda f: lambda *a, **k: 2 * f(*a, **k), "bound"),
     "more work than was done": (
         bounds,

@@ -14,7 +14,6 @@ from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.static import Static
 from llmsched.contract import Policy
 from llmsched.errors import PolicyError
-from llmsched.metrics import inter_token_latencies
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.plan import Plan
@@ -23,6 +22,7 @@ from llmsched.orders.sjf import Sjf
 from llmsched.policies import NAMED
 from llmsched.verify.golden import written_out
 from tests.cases import AnyStep, Case, cases
+from tests.hand import token_gaps
 from tests.plain_engine import PlainEngine
 
 COMPOSED = {
@@ -67,7 +67,7 @@ def agree(case: Case, policy: Policy) -> None:
     gaps = Counter(
         round(gap, 7) for request in theirs for gap in np.diff(request.tokens_at).tolist()
     )
-    seconds, counts = inter_token_latencies(result)
+    seconds, counts = token_gaps(result)
     ours_gaps: Counter[float] = Counter()
     for gap, count in zip(seconds.tolist(), counts.tolist(), strict=True):
         ours_gaps[round(gap, 7)] += count

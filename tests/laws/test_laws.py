@@ -16,13 +16,13 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Jobs, Policy, View
 from llmsched.engine import SimulationResult, limits
 from llmsched.errors import LivelockError
-from llmsched.metrics import inter_token_latencies, summarize, utilization
+from llmsched.metrics import summarize, utilization
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.rank import RankQueue
 from llmsched.policies import NAMED
 from llmsched.trace import Trace
 from tests.cases import AnyStep, Case, cases, configs
-from tests.hand import MIXED, STAGES, trace_of
+from tests.hand import MIXED, STAGES, token_gaps, trace_of
 from tests.hand import replay as replay_rows
 
 
@@ -136,7 +136,7 @@ def test_gaps_between_tokens_add_up_to_the_time_from_first_to_last(
     run: tuple[Case, Policy],
 ) -> None:
     result = finished(*run)
-    gaps, counts = inter_token_latencies(result)
+    gaps, counts = token_gaps(result)
     assert counts.sum() == (run[0].trace.output_tokens - 1).sum()
     assert (gaps >= 0).all()
     total = (result.finish - result.first_token).sum()

@@ -14,14 +14,14 @@ from llmsched.config import EngineConfig
 from llmsched.engine.replicas import Assignment
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
-from llmsched.metrics import inter_token_latencies, summarize
+from llmsched.metrics import summarize
 from llmsched.planning.plans import plan_replicas
 from llmsched.planning.problem import Problem
 from llmsched.planning.stored import read_replicas
 from llmsched.replay import simulate
 from llmsched.report.plan import plan_document, plan_json
 from llmsched.trace import Trace
-from tests.hand import MIXED
+from tests.hand import MIXED, token_gaps
 
 
 def problem() -> Problem:
@@ -81,7 +81,7 @@ def test_token_gaps_of_replicas_side_by_side_sum_to_the_requests_own() -> None:
     joined = simulate(
         given.trace, given.hardware, find("fcfs"), given.config, assignment=assignment
     )
-    gaps, counts = inter_token_latencies(joined)
+    gaps, counts = token_gaps(joined)
     assert counts.sum() == (given.trace.output_tokens - 1).sum()
     assert (gaps * counts).sum() == pytest.approx((joined.finish - joined.first_token).sum())
     assert 0 < summarize(joined)["utilization"] <= 1
