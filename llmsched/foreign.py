@@ -1,4 +1,4 @@
-"""Code that is not ours, a policy's: where it failed and why, in one line."""
+"""Code that is not ours, a policy's or an importer's: where it failed and why, in one line."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def aside() -> Iterator[None]:
     RuntimeError
         It has closed the real one.
     """
+    sound = not sys.stdout.closed
     with redirect_stdout(_Aside()):
         yield
-    if sys.stdout.closed:
+    if sound and sys.stdout.closed:
         raise RuntimeError("stdout: it was closed")
 
 
@@ -74,7 +75,7 @@ def reason(error: BaseException) -> str:
     """Return an error's type and message as one line."""
     try:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
-    except Exception:  # its own words fail
+    except BaseException:  # its own words fail, in whatever way
         text = ""
     return " ".join(f"{type(error).__name__}: {text}".split()).removesuffix(":")
 

@@ -13,7 +13,7 @@ def say(text: str) -> None:
 
     An error here would end a run as a broken pipe of stdout does: with 0, before any gate.
     """
-    _print(_shown(text))
+    _print(printable(text))
 
 
 def warn(text: str) -> None:
@@ -23,10 +23,10 @@ def warn(text: str) -> None:
         from rich.style import Style
 
         word = Style(color="yellow").render(word)
-    _print(f"{word} {_shown(text)}")
+    _print(f"{word} {printable(text)}")
 
 
-def _shown(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text with codes for what a terminal would obey instead of showing it."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 

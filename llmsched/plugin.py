@@ -1,4 +1,4 @@
-"""Classes out of a user's own Python file, and what foreign code does wrong, as one line.
+"""Classes and formats from a user's own file or an installed package; what they do wrong is a line.
 
 A file is imported once a process, under a name of its own that follows from where it is, so that
 files of the same name do not clash and dataclasses find their module. Its folder does not become

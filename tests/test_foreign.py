@@ -54,3 +54,11 @@ def test_foreign_code_that_closes_the_real_stdout_is_told(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stdout", closed)
     with pytest.raises(RuntimeError, match=r"^stdout: it was closed$"), aside():
         closed.close()
+
+
+def test_an_error_whose_own_words_end_the_program_has_its_name() -> None:
+    class Rude(Exception):
+        def __str__(self) -> str:
+            raise SystemExit(3)
+
+    assert reason(Rude()) == "Rude"

@@ -196,7 +196,11 @@ def test_a_bad_scenario_is_refused_in_one_line_that_names_file_and_key(
             "hardwares: x",
             r"hardwares: expected one of .*, got an unknown key .did you mean hardware.",
         ),
-        ("trace: t.jsonl", "trace: {file: ''}", r"trace\.file: expected a text, got ''"),
+        (
+            "trace: t.jsonl",
+            "trace: {file: ''}",
+            r"trace\.file: expected a text that is not empty",
+        ),
         (
             "trace: t.jsonl",
             "trace: {file: t, generate: {}}",

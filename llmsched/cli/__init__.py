@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:  # usage: an unknown option, a missing argument
         message = error.format_message()  # empty where the help was shown instead
         return _complain(message, error.exit_code) if message else error.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", 130)
     except (BrokenPipeError, SystemExit) as error:
         if BrokenPipeError not in (type(error), type(error.__context__)):  # typer's, of a pipe

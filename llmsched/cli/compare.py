@@ -216,7 +216,8 @@ def _run(
         _save(scenario, study, finished, checkpoint)
         raise typer.Exit(130) from None
     tell_of_study(study, scenario, filters.get("policy", "*"))
-    tell_of_equal_cases(rows)
+    if study.cases is not None and study.cases.draw == "lengths":
+        tell_of_equal_cases(rows)
     return judged(rows)
 
 
@@ -335,7 +336,8 @@ def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoi
         for task, row in finished.items():
             if task not in checkpoint.rows:
                 checkpoint.add(task, row)
-    done, total = len(checkpoint.rows), sum(1 for _ in study.runs())
+    runs = list(study.runs())
+    done, total = sum(run in checkpoint.rows for run in runs), len(runs)
     again = ["llmsched", *sys.argv[1:]]
     if not any(word.partition("=")[0] == "--resume" for word in again):
         again += ["--resume", str(checkpoint.path)]

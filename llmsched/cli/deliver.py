@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import warn
+from llmsched.cli.doubts import warn_each
 from llmsched.cli.inputs import one_of
 from llmsched.cli.output import emit
 from llmsched.cli.streams import terminal
@@ -136,7 +136,7 @@ class Delivery(options.Group):
         failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
         if summary:
             _summarize(render(document, "markdown"))
-        warn(doubt_lines(cleaned(document, printable=True)))
+        warn_each(doubt_lines(cleaned(document, printable=True)))
         shown = None
         try:
             shown = self._deliver(document, table)

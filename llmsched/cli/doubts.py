@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmsched.trace import Trace
 
 
-def warn(lines: Iterable[str]) -> None:
+def warn_each(lines: Iterable[str]) -> None:
     """Print each line once."""
     for line in dict.fromkeys(lines):
         notes.warn(line)
@@ -51,17 +51,14 @@ def tell_of_equal_cases(rows: Mapping[Run, Row]) -> None:
 
     So it is where only the error of the lengths is drawn, and a policy does not look at lengths.
     """
-    by_policy: dict[tuple[int, str], list[Row]] = {}
+    first: dict[tuple[int, str], Row] = {}
+    alike: dict[str, bool] = {}
     for run, row in rows.items():
-        by_policy.setdefault((run.cell, run.policy), []).append(row)
-    alike = [
-        policy
-        for (_, policy), found in by_policy.items()
-        if len(found) > 1 and all(row == found[0] for row in found)
-    ]
-    if alike:
-        names = ", ".join(dict.fromkeys(alike))
-        say(f"every case is the same for {names}: what was drawn makes no difference to them")
+        same = first.setdefault((run.cell, run.policy), row) == row
+        alike[run.policy] = alike.get(run.policy, True) and same
+    if names := [policy for policy, same in alike.items() if same]:
+        what = "what was drawn makes no difference to them"
+        say(f"every case is the same for {', '.join(names)}: {what}")
 
 
 def _tell_left_out(study: Study, pattern: str) -> None:
@@ -97,4 +94,4 @@ def warn_of_study(study: Study) -> None:
                 float(str(cell.source.options.get("speed", 1.0))),
             )
         found += other_models(cell.trace, cell.hardware)
-        warn(name + line for line in found)
+        warn_each(name + line for line in found)

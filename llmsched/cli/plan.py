@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_truth, warn
-from llmsched.cli.inputs import one_of
+from llmsched.cli.doubts import tell_of_truth, warn_each
+from llmsched.cli.inputs import given, one_of
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
@@ -42,14 +42,18 @@ Speeds = Annotated[
     ),
 ]
 Unit = Annotated[
-    str, typer.Option(metavar="rounds|ms", rich_help_panel=PLAN, help="What slot loads count.")
+    str | None,
+    typer.Option(
+        metavar="rounds|ms", rich_help_panel=PLAN, help="What slot loads count. Default: rounds."
+    ),
 ]
 Solver = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="auto|cp-sat|heuristic",
         rich_help_panel=PLAN,
-        help="heuristic: no proof beyond simple bounds; cp-sat: the plain assignment model.",
+        help="heuristic: no proof beyond simple bounds; cp-sat: the plain assignment model. "
+        "Default: auto.",
     ),
 ]
 TimeLimit = Annotated[
@@ -61,15 +65,19 @@ TimeLimit = Annotated[
     ),
 ]
 Objective = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="makespan|expected",
         rich_help_panel=PLAN,
-        help="expected: least mean over sampled lengths; needs --lengths noisy:CV.",
+        help="expected: least mean over sampled lengths; needs --lengths noisy:CV. "
+        "Default: makespan.",
     ),
 ]
 Samples = Annotated[
-    int, typer.Option(metavar="N", rich_help_panel=PLAN, help="Sampled lengths, if noisy.")
+    int | None,
+    typer.Option(
+        metavar="N", rich_help_panel=PLAN, help="Sampled lengths, if noisy. Default: 100."
+    ),
 ]
 ReplayPolicy = Annotated[
     str | None,
@@ -95,8 +103,12 @@ Force = Annotated[
     bool, typer.Option("--force", rich_help_panel=BATCH, help="Replace an earlier export.")
 ]
 CharsPerToken = Annotated[
-    float,
-    typer.Option(metavar="X", rich_help_panel=BATCH, help="Estimate prompt tokens by characters."),
+    float | None,
+    typer.Option(
+        metavar="X",
+        rich_help_panel=BATCH,
+        help="Estimate prompt tokens by characters. Default: 4 a token.",
+    ),
 ]
 Tokenizer = Annotated[
     Path | None,
@@ -105,12 +117,12 @@ Tokenizer = Annotated[
     ),
 ]
 Predict = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="SOURCE",
         rich_help_panel=BATCH,
         help="Output lengths: max_tokens, a path in the request (body.metadata.expected), or a "
-        "CSV file with custom_id,output_tokens.",
+        "CSV file with custom_id,output_tokens. Default: max_tokens.",
     ),
 ]
 Format = Annotated[
@@ -125,15 +137,15 @@ class Packing(options.Group):
 
     replicas: Replicas = None
     speeds: Speeds = None
-    unit: Unit = "rounds"
-    solver: Solver = "auto"
+    unit: Unit = None
+    solver: Solver = None
     time_limit: TimeLimit = None
-    objective: Objective = "makespan"
-    samples: Samples = 100
+    objective: Objective = None
+    samples: Samples = None
     policy: ReplayPolicy = None
 
-    def check(self, lengths: str | None) -> None:
-        """Refuse options that say nothing together.
+    def check(self, lengths: str | None, split: bool) -> None:
+        """Refuse options that say nothing together; `split` is whether replicas are planned.
 
         Raises
         ------
@@ -144,10 +156,15 @@ class Packing(options.Group):
             raise InputError(f"--time-limit: expected seconds > 0, got {self.time_limit}")
         if self.speeds is not None and self.replicas is None:
             raise InputError("--speeds: expected together with --replicas N")
-        one_of("--objective", self.objective, ("makespan", "expected"))
+        one_of("--objective", self.objective or "makespan", ("makespan", "expected"))
         noisy = (lengths or "").startswith("noisy:")
-        if self.objective == "expected" and (self.replicas or not noisy):
+        if self.objective == "expected" and (split or not noisy):
             raise InputError("--objective: 'expected' needs --lengths noisy:CV, and no --replicas")
+        for option in ("unit", "solver", "time_limit", "samples") if split else ("policy",):
+            if getattr(self, option) is not None:
+                flag = f"--{option.replace('_', '-')}"
+                where = "the slots of one engine, not for replicas" if split else "replicas"
+                raise InputError(f"{flag}: expected only in a plan for {where}")
 
     def solve(self, problem: Problem, split: bool) -> Plan:
         """Plan the slots of one engine, or split over replicas where that is asked for."""
@@ -160,7 +177,8 @@ class Packing(options.Group):
                 shown.tell(f"{stands} ({search.stage})")
 
             if not split:
-                return plan_slots(problem, self.unit, self.solver, self.time_limit, tell)
+                unit, solver = self.unit or "rounds", self.solver or "auto"
+                return plan_slots(problem, unit, solver, self.time_limit, tell)
             count = 1 if self.replicas is None else self.replicas
             return plan_replicas(problem, count, self.policy, _numbers(self.speeds), tell)
 
@@ -172,9 +190,27 @@ class BatchFile(options.Group):
     input: Input = None
     export: Export = None
     force: Force = False
-    chars_per_token: CharsPerToken = 4.0
+    chars_per_token: CharsPerToken = None
     tokenizer: Tokenizer = None
-    predict: Predict = "max_tokens"
+    predict: Predict = None
+
+    def check(self) -> None:
+        """Refuse options of a batch file where there is none.
+
+        Raises
+        ------
+        InputError
+            There is one.
+        """
+        for option in ("export", "force", "chars_per_token", "tokenizer", "predict"):
+            if self.input is None and getattr(self, option) not in (None, False):
+                flag = f"--{option.replace('_', '-')}"
+                raise InputError(f"{flag}: expected together with --input FILE")
+
+    @property
+    def lengths(self) -> str:
+        """Where output lengths come from."""
+        return "max_tokens" if self.predict is None else self.predict
 
     def claim(self, output: Path | None) -> None:
         """Refuse an export that would replace what is not an earlier one.
@@ -199,11 +235,12 @@ class BatchFile(options.Group):
         if self.input is None:
             return None
         if self.tokenizer is None:
-            count = batch.count_characters(self.chars_per_token)
+            ratio = 4.0 if self.chars_per_token is None else self.chars_per_token
+            count = batch.count_characters(ratio)
         else:
             count = batch.count_with(self.tokenizer)
         with phase("loading"):
-            read = batch.read_batch(self.input, count, self.predict)
+            read = batch.read_batch(self.input, count, self.lengths)
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
@@ -232,22 +269,23 @@ def plan(
     from llmsched.report.plan import plan_json, plan_table, promised
 
     one_of("--format", format, ("table", "json"))
-    packing.check(lengths)
-    if file.input is None and file.export is not None:
-        raise InputError("--export: expected together with --input FILE")
+    split = packing.replicas is not None or file.input is not None
+    packing.check(lengths, split)
+    file.check()
     if file.input is not None and (trace or reading.given or lengths is not None):
         raise InputError("--input: expected without a trace, its options, and --lengths")
     file.claim(output)
     batch = file.read()
     machine, config = engine.load(trace if file.input is None else str(file.input))
     requests = reading.load(trace) if batch is None else batch.trace
-    warn(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
-    mode = chosen_mode(requests, lengths) if batch is None else plain(file.predict)
+    warn_each(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
+    mode = chosen_mode(requests, lengths) if batch is None else plain(file.lengths)
     problem = Problem(
-        *(requests, machine, config, mode, seed or 0, packing.objective, packing.samples),
+        *(requests, machine, config, mode, seed or 0),
+        **given(objective=packing.objective, samples=packing.samples),
         estimated=batch is not None,
     )
-    made = packing.solve(problem, split=packing.replicas is not None or batch is not None)
+    made = packing.solve(problem, split)
     if batch is not None and file.export is not None:
         record = {"plan": promised(made)}
         export(batch, made.queues, file.export, record, config, force=file.force)

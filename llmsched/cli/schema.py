@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from llmsched.cli.inputs import one_of
 from llmsched.cli.output import emit
 
-NAMES = ("scenario", "profile", "comparison")
-Name = Annotated[str, typer.Argument(metavar="|".join(NAMES), help="Of which document.")]
+TITLES = {
+    "scenario": "Scenario of llmsched compare",
+    "profile": "Hardware profile of llmsched",
+    "comparison": "Result of llmsched compare",
+}
+Name = Annotated[str, typer.Argument(metavar="|".join(TITLES), help="Of which document.")]
 
 
 def schema(name: Name) -> None:
@@ -22,12 +26,11 @@ def schema(name: Name) -> None:
     from llmsched.scenario import ScenarioFile
     from llmsched.schema import json_schema
 
-    one_of("document", name, NAMES)
-    kinds: dict[str, tuple[str, list[Any]]] = {
-        "scenario": ("Scenario of llmsched compare", [ScenarioFile]),
-        "profile": ("Hardware profile of llmsched", [ProfileFile, Extension]),
-        "comparison": ("Result of llmsched compare", [Comparison]),
+    one_of("document", name, tuple(TITLES))
+    kinds: dict[str, tuple[type, ...]] = {
+        "scenario": (ScenarioFile,),
+        "profile": (ProfileFile, Extension),
+        "comparison": (Comparison,),
     }
-    title, known = kinds[name]
-    found = json_schema(title, *known)
+    found = json_schema(TITLES[name], *kinds[name])
     emit(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode(), document=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_truth, warn
+from llmsched.cli.doubts import tell_of_truth, warn_each
 from llmsched.cli.inputs import one_of, parse_slo
 from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
@@ -92,7 +92,7 @@ def simulate(
         assignment=None if terms.plan is None else read_replicas(terms.plan, loaded),
         slo=None if slo is None else parse_slo(slo),
     )
-    warn(
+    warn_each(
         doubts(loaded, profile, config, case.concurrency, case.replicas, reading.speed or 1.0)
         + other_models(loaded, profile)
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Any
 
+from msgspec import to_builtins
+
 from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
-from llmsched.compare.gates import Gate, Verdict, judge, judge_gone, number
+from llmsched.compare.gates import Gate, judge, judge_gone, number
+from llmsched.documents.result import Verdict
 from llmsched.documents.row import Row
 from llmsched.errors import InputError, NotComparableError
 from llmsched.files import plain
@@ -65,7 +67,7 @@ def judged(
             "left_out": [policy for policy in missing if _is_left_out(policy, document)],
             "gone": [policy for policy in missing if not _is_left_out(policy, document)],
         }
-    document["gates"] = [asdict(verdict) for verdict in judge_all(gates, document, base)]
+    document["gates"] = to_builtins(judge_all(gates, document, base))
     return document
 
 

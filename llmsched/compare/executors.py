@@ -76,6 +76,7 @@ def _on_pool(jobs: int, study: Study, tasks: list[Run]) -> Iterator[tuple[Run, R
     # Not `as_completed`: it takes the locks of all futures, and a Ctrl-C that finds it there leaves
     # them taken, for which the pool's own thread would wait for ever.
     finished: SimpleQueue[Future[list[Row]]] = SimpleQueue()
+    others = multiprocessing.active_children()
     try:
         with _interrupts_held():
             futures = {pool.submit(_measure_adopted, each): each for each in batches(tasks, jobs)}
@@ -85,8 +86,9 @@ def _on_pool(jobs: int, study: Study, tasks: list[Run]) -> Iterator[tuple[Run, R
             future = finished.get()
             yield from zip(futures[future], future.result(), strict=True)
     except BaseException:
-        for worker in multiprocessing.active_children():
-            worker.terminate()
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -162,13 +164,8 @@ def batches(tasks: Iterable[Run], workers: int) -> list[list[Run]]:
     return [[task] for batch in together.values() for task in batch]
 
 
-def on_dask(address: str | None = None) -> Executor:
-    """Return an executor on a Dask cluster that is already running.
-
-    Parameters
-    ----------
-    address : str, optional
-        The scheduler's; the environment variable ``DASK_SCHEDULER_ADDRESS`` by default.
+def on_dask() -> Executor:
+    """Return an executor on the Dask cluster that runs at ``DASK_SCHEDULER_ADDRESS``.
 
     Raises
     ------
@@ -179,7 +176,7 @@ def on_dask(address: str | None = None) -> Executor:
         distributed = import_module("distributed")
     except ImportError as error:
         raise InputError("executor: dask needs Dask: pip install distributed") from error
-    where = address or os.environ.get("DASK_SCHEDULER_ADDRESS")
+    where = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not where:
         raise InputError(
             "executor: dask: expected the scheduler's address in DASK_SCHEDULER_ADDRESS, "

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from llmsched.documents.result import Verdict
 from llmsched.documents.row import Row
 from llmsched.errors import InputError
 from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
@@ -52,21 +53,6 @@ class Gate:
         if base is None:
             return None
         return base + (abs(base) * self.limit / 100 if self.percent else self.limit)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one gate says of one row."""
-
-    gate: str
-    cell: str
-    policy: str
-    metric: str
-    value: float | None
-    base: float | None
-    threshold: float | None
-    passed: bool
-    reason: str
 
 
 def parse_gate(text: str) -> Gate:

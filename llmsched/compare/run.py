@@ -34,7 +34,7 @@ def run_study(
     Returns
     -------
     dict
-        Rows by task, in the order of :meth:`Study.tasks` whatever the executor.
+        Rows by task, in the order of :meth:`Study.runs` whatever the executor.
     """
     finished = {} if finished is None else finished
     if checkpoint is not None:

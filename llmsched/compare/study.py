@@ -144,7 +144,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     InputError
         An input cannot be read, a knob is out of range, a filter names no axis or leaves nothing.
     """
-    _check_draw(scenario)
+    with scenario.blamed("cases"):
+        _check_draw(scenario)
     axes = _axes(scenario)
     wanted = dict(filters or {})
     policy_pattern = wanted.pop("policy", "*")

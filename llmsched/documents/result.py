@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -204,7 +205,9 @@ class Against(Struct, forbid_unknown_fields=True):
     left_out: list[str] | UnsetType = UNSET
 
 
-class Verdict(Struct, forbid_unknown_fields=True):
+class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one gate says of one row."""
+
     gate: str
     cell: str
     policy: Named
@@ -324,5 +327,8 @@ def _check_known(entries: Sequence[Pair | Change], place: str) -> None:
     for i, entry in enumerate(entries):
         if entry.metric not in METRICS:
             raise InputError(f"{place}[{i}].metric: expected a metric, got {entry.metric!r}")
-    each = [(getattr(entry, "cell", ""), entry.policy, entry.metric) for entry in entries]
-    check_once((" ".join(filter(None, key)) for key in each), place, "metric")
+    each = Counter((getattr(entry, "cell", ""), entry.policy, entry.metric) for entry in entries)
+    for key, times in each.items():
+        if times > 1:
+            said = shown(" ".join(filter(None, key)))
+            raise InputError(f"{place}: expected each metric once, got {said} twice")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,9 +12,8 @@ from llmsched.errors import InputError
 from llmsched.hardware.extends import inherited_fit, merged, read_extended
 from llmsched.hardware.plausibility import implausible
 from llmsched.hardware.profile import HardwareProfile, parse_profile
+from llmsched.notes import warn
 from llmsched.schema import within
-
-_LOG = logging.getLogger(__name__)
 
 _SHIPPED = Path(__file__).resolve().parent.parent / "data" / "hardware"
 
@@ -28,7 +26,7 @@ def shipped_profiles() -> list[str]:
 def load_profile(name_or_path: str | Path) -> HardwareProfile:
     """Load a shipped profile by name, or a YAML file by path.
 
-    Numbers that look like a mistake of units are logged as warnings, one line each.
+    Numbers that look like a mistake of units are warned of, one line each.
 
     Raises
     ------
@@ -44,7 +42,7 @@ def load_profile(name_or_path: str | Path) -> HardwareProfile:
         path = _find(str(name_or_path))
     profile = parse_profile(read_extended(path, _find), str(path))
     for line in implausible(profile):
-        _LOG.warning("warning: %s", line)
+        warn(line)
     return profile
 
 

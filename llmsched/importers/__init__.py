@@ -3,8 +3,8 @@
 The format is told from names (CSV header, JSON keys), never from positions or magnitudes. Each
 module here without an underscore is one format, and defines ``FORMAT``; a new one is found by
 itself. Data flows `llmsched.reading` (bytes to lines) -> `_source` (lines to records) -> `_table`
-(records to checked columns) -> here (one order, one clock, one Trace). `_source` says why orjson
-parses.
+(records to checked columns; of long files `_bulk`, in blocks) -> here (one order, one clock, one
+Trace). `_source` says why orjson parses.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _BLOCK = 8 * MIB
 def is_long(source: str | Path) -> bool:
     """Return whether a source is a file, which can be read twice, and long enough to gain by it."""
     path = Path(source)
-    return os.path.isfile(path) and path.stat().st_size >= LEAST
+    return str(source) != "-" and os.path.isfile(path) and path.stat().st_size >= LEAST
 
 
 def read_blocks(

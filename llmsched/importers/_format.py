@@ -108,15 +108,17 @@ class Format:
 
 
 @cache
-def formats() -> tuple[Format, ...]:
-    """Return every format of this package: each module without an underscore defines one.
-
-    Installed packages add theirs by the entry-point group ``llmsched.importers``.
-    """
+def own_formats() -> tuple[Format, ...]:
+    """Return the formats of this package: each module without an underscore defines one."""
     package = importlib.import_module(__package__)
     modules = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
-    own = [importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules]
-    found = {form.name: form for form in own}
+    return tuple(importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules)
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """Return every format; installed packages add theirs by the group ``llmsched.importers``."""
+    found = {form.name: form for form in own_formats()}
     for name, place, form in installed("llmsched.importers", found.keys(), _accepted):
         found[name] = _guarded(form, place)
     return tuple(sorted(found.values(), key=lambda form: form.name))
@@ -169,12 +171,14 @@ def detect(kind: str, names: Collection[str]) -> Format | None:
     """Return the format of kind `kind` whose signature explains most of `names`, or None.
 
     The largest signature wins, so a format that adds names to another one's is told from it
-    without any order of trial.
+    without any order of trial. Of equal ones this package's own wins: what a file means must not
+    depend on what else is installed.
     """
     have = set(names)
     found = [(known.matches(have), known) for known in formats() if known.kind == kind]
     best = max((score for score, _ in found), default=0)
-    winners = [known for score, known in found if score == best]
+    equal = [known for score, known in found if score == best]
+    winners = [known for known in equal if known in own_formats()] or equal
     return winners[0] if best and len(winners) == 1 else None
 
 
@@ -185,7 +189,7 @@ def unknown(kind: str, names: Collection[str]) -> str:
     shares = [(len(set(s) & have), one.name, s) for one in known for s in one.signatures]
     share, nearest, signature = max(shares)
     lacking = ", ".join(name for name in signature if name not in have)
-    hint = f"; {nearest} also has {lacking}" if share else ""
+    hint = f"; {nearest} also has {lacking}" if share and lacking else ""
     if {"custom_id", "body"} <= have:
         hint = "; this is a batch to run, not a trace of one: llmsched plan --input FILE"
     what = "header" if kind == "csv" else "keys"

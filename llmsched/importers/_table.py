@@ -1,4 +1,7 @@
-"""From records to checked columns: the one place where values are accepted or refused."""
+"""From records to checked columns: what is accepted or refused, and how it is said.
+
+`_doubt` and the block readers accept no more than this, and leave every doubt to it.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +138,7 @@ class Adder:
         self.ids: set[str] = set()
         self.id = form.id or "id"
         text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
-        self.get_id = text(form.id or "")
+        self.get_id = _nothing if form.id is None else text(form.id)
         self.output = form.output_tokens
         self.get_model = None if form.model is None else text(form.model)
         self.limits = [(label, number(label)) for label in form.limits]
@@ -230,6 +233,10 @@ def getter(path: str) -> Callable[[Record], object]:
         return value
 
     return descend
+
+
+def _nothing(record: Record) -> object:
+    return MISSING
 
 
 def _cell_getter(name: str) -> Callable[[Record], object]:

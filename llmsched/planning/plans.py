@@ -90,6 +90,10 @@ def plan_slots(
     """
     cv, bins = problem.error, problem.config.max_num_seqs
     planned = slot_durations(problem, problem.output_tokens(), unit)
+    if problem.objective == "expected" and (solver, time_limit_s) != ("auto", None):
+        raise InputError(
+            "objective: 'expected' tries several plans: it takes no solver and no limit"
+        )
     how: dict[str, object] = {"solver": solver, "time_limit_s": time_limit_s, "seed": problem.seed}
     if problem.objective == "expected" and cv is not None:
         choice = robust.expected(planned, bins, cv, problem.samples, problem.seed)

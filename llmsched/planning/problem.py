@@ -42,6 +42,10 @@ class Problem:
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise InputError(f"samples: expected an integer >= 1, got {self.samples}")
+        if self.objective not in ("makespan", "expected"):
+            raise InputError(f"objective: expected makespan or expected, got {self.objective!r}")
+        if self.objective == "expected" and self.error is None:
+            raise InputError(f"objective: 'expected' needs lengths noisy:CV, got {self.lengths!r}")
 
     @property
     def error(self) -> float | None:

@@ -8,10 +8,11 @@ the page, its width and whether it may use colours: not on the environment, not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import TYPE_CHECKING, TypeAlias
 
+from llmsched.notes import printable
 from llmsched.report.layout import BETTER, WORSE, wrapped
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ class Grid:
 Part: TypeAlias = str | Grid
 
 
+def _clean(part: Part) -> Part:
+    """Return a part without what a terminal would obey: names come from anybody's files."""
+    if isinstance(part, str):
+        return printable(part)
+    rows = [[printable(cell) for cell in row] for row in part.rows]
+    notes = {i: [printable(line) for line in lines] for i, lines in part.notes.items()}
+    return replace(part, rows=rows, notes=notes)
+
+
 def page(
     parts: Iterable[Part], *, title: str = "", width: int = PLAIN_WIDTH, color: bool = False
 ) -> str:
@@ -91,7 +101,7 @@ def page(
         force_jupyter=False,
         legacy_windows=False,
     )
-    for shown in [*_title(title, width), *_shown(parts, width)]:
+    for shown in [*_title(printable(title), width), *_shown(map(_clean, parts), width)]:
         console.print(shown)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().split("\n")[:-1])
 

@@ -133,8 +133,10 @@ def _facts(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 def _plain(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
+        return " to ".join(f"{item:,}" for item in value)  # a range
     if isinstance(value, list):
-        return " to ".join(f"{item:,}" for item in value)  # a range, the only list inside a mapping
+        return "; ".join(map(_plain, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, float | int) and abs(value) >= 1e5:

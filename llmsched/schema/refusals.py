@@ -62,16 +62,16 @@ def refused(message: str, document: object, kind: type, source: str) -> InputErr
         return complaint(source, place, f"expected texts as keys, got {shown(value)}")
     if found["key"]:
         keys = [one.key_type for one in wanted if isinstance(one, inspect.DictType)]
-        what, key = _in_words(keys), says.split("'")[1]
+        what, key = _in_words(keys), says[says.index("'") + 1 : says.rindex("'")]
         return complaint(source, [*place, key], f"expected {what}, got an unknown key")
     if says.startswith("Object contains unknown field"):
-        key, known = says.split("`")[1], _keys(wanted)
+        key, known = _between_ticks(says), _keys(wanted)
         near = get_close_matches(key, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         these = f"one of {len(known)} keys" if near and len(known) > _LISTED else _one_of(known)
         return complaint(source, [*place, key], f"expected {these}, got an unknown key{hint}")
     if says.startswith("Object missing required field"):
-        key = says.split("`")[1]
+        key = _between_ticks(says)
         others = set(map(str, value)) - set(_keys(wanted)) if isinstance(value, Mapping) else set()
         near = get_close_matches(key, sorted(others), n=1, cutoff=0.75)
         hint = f" (did you mean it by {near[0]}?)" if near else ""
@@ -89,6 +89,10 @@ def refused(message: str, document: object, kind: type, source: str) -> InputErr
         return InputError(f"{where}{'.' if place else ': ' if where else ''}{says}")
     got = f"{';' if what.startswith('one of') else ','} got {shown(value)}"
     return complaint(source, place, f"expected {what}{got}")
+
+
+def _between_ticks(says: str) -> str:
+    return says[says.index("`") + 1 : says.rindex("`")]
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -246,7 +250,7 @@ def _translated(says: str, wanted: list[inspect.Type]) -> str:
     names = types.split(" | ")
     kinds = [one for one in wanted if _name(one) in names]
     if passed == " of length >= 1":
-        return "a text" if types == "str" else "a list of at least one"
+        return "a text that is not empty" if types == "str" else "a list of at least one"
     if number := re.fullmatch(r" ([<>]=?) (\S+)", passed):
         passed = f" {number[1]} {number[2].removesuffix('.0')}"
     words = _in_words(kinds, passed) if kinds else ""

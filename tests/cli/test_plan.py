@@ -158,3 +158,26 @@ def test_bad_usage_of_batch_files_is_one_line(
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err or "tokenizers library" in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--replicas 2 --solver heuristic", "--solver: expected only in a plan for the slots"),
+        ("--replicas 2 --unit ms", "--unit: expected only in a plan for the slots of one engine"),
+        ("--replicas 2 --time-limit 3", "--time-limit: expected only in a plan for the slots"),
+        ("--replicas 2 --samples 7", "--samples: expected only in a plan for the slots"),
+        ("--policy fcfs", "--policy: expected only in a plan for replicas"),
+        ("--predict max_tokens", "--predict: expected together with --input FILE"),
+        ("--chars-per-token 2", "--chars-per-token: expected together with --input FILE"),
+        ("--force", "--force: expected together with --input FILE"),
+        (
+            "--lengths noisy:0.3 --objective expected --solver heuristic",
+            "--objective: 'expected' tries several plans: it takes no solver",
+        ),
+    ],
+)
+def test_an_option_that_says_nothing_is_refused(llmsched: Run, options: str, message: str) -> None:
+    outcome = llmsched("plan", "gsm8k-llama65b", "--limit", 9, *options.split())
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"llmsched: {message}")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from llmsched.cli.schema import NAMES
+from llmsched.cli.schema import TITLES
 from tests.cli.conftest import Outcome
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TITLES)
 def test_the_schemas_in_the_documentation_are_those_of_the_program(
     llmsched: Callable[..., Outcome], name: str
 ) -> None:

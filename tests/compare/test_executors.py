@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,15 @@ def test_a_checkpoint_is_not_computed_again(tmp_path: Path) -> None:
     assert len(first) == 8
     assert len(computed) == 16
     assert rows == run_study(study)
+
+
+def test_an_error_of_a_study_ends_no_process_that_is_not_its_own() -> None:
+    mine = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    mine.start()
+    try:
+        study = replace(small_study(cases=Cases(4)), policies=("fcfs", "vllm"))
+        with pytest.raises(InputError, match="vllm"):
+            list(on_processes(2)(study, study.runs()))
+        assert mine.is_alive()
+    finally:
+        mine.kill()

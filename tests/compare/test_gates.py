@@ -7,8 +7,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
-from llmsched.compare.gates import Verdict, judge, judge_gone, parse_gate
+from llmsched.compare.gates import judge, judge_gone, parse_gate
+from llmsched.documents.result import Verdict
 from llmsched.errors import InputError
 from llmsched.metric import HIGHER, METRICS, NEITHER
 from tests.compare.results import row
@@ -143,7 +145,7 @@ def test_a_verdict_says_all_that_it_is_of() -> None:
         "passed": False,
         "reason": "makespan_s 110 s, limit at most 102 s",
     }
-    assert vars(judge(gate, here, before, "oracle")) == expected
+    assert to_builtins(judge(gate, here, before, "oracle")) == expected
     assert judge(gate, here, before) == Verdict(**{**expected, "cell": ""})  # type: ignore[arg-type]  # mixed values
 
 
@@ -165,7 +167,7 @@ def test_the_verdict_on_a_policy_that_is_gone_has_its_value_in_the_baseline() ->
         "passed": False,
         "reason": "ljf is in the baseline, but no longer in this run",
     }
-    assert vars(judge_gone(gate, before, "oracle")) == expected
+    assert to_builtins(judge_gone(gate, before, "oracle")) == expected
     assert judge_gone(gate, before).cell == ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from llmsched.cli import main
 from llmsched.documents.yaml import as_yaml, read_mapping
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile, parse_profile, shipped_profiles
@@ -202,7 +203,7 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("engine.gpu_memory_utilization", 1.5, "gpu_memory_utilization: expected a number in .0, 1."),
     ("engine.watermark", float("nan"), "engine.watermark: expected a finite number, got nan"),
     ("provenance.fitted", None, "provenance.fitted: expected a mapping, got None"),
-    ("name", "", "name: expected a text, got ''"),
+    ("name", "", "name: expected a text that is not empty, got ''"),
     ("step_tme", {}, "step_tme: expected one of .*, got an unknown key .did you mean step_time"),
     ("step_time", [1], r"step_time: expected a mapping, got \[1\]"),
     ("step_time.kind", "linear", "step_time.kind: expected one of stages, affine, piecewise, roof"),
@@ -334,3 +335,18 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"bytes.yaml: expected UTF-8 text"):
         load_profile(tmp_path / "bytes.yaml")
+
+
+def test_a_profile_that_extends_another_is_shown_whatever_its_provenance_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "schema_version: 1\nname: mine\nextends: llama3-8b-a100\n"
+        'provenance: {status: guess, method: "\\e[31mred", sources: [[a, b], c],\n'
+        "  fitted: {tokens: [1, 2000]}}\n"
+    )
+    assert main(["hardware", "show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "\\x1b[31mred" in out
+    assert "1 to 2,000" in out

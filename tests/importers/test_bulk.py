@@ -226,6 +226,8 @@ def test_any_csv_is_read_as_row_by_row_or_not_at_all(
     data: st.DataObject,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    index = data.draw(st.sampled_from([{}, {"": ["7", "8", "7", "x"]}]))  # as pandas writes one
+    columns = columns | index
     order = data.draw(st.permutations(list(columns)))
     rows = data.draw(rows_of(*(columns[column] for column in order)))
     end = data.draw(st.sampled_from(["\n", "\r\n", "\n\n", "\r"]))
@@ -275,3 +277,10 @@ def test_what_an_installed_format_asks_of_its_rows_is_asked_in_long_files(
     assert len(imported.trace) == (1 if hook == "failure" else 2)
     assert imported.trace.job_class is not None
     assert list(imported.trace.job_class) == (["kept"] if hook == "failure" else ["lost", "lost"])
+
+
+def test_a_column_without_a_name_is_no_id(tmp_path: Path) -> None:
+    path = tmp_path / "azure.csv"
+    path.write_text(f",{HEAD}7,{ROW}7,{ROW}")
+    assert assert_same(path)
+    assert list(importers.read(path).trace.id) == ["0", "1"]

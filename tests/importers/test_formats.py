@@ -10,6 +10,7 @@ import pytest
 from llmsched import importers
 from llmsched.errors import InputError
 from llmsched.importers import TraceOptions, formats, load, read
+from llmsched.importers._format import own_formats
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -198,9 +199,11 @@ def test_a_new_importer_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "mine.py").write_text(NEW_FORMAT)
     monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path)])
     formats.cache_clear()
+    own_formats.cache_clear()
     try:
         (tmp_path / "trace.csv").write_text("answer,prompt,when\n3,4,0\n5,6,2000000\n")
         imported = read(tmp_path / "trace.csv")
         assert (imported.format, imported.trace.arrival.tolist()) == ("mine", [0, 2])
     finally:
         formats.cache_clear()
+        own_formats.cache_clear()

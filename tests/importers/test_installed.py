@@ -129,3 +129,24 @@ def test_what_a_foreign_function_does_wrong_is_one_line(
     path.write_text("received_us,prompt_tok,answer_tok\n0,300,7\n")
     with pytest.raises(InputError, match=f"^entry point llmsched.importers: .*: {message}"):
         read(path)
+
+
+AZURE_TOO = Format(
+    name="gateway",
+    about="the same header as azure's",
+    kind="csv",
+    signatures=(("TIMESTAMP", "ContextTokens", "GeneratedTokens"),),
+    time="TIMESTAMP",
+    unit="date",
+    input_tokens="GeneratedTokens",
+    output_tokens="ContextTokens",
+)
+
+
+@pytest.mark.parametrize("offered", [("gateway", f"{__name__}:AZURE_TOO")], indirect=True)
+def test_a_signature_that_is_taken_changes_nothing(offered: None, tmp_path: Path) -> None:
+    path = tmp_path / "azure.csv"
+    path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,374,44\n")
+    imported = read(path)
+    assert imported.format == "azure"
+    assert imported.trace.input_tokens.tolist() == [374]

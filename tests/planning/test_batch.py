@@ -162,7 +162,7 @@ def _text(part: dict[str, object]) -> Any:
         ([request("a", limit=None)], ":1: body.max_tokens: expected an integer >= 1, got nothing"),
         ([{**request("a"), "url": []}], ":1: url: expected one of .*; got"),
         ([{**request("a"), "url": "/v1/completions"}], ":1: body.prompt: expected one for /v1/c"),
-        ([{**request("a"), "custom_id": ""}], ":1: custom_id: expected a text, got ''"),
+        ([{**request("a"), "custom_id": ""}], ":1: custom_id: expected a text that is not empty"),
         ([_text({})], r":1: body.messages\[0\].content\[0\].text: expected a text, got nothing"),
         ([_text({"text": 3})], r":1: body.messages\[0\].content\[0\].text: expected a text, got 3"),
         ([request("a", limit=2**60)], ":1: body.max_tokens: expected an integer .*, got 115"),

@@ -58,3 +58,10 @@ def test_a_bad_error_is_refused_as_every_command_refuses_it() -> None:
 def test_there_must_be_a_sample() -> None:
     with pytest.raises(InputError, match=r"^samples: expected an integer >= 1, got 0$"):
         problem("noisy:0.1", samples=0)
+
+
+def test_an_objective_is_known_and_fits_the_lengths() -> None:
+    with pytest.raises(InputError, match="objective: expected makespan or expected, got 'best'"):
+        replace(problem("noisy:0.3"), objective="best")
+    with pytest.raises(InputError, match="objective: 'expected' needs lengths noisy:CV"):
+        replace(problem("mean"), objective="expected")
