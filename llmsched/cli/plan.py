@@ -244,6 +244,10 @@ class BatchFile(options.Group):
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
+        if read.above_limit:
+            warn_each(
+                [f"{self.input}: {read.above_limit:,} predictions are above the request's limit"]
+            )
         return read
 
 

@@ -42,6 +42,8 @@ class Batch:
         The one model that all requests ask for.
     skipped_parts : int
         Parts of prompts that are not text (images, audio) and count no tokens.
+    above_limit : int
+        Predictions above what their request declares as its limit; they are taken at their word.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Batch:
     trace: Trace
     model: str
     skipped_parts: int
+    above_limit: int
 
 
 def count_characters(per_token: float) -> Count:
@@ -104,12 +107,12 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         The file cannot be read, a line is no request, a name is used twice, models differ, or an
         output length is missing. The message names file, line, field and value.
     """
-    if not all(predict.split(".")):
+    predicted = _predictions(Path(predict)) if predict.endswith(".csv") else None
+    if predicted is None and not all(predict.split(".")):
         got = shown(predict)
         raise InputError(f"predict: expected {LIMIT}, a dotted path or a CSV file, got {got}")
-    predicted = _predictions(Path(predict)) if predict.endswith(".csv") else None
     lines: list[bytes] = []
-    prompts, outputs, limits, model, skipped = [], [], [], "", 0
+    prompts, outputs, limits, model, skipped, above = [], [], [], "", 0, 0
     seen: dict[str, int] = {}
     digest = hashlib.sha256()
     for number, line in enumerate(_lines(path), start=1):
@@ -128,7 +131,8 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         prompts.append(count(text))
         outputs.append(output)
         limit = request.body.limit
-        limits.append(limit and max(limit, output))  # predictions are believed
+        limits.append(limit and max(limit, output))
+        above += 0 < limit < output
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
@@ -140,7 +144,7 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         name=plain(path.name),
         models=(model,),
     )
-    return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
+    return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped, above)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

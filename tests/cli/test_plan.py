@@ -181,3 +181,20 @@ def test_an_option_that_says_nothing_is_refused(llmsched: Run, options: str, mes
     outcome = llmsched("plan", "gsm8k-llama65b", "--limit", 9, *options.split())
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith(f"llmsched: {message}")
+
+
+def test_predictions_above_a_request_s_own_limit_are_told(
+    llmsched: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
+    lines = [
+        {"custom_id": name, "url": "/v1/chat/completions", "body": {**body, "expected": tokens}}
+        for name, tokens in (("a", 8), ("b", 9))
+    ]
+    Path("b.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Path("p.csv").write_text("custom_id,output_tokens\na,8\nb,9\n")
+    for source in ("body.expected", "./p.csv"):
+        outcome = llmsched("plan", "--input", "b.jsonl", "--predict", source)
+        assert outcome.code == 0
+        assert "b.jsonl: 1 predictions are above the request's limit" in outcome.err
