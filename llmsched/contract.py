@@ -113,7 +113,7 @@ class WaitingQueue(Protocol):
         """Remove and return the next request, which takes a slot now."""
 
 
-class Replay(Protocol):
+class EngineState(Protocol):
     """What a `View` shows of the engine; its state, read only."""
 
     now: float
@@ -142,7 +142,7 @@ class View:
 
     __slots__ = ("_engine",)
 
-    def __init__(self, engine: Replay) -> None:
+    def __init__(self, engine: EngineState) -> None:
         self._engine = engine
 
     @property

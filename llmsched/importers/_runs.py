@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from llmsched.importers._format import Record
-from llmsched.importers._source import Refusal, shown
+from llmsched.importers._source import Refusal, as_json
 
 
 def failed_if(key: str) -> Callable[[Record], str | None]:
@@ -45,6 +45,6 @@ def aligned(
 def _array(run: Record, name: str, needs: str) -> list[object]:
     value = run.get(name)
     if not isinstance(value, list):
-        got = shown(value) if name in run else "nothing (it is missing)"
+        got = as_json(value) if name in run else "nothing (it is missing)"
         raise Refusal(name, f"an array, which the tool writes with {needs}", got)
     return value

@@ -151,12 +151,12 @@ def _each_once(pairs: list[tuple[str, object]]) -> None:
     seen = set()
     for key, _ in pairs:
         if key in seen:
-            raise Refusal("row", "every key once", f"{shown(key)} twice")
+            raise Refusal("row", "every key once", f"{as_json(key)} twice")
         seen.add(key)
 
 
 def _object(value: object) -> Record | Refusal:
-    return value if isinstance(value, dict) else Refusal("row", "a JSON object", shown(value))
+    return value if isinstance(value, dict) else Refusal("row", "a JSON object", as_json(value))
 
 
 def loads(text: bytes) -> object:
@@ -179,7 +179,7 @@ def _malformed(error: orjson.JSONDecodeError) -> str:
     return f"malformed JSON ({error.msg}, column {error.colno})"
 
 
-def shown(value: object) -> str:
+def as_json(value: object) -> str:
     """Return `value` as JSON of at most 40 characters, as error messages show it."""
     try:
         text = json.dumps(value)

@@ -17,7 +17,7 @@ from typing import cast
 
 from llmsched.errors import InputError
 from llmsched.importers._format import Format, Record
-from llmsched.importers._source import Found, Refusal, shown
+from llmsched.importers._source import Found, Refusal, as_json
 from llmsched.trace import MAX_TOKENS
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -188,7 +188,7 @@ class Adder:
         if column.optional:
             value = MISSING if value is None else value
             if self.ids and bool(column.target) is (value is MISSING):
-                raise Refusal(column.label, "a value in every row or in none", shown(value))
+                raise Refusal(column.label, "a value in every row or in none", as_json(value))
             if value is MISSING:
                 return value
         return column.check(value, column.label)
@@ -202,9 +202,9 @@ class Adder:
                 continue
             declared = count(value, label)
             if limit and declared != limit:
-                raise Refusal(label, f"{named} once more", f"{shown(value)} and {limit}")
+                raise Refusal(label, f"{named} once more", f"{as_json(value)} and {limit}")
             if declared < output:
-                raise Refusal(label, f"at least {self.output}", f"{shown(value)} < {output}")
+                raise Refusal(label, f"at least {self.output}", f"{as_json(value)} < {output}")
             limit, named = declared, label
         return limit
 
@@ -213,10 +213,10 @@ class Adder:
         if value is MISSING or value is None or value == "":
             value = self.table.rows - 1
         if type(value) is not str and type(value) is not int:
-            raise Refusal(self.id, "a string or an integer", shown(value))
+            raise Refusal(self.id, "a string or an integer", as_json(value))
         name = str(value)
         if name in self.ids:
-            raise Refusal(self.id, "an id that no row above has", shown(value))
+            raise Refusal(self.id, "an id that no row above has", as_json(value))
         return name
 
 
@@ -268,9 +268,9 @@ def count(value: object, label: str) -> int:
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is not int or value < 1:
-        raise Refusal(label, "an integer >= 1", shown(value))
+        raise Refusal(label, "an integer >= 1", as_json(value))
     if value > MAX_TOKENS:
-        raise Refusal(label, f"an integer <= {MAX_TOKENS}", shown(value))
+        raise Refusal(label, f"an integer <= {MAX_TOKENS}", as_json(value))
     return value
 
 
@@ -285,7 +285,9 @@ def _time_below(limit: int) -> _Check:
         if (type(value) is int or type(value) is float) and 0 <= value < limit:
             return value
         late = type(value) in (int, float) and limit <= cast(float, value) < math.inf
-        raise Refusal(label, f"a time < {limit}" if late else "a finite number >= 0", shown(value))
+        raise Refusal(
+            label, f"a time < {limit}" if late else "a finite number >= 0", as_json(value)
+        )
 
     return check
 
@@ -300,18 +302,18 @@ def _date(value: object, label: str) -> int:
             whole = (moment - _EPOCH) // _SECOND
             if 0 <= whole < MAX_SECONDS:
                 return whole * 10**9 + int((fraction or "").ljust(9, "0"))
-    raise Refusal(label, "a date as 2023-11-16 18:17:03.9799600", shown(value))
+    raise Refusal(label, "a date as 2023-11-16 18:17:03.9799600", as_json(value))
 
 
 def label_of(value: object, label: str) -> str:
     if value is MISSING or value is None:
         return ""
     if type(value) is not str and type(value) is not int:
-        raise Refusal(label, "a string or an integer", shown(value))
+        raise Refusal(label, "a string or an integer", as_json(value))
     return str(value)
 
 
 def _hashes(value: object, label: str) -> tuple[int, ...]:
     if type(value) is not list or any(type(item) is not int for item in value):
-        raise Refusal(label, "a list of integers", shown(value))
+        raise Refusal(label, "a list of integers", as_json(value))
     return tuple(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from llmsched.catalog import find
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
 from llmsched.lengths import predict
+from llmsched.packing import robust
 from llmsched.planning.plans import Plan, plan_replicas, plan_slots, slot_durations
 from llmsched.planning.problem import Problem
 from llmsched.replay import simulate
@@ -156,3 +158,20 @@ def test_a_case_that_makes_no_sense_is_refused(
 def test_no_samples_are_refused() -> None:
     with pytest.raises(InputError, match="samples: expected an integer >= 1, got 0"):
         problem_of([2], 1, samples=0)
+
+
+def test_a_plan_is_judged_by_other_draws_than_those_that_chose_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds: list[int] = []
+    sample = robust.sample
+
+    def counted(durations: Any, cv: float, samples: int, seed: int) -> Any:
+        seeds.append(seed)
+        return sample(durations, cv, samples, seed)
+
+    monkeypatch.setattr(robust, "sample", counted)
+    problem = problem_of([9, 5, 4, 3, 2, 2], 2, lengths="noisy:0.3", objective="expected")
+    plan_slots(replace(problem, samples=5))
+    assert len(seeds) >= 2
+    assert seeds[-1] not in seeds[:-1]
