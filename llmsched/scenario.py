@@ -37,6 +37,7 @@ from llmsched.schema import (
 Knob = int | float | str | None
 
 _Users = Annotated[int, Meta(ge=1, le=10**9)]
+Seed = Annotated[int, Meta(ge=0)]
 _Knobs = some_of(EngineConfig, several=True)
 _Options = some_of(TraceOptions)
 
@@ -166,7 +167,7 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     engine: Annotated[dict[str, Any], keys_of(_Knobs)] = {}
     policies: Several[Named] = []
     lengths: Several[Named] = []
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Seed = 0
     baseline: Named | None = None
     slo: Objective = {}
     gates: Several[Named] = []
@@ -205,7 +206,8 @@ class Scenario(Struct, frozen=True):
     chosen : {"named", "default", "assumed"}
         Who chose the hardware, as in `HardwareProfile`.
     options : mapping
-        Command-line options by the field that they set; a file does not answer for those.
+        Command-line options by the field that they set; a file does not answer for those. An empty
+        one is an option among several, which the message itself has to name.
     """
 
     name: str
@@ -235,7 +237,7 @@ class Scenario(Struct, frozen=True):
         InputError
             As what is done inside.
         """
-        said = self.options.get(field) or (f"{self.source}: {field}" if self.is_file else "")
+        said = self.options.get(field, f"{self.source}: {field}" if self.is_file else "")
         try:
             yield
         except InputError as error:

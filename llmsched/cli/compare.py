@@ -161,16 +161,22 @@ def compare(
     )
     others = (engine.changes, presented, reading.given, given(hardware=engine.hardware))
     scenario = replace(_of_this_workload(scenario, changes, *others), **changes)
-    scenario = replace(scenario, options=_options(changes, engine))
+    own_traces = not (presented or reading.given)
+    scenario = replace(scenario, options=_options(changes, engine, own_traces))
     with refusal_told(scenario.name, delivery):
         document = _run(scenario, baseline, selection, against)
     delivery.finish(document, table=True, summary=not no_gates)
 
 
-def _options(changes: Mapping[str, object], engine: options.Engine) -> dict[str, str]:
+_FLAGS = {"policies": "--policies", "lengths": "--lengths", "gates": "--fail-on", "seed": "--seed"}
+
+
+def _options(
+    changes: Mapping[str, object], engine: options.Engine, own_traces: bool
+) -> dict[str, str]:
     """Return the option behind each field of a scenario that no file answers for."""
-    flags = {"policies": "--policies", "lengths": "--lengths", "gates": "--fail-on"}
-    said = {field: flag for field, flag in flags.items() if field in changes}
+    said = {field: flag for field, flag in _FLAGS.items() if field in changes}
+    said |= {} if own_traces else {"trace": ""}
     return said if engine.hardware is None else {**said, "hardware": "--hardware"}
 
 

@@ -26,7 +26,8 @@ from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import chosen_mode, predict
-from llmsched.scenario import HardwareSource, Scenario, TraceSource
+from llmsched.scenario import HardwareSource, Scenario, Seed, TraceSource
+from llmsched.schema import checked
 from llmsched.synthesize import generate
 from llmsched.trace import Trace
 from llmsched.version import __version__
@@ -146,6 +147,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     """
     with scenario.blamed("cases"):
         _check_draw(scenario)
+    with scenario.blamed("seed"):
+        checked(scenario.seed, Seed)
     axes = _axes(scenario)
     wanted = dict(filters or {})
     policy_pattern = wanted.pop("policy", "*")
@@ -170,6 +173,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
         with scenario.blamed("lengths"):
             predict(trace, lengths, scenario.seed)
         knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
+        with scenario.blamed("trace"):
+            assignment = _replicas(sources[point["trace"]], trace)
         cells.append(
             Cell(
                 label={axis: point[axis] for axis, values in axes.items() if len(values) > 1},
@@ -178,7 +183,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
                 engine=replace(hardware.engine, **knobs),
                 lengths=lengths,
                 source=sources[point["trace"]],
-                assignment=_replicas(sources[point["trace"]], trace),
+                assignment=assignment,
             )
         )
     cells += _family(scenario, cells, member_pattern)

@@ -198,11 +198,21 @@ def test_the_library_says_it_as_the_command_line_does(find: Callable[[str], obje
     ("old", "new", "message"),
     [
         ("[fcfs]", "[fcfs, vlm]", "s.yaml: policies: policy 'vlm': unknown 'vlm'; did you mean v"),
+        (
+            "gsm8k-llama65b",
+            "{file: gsm8k-llama65b, plan: no.json}",
+            "s.yaml: trace: no.json: cannot read",
+        ),
         ("gsm8k-llama65b", "nope", "s.yaml: trace: nope: expected a trace file or a shipped trace"),
         ("llama3-8b-a100", "h200", "s.yaml: hardware: expected a shipped profile or a YAML file"),
         ("name: s", "name: s\nlengths: x", "s.yaml: lengths: expected oracle, mean, noisy:CV or t"),
         ("name: s", "name: s\nlengths: trace", "s.yaml: lengths: gsm8k-llama65b.jsonl carries no"),
         ("name: s", "name: s\ngates: [x]", "s.yaml: gates: expected [POLICY:]METRIC:LIMIT with"),
+        (
+            "name: s",
+            "name: s\ncases: {count: 2, draw: lengths}",
+            "s.yaml: cases: draw: lengths: ex",
+        ),
         ("name: s", "name: s\nbaseline: vlm", "s.yaml: baseline: policy 'vlm': unknown 'vlm'"),
     ],
 )
@@ -215,7 +225,7 @@ def test_what_a_scenario_says_is_blamed_on_the_scenario_and_its_key(
     )
     assert old in scenario
     Path("s.yaml").write_text(scenario.replace(old, new))
-    outcome = llmsched("compare", "s.yaml", "--limit", "3")
+    outcome = llmsched("compare", "s.yaml")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith(f"llmsched: {message}")
     assert outcome.err.count("\n") == 1
@@ -230,6 +240,7 @@ def test_what_a_scenario_says_is_blamed_on_the_scenario_and_its_key(
             "--hardware: expected a shipped profile or a YAML file, got",
         ),
         (("--lengths", "x"), "--lengths: expected oracle, mean, noisy:CV or trace, got 'x'"),
+        (("--seed", "-1"), "--seed: expected an integer >= 0, got -1"),
         (("--fail-on", "x"), "--fail-on: expected [POLICY:]METRIC:LIMIT with a limit like 2%"),
     ],
 )
