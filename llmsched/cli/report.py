@@ -39,7 +39,7 @@ def report(
             raise InputError(f"--fail-on: expected together with --against, as {what}")
         if anew:
             texts = fail_on or dict.fromkeys(verdict["gate"] for verdict in document["gates"])
-            with within("--fail-on", ": "):
+            with within("--fail-on" if fail_on else f"{file}: gates", ": "):
                 gates = [parse_gate(text) for text in texts]
             document = judged(document, gates, base, against)
     delivery.finish(document, summary=anew)

@@ -310,3 +310,16 @@ def test_a_figure_that_cannot_be_true_is_refused_wherever_a_result_is_read(
         assert (outcome.code, outcome.out) == (2, "")
         assert outcome.err.startswith(f"llmsched: bad.json: results[1].{metric}: expected ")
         assert outcome.err.count("\n") == 1
+
+
+def test_a_gate_that_a_result_was_saved_with_is_blamed_on_the_result(llmsched: Run) -> None:
+    run = ("compare", "gsm8k-llama65b", "--limit", "4", "--policies", "fcfs,ljf")
+    saved = llmsched(*run, "--fail-on", "ljf:gap_percent:900", "--output", "r.json")
+    assert saved.code == 0
+    Path("r.json").write_text(Path("r.json").read_text().replace("ljf:gap_percent:900", "x"))
+    assert llmsched("report", "r.json", "--against", "r.json") == Outcome(
+        2,
+        "",
+        "llmsched: r.json: gates: expected [POLICY:]METRIC:LIMIT with a limit like 2%, +50 or 0.95"
+        ", got 'x'\n",
+    )
