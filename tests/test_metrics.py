@@ -363,3 +363,39 @@ def test_kv_mean_takes_each_row_at_the_mean_of_the_blocks_at_its_ends() -> None:
         )
     )
     assert row["kv_mean"] == (1.5 * 6 + 1.5 * 9 + 1 * 5) / (10 * 4)
+
+
+DEAR = HardwareProfile("dear", Affine(mixed=False, per_step=1.0, per_kv_token_decode=1.0))
+"""One token of context in the cache costs 1 s beside 1 s a step: rounds of 2, 3, 4 ... seconds."""
+
+
+@pytest.mark.parametrize(
+    ("output", "limit", "samples", "ramps"),
+    [
+        (5, 2**20, [2.0, 3.0, 4.0, 5.0], []),  # few: written out
+        (5, 3, [2.0, 3.0, 4.0, 5.0], []),
+        (5, 2, [2.0], [(2.0, 1.0, 3, 1)]),  # 2 + 1 j seconds for j in 1..3
+        (4, 0, [2.0], [(2.0, 1.0, 2, 1)]),
+        (3, 0, [2.0, 3.0], []),  # a single round more is no ramp
+    ],
+)
+def test_growing_rounds_are_a_ramp_where_there_are_many(
+    output: int,
+    limit: int,
+    samples: list[float],
+    ramps: list[tuple[float, float, int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "_WRITTEN_OUT", limit)
+    gaps, counts, found = metrics._gaps(replay("fcfs", outputs(output), 1, DEAR))
+    assert sorted(gaps[counts > 0].tolist()) == samples
+    assert counts[counts > 0].tolist() == [1] * len(samples)
+    columns = (found.first, found.step, found.length, found.weight)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == ramps
+
+
+def test_equal_rounds_are_never_a_ramp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_WRITTEN_OUT", 0)
+    gaps, counts, found = metrics._gaps(replay("fcfs", outputs(40), 1))
+    assert len(found.first) == 0
+    assert np.repeat(gaps, counts).tolist() == [1.0] * 39

@@ -267,6 +267,7 @@ def test_whatever_a_class_does_when_it_is_looked_at_is_one_line(
     assert main(["simulate", "--limit", "3", "--policy", f"{path}:{name}"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
+    assert err.startswith("llmsched: policy ")
     assert err.endswith(f": {message}\n")
     assert err.count("\n") == 1
 
