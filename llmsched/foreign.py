@@ -18,7 +18,7 @@ _OURS = {
 """Modules in which an error begins that is not a policy's: this package, and what it calls."""
 
 
-class _Aside(io.TextIOBase):
+class _OnStderr(io.TextIOBase):
     """What stands for stdout: it prints on stderr, and closing it closes nothing."""
 
     def write(self, text: str) -> int:
@@ -33,8 +33,8 @@ class _Aside(io.TextIOBase):
 
 
 @contextmanager
-def aside() -> Iterator[None]:
-    """Run foreign code whose prints go to stderr: stdout is the result's.
+def stdout_kept() -> Iterator[None]:
+    """Run foreign code whose prints go to stderr: stdout is kept for the result.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def aside() -> Iterator[None]:
         It has closed the real one.
     """
     sound = not sys.stdout.closed
-    with redirect_stdout(_Aside()):
+    with redirect_stdout(_OnStderr()):
         yield
     if sound and sys.stdout.closed:
         raise RuntimeError("stdout: it was closed")

@@ -47,20 +47,35 @@ def predict(trace: Trace, mode: str = "oracle", seed: int = 0) -> NDArray[np.int
     """
     if seed < 0:
         raise InputError(f"seed: expected an integer >= 0, got {seed}")
-    name, _, value = mode.partition(":")
-    if name == "noisy":
-        error = lognormal_error(coefficient_of_variation(value), (len(trace),), seed)
-        return np.maximum(1, np.rint(trace.output_tokens * error)).astype(np.int64)
+    check_mode(trace, mode)
     if mode == "oracle":
         return trace.output_tokens
     if mode == "mean":
         mean = max(1, round(float(trace.output_tokens.mean())))
         return np.full(len(trace), mean, dtype=np.int64)
     if mode == "trace":
-        if trace.predicted_output_tokens is None:
-            raise InputError(f"lengths: {trace.name} carries no predicted_output_length")
+        assert trace.predicted_output_tokens is not None
         return trace.predicted_output_tokens
-    raise InputError(f"lengths: expected oracle, mean, noisy:CV or trace, got {mode!r}")
+    cv = coefficient_of_variation(mode.partition(":")[2])
+    error = lognormal_error(cv, (len(trace),), seed)
+    return np.maximum(1, np.rint(trace.output_tokens * error)).astype(np.int64)
+
+
+def check_mode(trace: Trace, mode: str) -> None:
+    """Refuse a mode that `predict` does not know, or that this trace has nothing for.
+
+    Raises
+    ------
+    InputError
+        As `predict`.
+    """
+    name, _, value = mode.partition(":")
+    if name == "noisy":
+        coefficient_of_variation(value)
+    elif mode == "trace" and trace.predicted_output_tokens is None:
+        raise InputError(f"lengths: {trace.name} carries no predicted_output_length")
+    elif mode not in ("oracle", "mean", "trace"):
+        raise InputError(f"lengths: expected oracle, mean, noisy:CV or trace, got {mode!r}")
 
 
 def lognormal_error(cv: float, shape: tuple[int, ...], seed: int) -> NDArray[np.float64]:

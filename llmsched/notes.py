@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO
+
+_OBEYED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    r"\ufffe\uffff\ud800-\udfff]"
+)
 
 
 def say(text: str) -> None:
@@ -27,8 +33,12 @@ def warn(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text with codes for what a terminal would obey instead of showing it."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    """Return a text with codes for what a terminal would obey instead of showing it, or XML refuse.
+
+    Control characters but tabs and line ends, separators of lines, marks that turn the direction of
+    writing, and what is no character at all.
+    """
+    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _print(line: str) -> None:

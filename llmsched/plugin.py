@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from llmsched.errors import InputError, LlmschedError, PolicyError
 from llmsched.files import input_path
-from llmsched.foreign import aside, told
+from llmsched.foreign import stdout_kept, told
 from llmsched.notes import warn
 
 _T = TypeVar("_T")
@@ -67,7 +67,7 @@ def contained(place: str) -> Iterator[None]:
         Anything was raised but KeyboardInterrupt, SystemExit included.
     """
     try:
-        with aside():
+        with stdout_kept():
             yield
     except (InputError, PolicyError) as error:
         raise type(error)(f"{place}: {error}") from error

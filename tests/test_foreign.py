@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from llmsched.foreign import aside, foreign_line, reason
+from llmsched.foreign import foreign_line, reason, stdout_kept
 
 
 def test_the_innermost_line_of_the_foreign_file_is_named_whatever_library_failed() -> None:
@@ -40,7 +40,7 @@ def test_a_reason_is_one_line() -> None:
 def test_what_foreign_code_prints_goes_to_stderr_and_it_cannot_close_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with aside():
+    with stdout_kept():
         print("hello")
         sys.stdout.flush()
         sys.stdout.close()
@@ -52,7 +52,7 @@ def test_what_foreign_code_prints_goes_to_stderr_and_it_cannot_close_it(
 def test_foreign_code_that_closes_the_real_stdout_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     monkeypatch.setattr(sys, "stdout", closed)
-    with pytest.raises(RuntimeError, match=r"^stdout: it was closed$"), aside():
+    with pytest.raises(RuntimeError, match=r"^stdout: it was closed$"), stdout_kept():
         closed.close()
 
 

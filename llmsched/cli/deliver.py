@@ -130,13 +130,12 @@ class Delivery(options.Group):
             It cannot be delivered, and no gate failed.
         """
         from llmsched.report import render
-        from llmsched.report.clean import cleaned
         from llmsched.report.gates import doubt_lines
 
         failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
         if summary:
             _summarize(render(document, "markdown"))
-        warn_each(doubt_lines(cleaned(document, printable=True)))
+        warn_each(doubt_lines(document))
         shown = None
         try:
             shown = self._deliver(document, table)
@@ -183,10 +182,8 @@ def refusal_told(name: str, delivery: Delivery) -> Iterator[None]:
 
 def _remark(document: Document) -> None:
     """Say on stderr what nobody may overlook and not every format has room for."""
-    from llmsched.report.clean import cleaned
     from llmsched.report.gates import absent_lines
 
-    document = cleaned(document, printable=True)
     for verdict in document["gates"]:
         if not verdict["passed"]:
             say(f"FAILED {verdict['policy']}: {verdict['reason']}")

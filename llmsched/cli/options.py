@@ -187,8 +187,25 @@ Slo = Annotated[
 ]
 
 
+def flag_of(name: str) -> str:
+    """Return the option that a field stands for."""
+    return "--" + name.replace("_", "-")
+
+
 class Group:
     """Options that belong together: a command takes the object, its fields are the options."""
+
+    def refuse(self, names: Iterable[str], where: str) -> None:
+        """Refuse those of some options that were given.
+
+        Raises
+        ------
+        InputError
+            One was; the message says `where` it belongs.
+        """
+        for name in names:
+            if getattr(self, name) not in (None, False):
+                raise InputError(f"{flag_of(name)}: expected {where}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,8 +300,8 @@ class Engine(Knobs, Machine):
 
         own, others = self.given, parse_knobs(self.engine)
         for name in own.keys() & others.keys():
-            option = "--" + name.replace("_", "-")
-            raise InputError(f"--engine: expected one value of {name}, got another by {option}")
+            other = flag_of(name)
+            raise InputError(f"--engine: expected one value of {name}, got another by {other}")
         with within("--engine", ": "):
             EngineConfig(**others)
         return own | others
@@ -363,7 +380,7 @@ def _flags(parameters: Iterable[Parameter]) -> dict[str, str]:
     for parameter in parameters:
         for declared in getattr(parameter.annotation, "__metadata__", ()):
             if isinstance(declared, typer.models.OptionInfo):
-                plain = "--" + parameter.name.replace("_", "-")
+                plain = flag_of(parameter.name)
                 names = (name for name in declared.param_decls or () if name.startswith("--"))
                 flag = next(names, plain)
                 flags[flag.removeprefix("--").replace("-", "_")] = flag

@@ -160,11 +160,11 @@ class Packing(options.Group):
         noisy = (lengths or "").startswith("noisy:")
         if self.objective == "expected" and (split or not noisy):
             raise InputError("--objective: 'expected' needs --lengths noisy:CV, and no --replicas")
-        for option in ("unit", "solver", "time_limit", "samples") if split else ("policy",):
-            if getattr(self, option) is not None:
-                flag = f"--{option.replace('_', '-')}"
-                where = "the slots of one engine, not for replicas" if split else "replicas"
-                raise InputError(f"{flag}: expected only in a plan for {where}")
+        if split:
+            where = "only in a plan for the slots of one engine, not for replicas"
+            self.refuse(("unit", "solver", "time_limit", "samples"), where)
+        else:
+            self.refuse(("policy",), "only in a plan for replicas")
 
     def solve(self, problem: Problem, split: bool) -> Plan:
         """Plan the slots of one engine, or split over replicas where that is asked for."""
@@ -177,8 +177,8 @@ class Packing(options.Group):
                 shown.tell(f"{stands} ({search.stage})")
 
             if not split:
-                unit, solver = self.unit or "rounds", self.solver or "auto"
-                return plan_slots(problem, unit, solver, self.time_limit, tell)
+                how = given(unit=self.unit, solver=self.solver, time_limit_s=self.time_limit)
+                return plan_slots(problem, **how, on_progress=tell)
             count = 1 if self.replicas is None else self.replicas
             return plan_replicas(problem, count, self.policy, _numbers(self.speeds), tell)
 
@@ -202,10 +202,9 @@ class BatchFile(options.Group):
         InputError
             There is one.
         """
-        for option in ("export", "force", "chars_per_token", "tokenizer", "predict"):
-            if self.input is None and getattr(self, option) not in (None, False):
-                flag = f"--{option.replace('_', '-')}"
-                raise InputError(f"{flag}: expected together with --input FILE")
+        if self.input is None:
+            others = ("export", "force", "chars_per_token", "tokenizer", "predict")
+            self.refuse(others, "together with --input FILE")
 
     @property
     def lengths(self) -> str:
@@ -235,8 +234,7 @@ class BatchFile(options.Group):
         if self.input is None:
             return None
         if self.tokenizer is None:
-            ratio = 4.0 if self.chars_per_token is None else self.chars_per_token
-            count = batch.count_characters(ratio)
+            count = batch.count_characters(**given(per_token=self.chars_per_token))
         else:
             count = batch.count_with(self.tokenizer)
         with phase("loading"):

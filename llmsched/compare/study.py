@@ -25,7 +25,7 @@ from llmsched.finding import find_trace
 from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
-from llmsched.lengths import chosen_mode, predict
+from llmsched.lengths import check_mode, chosen_mode
 from llmsched.scenario import HardwareSource, Scenario, Seed, TraceSource
 from llmsched.schema import checked
 from llmsched.synthesize import generate
@@ -171,7 +171,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
         if not fnmatchcase(lengths, lengths_pattern):
             continue
         with scenario.blamed("lengths"):
-            predict(trace, lengths, scenario.seed)
+            check_mode(trace, lengths)
         knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
         with scenario.blamed("trace"):
             assignment = _replicas(sources[point["trace"]], trace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -327,8 +326,5 @@ def _check_known(entries: Sequence[Pair | Change], place: str) -> None:
     for i, entry in enumerate(entries):
         if entry.metric not in METRICS:
             raise InputError(f"{place}[{i}].metric: expected a metric, got {entry.metric!r}")
-    each = Counter((getattr(entry, "cell", ""), entry.policy, entry.metric) for entry in entries)
-    for key, times in each.items():
-        if times > 1:
-            said = shown(" ".join(filter(None, key)))
-            raise InputError(f"{place}: expected each metric once, got {said} twice")
+    each = [(getattr(entry, "cell", ""), entry.policy, entry.metric) for entry in entries]
+    check_once((" ".join(filter(None, key)) for key in each), place, "metric")

@@ -63,7 +63,7 @@ def check_figures(figures: Mapping[str, float]) -> None:
 
 
 def check_row(row: Mapping[str, Any], place: str, *, whole: bool) -> None:
-    """Refuse a row of metrics that no replay has.
+    """Refuse a row of metrics, out of a document that orjson made, which no replay has.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def check_row(row: Mapping[str, Any], place: str, *, whole: bool) -> None:
         metric takes.
     """
     with within(place):
-        checked(row, _row_type(whole))
+        checked(row, _row_type(whole), parsed=True)
 
 
 def check_all_there(row: Mapping[str, Any], place: str) -> None:

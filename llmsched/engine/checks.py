@@ -14,7 +14,7 @@ from typing import TypeGuard
 from llmsched.contract import Policy, Step
 from llmsched.engine.state import State
 from llmsched.errors import LlmschedError, PolicyError
-from llmsched.foreign import aside, foreign_line, told
+from llmsched.foreign import foreign_line, stdout_kept, told
 from llmsched.hardware import HardwareProfile
 
 
@@ -131,7 +131,7 @@ def blaming(policy: Policy) -> Iterator[None]:
     policy prints goes to stderr: stdout is the result's.
     """
     try:
-        with aside():
+        with stdout_kept():
             yield
     except KeyboardInterrupt:
         raise

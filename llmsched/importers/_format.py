@@ -8,13 +8,13 @@ import pkgutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from llmsched.errors import InputError
 from llmsched.plugin import contained, installed
-from llmsched.schema import Named, checked, shown, within
+from llmsched.schema import Named, check_fields, checked, shown
 
 Record = dict[str, object]
 """One row: a JSON object, or the cells of a CSV line by column name."""
@@ -89,13 +89,10 @@ class Format:
     note: str = ""
 
     def __post_init__(self) -> None:
-        for field, kind in get_type_hints(Format, include_extras=True).items():
-            value = getattr(self, field)
-            if field not in ("failure", "expand"):
-                with within(field):
-                    checked(value, kind)
-            elif not callable(value) and (value is not None or field == "failure"):
-                raise InputError(f"{field}: expected a function, got {shown(value)}")
+        check_fields(self, but=("failure", "expand"))
+        for field, function in (("failure", self.failure), ("expand", self.expand or never)):
+            if not callable(function):
+                raise InputError(f"{field}: expected a function, got {shown(function)}")
 
     @property
     def needed(self) -> list[str]:

@@ -55,7 +55,7 @@ class Batch:
     above_limit: int
 
 
-def count_characters(per_token: float) -> Count:
+def count_characters(per_token: float = 4.0) -> Count:
     """Return a counter of tokens that divides the characters by `per_token` and rounds up.
 
     Raises

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-_LONE = r"\ud800-\udfff"
-_UNENCODABLE = re.compile(f"[{_LONE}]")
-_UNPRINTABLE = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff{_LONE}]")
+from llmsched import notes
+from llmsched.files import encoded
 
 
 def cleaned(value: Any, *, printable: bool) -> Any:
@@ -17,12 +15,10 @@ def cleaned(value: Any, *, printable: bool) -> Any:
     Parameters
     ----------
     printable : bool
-        Also replace control characters, which XML does not allow and a terminal would obey. JSON
-        has escapes of its own for them.
+        Also replace what `notes.printable` does. JSON has escapes of its own for that.
     """
     if isinstance(value, str):
-        unwanted = _UNPRINTABLE if printable else _UNENCODABLE
-        return unwanted.sub(lambda found: ascii(found[0])[1:-1], value)
+        return notes.printable(value) if printable else encoded(value).decode()
     if isinstance(value, float):
         return value + 0.0
     if isinstance(value, Mapping):

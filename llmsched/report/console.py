@@ -13,6 +13,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, TypeAlias
 
 from llmsched.notes import printable
+from llmsched.report.clean import cleaned
 from llmsched.report.layout import BETTER, WORSE, wrapped
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def _clean(part: Part) -> Part:
     """Return a part without what a terminal would obey: names come from anybody's files."""
     if isinstance(part, str):
         return printable(part)
-    rows = [[printable(cell) for cell in row] for row in part.rows]
-    notes = {i: [printable(line) for line in lines] for i, lines in part.notes.items()}
+    rows, notes = (cleaned(texts, printable=True) for texts in (part.rows, part.notes))
     return replace(part, rows=rows, notes=notes)
 
 

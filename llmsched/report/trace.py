@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.importers import Imported
-from llmsched.report.clean import cleaned
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
 from llmsched.traceinfo import STATISTICS, describe
 
@@ -26,7 +25,7 @@ def trace_page(imported: Imported, *, width: int = PLAIN_WIDTH, color: bool = Fa
         for label, column in (("input", "input_tokens"), ("output", "output_tokens"))
     ]
     parts: list[Part] = [
-        Grid(cleaned([*_facts(facts)], printable=True), text=True),
+        Grid([*_facts(facts)], text=True),
         "",
         Grid(lengths, [["tokens", *STATISTICS]]),
         "",

@@ -8,7 +8,7 @@ begins with the field; the place before it is added here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from inspect import cleandoc
@@ -82,8 +82,10 @@ def checked(value: object, kind: type[_T], source: str = "", *, parsed: bool = F
     return found
 
 
-def check_fields(record: Any) -> None:
+def check_fields(record: Any, but: Container[str] = ()) -> None:
     """Hold each field of a dataclass or Struct against its annotation, however it was made.
+
+    Fields in `but`, which no document can hold, are left to the caller.
 
     Raises
     ------
@@ -92,7 +94,9 @@ def check_fields(record: Any) -> None:
     """
     cls: Any = type(record)
     for name, kind in _hints(cls).items():
-        checked(getattr(record, name), kind, name)
+        if name not in but:
+            with within(name):
+                checked(getattr(record, name), kind)
 
 
 @contextmanager
@@ -120,11 +124,13 @@ def check_once(values: Iterable[object], place: str, what: str = "value") -> Non
     InputError
         It has; the message begins with `place`.
     """
-    seen: list[object] = []
+    seen: set[object] = set()
+    unhashable: list[object] = []
     for value in values:
-        if value in seen:
+        known: set[object] | list[object] = seen if isinstance(value, Hashable) else unhashable
+        if value in known:
             raise InputError(f"{place}: expected each {what} once, got {shown(value)} twice")
-        seen.append(value)
+        seen.add(value) if known is seen else unhashable.append(value)
 
 
 def several(given: Several[_T]) -> tuple[_T, ...]:
