@@ -1,0 +1,190 @@
+"""The KV cache: who has how many blocks, and in how many decode rounds they run out.
+
+Three kinds share one interface: without a limit, in blocks that grow with a sequence, and in blocks
+set aside at admission for all that a sequence may become. Preempting is the engine's; counting is
+done here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+UNBOUNDED = 1 << 62
+"""More tokens or rounds than any replay has; never to be added to."""
+
+
+class Cache:
+    """A KV cache without a limit.
+
+    `request` is told wherever one takes or gives back: a cache may know whose blocks are whose.
+    `tokens` are those that it holds or needs now, `most` all that it may ever come to.
+    """
+
+    def __init__(self) -> None:
+        self.free = UNBOUNDED
+        self.used = 0
+        self.peak = 0
+
+    def admits(self, request: int, tokens: int, most: int, clock: int) -> bool:
+        """Whether a request finds room beside what decode round `clock` takes."""
+        return True
+
+    def admit(self, request: int, tokens: int, most: int) -> None:
+        """Give an admitted request the room for its first `tokens`, or for `most`."""
+
+    def extend(self, request: int, held: int, tokens: int, clock: int) -> bool:
+        """Give a begun prompt of `held` tokens room for more, if decode round `clock` leaves it."""
+        return True
+
+    def leave(self, request: int, held: int, most: int) -> None:
+        """Take the room back."""
+
+    def grow(self, tokens: int, clock: int) -> None:
+        """Follow a sequence of `tokens` computed tokens that decodes from round `clock` on."""
+
+    def settle(self, tokens: int, clock: int) -> None:
+        """Stop following a sequence that has `tokens` computed tokens at round `clock`."""
+
+    def grows(self, tokens: int) -> bool:
+        """Whether the next round of a sequence of `tokens` computed tokens takes a block."""
+        return False
+
+    def demand(self, clock: int) -> int:
+        """Blocks that decode round `clock` takes."""
+        return 0
+
+    def rounds_left(self, clock: int) -> int:
+        """Rounds from `clock` on that the free blocks suffice for."""
+        return UNBOUNDED
+
+    def advance(self, clock: int, rounds: int) -> None:
+        """Take the blocks of `rounds` decode rounds that begin at `clock`."""
+
+    def held(self, tokens: int, most: int) -> int:
+        """Blocks of a sequence of `tokens` tokens; 0 where nothing is counted."""
+        return 0
+
+
+class Blocks(Cache):
+    """Blocks that are taken as a sequence grows (vLLM).
+
+    A decoding sequence needs a new block once in `block_size` rounds, always at the same remainder
+    of the decode clock. Counting sequences by that remainder (their phase) gives the blocks that
+    any number of rounds will take without walking through them.
+
+    Parameters
+    ----------
+    usable : int
+        Blocks that can hold tokens.
+    block_size : int
+        Tokens in a block.
+    spare : int
+        Blocks that an admission must leave free.
+    """
+
+    def __init__(self, usable: int, block_size: int, spare: int = 0) -> None:
+        super().__init__()
+        self.usable = usable
+        self.block_size = block_size
+        self.spare = spare
+        self.free = usable
+        self.growing = 0
+        self.phase = np.zeros(block_size, np.int64).data
+
+    def blocks(self, tokens: int) -> int:
+        """Blocks that hold `tokens` tokens."""
+        return (tokens + self.block_size - 1) // self.block_size
+
+    def take(self, count: int) -> None:
+        """Take `count` blocks out of the free ones."""
+        self.free -= count
+        self.used = self.usable - self.free
+        self.peak = max(self.peak, self.used)
+
+    def give(self, count: int) -> None:
+        """Put `count` blocks back."""
+        self.free += count
+        self.used = self.usable - self.free
+
+    def admits(self, request: int, tokens: int, most: int, clock: int) -> bool:
+        return self.blocks(tokens) + self.spare <= self.free - self.demand(clock)
+
+    def admit(self, request: int, tokens: int, most: int) -> None:
+        self.take(self.blocks(tokens))
+
+    def extend(self, request: int, held: int, tokens: int, clock: int) -> bool:
+        need = self.blocks(held + tokens) - self.blocks(held)
+        if self.free - self.demand(clock) < need:
+            return False
+        self.take(need)
+        return True
+
+    def leave(self, request: int, held: int, most: int) -> None:
+        self.give(self.blocks(held))
+
+    def grow(self, tokens: int, clock: int) -> None:
+        self.phase[(clock - tokens) % self.block_size] += 1
+        self.growing += 1
+
+    def settle(self, tokens: int, clock: int) -> None:
+        self.phase[(clock - tokens) % self.block_size] -= 1
+        self.growing -= 1
+
+    def grows(self, tokens: int) -> bool:
+        return tokens % self.block_size == 0
+
+    def demand(self, clock: int) -> int:
+        return self.phase[clock % self.block_size]
+
+    def rounds_left(self, clock: int) -> int:
+        if not self.growing:
+            return UNBOUNDED
+        cycles = self.free // self.growing
+        left = self.free - cycles * self.growing
+        rounds = 0
+        need = self.demand(clock)
+        # Ends within one cycle: the phases sum to `growing`, which is more than `left`.
+        while need <= left:
+            left -= need
+            rounds += 1
+            need = self.demand(clock + rounds)
+        return cycles * self.block_size + rounds
+
+    def advance(self, clock: int, rounds: int) -> None:
+        cycles = rounds // self.block_size
+        demand = cycles * self.growing
+        for i in range(clock, clock + rounds - cycles * self.block_size):
+            demand += self.phase[i % self.block_size]
+        if demand:
+            self.take(demand)
+
+    def held(self, tokens: int, most: int) -> int:
+        return self.blocks(tokens)
+
+
+class Reserved(Blocks):
+    """Blocks set aside at admission for all that a request may become (Orca): none runs out."""
+
+    def admits(self, request: int, tokens: int, most: int, clock: int) -> bool:
+        return self.blocks(most) + self.spare <= self.free
+
+    def admit(self, request: int, tokens: int, most: int) -> None:
+        self.take(self.blocks(most))
+
+    def extend(self, request: int, held: int, tokens: int, clock: int) -> bool:
+        return True
+
+    def leave(self, request: int, held: int, most: int) -> None:
+        self.give(self.blocks(most))
+
+    def grow(self, tokens: int, clock: int) -> None:
+        """Nothing grows."""
+
+    def settle(self, tokens: int, clock: int) -> None:
+        """Nothing grew."""
+
+    def grows(self, tokens: int) -> bool:
+        return False
+
+    def held(self, tokens: int, most: int) -> int:
+        return self.blocks(most)

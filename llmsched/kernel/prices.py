@@ -1,0 +1,195 @@
+"""What steps cost: the closed forms that every kind of hardware profile shares.
+
+    t = base(P, n) + s * sum(c^2) + x * sum(c * context) + v * KV
+
+with P prefill tokens cut into chunks c, n decode sequences, and KV the context tokens that those
+sequences read. Products of counts are floats: exact below 2^53, and alike in Python and in C beyond.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from math import ceil, hypot, sqrt
+from typing import Protocol
+
+MOST_ROUNDS = 1 << 60
+"""More rounds than that are not told apart."""
+
+
+class HasBase(Protocol):
+    """What a price may ask instead of computing."""
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float: ...
+
+
+class Price:
+    """Seconds of a step and of k decode rounds; subclasses supply `base`.
+
+    Parameters
+    ----------
+    per_kv_token_decode, per_kv_token_mixed : float
+        Seconds per context token read by decodes, without and with a prefill beside them.
+    per_prefill_token_sq, per_prefill_token_x_context : float
+        Seconds per sum of squared chunk lengths, and of (chunk length x tokens before it).
+    """
+
+    def __init__(
+        self,
+        per_kv_token_decode: float,
+        per_kv_token_mixed: float,
+        per_prefill_token_sq: float,
+        per_prefill_token_x_context: float,
+    ) -> None:
+        self.per_kv_token_decode = per_kv_token_decode
+        self.per_kv_token_mixed = per_kv_token_mixed
+        self.per_prefill_token_sq = per_prefill_token_sq
+        self.per_prefill_token_x_context = per_prefill_token_x_context
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        """Return the part of a step's seconds that depends on these two counts alone."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        prefill_tokens: int,
+        sum_sq: float,
+        sum_x_context: float,
+        decode_seqs: int,
+        kv_tokens: int,
+    ) -> float:
+        """Return the seconds of one step; see `llmsched.hardware.step_time.StepTime.step`."""
+        if prefill_tokens == 0:
+            return self.base(0, decode_seqs) + self.per_kv_token_decode * kv_tokens
+        return (
+            self.base(prefill_tokens, decode_seqs)
+            + self.per_prefill_token_sq * sum_sq
+            + self.per_prefill_token_x_context * sum_x_context
+            + self.per_kv_token_mixed * kv_tokens
+        )
+
+    def rounds(self, decode_seqs: int, kv_tokens: int, k: int) -> float:
+        """Return the seconds of k decode rounds of an unchanged batch.
+
+        `kv_tokens` are read in the first round and `decode_seqs` more in each further one.
+        """
+        base = self.base(0, decode_seqs)
+        return _rounds(base, self.per_kv_token_decode, decode_seqs, kv_tokens, k)
+
+    def rounds_until(self, decode_seqs: int, kv_tokens: int, seconds: float) -> int:
+        """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``.
+
+        Solves the quadratic, then corrects its rounding against the very expression of `rounds`.
+        """
+        base = self.base(0, decode_seqs)
+        if seconds <= base:
+            return 1
+        slope = self.per_kv_token_decode
+        half = 0.5 * slope * decode_seqs
+        linear = base + slope * kv_tokens - half
+        estimate = 2.0 * seconds / (linear + sqrt(linear * linear + 4.0 * half * seconds))
+        if estimate >= MOST_ROUNDS:
+            return MOST_ROUNDS
+        k = max(1, ceil(estimate))
+        while k > 1 and _rounds(base, slope, decode_seqs, kv_tokens, k - 1) >= seconds:
+            k -= 1
+        while _rounds(base, slope, decode_seqs, kv_tokens, k) < seconds:
+            k += 1
+        return k
+
+
+def _rounds(base: float, slope: float, decode_seqs: int, kv_tokens: int, k: int) -> float:
+    times = float(k)
+    return times * base + slope * (times * kv_tokens + decode_seqs * (times * (times - 1.0) * 0.5))
+
+
+class Linear(Price):
+    """Prefill and decode at a price per step, per prompt token and per decode sequence."""
+
+    def __init__(
+        self,
+        shared: tuple[float, float, float, float],
+        per_round: float,
+        per_step: float,
+        per_prefill_token: float,
+        per_decode_seq: float,
+    ) -> None:
+        super().__init__(*shared)
+        self.per_round = per_round
+        self.per_step = per_step
+        self.per_prefill_token = per_prefill_token
+        self.per_decode_seq = per_decode_seq
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        if prefill_tokens == 0:
+            return self.per_round + self.per_decode_seq * decode_seqs
+        return (
+            self.per_step
+            + self.per_prefill_token * prefill_tokens
+            + self.per_decode_seq * decode_seqs
+        )
+
+
+class Table(Price):
+    """A table over all tokens of a step, linear between its knots.
+
+    `starts` are token counts, rising from 0; `values` the seconds there, `slopes` those per token
+    from there on.
+    """
+
+    def __init__(
+        self,
+        shared: tuple[float, float, float, float],
+        starts: tuple[int, ...],
+        values: tuple[float, ...],
+        slopes: tuple[float, ...],
+        per_decode_seq: float,
+    ) -> None:
+        super().__init__(*shared)
+        self.starts, self.values, self.slopes = starts, values, slopes
+        self.per_decode_seq = per_decode_seq
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        tokens = prefill_tokens + decode_seqs
+        i = bisect_right(self.starts, tokens) - 1
+        value: float = self.values[i]
+        slope: float = self.slopes[i]
+        start: int = self.starts[i]
+        return value + slope * (tokens - start) + self.per_decode_seq * decode_seqs
+
+
+class Knee(Price):
+    """Computing and reading the weights overlap: the root of the sum of their squares."""
+
+    def __init__(
+        self,
+        shared: tuple[float, float, float, float],
+        fixed: float,
+        read_weights: float,
+        per_token_compute: float,
+        per_token_move: float,
+        per_decode_seq: float,
+    ) -> None:
+        super().__init__(*shared)
+        self.fixed = fixed
+        self.read_weights = read_weights
+        self.per_token_compute = per_token_compute
+        self.per_token_move = per_token_move
+        self.per_decode_seq = per_decode_seq
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        tokens = prefill_tokens + decode_seqs
+        root: float = hypot(self.per_token_compute * tokens, self.read_weights)
+        return (
+            self.fixed + self.per_token_move * tokens + root + self.per_decode_seq * decode_seqs
+        )
+
+
+class Asked(Price):
+    """What an object of somebody else's says."""
+
+    def __init__(self, shared: tuple[float, float, float, float], asked: HasBase) -> None:
+        super().__init__(*shared)
+        self.asked = asked
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        return self.asked.base(prefill_tokens, decode_seqs)

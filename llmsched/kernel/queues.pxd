@@ -1,0 +1,19 @@
+from llmsched.kernel.known cimport Known
+
+cdef class Queue:
+    cdef public object release
+    cdef list heap
+    cpdef push(self, long long request)
+    cpdef long long peek(self) except? -2
+    cpdef long long pop(self) except? -2
+    cpdef list waiting(self)
+    cpdef remove(self, long long request)
+
+cdef class RankQueue(Queue):
+    cdef object function
+    cdef list ranked
+    cpdef double key(self, long long request) except? -1.5
+
+cdef class Weighted(RankQueue):
+    cdef Known jobs
+    cdef double per_second, per_prompt_token, per_predicted_token, per_limit_token

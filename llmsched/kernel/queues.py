@@ -1,0 +1,130 @@
+"""Waiting requests in the order in which they are admitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+from llmsched.kernel.known import Known
+
+
+class Queue:
+    """First come, first served: requests are numbered as they arrive.
+
+    A preempted request has its old place again.
+    """
+
+    def __init__(self) -> None:
+        self.release: Callable[[int], None] | None = None
+        self.heap: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.heap)
+
+    def push(self, request: int) -> None:
+        """Add a request that has arrived, or was preempted."""
+        heappush(self.heap, request)
+
+    def peek(self) -> int:
+        """Return the next request without removing it; -1 if there is none."""
+        return self.heap[0] if self.heap else -1
+
+    def pop(self) -> int:
+        """Remove and return the next request."""
+        return heappop(self.heap)
+
+    def waiting(self) -> list[int]:
+        """Return all requests in order."""
+        return sorted(self.heap)
+
+    def remove(self, request: int) -> None:
+        """Take out a request from wherever it is."""
+        self.heap.remove(request)
+        heapify(self.heap)
+
+
+class RankQueue(Queue):
+    """Least key first; ties by arrival.
+
+    Parameters
+    ----------
+    key : callable
+        Given a request's number, returns its key, which is asked for when it arrives and when it
+        was preempted.
+
+    Raises
+    ------
+    ValueError
+        A key is NaN, which no other is above or below.
+    """
+
+    def __init__(self, key: Callable[[int], float] | None) -> None:
+        super().__init__()
+        if key is not None and not callable(key):
+            raise TypeError(
+                "key: expected a function of a request, as requests come one by one "
+                f"(lambda request: jobs.input_tokens[request]), got {type(key).__name__}"
+            )
+        self.function = key
+        self.ranked: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self.ranked)
+
+    def key(self, request: int) -> float:
+        """Return the key of a request."""
+        assert self.function is not None
+        return self.function(request)
+
+    def push(self, request: int) -> None:
+        key = float(self.key(request))
+        if key != key:
+            raise ValueError(f"key of request {request}: expected a number, got NaN")
+        heappush(self.ranked, (key, request))
+
+    def peek(self) -> int:
+        return self.ranked[0][1] if self.ranked else -1
+
+    def pop(self) -> int:
+        return heappop(self.ranked)[1]
+
+    def waiting(self) -> list[int]:
+        return [request for _, request in sorted(self.ranked)]
+
+    def remove(self, request: int) -> None:
+        self.ranked = [entry for entry in self.ranked if entry[1] != request]
+        heapify(self.ranked)
+
+
+class Weighted(RankQueue):
+    """Least weighted sum first of what is known of a request: shortest, longest, ageing.
+
+    Parameters
+    ----------
+    jobs : Known
+    arrival, input_tokens, predicted_output_tokens, max_output_tokens : float
+        Weights; a key is a second's, or a token's, worth of each.
+    """
+
+    def __init__(
+        self,
+        jobs: Known,
+        *,
+        arrival: float = 0.0,
+        input_tokens: float = 0.0,
+        predicted_output_tokens: float = 0.0,
+        max_output_tokens: float = 0.0,
+    ) -> None:
+        super().__init__(None)
+        self.jobs = jobs
+        self.per_second, self.per_prompt_token = arrival, input_tokens
+        self.per_predicted_token, self.per_limit_token = predicted_output_tokens, max_output_tokens
+
+    def key(self, request: int) -> float:
+        jobs = self.jobs
+        return (
+            self.per_second * jobs.arrivals[request]
+            + self.per_prompt_token * jobs.prompts[request]
+            + self.per_predicted_token * jobs.predicted[request]
+            + self.per_limit_token * jobs.limits[request]
+        )

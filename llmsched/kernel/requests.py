@@ -1,0 +1,102 @@
+"""The requests of one engine: what they are, and what becomes of them.
+
+Columns with one entry each, read through memory views: plain numbers in the loop, in Python as in
+C, and NumPy arrays around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.columns import floats, ints
+
+_GIVEN = {
+    "arrival": np.float64,
+    "prompt": np.int64,
+    "output": np.int64,
+    "predicted": np.int64,
+    "limit": np.int64,
+}
+_OUTCOME = {
+    "admitted": np.float64,
+    "first_token": np.float64,
+    "finish": np.float64,
+    "preemptions": np.int64,
+    "recomputed": np.int64,
+}
+
+
+class Requests:
+    """Columns that grow as requests are submitted.
+
+    Attributes
+    ----------
+    arrival : float, seconds; infinite where nothing but a finish makes the request arrive
+    prompt, output, predicted, limit : int, tokens
+    admitted, first_token, finish : float, seconds; NaN until it happens
+    preemptions, recomputed : int
+        How often it was preempted, and the computed tokens that it lost by that.
+    submitted, dated : int
+        Requests so far, and those of them whose arrival is known.
+    """
+
+    def __init__(self) -> None:
+        self.submitted = self.dated = 0
+        self._columns: dict[str, NDArray[Any]] = {}
+        self.submit(*(np.zeros(0, kind) for kind in _GIVEN.values()))
+
+    def submit(
+        self,
+        arrival: NDArray[np.float64],
+        prompt: NDArray[np.int64],
+        output: NDArray[np.int64],
+        predicted: NDArray[np.int64],
+        limit: NDArray[np.int64],
+    ) -> None:
+        """Add requests, none of which arrives before one that was submitted earlier.
+
+        An infinite arrival waits for a finish (a closed loop). Policies learn of a request, and of
+        what it is predicted to be, when it arrives.
+        """
+        n = len(arrival)
+        for name, column in zip(_GIVEN, (arrival, prompt, output, predicted, limit), strict=True):
+            self._append(name, column)
+        for name, kind in _OUTCOME.items():
+            self._append(name, np.full(n, np.nan) if kind is np.float64 else np.zeros(n, kind))
+        self.submitted += n
+        self.dated += int(np.isfinite(arrival).sum())
+        columns = self._columns
+        self.arrival = floats(columns["arrival"])
+        self.prompt = ints(columns["prompt"])
+        self.output = ints(columns["output"])
+        self.predicted = ints(columns["predicted"])
+        self.limit = ints(columns["limit"])
+        self.admitted = floats(columns["admitted"])
+        self.first_token = floats(columns["first_token"])
+        self.finish = floats(columns["finish"])
+        self.preemptions = ints(columns["preemptions"])
+        self.recomputed = ints(columns["recomputed"])
+
+    def _append(self, name: str, new: NDArray[Any]) -> None:
+        used = self.submitted
+        if not used:
+            self._columns[name] = new  # a whole trace is not copied
+            return
+        column = self._columns[name]
+        if used + len(new) > len(column):
+            column = np.empty(2 * used + len(new), column.dtype)
+            column[:used] = self._columns[name][:used]
+            self._columns[name] = column
+        column[used : used + len(new)] = new
+
+    def outcome(self) -> dict[str, NDArray[Any]]:
+        """Return the arrivals and what became of each request so far, shape (submitted,) each."""
+        names = ("arrival", *_OUTCOME)
+        return {name: self._columns[name][: self.submitted] for name in names}
+
+    def has_finished(self, request: int) -> bool:
+        """Whether a request has got its last token."""
+        return self.finish[request] == self.finish[request]  # not NaN
