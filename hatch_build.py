@@ -40,15 +40,15 @@ class KernelHook(BuildHookInterface):
             remove(suffix, stamp)
             if wanted == "python":
                 return
+            extensions = translated(built["modules"](FOLDER), built["SHARED"])
             try:
-                compile_all(built["modules"](FOLDER), built["SHARED"])
-            except Exception as error:
+                compile_all(extensions)
+            except Exception as error:  # setuptools' own, or the operating system's
                 remove(suffix, stamp)
                 if wanted == "compiled":
                     raise
-                cause = " ".join(str(error).split())
-                stamp.write_text(f"no compiler at install ({cause})", encoding="utf-8")
-                self.app.display_warning(f"llmsched runs 25x slower: {cause}")
+                stamp.write_text("no working compiler at install", encoding="utf-8")
+                self.app.display_warning(f"{PACKAGE} is not compiled, and slower: {error}")
             else:
                 stamp.write_text(built["checksums"](FOLDER), encoding="utf-8")
                 build_data["pure_python"] = False
@@ -64,10 +64,13 @@ def remove(suffix, stamp):
     stamp.unlink(missing_ok=True)
 
 
-def compile_all(modules, shared):
-    """Compile all modules: each relies on the tables of methods that the others' .pxd lay out."""
+def translated(modules, shared):
+    """Translate all modules to C, which needs no compiler: what fails here is a mistake of ours.
+
+    All, and not the edited one alone: each relies on the tables of methods in the others' .pxd.
+    """
     from Cython.Build import cythonize
-    from setuptools import Distribution, Extension
+    from setuptools import Extension
 
     os.makedirs("build", exist_ok=True)
     shared_c = f"build/{shared}.c"
@@ -82,6 +85,13 @@ def compile_all(modules, shared):
     extensions.append(Extension(f"{PACKAGE}.{shared}", [shared_c]))
     for extension in extensions:
         extension.extra_compile_args = FLAGS
+    return extensions
+
+
+def compile_all(extensions):
+    """Compile C to extension modules beside their sources."""
+    from setuptools import Distribution
+
     command = Distribution({"ext_modules": extensions}).get_command_obj("build_ext")
     command.inplace = command.force = command.parallel = True
     command.ensure_finalized()
