@@ -2,9 +2,10 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED_FROM := $(wildcard pyproject.toml hatch_build.py llmsched/kernel/*.p*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-planner bench-traces fuzz sweep mutants results accuracy \
+.PHONY: help demo test check kernel bench bench-planner bench-traces fuzz sweep mutants results accuracy \
         reconstruct coverage dist clean
 
 help: ## list the targets
@@ -17,12 +18,16 @@ test: $(VENV)/installed-dev ## run all tests
 	$(BIN)/python -m pytest -n auto
 
 coverage: $(VENV)/installed-dev ## run all tests and show which branches none of them takes
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-report=xml
+	LLMSCHED_KERNEL=python $(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-report=xml
 
 check: $(VENV)/installed-dev ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+kernel: | $(BIN)/python ## compile the kernel anew, after an edit or once there is a compiler
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -c 'from llmsched import kernel; print(kernel.engine())'
 
 bench: $(VENV)/installed-dev ## requests replayed a CPU-second
 	$(BIN)/python benchmarks/replay.py
@@ -52,25 +57,27 @@ accuracy: $(VENV)/installed-dev ## the tables of docs/accuracy.md
 reconstruct: $(VENV)/installed-dev ## step times solved from the published figures; CHECK=--check writes nothing
 	$(BIN)/python -m benchmarks.reconstruct $(CHECK)
 
-dist: $(VENV)/installed-release ## build sdist and wheel, and try the wheel in an environment of its own
+dist: $(VENV)/installed-release ## build sdist, this machine's wheel and the pure one; try the first in its own environment
 	rm -rf dist build/try
 	$(BIN)/python -m build
+	LLMSCHED_KERNEL=python $(BIN)/python -m build --wheel
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m venv build/try
-	build/try/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	build/try/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl | head -n 1)"
 	cd build/try && bin/llmsched --version && bin/llmsched compare --limit 200 --policies fcfs,hybrid
 
 clean: ## remove .venv, builds and caches
+	rm -f llmsched/kernel/*.so llmsched/kernel/built.*.txt
 	rm -rf $(VENV) build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* coverage.xml
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmsched needs Python 3.11 or newer; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: pyproject.toml | $(BIN)/python
+$(VENV)/installed: $(INSTALLED_FROM) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+$(VENV)/installed-%: $(INSTALLED_FROM) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@ $(VENV)/installed

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llmsched import kernel
 from llmsched.config import EngineConfig
 from llmsched.contract import BatchingRule, Decide, Policy, Step, View
 from llmsched.engine import SimulationResult
@@ -146,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Simulated requests a CPU-second.")
     parser.add_argument("--skip-million", action="store_true", help="Leave out the large trace.")
     skip = parser.parse_args().skip_million
+    print(kernel.engine())
     print(f"{'requests a CPU-second':>92}")
     print(
         f"{'policy, input':<44} {'reqs':>7} {'steps':>9} {'rows':>8} {'leaping':>9} {'crawling':>9}"

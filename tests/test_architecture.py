@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1] / "llmsched"
 
 ROOMS = (
     ("version", "errors", "notes", "foreign", "columns"),
+    ("kernel",),
     ("files", "parameters", "metric", "distribution"),
     ("reading", "finding", "plugin", "schema"),
     ("config",),

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from llmsched import kernel
 from llmsched.cli import compare, hardware, plan, policies, report, schema, simulate, trace, verify
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import grouped
@@ -38,6 +39,7 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"llmsched {__version__}")
+        typer.echo(kernel.engine())
         raise typer.Exit
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from llmsched.cli import options
 from llmsched.cli.deliver import GATES, Against, Delivery, FailOn, refusal_told
-from llmsched.cli.doubts import tell_of_equal_cases, tell_of_study, warn_of_study
+from llmsched.cli.doubts import tell_of_engine, tell_of_equal_cases, tell_of_study, warn_of_study
 from llmsched.cli.inputs import choose_hardware, given, parse_slo
 from llmsched.cli.progress import phase
 from llmsched.errors import InputError
@@ -210,6 +210,7 @@ def _run(
     judged({})  # refuses now what it would refuse after the run
     where = find_executor(selection.executor, selection.jobs)
     warn_of_study(study)
+    tell_of_engine(max(len(cell.trace) for cell in study.cells))
     checkpoint = None if selection.resume is None else Checkpoint(selection.resume, study)
     finished: Rows = {}
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from llmsched import notes
+from llmsched import kernel, notes
 from llmsched.notes import say
 
 if TYPE_CHECKING:
@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from llmsched.trace import Trace
 
 
+LONG = 100_000
+"""Requests of a replay from which on it matters which kernel runs."""
+
+
 def warn_each(lines: Iterable[str]) -> None:
     """Print each line once."""
     for line in dict.fromkeys(lines):
         notes.warn(line)
+
+
+def tell_of_engine(requests: int) -> None:
+    """Say why a long replay will take as long as it does, where the kernel is not compiled."""
+    if requests > LONG and kernel.WHY_PYTHON:
+        say(kernel.engine())
 
 
 def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:

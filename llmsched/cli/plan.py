@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_truth, warn_each
+from llmsched.cli.doubts import tell_of_engine, tell_of_truth, warn_each
 from llmsched.cli.inputs import given, one_of
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
@@ -281,6 +281,8 @@ def plan(
     machine, config = engine.load(trace if file.input is None else str(file.input))
     requests = reading.load(trace) if batch is None else batch.trace
     warn_each(beyond_fit(machine, config, len(requests)) + other_models(requests, machine))
+    if split:  # whose replicas are replayed
+        tell_of_engine(len(requests))
     mode = chosen_mode(requests, lengths) if batch is None else plain(file.lengths)
     problem = Problem(
         *(requests, machine, config, mode, seed or 0),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_truth, warn_each
+from llmsched.cli.doubts import tell_of_engine, tell_of_truth, warn_each
 from llmsched.cli.inputs import one_of, parse_slo
 from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
@@ -96,6 +96,7 @@ def simulate(
         doubts(loaded, profile, config, case.concurrency, case.replicas, reading.speed or 1.0)
         + other_models(loaded, profile)
     )
+    tell_of_engine(len(loaded))
     chosen = find(policy)
     name = "replay" if chosen.offline is None else "rehearsal and replay"
     with phase(name, "requests") as progress:

@@ -5,10 +5,10 @@ The rules are those of vLLM's v1 scheduler unless a knob of :class:`EngineConfig
 
 from __future__ import annotations
 
-from llmsched.engine.kv import BlockPool
 from llmsched.engine.result import STEP_COLUMNS
 from llmsched.engine.state import State
 from llmsched.errors import LivelockError
+from llmsched.kernel.blocks import BlockPool
 
 _FIRST_TOKENS = STEP_COLUMNS.index("first_tokens")
 

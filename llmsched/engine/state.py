@@ -13,9 +13,9 @@ import numpy as np
 
 from llmsched.columns import floats, ints
 from llmsched.contract import Jobs, Policy, WaitingQueue
-from llmsched.engine.kv import BlockPool
 from llmsched.engine.livelock import LivelockWatch
 from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.kernel.blocks import BlockPool
 from llmsched.trace import Trace
 
 UNBOUNDED = 1 << 62

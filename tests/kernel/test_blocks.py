@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.engine.kv import BlockPool
+from llmsched.kernel.blocks import BlockPool
 
 SEQUENCES = st.lists(st.integers(1, 40), max_size=12)
 SIZE = st.integers(1, 9)
