@@ -1,22 +1,41 @@
 """What a policy and the engine promise each other: who is next, what is next, and what they see.
 
 A policy is an *order* (who is next) and a *batching rule* (what is next). Policies propose, the
-engine disposes: it checks what they return (`llmsched.engine.checks`), and hands out its state as a
-`View` that nothing can be changed through.
+engine disposes: it checks what they return (`llmsched.engine.referee`), and hands out its state as
+a `View` that nothing can be changed through, and that shows nothing of what has not arrived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile, StepTime
+from llmsched.kernel.known import Known
+from llmsched.kernel.state import State
+from llmsched.kernel.window import Sequence, Window
 from llmsched.trace import MAX_TOKENS
+
+__all__ = [
+    "DECODE",
+    "MIXED",
+    "PREFILL",
+    "BatchingRule",
+    "Decide",
+    "Jobs",
+    "OfflinePhase",
+    "Order",
+    "Policy",
+    "Sequence",
+    "Step",
+    "View",
+    "WaitingQueue",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +60,14 @@ class Step:
         A token budget tighter than the engine's.
     max_new_seqs : int or None
         Most waiting requests to admit in this step.
+    preempt : tuple of int
+        Running requests that give up slot and KV blocks before the step; they wait again and
+        compute again what they had.
+    skip : collection of int
+        Waiting requests that are passed over in this step and keep their place.
+    chunks : tuple of (request, tokens), or None
+        Whose prompt tokens to compute and how many, in this order, in place of the queue's. A
+        waiting request is admitted by it. Who finds no slot, budget or KV blocks is left out.
     """
 
     prefill: bool = False
@@ -49,6 +76,9 @@ class Step:
     split: bool = False
     max_tokens: int | None = None
     max_new_seqs: int | None = None
+    preempt: tuple[int, ...] = ()
+    skip: Collection[int] = ()
+    chunks: tuple[tuple[int, int], ...] | None = None
 
 
 PREFILL = Step(prefill=True)
@@ -56,52 +86,63 @@ DECODE = Step(decode=True)
 MIXED = Step(prefill=True, decode=True, split=True)
 
 
-@dataclass(frozen=True, eq=False)
-class Jobs:
-    """The requests as a scheduler may know them: output lengths are predictions, never the truth.
+class Jobs(Known):
+    """The requests that have arrived, as a scheduler may know them; columns grow as others do.
 
-    Attributes
+    Lengths of output are predictions, never the truth. A request's number is its place in them.
+
+    Parameters
     ----------
-    arrival : float64, shape (n,)
-        Seconds. An order must not let a request influence anything before it has arrived; those
-        with an arrival of 0 are known to the offline phase.
-    input_tokens, predicted_output_tokens : int64, shape (n,)
-    max_output_tokens : int64, shape (n,)
+    arrival : array_like of float, shape (n,)
+        Seconds. Those with an arrival of 0 are known to the offline phase.
+    input_tokens, predicted_output_tokens : array_like of int, shape (n,)
+    max_output_tokens : array_like of int, shape (n,), optional
         No request gets more output than that: its declared limit, or what the engine sets for it.
         Left out, there are no limits.
+    job_class : list of str, optional
+        The class of each request, where the trace has classes.
     """
 
-    arrival: NDArray[np.float64]
-    input_tokens: NDArray[np.int64]
-    predicted_output_tokens: NDArray[np.int64]
-    config: EngineConfig
-    hardware: HardwareProfile
-    max_output_tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    __slots__ = ("_config", "_hardware")
 
-    def __post_init__(self) -> None:
-        if not len(self.max_output_tokens):
-            limits = np.full(len(self.arrival), MAX_TOKENS)
-            object.__setattr__(self, "max_output_tokens", limits)
-        # Over bytes, which nobody can write to; a view's base is what other policies read.
-        columns = ("arrival", "input_tokens", "predicted_output_tokens", "max_output_tokens")
-        for name in columns:
-            column = getattr(self, name)
-            object.__setattr__(self, name, np.frombuffer(column.tobytes(), dtype=column.dtype))
+    def __init__(
+        self,
+        arrival: ArrayLike,
+        input_tokens: ArrayLike,
+        predicted_output_tokens: ArrayLike,
+        config: EngineConfig,
+        hardware: HardwareProfile,
+        max_output_tokens: ArrayLike | None = None,
+        job_class: list[str] | None = None,
+    ) -> None:
+        if max_output_tokens is None:
+            max_output_tokens = np.full(len(np.asarray(arrival)), MAX_TOKENS)
+        super().__init__(
+            arrival, input_tokens, predicted_output_tokens, max_output_tokens, job_class
+        )
+        self._config, self._hardware = config, hardware
 
-    def __len__(self) -> int:
-        return len(self.arrival)
+    @property
+    def config(self) -> EngineConfig:
+        """The engine's knobs."""
+        return self._config
+
+    @property
+    def hardware(self) -> HardwareProfile:
+        """The profile that prices its steps."""
+        return self._hardware
 
 
 class WaitingQueue(Protocol):
     """Waiting requests, by their index in the trace, in the order in which they are admitted.
 
-    A queue may also have a method ``patience(extra)``; see `View.patience`.
+    A queue may also have a method ``patience(extra)`` (see `View.patience`); ``waiting()``, which
+    returns all its requests in order, and ``remove(request)``, without which a rule can neither see
+    the order nor pass anybody over.
     """
 
     release: Callable[[int], None] | None
     """Told of each request that leaves its slot (finished or preempted); None if of no interest."""
-
-    def __len__(self) -> int: ...
 
     def push(self, request: int) -> None:
         """Add a request that has arrived, or one that was preempted."""
@@ -113,118 +154,29 @@ class WaitingQueue(Protocol):
         """Remove and return the next request, which takes a slot now."""
 
 
-class EngineState(Protocol):
-    """What a `View` shows of the engine; its state, read only."""
+class View(Window):
+    """A window on the engine: its counts (`llmsched.kernel.window`), the requests, the prices."""
 
-    now: float
-    clock: int
-    decoding: int
-    waiting: int
-    kv_tokens: int
-    queue: WaitingQueue
-    jobs: Jobs
-    config: EngineConfig
-    step_time: StepTime
+    __slots__ = ("_jobs",)
 
-    @property
-    def running(self) -> Mapping[int, None]: ...
-
-    @property
-    def partial(self) -> Mapping[int, None]: ...
-
-    def can_prefill(self) -> bool: ...
-
-    def next_prefill_tokens(self) -> int: ...
-
-
-class View:
-    """A window on the engine. Counts are of requests, times in seconds."""
-
-    __slots__ = ("_engine",)
-
-    def __init__(self, engine: EngineState) -> None:
-        self._engine = engine
-
-    @property
-    def now(self) -> float:
-        """The time at which the next step would start."""
-        return self._engine.now
-
-    @property
-    def clock(self) -> int:
-        """Decode rounds so far."""
-        return self._engine.clock
-
-    @property
-    def running(self) -> int:
-        """Sequences in slots, whether prefilling or decoding."""
-        return len(self._engine.running)
-
-    @property
-    def decoding(self) -> int:
-        """Sequences that a decode round would advance."""
-        return self._engine.decoding
-
-    @property
-    def prefilling(self) -> int:
-        """Sequences whose prompt has been begun and not finished."""
-        return len(self._engine.partial)
-
-    @property
-    def waiting(self) -> int:
-        """Requests that have arrived and hold no slot."""
-        return self._engine.waiting
-
-    @property
-    def idle_slots(self) -> int:
-        """Slots that hold no sequence."""
-        return self._engine.config.max_num_seqs - len(self._engine.running)
-
-    @property
-    def can_prefill(self) -> bool:
-        """Whether a prompt can be computed now: one has been begun, or the next waiting request
-        finds a slot and KV blocks beside what the next decode round takes."""
-        return self._engine.can_prefill()
-
-    @property
-    def kv_tokens(self) -> int:
-        """Context tokens that a decode round would read."""
-        return self._engine.kv_tokens
-
-    @property
-    def next_prefill_tokens(self) -> int:
-        """Tokens that the next prefill finds to compute of one prompt: what is left of the first
-        one begun, else all of the next waiting request; 0 if there is neither."""
-        return self._engine.next_prefill_tokens()
-
-    @property
-    def queue(self) -> WaitingQueue:
-        """The waiting queue; its `push` and `pop` are the engine's to call."""
-        return self._engine.queue
-
-    def patience(self, extra: int) -> int | None:
-        """Return the decode rounds for which idle slots can wait for their next prefill at no cost.
-
-        The queue knows if it follows a plan: `extra` are the rounds by which the plan may end later
-        than planned. None means that it has nothing to say of it.
-        """
-        patience = getattr(self._engine.queue, "patience", None)
-        return None if patience is None else patience(extra)
+    def __init__(self, state: State, jobs: Jobs) -> None:
+        super().__init__(state)
+        self._jobs = jobs
 
     @property
     def jobs(self) -> Jobs:
-        """The requests with predicted lengths. Those that have not arrived must not matter."""
-        return self._engine.jobs
+        """The requests that have arrived, with predicted lengths."""
+        return self._jobs
 
     @property
     def config(self) -> EngineConfig:
         """The engine's knobs."""
-        return self._engine.config
+        return self._jobs.config
 
     @property
     def step_time(self) -> StepTime:
         """Prices of steps."""
-        return self._engine.step_time
+        return self._jobs.hardware.step_time
 
 
 Decide: TypeAlias = Callable[[], Step]

@@ -28,53 +28,33 @@ _WRITTEN_OUT = 2**20
 
 
 def inter_token_latencies(result: SimulationResult) -> Distribution:
-    """Return every gap between two tokens of a sequence, in milliseconds.
+    """Return every gap between two tokens of a sequence, in milliseconds; see `work.Gaps`."""
+    once = [pair for work in result.works for pair in work.gaps.once]
+    slopes = [work.gaps.slopes for work in result.works]
+    ramps = []
+    for of_one in slopes:
+        written, ramp = _further(np.concatenate(of_one, axis=1) if of_one else np.zeros((4, 0)))
+        once.append(written)
+        ramps.append(ramp)
+    once.append((result.resume_gap, np.ones(len(result.resume_gap), np.int64)))
+    gaps = np.concatenate([gaps for gaps, _ in once])
+    counts = np.concatenate([counts for _, counts in once])
+    return Distribution(gaps * 1e3, counts, Ramps.joined(ramps))
 
-    Exact, from the step table: in a decode row all sequences wait for its rounds; before the first
-    round those that decoded in the previous decode row also waited for the steps between the rows,
-    and those whose prefill ended in between waited since then. Resumed sequences add one gap each,
-    the longer one since their preemption.
-    """
-    found = [_gaps(part) for part in result.parts or (result,)]
-    gaps = np.concatenate([gaps for gaps, _, _ in found])
-    counts = np.concatenate([counts for _, counts, _ in found])
-    return Distribution(gaps * 1e3, counts, Ramps.joined([ramps for _, _, ramps in found]))
 
-
-def _gaps(result: SimulationResult) -> tuple[NDArray[np.float64], NDArray[np.int64], Ramps]:
-    """Return the gaps of one engine in seconds, their counts, and those that are ramps."""
-    rows = np.flatnonzero(result.column("decode_seqs") > 0)
-    start, duration = result.column("start_s"), result.column("duration_s")
-    end = start + duration
-    seqs, rounds = (result.column(c)[rows].astype(np.int64) for c in ("decode_seqs", "rounds"))
-    first, growth = _round_durations(result, rows)
-    first_end = start[rows] + first
-
-    born_rows = np.flatnonzero(result.column("first_tokens") > 0)
-    born = result.column("first_tokens")[born_rows].astype(np.int64)
-    joins = np.searchsorted(rows, born_rows, side="right")  # the decode row that they join
-    joined = np.bincount(joins, weights=born, minlength=len(rows)).astype(np.int64)
-    carried = seqs - joined - result.column("resumed")[rows].astype(np.int64)
-    last_end = np.concatenate(([0.0], end[rows][:-1]))
-
-    further = rounds - 1
-    even = growth == 0  # one run holds all further rounds of such a row
-    ramp = ~even & (further > 1) & told_apart(first, growth, further)
-    ramp &= further[~even].sum() > _WRITTEN_OUT
-    repeat = np.where(ramp, 0, np.where(even, np.minimum(further, 1), further))
-    index = np.repeat(np.arange(len(rows)), repeat)
+def _further(
+    slopes: NDArray[np.float64],
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], Ramps]:
+    """Return the further rounds of decode rows as gaps with counts, or, of very many, as ramps."""
+    first, growth = slopes[:2]
+    further, seqs = slopes[2:].astype(np.int64)
+    ramp = (further > 1) & told_apart(first, growth, further)
+    ramp &= further.sum() > _WRITTEN_OUT
+    repeat = np.where(ramp, 0, further)
+    index = np.repeat(np.arange(len(repeat)), repeat)
     step = np.arange(len(index)) - np.repeat(np.cumsum(repeat) - repeat, repeat) + 1
-    gaps = np.concatenate(
-        (
-            first_end - last_end,
-            first_end[joins] - end[born_rows],
-            first[index] + growth[index] * step,
-            result.resume_gap,
-        )
-    )
-    once = np.where(even, seqs * further, seqs)
-    counts = np.concatenate((carried, born, once[index], np.ones(len(result.resume_gap), np.int64)))
-    return gaps, counts, Ramps(first[ramp], growth[ramp], further[ramp], seqs[ramp], 1e3)
+    gaps = first[index] + growth[index] * step
+    return (gaps, seqs[index]), Ramps(first[ramp], growth[ramp], further[ramp], seqs[ramp], 1e3)
 
 
 def summarize(
@@ -167,40 +147,36 @@ class _Measured:
         return int(self._result.recomputed_tokens.sum())
 
     def steps(self) -> int:
-        return int(self._result.column("rounds").sum())
+        return self._result.totals.rounds
 
     def prefill_steps(self) -> int:
-        return int((self._result.column("prefill_seqs") > 0).sum())
+        return self._result.totals.prefill_steps
 
     def mean_batch(self) -> float:
-        rounds = self._result.column("rounds")
-        seqs = self._result.column("decode_seqs") + self._result.column("prefill_seqs")
-        return float((seqs * rounds).sum() / rounds.sum())
+        totals = self._result.totals
+        return totals.sequence_rounds / totals.rounds
 
     @property
     def _engine_seconds(self) -> float:
-        return len(self._result.parts or (self._result,)) * self.makespan or np.nan
+        return len(self._result.works) * self.makespan or np.nan
 
     def kv_peak_tokens(self) -> int:
         """Of several replicas, the fullest one's."""
-        return int(self._result.held_tokens.max())
+        return self._result.totals.peak_tokens
 
     def kv_mean_tokens(self) -> float:
-        """Of several replicas, their mean. What a step writes has its place from its start."""
-        result = self._result
-        growth = result.column("decode_seqs") * (result.column("rounds") - 1) / 2  # mean, to come
-        tokens = float(((result.held_tokens - growth) * result.column("duration_s")).sum())
-        return tokens / self._engine_seconds
+        """Of several replicas, their mean."""
+        return self._result.totals.token_s / self._engine_seconds
 
     def kv_peak(self) -> float:
         usable = self._result.config.usable_blocks  # of each replica
         return float("nan") if usable is None else (self._result.peak_blocks or 0) / usable
 
     def kv_mean(self) -> float:
-        usable, parts = self._result.config.usable_blocks, self._result.parts or (self._result,)
+        usable = self._result.config.usable_blocks
         if usable is None:
             return float("nan")
-        return sum(map(_block_seconds, parts)) / (usable * self._engine_seconds)
+        return self._result.totals.block_s / (usable * self._engine_seconds)
 
 
 def utilization(result: SimulationResult) -> float:
@@ -209,27 +185,8 @@ def utilization(result: SimulationResult) -> float:
     No definition was published with the figures of arXiv 2502.15763; this one allows both of them,
     where occupied slots, or decode rounds alone, do not.
     """
-    busy = result.column("duration_s") * (
-        result.column("decode_seqs") + result.column("prefill_seqs")
-    )
     seconds = result.makespan or np.nan
-    return float(busy.sum() / (result.config.max_num_seqs * seconds))
-
-
-def _block_seconds(result: SimulationResult) -> float:
-    """Integrate the KV blocks in use over time; they grow nearly evenly within a row."""
-    blocks = result.column("kv_blocks")
-    held = (blocks + np.append(blocks[1:], 0.0)) / 2
-    return float((held * result.column("duration_s")).sum())
-
-
-def _round_durations(
-    result: SimulationResult, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the seconds of each row's first round, and by how much each further one is longer."""
-    duration, rounds = result.column("duration_s")[rows], result.column("rounds")[rows]
-    growth = result.hardware.step_time.per_kv_token_decode * result.column("decode_seqs")[rows]
-    return duration / rounds - growth * (rounds - 1) / 2, growth
+    return result.totals.busy_s / (result.config.max_num_seqs * seconds)
 
 
 def _attained(times: Latencies, slo: Mapping[str, float]) -> float:

@@ -65,7 +65,9 @@ class Rehearsal:
         def makespan(candidate: Candidate) -> float:
             policy = Policy("rehearsal", *candidate)
             try:
-                return run(batch, admit(batch, jobs.hardware, policy, jobs.config), policy).makespan
+                return run(
+                    admit(batch, jobs.hardware, policy, jobs.config), policy, keep_steps=False
+                ).makespan
             except LivelockError:  # it does not get through these requests at all
                 return float("inf")
 

@@ -18,8 +18,9 @@ from llmsched.bounds import least_work, lower_bound
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult, admit, run
-from llmsched.engine.checks import blaming
+from llmsched.engine.limits import Intake
 from llmsched.engine.loop import Tick
+from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Summary, summarize
@@ -36,6 +37,7 @@ def simulate(
     concurrency: int | None = None,
     assignment: Assignment | None = None,
     on_progress: Tick | None = None,
+    keep_steps: bool = True,
 ) -> SimulationResult:
     """Replay `trace` under `policy` on a simulated engine, or on several that share it.
 
@@ -52,6 +54,8 @@ def simulate(
         Which of several replicas runs which request; each has these knobs.
     on_progress : callable, optional
         Told now and then the requests that have finished and their total.
+    keep_steps : bool
+        Whether the result has the step table, about 240 bytes a request.
 
     Raises
     ------
@@ -72,7 +76,8 @@ def simulate(
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
     if assignment is None:
-        return _on_one(trace, hardware, policy, config, predicted, concurrency, on_progress)
+        jobs = admit(trace, hardware, policy, config, predicted=predicted, concurrency=concurrency)
+        return _on_one(jobs, policy, on_progress, keep_steps)
     seen = trace.output_tokens if predicted is None else predicted
     results: list[SimulationResult] = []
 
@@ -83,26 +88,20 @@ def simulate(
 
     for rows in assignment.rows():
         part, known = trace.take(rows), seen[rows]
-        results.append(_on_one(part, hardware, policy, config, known, concurrency, within))
+        jobs = admit(part, hardware, policy, config, predicted=known, concurrency=concurrency)
+        results.append(_on_one(jobs, policy, within, keep_steps))
     return merge(trace, assignment, results)
 
 
 def _on_one(
-    trace: Trace,
-    hardware: HardwareProfile,
-    policy: Policy,
-    config: EngineConfig,
-    predicted: NDArray[np.int64] | None,
-    concurrency: int | None,
-    on_progress: Tick | None,
+    intake: Intake, policy: Policy, on_progress: Tick | None, keep_steps: bool
 ) -> SimulationResult:
-    """Check, let the policy choose where it has an offline phase, and run one engine."""
-    jobs = admit(trace, hardware, policy, config, predicted=predicted, concurrency=concurrency)
+    """Let the policy choose where it has an offline phase, and run one engine."""
     if policy.offline is not None:
         with blaming(policy):
-            order, rule = policy.offline.choose(jobs)
+            order, rule = policy.offline.choose(intake.known())
         policy = replace(policy, order=order, rule=rule)
-    return run(trace, jobs, policy, on_progress)
+    return run(intake, policy, on_progress, keep_steps=keep_steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +170,11 @@ class Case:
 
 
 def replay(
-    case: Case, policy: Policy, on_progress: Tick | None = None
+    case: Case, policy: Policy, on_progress: Tick | None = None, *, keep_steps: bool = False
 ) -> tuple[SimulationResult, Summary]:
     """Return what a case comes to under a policy, and the flat row of its metrics.
 
-    `on_progress` is called as by `simulate`.
+    `on_progress` and `keep_steps` are those of `simulate`; metrics do not need the steps.
 
     Raises
     ------
@@ -191,6 +190,7 @@ def replay(
         concurrency=case.concurrency,
         assignment=case.assignment,
         on_progress=on_progress,
+        keep_steps=keep_steps,
     )
     row = summarize(
         result, lower_bound_s=case.lower_bound_s, least_work_s=case.least_work_s, slo=case.slo

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from llmsched.contract import DECODE, Decide, Step, View
 from llmsched.errors import InputError
+from llmsched.kernel.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,4 @@ class Chunked:
 
     def start(self, view: View) -> Decide:
         mixed = Step(prefill=True, decode=True, split=self.split, max_tokens=self.token_budget)
-
-        def decide() -> Step:
-            return mixed if view.can_prefill else DECODE
-
-        return decide
+        return Rule(view, mixed, DECODE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llmsched.contract import DECODE, PREFILL, Decide, Step, View
+from llmsched.contract import DECODE, PREFILL, Decide, View
+from llmsched.kernel.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,4 @@ class PrefillFirst:
     mixed: ClassVar[bool] = False
 
     def start(self, view: View) -> Decide:
-        def decide() -> Step:
-            return PREFILL if view.can_prefill else DECODE
-
-        return decide
+        return Rule(view, PREFILL, DECODE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llmsched.contract import DECODE, PREFILL, Decide, Step, View
+from llmsched.contract import DECODE, PREFILL, Decide, View
+from llmsched.kernel.rules import Refill
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,4 @@ class Static:
     mixed: ClassVar[bool] = False
 
     def start(self, view: View) -> Decide:
-        filling = True
-
-        def decide() -> Step:
-            nonlocal filling
-            filling = filling or view.running == 0
-            if view.prefilling or (filling and view.can_prefill):
-                return PREFILL
-            filling = False
-            return DECODE
-
-        return decide
+        return Refill(view, PREFILL, DECODE)

@@ -8,13 +8,10 @@ It shows what our own rule (`llmsched.batching.lagrangian`) owes to weighing the
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import ClassVar
 
 from llmsched.batching.holding import Holding
-from llmsched.columns import floats, ints
 from llmsched.contract import DECODE, PREFILL, Decide, Step, View
 from llmsched.errors import InputError
 
@@ -66,10 +63,12 @@ class _MeanPrompt:
     """Tokens of a mean prompt, of those that have arrived."""
 
     def __init__(self, view: View) -> None:
-        self._view = view
-        self._arrival = floats(view.jobs.arrival)
-        self._sums = list(accumulate(ints(view.jobs.input_tokens)))
+        self._jobs = view.jobs
+        self._counted = self._sum = 0
 
     def tokens(self) -> float:
-        arrived = max(1, bisect_right(self._arrival, self._view.now))
-        return self._sums[arrived - 1] / arrived
+        known = len(self._jobs)
+        if known > self._counted:
+            self._sum += int(self._jobs.input_tokens[self._counted :].sum())
+            self._counted = known
+        return self._sum / known

@@ -4,7 +4,8 @@ from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, MIXED, PREFILL, Step, View
 from llmsched.engine.limits import admit
 from llmsched.engine.loop import run
-from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.engine.result import SimulationResult
+from llmsched.kernel.rows import STEP_COLUMNS
 
 __all__ = [
     "DECODE",

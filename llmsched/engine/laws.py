@@ -7,109 +7,142 @@ a profile built in Python that charges less than nothing: it is never turned int
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain, pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from llmsched.engine.result import SimulationResult
+from llmsched.config import EngineConfig
+from llmsched.engine.table import Table
 from llmsched.errors import Defect
+from llmsched.hardware import StepTime
+
+Ids: TypeAlias = "NDArray[Any]"
+
+_AT_ONCE = 1 << 20
+"""Requests that are looked at in one go, so that a long trace takes little memory."""
 
 
-def check_laws(result: SimulationResult) -> None:
-    """Return if time ran forwards, nothing was lost and no limit was passed.
+def check_steps(
+    who: str,
+    config: EngineConfig,
+    price: StepTime,
+    table: Table,
+    first: int,
+    last_end: float,
+) -> None:
+    """Return if time runs forwards in a block of rows and no limit is passed.
+
+    Parameters
+    ----------
+    who : str
+        Policy and trace, for the message.
+    first : int
+        Number of the block's first row.
+    last_end : float
+        Seconds: when the row before it ended.
 
     Raises
     ------
     Defect
-        It did not; the message names policy, trace, and the first law that is broken.
+        A law is broken; the message names the first one and the row.
     """
     with np.errstate(invalid="ignore"):
-        broken = next(_broken(result), None)
-    if broken is not None:
-        raise Defect(f"policy {result.policy} on {result.trace.name}: {broken}")
+        broken = next(
+            chain(_time(price, table, first, last_end), _limits(config, table, first)), ""
+        )
+    if broken:
+        raise Defect(f"{who}: {broken}")
 
 
-def _broken(result: SimulationResult) -> Iterator[str]:
-    """Yield what is wrong, if anything is."""
-    yield from _time(result)
-    yield from _requests(result)
-    yield from _instants(result)
-    yield from _work(result)
-    yield from _limits(result)
+def check_requests(
+    who: str, ids: Ids, times: Mapping[str, NDArray[np.float64]], ends: NDArray[np.float64]
+) -> None:
+    """Return if every request arrived, was admitted, got a token and finished, in this order.
+
+    Parameters
+    ----------
+    ids : sequence
+        Names of the requests.
+    times : mapping
+        "arrival", "admission", "first token" and "finish", each float64, shape (n,).
+    ends : float64, shape (rows,)
+        When the steps end, rising: tokens come at no other time.
+
+    Raises
+    ------
+    Defect
+        It was not so; the message names the first request.
+    """
+    with np.errstate(invalid="ignore"):
+        broken = next(chain(_in_order(ids, times), _instants(ids, times, ends)), "")
+    if broken:
+        raise Defect(f"{who}: {broken}")
 
 
-def _time(result: SimulationResult) -> Iterator[str]:
-    start, duration = result.column("start_s"), result.column("duration_s")
+def check_work(who: str, due: int, done: int) -> None:
+    """Return if the steps compute as many tokens as the requests need.
+
+    Raises
+    ------
+    Defect
+        They do not.
+    """
+    if done != due:
+        raise Defect(f"{who}: its steps compute {done} tokens, the requests need {due}")
+
+
+def _time(price: StepTime, table: Table, first: int, last_end: float) -> Iterator[str]:
+    start, duration, rounds = table["start_s"], table["duration_s"], table["rounds"]
     bad = ~(np.isfinite(duration) & (duration >= 0))
     if bad.any():
         row = int(bad.argmax())
-        yield f"step {row} at {start[row]:.6f} s lasts {duration[row]:.6f} s"
-    early = start[1:] < start[:-1] + duration[:-1]
+        yield f"step {first + row} at {start[row]:.6f} s lasts {duration[row]:.6f} s"
+    early = start < np.concatenate(([last_end], table.ends[:-1]))
     if early.any():
-        yield f"step {int(early.argmax()) + 1} starts before the one before it ends"
-    if (result.column("rounds") < 1).any():
-        yield f"step {int((result.column('rounds') < 1).argmax())} has no rounds"
+        yield f"step {first + int(early.argmax())} starts before the one before it ends"
+    if (rounds < 1).any():
+        yield f"step {first + int((rounds < 1).argmax())} has no rounds"
     for row in np.flatnonzero(duration == 0).tolist():
-        if _charged(result, row):
-            yield f"step {row} at {start[row]:.6f} s takes no time, though it has a price"
+        prefill, decode = (int(table[name][row]) for name in ("prefill_tokens", "decode_seqs"))
+        if price.base(prefill, decode) > 0:  # a step of this kind costs something
+            yield (f"step {first + row} at {start[row]:.6f} s takes no time, though it has a price")
 
 
-def _charged(result: SimulationResult, row: int) -> bool:
-    """Whether a step of one sequence or token of this kind costs anything under the profile."""
-    price = result.hardware.step_time
-    prefill, decode = (int(result.column(c)[row]) for c in ("prefill_tokens", "decode_seqs"))
-    return price.base(prefill, decode) > 0
-
-
-def _requests(result: SimulationResult) -> Iterator[str]:
-    times = {
-        "arrival": result.arrival,
-        "admission": result.admitted,
-        "first token": result.first_token,
-        "finish": result.finish,
-    }
-    names, columns = list(times), list(times.values())
-    for i in range(1, len(columns)):
-        bad = ~((columns[i - 1] <= columns[i]) & np.isfinite(columns[i]))  # NaN: it never happened
-        if bad.any():
-            row = int(bad.argmax())
-            yield (
-                f"request {result.trace.id[row]!r}: {names[i]} at {columns[i][row]:.6f} s, "
-                f"{names[i - 1]} at {columns[i - 1][row]:.6f} s"
-            )
-
-
-def _instants(result: SimulationResult) -> Iterator[str]:
-    ends = result.column("start_s") + result.column("duration_s")
-    prefills = result.column("prefill_seqs") + result.column("resumed") > 0
-    for name, times, marks in (
-        ("first token", result.first_token, ends[prefills]),
-        ("finish", result.finish, ends),
-    ):
-        off = ~np.isin(times, marks)
-        if off.any():
-            row = int(off.argmax())
-            yield f"request {result.trace.id[row]!r}: {name} at {times[row]:.6f} s, amid a step"
-
-
-def _work(result: SimulationResult) -> Iterator[str]:
-    trace = result.trace
-    done = result.column("prefill_tokens") + result.column("decode_seqs") * result.column("rounds")
-    due = int((trace.input_tokens + trace.output_tokens - 1).sum())  # the last is never computed
-    due += int(result.recomputed_tokens.sum())
-    if int(done.sum()) != due:
-        yield f"its steps compute {int(done.sum())} tokens, the requests need {due}"
-
-
-def _limits(result: SimulationResult) -> Iterator[str]:
-    config = result.config
-    tokens = result.column("prefill_tokens") + result.column("decode_seqs")
+def _limits(config: EngineConfig, table: Table, first: int) -> Iterator[str]:
+    tokens = table["prefill_tokens"] + table["decode_seqs"]
     for name, most, used in (
-        ("max_num_seqs", config.max_num_seqs, result.column("running")),
+        ("max_num_seqs", config.max_num_seqs, table["running"]),
         ("max_num_batched_tokens", config.max_num_batched_tokens, tokens),
-        ("num_gpu_blocks", config.usable_blocks, result.column("kv_blocks")),
-        ("the KV cache's tokens", config.kv_room, result.held_tokens),
+        ("num_gpu_blocks", config.usable_blocks, table["kv_blocks_end"]),
+        ("the KV cache's tokens", config.kv_room, table["held_tokens"] + table.written),
     ):
         if most is not None and used.max() > most:
             row = int(used.argmax())
-            yield f"step {row} uses {int(used[row])} of {name}, and {most} can be used"
+            yield f"step {first + row} uses {int(used[row])} of {name}, and {most} can be used"
+
+
+def _in_order(ids: Ids, times: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
+    for before, after in pairwise(times):
+        bad = ~((times[before] <= times[after]) & np.isfinite(times[after]))  # NaN: it never came
+        if bad.any():
+            row = int(bad.argmax())
+            yield (
+                f"request {ids[row]!r}: {after} at {times[after][row]:.6f} s, "
+                f"{before} at {times[before][row]:.6f} s"
+            )
+
+
+def _instants(
+    ids: Ids, times: Mapping[str, NDArray[np.float64]], ends: NDArray[np.float64]
+) -> Iterator[str]:
+    for name in ("first token", "finish"):
+        for start in range(0, len(times[name]), _AT_ONCE):
+            some = times[name][start : start + _AT_ONCE]
+            at = np.searchsorted(ends, some)
+            off = ends[np.minimum(at, len(ends) - 1)] != some
+            if off.any():
+                row = int(off.argmax())
+                yield f"request {ids[start + row]!r}: {name} at {some[row]:.6f} s, amid a step"

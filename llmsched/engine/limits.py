@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,40 @@ from llmsched.hardware import HardwareProfile
 from llmsched.trace import MAX_TOKENS, Trace, token_counts
 
 
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """The requests of a trace as an engine takes them, lengths and all.
+
+    Attributes
+    ----------
+    arrival : float64, shape (n,)
+        Seconds; infinite where only a finish makes a request arrive, which nobody knows.
+    predicted, limit : int64, shape (n,)
+        Output lengths as policies see them, and the limits of outputs.
+    """
+
+    trace: Trace
+    arrival: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+    limit: NDArray[np.int64]
+    config: EngineConfig
+    hardware: HardwareProfile
+
+    def known(self) -> Jobs:
+        """Return what a policy may know before time begins: the requests that arrive at 0."""
+        n = int(np.searchsorted(self.arrival, 0.0, side="right"))
+        classes = self.trace.job_class
+        return Jobs(
+            self.arrival[:n],
+            self.trace.input_tokens[:n],
+            self.predicted[:n],
+            self.config,
+            self.hardware,
+            self.limit[:n],
+            None if classes is None else classes[:n].tolist(),
+        )
+
+
 def admit(
     trace: Trace,
     hardware: HardwareProfile,
@@ -22,8 +56,8 @@ def admit(
     *,
     predicted: NDArray[np.int64] | None = None,
     concurrency: int | None = None,
-) -> Jobs:
-    """Return the requests as a policy may know them, if a replay of them can end.
+) -> Intake:
+    """Return the requests as an engine takes them, if a replay of them can end.
 
     Parameters
     ----------
@@ -39,12 +73,11 @@ def admit(
     """
     check_limits(trace, hardware, policy, config, concurrency)
     lengths = trace.output_tokens if predicted is None else check_lengths(trace, predicted)
-    arrival = np.array(trace.arrival)
+    arrival = trace.arrival
     if concurrency is not None:
-        arrival[:concurrency], arrival[concurrency:] = 0.0, np.inf
-    return Jobs(
-        arrival, trace.input_tokens, lengths, config, hardware, output_limits(trace, config)
-    )
+        arrival = np.zeros(len(trace))
+        arrival[concurrency:] = np.inf
+    return Intake(trace, arrival, lengths, output_limits(trace, config), config, hardware)
 
 
 def admissible_blocks(config: EngineConfig) -> int | None:

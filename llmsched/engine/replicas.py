@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.engine.result import SimulationResult
 from llmsched.trace import Trace
 
 
@@ -38,12 +38,9 @@ def merge(
 ) -> SimulationResult:
     """Join the results of the replicas that ran into that of one engine with all slots of all.
 
-    Times and counts of requests are exact. Steps of different replicas overlap in time; they are
-    sorted by their start.
+    Times and counts of requests are exact. Steps of different replicas overlap in time.
     """
     back = np.argsort(np.concatenate(assignment.rows()))
-    steps = np.concatenate([result.step_rows for result in results])
-    by_start = np.argsort(steps[:, STEP_COLUMNS.index("start_s")], kind="stable")
     config = results[0].config
     return replace(
         results[0],
@@ -55,8 +52,7 @@ def merge(
         finish=np.concatenate([result.finish for result in results])[back],
         preemptions=np.concatenate([result.preemptions for result in results])[back],
         recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
-        step_rows=steps[by_start],
+        works=tuple(work for result in results for work in result.works),
         resume_gap=np.concatenate([result.resume_gap for result in results]),
         peak_blocks=max((result.peak_blocks for result in results), key=lambda peak: peak or 0),
-        parts=tuple(results),
     )

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
+from llmsched.engine.work import Totals, Work, step_rows
 from llmsched.hardware import HardwareProfile
+from llmsched.kernel.rows import STEP_COLUMNS
 from llmsched.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
-
-STEP_COLUMNS = (
-    "start_s",
-    "duration_s",
-    "rounds",
-    "prefill_tokens",
-    "prefill_seqs",
-    "decode_seqs",
-    "kv_tokens",
-    "running",
-    "waiting",
-    "first_tokens",
-    "resumed",
-    "sum_sq_prefill",
-    "sum_prefill_x_context",
-    "kv_blocks",
-    "held_tokens",
-)
-"""Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context
-the decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences
-that begin to decode after the row, `resumed` the decodes that are the last token of a
-recomputation, the two sums what `StepTime.step` prices, `kv_blocks` the blocks in use at the row's
-start (0 if blocks are not limited), and `held_tokens` the tokens in the KV cache at the row's
-start, of all sequences: those that decode, and prompts begun."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +54,12 @@ class SimulationResult:
         When each request arrived, was first admitted to a slot, got its first and its last token.
     preemptions, recomputed_tokens : int64, shape (n,)
         How often each request was preempted and how many computed tokens it lost by that.
-    step_rows : float64, shape (rows, len(STEP_COLUMNS))
-        One row a step, or one a run of decode rounds with an unchanged batch.
+    works : tuple of Work
+        What the steps of each engine amount to: one, or several replicas whose steps overlap.
     resume_gap : float64, shape (resumptions,)
         Seconds between the last token before a preemption and the next one after it.
     peak_blocks : int or None
         Most KV blocks in use at once, on one of several replicas; None if they were not limited.
-    parts : tuple of SimulationResult
-        The replicas' results where several engines ran side by side, whose steps overlap.
     """
 
     trace: Trace
@@ -96,20 +73,33 @@ class SimulationResult:
     finish: NDArray[np.float64]
     preemptions: NDArray[np.int64]
     recomputed_tokens: NDArray[np.int64]
-    step_rows: NDArray[np.float64]
+    works: tuple[Work, ...]
     resume_gap: NDArray[np.float64]
     peak_blocks: int | None
-    parts: tuple[SimulationResult, ...] = ()
+
+    @cached_property
+    def step_rows(self) -> NDArray[np.float64]:
+        """One row a step, or one a run of decode rounds with an unchanged batch.
+
+        Shape (rows, len(STEP_COLUMNS)); those of several replicas by their start.
+
+        Raises
+        ------
+        ValueError
+            They were not kept.
+        """
+        if not all(work.keep for work in self.works):
+            raise ValueError("the steps of this replay were not kept")
+        return step_rows(self.works)
+
+    @property
+    def totals(self) -> Totals:
+        """What the steps of all engines amount to."""
+        return sum((work.totals for work in self.works), Totals())
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one column of the step table by its name in :data:`STEP_COLUMNS`."""
         return self.step_rows[:, STEP_COLUMNS.index(name)]
-
-    @property
-    def held_tokens(self) -> NDArray[np.float64]:
-        """Tokens in the KV cache at the end of each row, before a finish frees any."""
-        written = self.column("prefill_tokens") + self.column("decode_seqs") * self.column("rounds")
-        return self.column("held_tokens") + written
 
     @property
     def makespan(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llmsched.hardware.step_time import Minorant, StepTime
+from llmsched.kernel.prices import Linear, Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +24,13 @@ class Affine(StepTime):
     per_prefill_token: float = 0.0
     per_decode_seq: float = 0.0
 
-    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        """Return the seconds that depend on the two counts."""
-        return (
-            self.per_step
-            + self.per_prefill_token * prefill_tokens
-            + self.per_decode_seq * decode_seqs
+    def _price(self) -> Price:
+        return Linear(
+            self._shared,
+            self.per_step,
+            self.per_step,
+            self.per_prefill_token,
+            self.per_decode_seq,
         )
 
     @property

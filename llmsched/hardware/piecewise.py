@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from llmsched.hardware.step_time import Minorant, StepTime
+from llmsched.kernel.prices import Price, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +47,10 @@ class Piecewise(StepTime):
             self, "_values", tuple(self.per_step + v for v in (self.seconds[0], *self.seconds))
         )
         object.__setattr__(self, "_slopes", (0.0, *slopes, tail))
+        StepTime.__post_init__(self)
 
-    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        """Return the table's value at all tokens of the step, plus the overheads."""
-        tokens = prefill_tokens + decode_seqs
-        i = bisect_right(self._starts, tokens) - 1
-        return (
-            self._values[i]
-            + self._slopes[i] * (tokens - self._starts[i])
-            + self.per_decode_seq * decode_seqs
-        )
+    def _price(self) -> Price:
+        return Table(self._shared, self._starts, self._values, self._slopes, self.per_decode_seq)
 
     @property
     def prefill_setup(self) -> float:

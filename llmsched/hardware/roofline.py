@@ -15,6 +15,7 @@ from math import hypot
 from types import MappingProxyType
 
 from llmsched.hardware.step_time import Minorant, StepTime
+from llmsched.kernel.prices import Knee, Price
 
 _BYTES = 2  # bf16
 
@@ -160,14 +161,14 @@ class Roofline(StepTime):
             per_prefill_token_x_context=score,
         )
 
-    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        """Return the dense part of a step, overheads included."""
-        tokens = prefill_tokens + decode_seqs
-        return (
-            self.fixed
-            + self.per_token_move * tokens
-            + hypot(self.per_token_compute * tokens, self.read_weights)
-            + self.per_decode_seq * decode_seqs
+    def _price(self) -> Price:
+        return Knee(
+            self._shared,
+            self.fixed,
+            self.read_weights,
+            self.per_token_compute,
+            self.per_token_move,
+            self.per_decode_seq,
         )
 
     @property

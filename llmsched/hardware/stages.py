@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmsched.errors import InputError
 from llmsched.hardware.step_time import Minorant, StepTime
+from llmsched.kernel.prices import Linear, Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +30,10 @@ class Stages(StepTime):
     per_decode_seq: float = 0.0
     mixed: bool = False
 
-    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        """Return the seconds of a prefill stage or of a decode round.
-
-        Raises
-        ------
-        InputError
-            Both counts are positive: mixed steps have no price.
-        """
-        if prefill_tokens == 0:
-            return self.decode_round + self.per_decode_seq * decode_seqs
-        if decode_seqs:
-            raise InputError("step_time.kind: stages has no price for prefill beside decodes")
-        return self.per_stage + self.per_token * prefill_tokens
+    def _price(self) -> Price:
+        return Linear(
+            self._shared, self.decode_round, self.per_stage, self.per_token, self.per_decode_seq
+        )
 
     @property
     def prefill_setup(self) -> float:

@@ -5,14 +5,17 @@ One signature covers all kinds, so that the time of k decode rounds and its inve
     t = base(P, n) + s * sum(c^2) + x * sum(c * context) + v * KV
 
 with P prefill tokens cut into chunks c, n decode sequences, and KV the context tokens that those
-sequences read. A kind is a subclass that supplies `base`.
+sequences read. A kind is a subclass that says by which `llmsched.kernel.prices.Price` it is
+computed; a subclass of somebody else's may override `base` instead.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, sqrt
+from dataclasses import dataclass, field
 from typing import ClassVar
+
+from llmsched.errors import InputError
+from llmsched.kernel.prices import Asked, Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,37 @@ class StepTime:
     per_prefill_token_sq: float = 0.0
     per_prefill_token_x_context: float = 0.0
     mixed: bool = True
+    price: Price = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = type(self).base is StepTime.base
+        object.__setattr__(self, "price", self._price() if own else Asked(self._shared, self))
+
+    @property
+    def _shared(self) -> tuple[float, float, float, float]:
+        """What all kinds of `Price` begin with."""
+        return (
+            self.per_kv_token_decode,
+            self.per_kv_token_mixed,
+            self.per_prefill_token_sq,
+            self.per_prefill_token_x_context,
+        )
+
+    def _price(self) -> Price:
+        """Return what computes `base`."""
+        raise NotImplementedError
 
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        """Return the part of a step's seconds that depends on these two counts alone."""
-        raise NotImplementedError
+        """Return the part of a step's seconds that depends on these two counts alone.
+
+        Raises
+        ------
+        InputError
+            Both are positive, and steps of both have no price.
+        """
+        if prefill_tokens and decode_seqs and not self.mixed:
+            raise InputError(f"step_time.kind: {self.kind} has no price for prefill beside decodes")
+        return self.price.base(prefill_tokens, decode_seqs)
 
     @property
     def prefill_setup(self) -> float:
@@ -90,41 +120,15 @@ class StepTime:
         decode_seqs, kv_tokens : int
             Sequences that decode one token each, and the context tokens they read together.
         """
-        if prefill_tokens == 0:
-            return self.base(0, decode_seqs) + self.per_kv_token_decode * kv_tokens
-        return (
-            self.base(prefill_tokens, decode_seqs)
-            + self.per_prefill_token_sq * sum_sq
-            + self.per_prefill_token_x_context * sum_x_context
-            + self.per_kv_token_mixed * kv_tokens
-        )
+        return self.price.step(prefill_tokens, sum_sq, sum_x_context, decode_seqs, kv_tokens)
 
     def rounds(self, decode_seqs: int, kv_tokens: int, k: int) -> float:
         """Return the seconds of k decode rounds of an unchanged batch.
 
         `kv_tokens` are read in the first round and `decode_seqs` more in each further one.
         """
-        return k * self.base(0, decode_seqs) + self.per_kv_token_decode * (
-            k * kv_tokens + decode_seqs * (k * (k - 1) // 2)
-        )
+        return self.price.rounds(decode_seqs, kv_tokens, k)
 
     def rounds_until(self, decode_seqs: int, kv_tokens: int, seconds: float) -> int:
-        """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``.
-
-        Solves the quadratic, then corrects its rounding against the very expression of `rounds`.
-        """
-        base = self.base(0, decode_seqs)
-        if seconds <= base:
-            return 1
-        slope = self.per_kv_token_decode
-        half = 0.5 * slope * decode_seqs
-        linear = base + slope * kv_tokens - half
-        k = max(1, ceil(2.0 * seconds / (linear + sqrt(linear * linear + 4.0 * half * seconds))))
-        while k > 1 and (
-            (k - 1) * base + slope * ((k - 1) * kv_tokens + decode_seqs * ((k - 1) * (k - 2) // 2))
-            >= seconds
-        ):
-            k -= 1
-        while k * base + slope * (k * kv_tokens + decode_seqs * (k * (k - 1) // 2)) < seconds:
-            k += 1
-        return k
+        """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``."""
+        return self.price.rounds_until(decode_seqs, kv_tokens, seconds)

@@ -1,5 +1,6 @@
 cimport cython
 
+from llmsched.kernel.known cimport Known
 from llmsched.kernel.rules cimport Proposal, Rule
 from llmsched.kernel.state cimport State
 
@@ -12,6 +13,7 @@ cdef class Engine(State):
     cdef object decide, step
     cdef Proposal proposal, insert, otherwise
     cdef bint pending
+    cpdef begin(self, object queue, object decide, Known known, list labels)
     cpdef bint advance(self, double until=*) except? -1
     cdef Proposal _ask(self)
     cdef bint _apply(self, Proposal proposal, double until) except? -1

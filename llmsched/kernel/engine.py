@@ -12,12 +12,13 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any
 
-from llmsched.kernel.blocks import UNBOUNDED, Cache
+from llmsched.kernel.blocks import Cache
 from llmsched.kernel.known import Known
 from llmsched.kernel.prices import Price
+from llmsched.kernel.queues import Queue, RankQueue, Weighted
 from llmsched.kernel.rows import WIDTH, Rows
-from llmsched.kernel.rules import Proposal, Rule, Static
-from llmsched.kernel.state import Knobs, State
+from llmsched.kernel.rules import Proposal, Refill, Rule
+from llmsched.kernel.state import Knobs, Referee, State
 
 CLOCK_TOLERANCE_S = 1e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
@@ -38,26 +39,51 @@ class Engine(State):
     """
 
     def __init__(
-        self, knobs: Knobs, price: Price, cache: Cache, rows: Rows, known: Known | None = None
+        self, knobs: Knobs, price: Price, cache: Cache, rows: Rows, referee: Referee
     ) -> None:
-        super().__init__(knobs, price, cache, rows, known)
+        super().__init__(knobs, price, cache, rows, referee)
         self.finishing: list[int] = []  # heap of decode clocks and requests, some outdated
-        self.rule: Any = None  # what is asked, if it is a rule of the kernel's own
+        self.rule: Rule | None = None  # what is asked, if it is a rule of the kernel's own
         self.decide: Any = None  # else this function, whose steps the referee reads
         self.step: object = None  # the last one it returned
-        self.proposal: Any = None  # what that amounts to
-        self.insert: Any = None  # proposals of the kernel's own rule
-        self.otherwise: Any = None
+        self.proposal = Proposal(None, False, False, False)  # what that amounts to
+        self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
         self.chunks: list[int] = []  # requests with prompt tokens in the step being made
 
-    def ask(self, decide: Callable[[], object]) -> None:
-        """Let a rule decide from here on; of a kernel's own rule its conditions alone are asked."""
+    def begin(
+        self,
+        queue: object,
+        decide: Callable[[], object],
+        known: Known,
+        labels: list[str],
+    ) -> None:
+        """Let a policy decide from here on.
+
+        Parameters
+        ----------
+        queue : Queue or somebody else's
+        decide : Rule or a function
+            Of a rule of the kernel's own its conditions alone are asked.
+        known : Known
+            What the policy knows of requests; filled as they arrive if it can look.
+        labels : list of str
+            Job classes of the requests submitted so far and later; empty if there are none.
+        """
+        self.labels = labels
         self.decide = decide
-        if type(decide) in (Rule, Static):
-            self.rule = decide
-            self.insert = self.referee.proposal(self.rule.insert)
-            self.otherwise = self.referee.proposal(self.rule.otherwise)
+        if type(decide) in (Rule, Refill):
+            rule: Any = decide
+            self.rule = rule
+            self.insert = self.referee.proposal(rule.insert)
+            self.otherwise = self.referee.proposal(rule.otherwise)
+        if type(queue) in (Queue, RankQueue, Weighted):
+            own: Any = queue
+            self.queue = own
+        else:
+            self.foreign = queue
+        if self.rule is None or type(queue) is not Queue:
+            self.known = known
 
     def advance(self, until: float = inf) -> bool:
         """Take all decisions before a time; every arrival before it has been submitted.
@@ -96,18 +122,12 @@ class Engine(State):
         rule = self.rule
         if rule is not None:
             begun, empty = len(self.partial) > 0, len(self.running) == 0
-            found: Proposal = (
-                self.insert
-                if rule.inserts(self.can_prefill(), begun, empty)
-                else self.otherwise
-            )
-            return found
+            return self.insert if rule.inserts(self.can_prefill(), begun, empty) else self.otherwise
         step: object = self.decide()
         if step is not self.step:  # rules repeat themselves
             self.proposal = self.referee.proposal(step)
             self.step = step
-        known: Proposal = self.proposal
-        return known
+        return self.proposal
 
     def _apply(self, proposal: Proposal, until: float) -> bool:
         """Make the step that is proposed; return whether it did anything."""
@@ -160,6 +180,7 @@ class Engine(State):
     def _advance_rounds(self, n: int, rounds: int) -> None:
         """Give each of the `n` decoding sequences `rounds` tokens; the last may end some."""
         self.cache.advance(self.clock, rounds)
+        self.rows.cell[self.rows.count * WIDTH - 1] = self.cache.used
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
@@ -242,9 +263,7 @@ class Engine(State):
 
     def _not_skipped(self, proposal: Proposal) -> list[int]:
         """Return the waiting requests that a step does not pass over, the next one last."""
-        order: list[int] = self.referee.in_order(self)
-        skip = frozenset(proposal.skip)
-        return [request for request in reversed(order) if request not in skip]
+        return [request for request in reversed(self.in_order()) if request not in proposal.skip]
 
     def _begin(self, request: int, tokens: int, named: bool) -> None:
         """Take a request out of the queue, by name if it need not be the next, and admit it."""
@@ -259,7 +278,8 @@ class Engine(State):
             popped: Any = self.foreign.pop()
             if popped.__class__ is not int or popped != request:
                 self.referee.popped(self, popped, request)
-        self.chunk[self.admit(request, tokens)] = tokens
+        slot = self.admit(request, tokens)
+        self.chunk[slot] = tokens
         self.chunks.append(request)
 
     def _compute_named(self, proposal: Proposal, budget: int) -> None:
@@ -370,7 +390,8 @@ class Engine(State):
         cell[row + 7] = len(self.running)
         cell[row + 8] = self.waiting
         cell[row + 9] = cell[row + 10] = cell[row + 11] = cell[row + 12] = 0.0
-        cell[row + 13] = self.cache.used
+        used = self.cache.used + (self.cache.demand(self.clock) if decode_seqs else 0)
+        cell[row + 13] = cell[row + 15] = used
         cell[row + 14] = self.kv_tokens + self.prompt_tokens
         self.now += duration
         return row

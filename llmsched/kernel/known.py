@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from llmsched.columns import floats, ints
+
 _KINDS = (np.float64, np.int64, np.int64, np.int64)
 
 
@@ -28,10 +30,12 @@ class Known:
         input_tokens: ArrayLike,
         predicted_output_tokens: ArrayLike,
         max_output_tokens: ArrayLike,
+        labels: list[str] | None = None,
     ) -> None:
         given = (arrival, input_tokens, predicted_output_tokens, max_output_tokens)
         columns = [np.array(c, dtype=kind) for c, kind in zip(given, _KINDS, strict=True)]
         self.count = len(columns[0])
+        self.labels: list[str] = [] if labels is None else list(labels)
         self._keep(columns)
 
     def __len__(self) -> int:
@@ -51,17 +55,22 @@ class Known:
     def _keep(self, columns: list[NDArray[Any]]) -> None:
         self.room = len(columns[0])
         self._columns = columns
-        self.arrivals, self.prompts, self.predicted, self.limits = (c.data for c in columns)
+        self.arrivals = floats(columns[0])
+        self.prompts, self.predicted, self.limits = (ints(c) for c in columns[1:])
         # From a read-only buffer: nobody can make such an array writable again.
         self._shown = [
-            np.frombuffer(memoryview(c).toreadonly(), dtype=c.dtype) if len(c) else c
-            for c in columns
+            np.frombuffer(c.data.toreadonly(), dtype=c.dtype) if len(c) else c for c in columns
         ]
 
     def column(self, number: int) -> NDArray[Any]:
         """Return a column by its number, as long as there are requests."""
         shown: NDArray[Any] = self._shown[number][: self.count]
         return shown
+
+    @property
+    def job_class(self) -> tuple[str, ...]:
+        """The class of each request; empty where the trace has none."""
+        return tuple(self.labels)
 
     @property
     def arrival(self) -> NDArray[np.float64]:

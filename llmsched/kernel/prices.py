@@ -3,7 +3,7 @@
     t = base(P, n) + s * sum(c^2) + x * sum(c * context) + v * KV
 
 with P prefill tokens cut into chunks c, n decode sequences, and KV the context tokens that those
-sequences read. Products of counts are floats: exact below 2^53, and alike in Python and in C beyond.
+sequences read. Products of counts are floats: exact below 2^53, and beyond alike in Python and C.
 """
 
 from __future__ import annotations
@@ -179,9 +179,7 @@ class Knee(Price):
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         tokens = prefill_tokens + decode_seqs
         root: float = hypot(self.per_token_compute * tokens, self.read_weights)
-        return (
-            self.fixed + self.per_token_move * tokens + root + self.per_decode_seq * decode_seqs
-        )
+        return self.fixed + self.per_token_move * tokens + root + self.per_decode_seq * decode_seqs
 
 
 class Asked(Price):

@@ -7,6 +7,8 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.columns import floats
+
 STEP_COLUMNS = (
     "start_s",
     "duration_s",
@@ -23,15 +25,17 @@ STEP_COLUMNS = (
     "sum_prefill_x_context",
     "kv_blocks",
     "held_tokens",
+    "kv_blocks_end",
 )
 """Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context
 the decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences
 whose prompt the row finishes and that have more tokens to come, `resumed` the decodes that are the
-last token of a recomputation, the two sums what `StepTime.step` prices, `kv_blocks` the blocks in
-use at the row's start (0 if blocks are not limited), and `held_tokens` the tokens in the KV cache
-at the row's start, of all sequences: those that decode, and prompts begun."""
+last token of a recomputation, the two sums what `StepTime.step` prices, `kv_blocks` and
+`kv_blocks_end` the blocks in use in the row's first and last round (0 if they are not limited), and
+`held_tokens` the tokens in the KV cache at the row's start, of all sequences: those that decode,
+and prompts begun."""
 
-WIDTH = 15
+WIDTH = 16
 
 ROWS = 1 << 16
 """Rows of a block: a full one is taken away before the next decision."""
@@ -56,15 +60,15 @@ class Rows:
         self.count = 0
         self.gone = 0
         self._table = np.empty(rows * WIDTH)
-        self.cell = self._table.data
+        self.cell = floats(self._table)
         self.withdrawn = array("q")
         self.resume_gap = array("d")
 
     def take(self) -> NDArray[np.float64]:
-        """Return the rows, shape (rows, 15), and begin a new block."""
+        """Return the rows, shape (rows, 16), and begin a new block."""
         table = self._table[: self.count * WIDTH].reshape(-1, WIDTH)
         self._table = np.empty(self.most * WIDTH)
-        self.cell = self._table.data
+        self.cell = floats(self._table)
         self.gone += self.count
         self.count = 0
         return table

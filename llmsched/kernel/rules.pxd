@@ -9,5 +9,5 @@ cdef class Rule:
     cdef readonly object view, insert, otherwise
     cpdef bint inserts(self, bint possible, bint begun, bint empty) noexcept
 
-cdef class Static(Rule):
+cdef class Refill(Rule):
     cdef bint filling

@@ -1,4 +1,4 @@
-"""What the engine does next: a proposal, and the rules that need no more than the engine's state."""
+"""What the engine does next: proposals, and the rules that need to know but little of its state."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Rule:
         return possible
 
 
-class Static(Rule):
+class Refill(Rule):
     """Fill the slots, decode until all of them are empty, fill them again."""
 
     def __init__(self, view: Sight, insert: Any, otherwise: Any) -> None:

@@ -16,7 +16,8 @@ cdef class State(Requests):
     cdef Rows rows
     cdef Known known
     cdef Queue queue
-    cdef object foreign, referee, labels
+    cdef object foreign, referee
+    cdef list labels
     cdef readonly double now, last_round_end
     cdef readonly long long clock, decoding, kv_tokens, prompt_tokens, arrived, waiting
     cdef readonly long long preempted, prompts_done
@@ -30,6 +31,7 @@ cdef class State(Requests):
     cpdef arrive(self, long long request)
     cpdef enqueue(self, long long request)
     cpdef long long next_waiting(self) except? -2
+    cpdef list in_order(self)
     cpdef bint is_waiting(self, long long request) except? -1
     cpdef long long need(self, long long request) except? -1
     cpdef long long most(self, long long request) noexcept

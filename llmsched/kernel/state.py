@@ -19,6 +19,7 @@ from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue
 from llmsched.kernel.requests import Requests
 from llmsched.kernel.rows import Rows
+from llmsched.kernel.rules import Proposal
 
 _SLOT = ("computed", "chunk", "since", "until", "target", "last")
 
@@ -54,11 +55,23 @@ class Knobs:
 class Referee(Protocol):
     """Asked where a policy's word cannot be taken for it: raises, or says what it amounts to."""
 
+    def proposal(self, step: object) -> Proposal:
+        """Return what a rule's step amounts to."""
+
     def offered(self, state: State, request: object) -> int:
         """Return the waiting request that a queue offers; -1 if none."""
 
     def popped(self, state: State, popped: object, promised: int) -> None:
         """Refuse a queue that gives out another request than it promised."""
+
+    def in_order(self, state: State, queue: object) -> list[int]:
+        """Return the waiting requests as somebody else's queue orders them."""
+
+    def named(self, state: State, request: int, what: str) -> None:
+        """Refuse a step that names a request for what cannot be done with it."""
+
+    def idle(self, state: State, step: object) -> None:
+        """Refuse a step that does nothing."""
 
     def preempted(self, state: State, request: int) -> None:
         """Hear of a preemption, and stop one that comes back for ever."""
@@ -85,13 +98,15 @@ class State(Requests):
     """
 
     def __init__(
-        self, knobs: Knobs, price: Price, cache: Cache, rows: Rows, known: Known | None = None
+        self, knobs: Knobs, price: Price, cache: Cache, rows: Rows, referee: Referee
     ) -> None:
         super().__init__()
-        self.knobs, self.price, self.cache, self.rows, self.known = knobs, price, cache, rows, known
+        self.knobs, self.price, self.cache, self.rows = knobs, price, cache, rows
+        self.referee = referee
+        self.known: Known | None = None  # what policies know; None if they cannot look
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
-        self.referee: Any = None
+        self.labels: list[str] = []  # job classes of the requests, if there are any
         self.now = 0.0
         self.clock = self.decoding = self.kv_tokens = self.prompt_tokens = 0
         self.arrived = 0
@@ -136,7 +151,9 @@ class State(Requests):
         """Let a request wait that arrives now."""
         self.now = max(self.now, self.arrival[request])
         self.arrived += 1
-        if self.known is not None:
+        if self.known is not None and request == self.known.count:
+            if self.labels:
+                self.known.labels.append(self.labels[request])
             self.known.append(
                 self.arrival[request],
                 self.prompt[request],
@@ -161,6 +178,12 @@ class State(Requests):
         if offered.__class__ is int and 0 <= offered < self.arrived and self.is_waiting(offered):
             return int(offered)
         return int(self.referee.offered(self, offered))
+
+    def in_order(self) -> list[int]:
+        """Return the waiting requests, the next one first."""
+        if self.foreign is None:
+            return self.queue.waiting()
+        return self.referee.in_order(self, self.foreign)
 
     def is_waiting(self, request: int) -> bool:
         """Whether a request that has arrived holds no slot and has not finished."""
@@ -338,9 +361,9 @@ class State(Requests):
         while heap:
             _, admission, request = heap[0]
             slot = self.running.get(request, -1)
-            if slot >= 0 and self.admission[slot] == -admission:
-                if (self.until[slot] >= 0) == decoding:
-                    return heap[0]
+            current = slot >= 0 and self.admission[slot] == -admission
+            if current and (self.until[slot] >= 0) == decoding:
+                return heap[0]
             heappop(heap)
         return None
 

@@ -126,10 +126,9 @@ class Window:
         Raises
         ------
         PolicyError
-            The order's queue cannot tell: it has no method ``waiting``.
+            The order's queue cannot tell: it lacks the methods ``waiting`` and ``remove``.
         """
-        order: list[int] = self._state.referee.in_order(self._state)
-        return order
+        return self._state.in_order()
 
     def prefill_tokens(self, request: int) -> int:
         """Return the tokens to compute of a waiting request: after a preemption more than its

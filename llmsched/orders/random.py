@@ -22,4 +22,11 @@ class Random:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed}")
 
     def queue(self, jobs: Jobs, view: View) -> RankQueue:
-        return RankQueue(np.random.default_rng(self.seed).random(len(jobs)))
+        dice, drawn = np.random.default_rng(self.seed), list[float]()
+
+        def key(request: int) -> float:
+            while len(drawn) <= request:
+                drawn.append(dice.random())
+            return drawn[request]
+
+        return RankQueue(key)

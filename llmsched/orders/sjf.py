@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from llmsched.contract import Jobs, View
-from llmsched.orders.rank import RankQueue
+from llmsched.orders.rank import Weighted
 
 
 @dataclass(frozen=True)
@@ -15,5 +15,5 @@ class Sjf:
 
     needs: ClassVar[str] = "predicted lengths"
 
-    def queue(self, jobs: Jobs, view: View) -> RankQueue:
-        return RankQueue(jobs.predicted_output_tokens)
+    def queue(self, jobs: Jobs, view: View) -> Weighted:
+        return Weighted(jobs, predicted_output_tokens=1)

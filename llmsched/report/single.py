@@ -123,9 +123,9 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
 def _slots(result: SimulationResult) -> str:
     """Return the slots, of each replica where there are several; some may be idle."""
     total = result.config.max_num_seqs
-    if not result.parts:
+    each = result.works[0].config.max_num_seqs
+    if each == total:
         return f"{total:,} slots"
-    each = result.parts[0].config.max_num_seqs
     return f"{total // each} replicas of {each:,} slots"
 
 

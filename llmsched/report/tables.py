@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmsched.engine.result import STEP_COLUMNS, SimulationResult
+from llmsched.engine.result import SimulationResult
+from llmsched.kernel.rows import STEP_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
