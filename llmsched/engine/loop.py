@@ -170,7 +170,7 @@ class Session:
     def finished(self) -> int:
         """Requests that have got their last token."""
         engine = self._engine
-        return engine.arrived - engine.waiting - len(engine.running)
+        return engine.arrived - engine.waiting - engine.running
 
     def _begin(self) -> View:
         """Let the policy build its queue, with what is known at 0, and its rule."""
@@ -185,7 +185,8 @@ class Session:
         return view
 
     def _fold(self) -> None:
-        self._work.add(self._rows.take(), self._rows.take_withdrawn())
+        self._work.add(self._rows.written(), self._rows.withdrawn)
+        self._rows.begin_block()
 
     def _id(self, request: int) -> object:
         at = bisect_right(self._starts, request) - 1

@@ -189,11 +189,12 @@ class Referee:
         PolicyError
             The one does not run, or the other neither waits nor has a prompt to go on with.
         """
-        if request in (state.running if what == "preempt" else state.partial):
+        slot = state.slot(request)
+        if slot >= 0 and (what == "preempt" or state.is_begun(slot)):
             return
         why = self._why_not_waiting(state, request)
-        if what == "preempt":
-            why = why if why and not why.endswith("slot") else f"{request}, which does not run"
+        if what == "preempt" and not why:
+            why = f"{self._name(request)!r}, which waits"
         if why:
             raise PolicyError(f"{self._who}: Step: {what}: got {why}")
 
@@ -202,7 +203,7 @@ class Referee:
             return f"{request}, which has not arrived at {state.now:.6f} s"
         if state.is_waiting(request):
             return ""
-        where = "is in a slot" if request in state.running else "has finished"
+        where = "is in a slot" if state.slot(request) >= 0 else "has finished"
         return f"{self._name(request)!r}, which {where}"
 
     def idle(self, state: State, step: object) -> None:
@@ -215,7 +216,7 @@ class Referee:
         """
         raise PolicyError(
             f"{self._who}: at {state.now:.6f} s it proposed {step}, which does nothing with "
-            f"{len(state.running)} running and {state.waiting} waiting"
+            f"{state.running} running and {state.waiting} waiting"
         )
 
     def preempted(self, state: State, request: int) -> None:
@@ -229,9 +230,10 @@ class Referee:
         mark = (state.clock, state.prompts_done, state.arrived)
         if not self._livelock.repeats(mark):
             return
-        begun = tuple((other, state.held_tokens(slot)) for other, slot in state.partial.items())
+        running = state.sequences()
+        held = tuple(state.held_tokens(slot) for _, slot in running if state.is_begun(slot))
         if self._livelock.sees(
-            situation=(tuple(state.running), begun, state.waiting),
+            situation=(tuple(request for request, _ in running), held, state.waiting),
             arrival_to_come=state.arrived < state.dated,
         ):
             raise LivelockError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -13,23 +14,24 @@ Column: TypeAlias = NDArray[np.float64]
 
 
 class Table:
-    """A block of rows by the names of its columns."""
+    """A block of rows; `columns` has shape (16, rows), in the order of `STEP_COLUMNS`."""
 
-    def __init__(self, rows: NDArray[np.float64]) -> None:
-        self.rows = rows
+    def __init__(self, columns: NDArray[np.float64]) -> None:
+        self.columns = columns
 
     def __getitem__(self, name: str) -> Column:
-        return self.rows[:, STEP_COLUMNS.index(name)]
+        column: Column = self.columns[STEP_COLUMNS.index(name)]
+        return column
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return int(self.columns.shape[1])
 
-    @property
+    @cached_property
     def written(self) -> Column:
         """Tokens that each row computes."""
         return self["prefill_tokens"] + self["decode_seqs"] * self["rounds"]
 
-    @property
+    @cached_property
     def ends(self) -> Column:
         """When each row ends, in seconds."""
         return self["start_s"] + self["duration_s"]

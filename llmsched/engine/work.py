@@ -6,9 +6,8 @@ wants the rows themselves asks for them to be kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,8 +111,10 @@ class Gaps:
         """Take the next block of rows, the first of which has that number."""
         ends, decodes = table.ends, table["decode_seqs"]
         found = np.flatnonzero(table["first_tokens"] > 0)
-        born = np.stack((found + first_row, ends[found], table["first_tokens"][found]))
-        born = np.concatenate((self._born, born), axis=1)
+        found_now: NDArray[np.float64] = np.stack(
+            (found + first_row, ends[found], table["first_tokens"][found])
+        )
+        born = np.concatenate((self._born, found_now), axis=1)
         np.subtract.at(born[2], np.searchsorted(born[0], withdrawn), 1)
         rows = np.flatnonzero(decodes > 0)
         joins = np.searchsorted(rows + first_row, born[0], side="right")  # the row that they join
@@ -121,17 +122,17 @@ class Gaps:
         self._born = born[:, ~here]
         if not len(rows):
             return
-        joins, born = joins[here], born[:, here]
+        joins, born_end, seqs_born = joins[here], born[1, here], born[2, here]
         seqs, rounds = decodes[rows], table["rounds"][rows]
         growth = self._per_kv_token * seqs
         first = table["duration_s"][rows] / rounds - growth * (rounds - 1) / 2
         first_end = table["start_s"][rows] + first
-        joined = np.bincount(joins, weights=born[2], minlength=len(rows))
+        joined = np.bincount(joins, weights=seqs_born, minlength=len(rows))
         carried = seqs - joined - table["resumed"][rows]
         last_end = np.concatenate(([self._last_end], ends[rows[:-1]]))
         self._last_end = float(ends[rows[-1]])
         self._once(first_end - last_end, carried)
-        self._once(first_end[joins] - born[1], born[2])
+        self._once(first_end[joins] - born_end, seqs_born)
         further = rounds - 1
         even = (growth == 0) & (further > 0)
         self._once(first[even], (seqs * further)[even])
@@ -171,25 +172,25 @@ class Work:
     def __post_init__(self) -> None:
         self.gaps = Gaps(self.step_time.per_kv_token_decode)
 
-    def add(self, rows: NDArray[np.float64], withdrawn: NDArray[np.int64]) -> None:
-        """Take the next block of rows.
+    def add(self, columns: NDArray[np.float64], withdrawn: Sequence[int]) -> None:
+        """Take the next block of rows; its memory is the engine's again afterwards.
 
         Raises
         ------
         Defect
             They break a law.
         """
-        if not len(rows):
+        table = Table(columns)
+        if not len(table):
             return
-        table = Table(rows)
         last_end = float(self.ends[-1][-1]) if self.ends else 0.0
         check_steps(self.who, self.config, self.step_time, table, self.rows, last_end)
         self.totals += totals(table)
-        self.gaps.add(table, self.rows, withdrawn)
+        self.gaps.add(table, self.rows, np.array(withdrawn, dtype=np.int64))
         self.ends.append(table.ends)
-        self.rows += len(rows)
+        self.rows += len(table)
         if self.keep:
-            self.kept.append(rows)
+            self.kept.append(columns.T.copy())
 
 
 def step_rows(works: Iterable[Work]) -> NDArray[np.float64]:

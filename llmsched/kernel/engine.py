@@ -12,22 +12,25 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any
 
-from llmsched.kernel.blocks import Cache
+from llmsched.kernel.blocks import UNBOUNDED, Cache
 from llmsched.kernel.known import Known
 from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue, RankQueue, Weighted
-from llmsched.kernel.rows import WIDTH, Rows
+from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal, Refill, Rule
 from llmsched.kernel.state import Knobs, Referee, State
 
-CLOCK_TOLERANCE_S = 1e-9
+_SLOT_BITS = 24
+_SLOT = (1 << _SLOT_BITS) - 1
+"""A slot's number in one integer with a decode round, which orders it."""
+
+
+_TOLERANCE_S = 1e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
 durations in different order differs in its last digits, and that must not decide a schedule."""
 
-_REQUESTS = 1 << 28
-"""Requests of one engine, so that one integer holds a decode round and a request."""
-_ROUNDS = 1 << 35
-"""Decode rounds of one engine, likewise."""
+_ROUNDS = 0x40_0000_0000
+"""Fewer decode rounds than 2^38, so that one and a slot fit into an integer of C."""
 
 
 class Engine(State):
@@ -42,14 +45,15 @@ class Engine(State):
         self, knobs: Knobs, price: Price, cache: Cache, rows: Rows, referee: Referee
     ) -> None:
         super().__init__(knobs, price, cache, rows, referee)
-        self.finishing: list[int] = []  # heap of decode clocks and requests, some outdated
+        self.finishing: list[int] = []  # heap of decode clocks and slots, some outdated
         self.rule: Rule | None = None  # what is asked, if it is a rule of the kernel's own
         self.decide: Any = None  # else this function, whose steps the referee reads
         self.step: object = None  # the last one it returned
         self.proposal = Proposal(None, False, False, False)  # what that amounts to
         self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
-        self.chunks: list[int] = []  # requests with prompt tokens in the step being made
+        self.next_finish = UNBOUNDED  # decode clock, as of the last look
+        self.chunks: list[int] = []  # slots with prompt tokens in the step being made
 
     def begin(
         self,
@@ -82,7 +86,8 @@ class Engine(State):
             self.queue = own
         else:
             self.foreign = queue
-        if self.rule is None or type(queue) is not Queue:
+        self.watched = self.rule is None or self.foreign is not None
+        if self.watched or type(queue) is not Queue:
             self.known = known
 
     def advance(self, until: float = inf) -> bool:
@@ -96,10 +101,10 @@ class Engine(State):
             As the referee finds.
         """
         while self.rows.count < self.rows.most:
-            limit = self.now + CLOCK_TOLERANCE_S
+            limit = self.now + _TOLERANCE_S
             while self.arrived < self.dated and self.arrival[self.arrived] <= limit:
                 self.arrive(self.arrived)
-                limit = self.now + CLOCK_TOLERANCE_S
+                limit = self.now + _TOLERANCE_S
             if not self.running and not self.waiting:
                 if self.arrived == self.dated or self.arrival[self.arrived] >= until:
                     return False
@@ -121,7 +126,7 @@ class Engine(State):
     def _ask(self) -> Proposal:
         rule = self.rule
         if rule is not None:
-            begun, empty = len(self.partial) > 0, len(self.running) == 0
+            begun, empty = len(self.partial) > 0, self.running == 0
             return self.insert if rule.inserts(self.can_prefill(), begun, empty) else self.otherwise
         step: object = self.decide()
         if step is not self.step:  # rules repeat themselves
@@ -134,7 +139,7 @@ class Engine(State):
         if proposal.preempt and not self.pending:
             for request in proposal.preempt:
                 self.referee.named(self, request, "preempt")
-                self.preempt(request)
+                self.preempt(self.slot(request))
         if proposal.prefill:
             return self._prefill(proposal)
         return proposal.decode and self._decode(proposal, until)
@@ -143,19 +148,20 @@ class Engine(State):
 
     def _decode(self, proposal: Proposal, until: float) -> bool:
         """Leap over decode rounds to the next event."""
-        k = proposal.rounds
-        if self.make_room():
+        k, preempted = proposal.rounds, self.preempted
+        self.make_room()
+        if self.preempted != preempted:
             k = 1  # the next step may admit again
         n = self.decoding
         if not n:
             return False
-        k = min(k, self._next_finish() - self.clock, self.cache.rounds_left(self.clock))
-        k = max(1, k)
+        self._look_ahead()
+        k = max(1, min(k, self.next_finish - self.clock, self.cache.rounds_left(self.clock)))
         duration = self.price.rounds(n, self.kv_tokens, k)
         self.pending = False
-        if len(self.running) < self.knobs.slots:
+        if self.running < self.knobs.slots:
             submitted = self.arrived < self.submitted
-            gap = (self.arrival[self.arrived] if submitted else until) - CLOCK_TOLERANCE_S
+            gap = (self.arrival[self.arrived] if submitted else until) - _TOLERANCE_S
             gap -= self.now
             if gap < duration:
                 if not submitted and k > 1:
@@ -167,40 +173,47 @@ class Engine(State):
         self._advance_rounds(n, k)
         return True
 
-    def _next_finish(self) -> int:
-        """Return the decode clock of the next finish; something must be decoding."""
+    def _look_ahead(self) -> None:
+        """Find the decode clock of the next finish; something must be decoding."""
         finishing = self.finishing
         while True:
-            first: int = finishing[0]
-            slot: int = self.running.get(first % _REQUESTS, -1)
-            if slot >= 0 and self.until[slot] == first // _REQUESTS:
-                return first // _REQUESTS
+            first = finishing[0]
+            self.next_finish = first >> _SLOT_BITS
+            if self.until[first & _SLOT] == self.next_finish:
+                return
             heappop(finishing)  # preempted meanwhile
 
     def _advance_rounds(self, n: int, rounds: int) -> None:
         """Give each of the `n` decoding sequences `rounds` tokens; the last may end some."""
         self.cache.advance(self.clock, rounds)
-        self.rows.cell[self.rows.count * WIDTH - 1] = self.cache.used
+        rows = self.rows
+        rows.blocks_end[rows.count - 1] = self.cache.used
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
-        finishing = self.finishing
-        while finishing:
-            first: int = finishing[0]
-            if first // _REQUESTS > self.clock:
-                return
-            heappop(finishing)
-            request: int = first % _REQUESTS
-            slot: int = self.running.get(request, -1)
-            if slot >= 0 and self.until[slot] == first // _REQUESTS:
-                self.stop_decoding(slot, self.last[slot])
-                self._complete(request, slot)
+        if self.finishing[0] >> _SLOT_BITS <= self.clock:
+            self._finish_all()
 
-    def _complete(self, request: int, slot: int) -> None:
-        self.finish[request] = self.now
-        self.leave(request, slot, self.last[slot])
+    def _finish_all(self) -> None:
+        """Let the sequences leave that have got their last token, in the order of the trace."""
+        finishing, ended = self.finishing, []
+        while finishing and finishing[0] >> _SLOT_BITS <= self.clock:
+            first = heappop(finishing)
+            slot = first & _SLOT
+            if self.until[slot] == first >> _SLOT_BITS:
+                self.stop_decoding(slot, self.last[slot])
+                ended.append(slot)
+        if len(ended) > 1:
+            ended.sort(key=self.request.__getitem__)
+        for slot in ended:
+            self._complete(slot)
+
+    def _complete(self, slot: int) -> None:
+        self.finish[self.request[slot]] = self.now
+        self.leave(slot, self.last[slot])
         if self.dated < self.submitted:
-            self.arrival[self.dated] = self.now
+            assert self.dating is not None
+            self.dating[self.dated] = self.now
             self.dated += 1
 
     # Prompts.
@@ -220,7 +233,7 @@ class Engine(State):
             if self.preempted == before:
                 self._admit_next(proposal, budget, whole)
         if self.preempted != before:
-            self.chunks = [request for request in self.chunks if request in self.partial]
+            self.chunks = [slot for slot in self.chunks if self.chunk[slot]]
         n = self.decoding if proposal.decode else 0
         if not self.chunks and not n:
             return False
@@ -229,20 +242,22 @@ class Engine(State):
 
     def _go_on(self, budget: int) -> int:
         """Give tokens to the prompts that have been begun; return what is left of the budget."""
-        for request, slot in list(self.partial.items()):
-            if request not in self.partial:
+        if not self.partial:
+            return budget
+        for slot in list(self.partial):
+            if not self.admission[slot]:
                 continue  # preempted for one before it
             tokens = min(self.target[slot] - self.computed[slot], self.knobs.threshold, budget)
-            if tokens <= 0 or not self.extend(request, slot, tokens):
+            if tokens <= 0 or not self.extend(slot, tokens):
                 break
             self.chunk[slot] = tokens
-            self.chunks.append(request)
+            self.chunks.append(slot)
             budget -= tokens
         return budget
 
     def _admit_next(self, proposal: Proposal, budget: int, whole: int) -> None:
         """Admit waiting requests in queue order, each with its first chunk."""
-        slots = min(self.knobs.slots - len(self.running), proposal.admissions)
+        slots = min(self.knobs.slots - self.running, proposal.admissions)
         candidates = self._not_skipped(proposal) if proposal.skip else []
         while slots > 0 and budget > 0 and self.waiting:
             if proposal.skip:
@@ -278,26 +293,24 @@ class Engine(State):
             popped: Any = self.foreign.pop()
             if popped.__class__ is not int or popped != request:
                 self.referee.popped(self, popped, request)
-        slot = self.admit(request, tokens)
-        self.chunk[slot] = tokens
-        self.chunks.append(request)
+        self.chunks.append(self.admit(request, tokens))
 
     def _compute_named(self, proposal: Proposal, budget: int) -> None:
         """Compute the prompt tokens that a step names, as far as slots, budget and room go."""
         assert proposal.chunks is not None
         for request, most in proposal.chunks:
             self.referee.named(self, request, "chunks")
-            slot: int = self.running.get(request, -1)
+            slot = self.slot(request)
             left = self.need(request) if slot < 0 else self.target[slot] - self.computed[slot]
             tokens = min(left, most, self.knobs.threshold, budget)
-            if tokens <= 0 or request in self.chunks:
+            if tokens <= 0:
                 continue
             if slot >= 0:
-                if request not in self.partial or not self.extend(request, slot, tokens):
+                if not self.extend(slot, tokens):
                     continue
                 self.chunk[slot] = tokens
-                self.chunks.append(request)
-            elif len(self.running) < self.knobs.slots and self.fits(request):
+                self.chunks.append(slot)
+            elif self.running < self.knobs.slots and self.fits(request):
                 self._begin(request, tokens, True)
             else:
                 continue
@@ -313,15 +326,19 @@ class Engine(State):
         squares = crossed = 0.0
         kv_tokens = self.kv_tokens if n else 0
         ready: list[int] = []
-        for request in self.chunks:
-            slot: int = self.running[request]
+        for slot in self.chunks:
             chunk, before, target = self.chunk[slot], self.computed[slot], self.target[slot]
             self.chunk[slot] = 0
             self.computed[slot] = before + chunk
-            if before + chunk == target:
-                ready.append(request)
+            if before + chunk < target:
+                if not before:
+                    self.partial.append(slot)
+            else:
+                ready.append(slot)
+                if before:
+                    self.partial.remove(slot)
                 first_tokens += target < self.last[slot]
-                if mixed and chunk == 1 and target > self.prompt[request]:
+                if mixed and chunk == 1 and target > self.prompt[self.request[slot]]:
                     resumed += 1
                     kv_tokens += before
                     continue
@@ -330,19 +347,19 @@ class Engine(State):
             squares += float(chunk) * chunk
             crossed += float(chunk) * before
         duration = self.price.step(tokens, squares, crossed, n + resumed, kv_tokens)
-        row = self._record(duration, 1, tokens, seqs, n + resumed, kv_tokens)
-        cell = self.rows.cell
-        cell[row + 9], cell[row + 10] = first_tokens, resumed
-        cell[row + 11], cell[row + 12] = squares, crossed
+        self._record(duration, 1, tokens, seqs, n + resumed, kv_tokens)
+        rows, row = self.rows, self.rows.count - 1
+        rows.first_tokens[row], rows.resumed[row] = first_tokens, resumed
+        rows.squares[row], rows.crossed[row] = squares, crossed
         self.prompt_tokens += tokens + resumed
         if n:
             self._advance_rounds(n, 1)
-        for request in ready:
-            self._begin_decoding(request)
+        for slot in ready:
+            self._begin_decoding(slot)
 
-    def _begin_decoding(self, request: int) -> None:
+    def _begin_decoding(self, slot: int) -> None:
         """Emit the token that a finished prefill yields; decode what is left."""
-        slot: int = self.partial.pop(request)
+        request = self.request[slot]
         self.prompts_done += 1
         if self.last_token and request in self.last_token:
             self.rows.resume_gap.append(self.now - self.last_token.pop(request))
@@ -353,19 +370,20 @@ class Engine(State):
         self.prompt_tokens -= tokens
         left = self.last[slot] - tokens
         if not left:
-            self._complete(request, slot)
+            self._complete(slot)
             return
         self.ready_row[slot] = self.rows.gone + self.rows.count - 1
         self.ready_end[slot] = self.now
         self.since[slot] = self.clock
         self.until[slot] = until = self.clock + left
-        if until >= _ROUNDS or request >= _REQUESTS:
-            raise OverflowError("expected fewer than 2**35 decode rounds of 2**28 requests")
-        heappush(self.finishing, until * _REQUESTS + request)
+        if until >= _ROUNDS:
+            raise OverflowError("expected fewer than 2**38 decode rounds")
+        heappush(self.finishing, (until << _SLOT_BITS) + slot)
         self.decoding += 1
         self.kv_tokens += tokens
         self.cache.grow(tokens, self.clock)
-        self.rank_victim(request, slot)
+        if self.knobs.longest_remaining:
+            self.rank_victim(slot)
 
     def _record(
         self,
@@ -375,23 +393,23 @@ class Engine(State):
         prefill_seqs: int,
         decode_seqs: int,
         kv_tokens: int,
-    ) -> int:
-        """Write a row of the step table, and move time to its end; return where it begins."""
-        rows = self.rows
-        cell, row = rows.cell, rows.count * WIDTH
-        rows.count += 1
-        cell[row] = self.now
-        cell[row + 1] = duration
-        cell[row + 2] = rounds
-        cell[row + 3] = prefill_tokens
-        cell[row + 4] = prefill_seqs
-        cell[row + 5] = decode_seqs
-        cell[row + 6] = kv_tokens
-        cell[row + 7] = len(self.running)
-        cell[row + 8] = self.waiting
-        cell[row + 9] = cell[row + 10] = cell[row + 11] = cell[row + 12] = 0.0
-        used = self.cache.used + (self.cache.demand(self.clock) if decode_seqs else 0)
-        cell[row + 13] = cell[row + 15] = used
-        cell[row + 14] = self.kv_tokens + self.prompt_tokens
+    ) -> None:
+        """Write a row of the step table, and move time to its end."""
+        rows, row = self.rows, self.rows.count
+        used = self.cache.used
+        if decode_seqs:
+            used += self.cache.demand(self.clock)
+        rows.start[row] = self.now
+        rows.duration[row] = duration
+        rows.rounds[row] = rounds
+        rows.prefill_tokens[row] = prefill_tokens
+        rows.prefill_seqs[row] = prefill_seqs
+        rows.decode_seqs[row] = decode_seqs
+        rows.kv_tokens[row] = kv_tokens
+        rows.running[row] = self.running
+        rows.waiting[row] = self.waiting
+        rows.first_tokens[row] = rows.resumed[row] = rows.squares[row] = rows.crossed[row] = 0.0
+        rows.blocks[row] = rows.blocks_end[row] = used
+        rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
+        rows.count = row + 1
         self.now += duration
-        return row

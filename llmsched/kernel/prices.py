@@ -12,7 +12,14 @@ from bisect import bisect_right
 from math import ceil, hypot, sqrt
 from typing import Protocol
 
-MOST_ROUNDS = 1 << 60
+import numpy as np
+
+from llmsched.columns import floats
+
+_REMEMBERED = 1 << 14
+"""Tokens of a step up to which a price is computed but once."""
+
+_MOST_ROUNDS = 1 << 60
 """More rounds than that are not told apart."""
 
 
@@ -45,6 +52,15 @@ class Price:
         self.per_prefill_token_sq = per_prefill_token_sq
         self.per_prefill_token_x_context = per_prefill_token_x_context
 
+    def shared(self) -> tuple[float, float, float, float]:
+        """Return the four prices that all kinds have."""
+        return (
+            self.per_kv_token_decode,
+            self.per_kv_token_mixed,
+            self.per_prefill_token_sq,
+            self.per_prefill_token_x_context,
+        )
+
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         """Return the part of a step's seconds that depends on these two counts alone."""
         raise NotImplementedError
@@ -72,8 +88,9 @@ class Price:
 
         `kv_tokens` are read in the first round and `decode_seqs` more in each further one.
         """
-        base = self.base(0, decode_seqs)
-        return _rounds(base, self.per_kv_token_decode, decode_seqs, kv_tokens, k)
+        times = float(k)
+        context = times * kv_tokens + decode_seqs * (times * (times - 1.0) * 0.5)
+        return times * self.base(0, decode_seqs) + self.per_kv_token_decode * context
 
     def rounds_until(self, decode_seqs: int, kv_tokens: int, seconds: float) -> int:
         """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``.
@@ -87,8 +104,8 @@ class Price:
         half = 0.5 * slope * decode_seqs
         linear = base + slope * kv_tokens - half
         estimate = 2.0 * seconds / (linear + sqrt(linear * linear + 4.0 * half * seconds))
-        if estimate >= MOST_ROUNDS:
-            return MOST_ROUNDS
+        if estimate >= _MOST_ROUNDS:
+            return _MOST_ROUNDS
         k = max(1, ceil(estimate))
         while k > 1 and _rounds(base, slope, decode_seqs, kv_tokens, k - 1) >= seconds:
             k -= 1
@@ -98,8 +115,10 @@ class Price:
 
 
 def _rounds(base: float, slope: float, decode_seqs: int, kv_tokens: int, k: int) -> float:
+    """Return what `Price.rounds` does, of a round's base that is known."""
     times = float(k)
-    return times * base + slope * (times * kv_tokens + decode_seqs * (times * (times - 1.0) * 0.5))
+    context = times * kv_tokens + decode_seqs * (times * (times - 1.0) * 0.5)
+    return times * base + slope * context
 
 
 class Linear(Price):
@@ -129,7 +148,29 @@ class Linear(Price):
         )
 
 
-class Table(Price):
+class Curve(Price):
+    """A price of all tokens of a step, remembered; subclasses supply `curve`."""
+
+    def __init__(self, shared: tuple[float, float, float, float], per_decode_seq: float) -> None:
+        super().__init__(*shared)
+        self.per_decode_seq = per_decode_seq
+        self.remembered = floats(np.full(_REMEMBERED, np.nan))
+
+    def curve(self, tokens: int) -> float:
+        """Return the seconds of a step of so many tokens, decode sequences not charged."""
+        raise NotImplementedError
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        tokens = prefill_tokens + decode_seqs
+        if tokens >= _REMEMBERED:
+            return self.curve(tokens) + self.per_decode_seq * decode_seqs
+        seconds = self.remembered[tokens]
+        if seconds != seconds:  # NaN: not asked for yet
+            seconds = self.remembered[tokens] = self.curve(tokens)
+        return seconds + self.per_decode_seq * decode_seqs
+
+
+class Table(Curve):
     """A table over all tokens of a step, linear between its knots.
 
     `starts` are token counts, rising from 0; `values` the seconds there, `slopes` those per token
@@ -144,20 +185,20 @@ class Table(Price):
         slopes: tuple[float, ...],
         per_decode_seq: float,
     ) -> None:
-        super().__init__(*shared)
+        super().__init__(shared, per_decode_seq)
         self.starts, self.values, self.slopes = starts, values, slopes
-        self.per_decode_seq = per_decode_seq
 
-    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        tokens = prefill_tokens + decode_seqs
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        made_of = (self.starts, self.values, self.slopes, self.per_decode_seq)
+        return type(self), (self.shared(), *made_of)
+
+    def curve(self, tokens: int) -> float:
         i = bisect_right(self.starts, tokens) - 1
-        value: float = self.values[i]
-        slope: float = self.slopes[i]
-        start: int = self.starts[i]
-        return value + slope * (tokens - start) + self.per_decode_seq * decode_seqs
+        seconds: float = self.values[i] + self.slopes[i] * (tokens - self.starts[i])
+        return seconds
 
 
-class Knee(Price):
+class Knee(Curve):
     """Computing and reading the weights overlap: the root of the sum of their squares."""
 
     def __init__(
@@ -169,17 +210,20 @@ class Knee(Price):
         per_token_move: float,
         per_decode_seq: float,
     ) -> None:
-        super().__init__(*shared)
+        super().__init__(shared, per_decode_seq)
         self.fixed = fixed
         self.read_weights = read_weights
         self.per_token_compute = per_token_compute
         self.per_token_move = per_token_move
-        self.per_decode_seq = per_decode_seq
 
-    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
-        tokens = prefill_tokens + decode_seqs
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        made_of = (self.fixed, self.read_weights, self.per_token_compute, self.per_token_move)
+        return type(self), (self.shared(), *made_of, self.per_decode_seq)
+
+    def curve(self, tokens: int) -> float:
+        # Python's own function in C as well: the C library's rounds otherwise.
         root: float = hypot(self.per_token_compute * tokens, self.read_weights)
-        return self.fixed + self.per_token_move * tokens + root + self.per_decode_seq * decode_seqs
+        return self.fixed + self.per_token_move * tokens + root
 
 
 class Asked(Price):

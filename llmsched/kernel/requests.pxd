@@ -1,7 +1,8 @@
 cdef class Requests:
     cdef readonly long long submitted, dated
     cdef dict _columns
-    cdef double[::1] arrival
+    cdef const double[::1] arrival
+    cdef double[::1] dating
     cdef const long long[::1] prompt, output, predicted, limit
     cdef double[::1] admitted, first_token, finish
     cdef long long[::1] preemptions, recomputed

@@ -69,7 +69,10 @@ class Requests:
         self.submitted += n
         self.dated += int(np.isfinite(arrival).sum())
         columns = self._columns
+        if self.dated < self.submitted and not columns["arrival"].flags.writeable:
+            columns["arrival"] = columns["arrival"].copy()
         self.arrival = floats(columns["arrival"])
+        self.dating = self.arrival if self.dated < self.submitted else None  # to be written
         self.prompt = ints(columns["prompt"])
         self.output = ints(columns["output"])
         self.predicted = ints(columns["predicted"])

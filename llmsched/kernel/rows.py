@@ -35,19 +35,19 @@ last token of a recomputation, the two sums what `StepTime.step` prices, `kv_blo
 `held_tokens` the tokens in the KV cache at the row's start, of all sequences: those that decode,
 and prompts begun."""
 
-WIDTH = 16
-
-ROWS = 1 << 16
-"""Rows of a block: a full one is taken away before the next decision."""
+ROWS = 1 << 13
+"""Rows of a block: a full one is folded before the next decision."""
 
 
 class Rows:
-    """A block of rows, and what their sink must know beside them.
+    """A block of rows, a column each, and what their sink must know beside them.
 
     Attributes
     ----------
+    table : float64, shape (16, most)
+        The columns in the order of `STEP_COLUMNS`; `count` of each are written.
     gone : int
-        Rows that have been taken away.
+        Rows of the blocks before this one.
     withdrawn : array of int
         Rows, one each time, whose sequence was preempted before it decoded: the token that its
         prompt yielded is followed by no round of it.
@@ -55,26 +55,25 @@ class Rows:
         Seconds between the last token before a preemption and the next one after it.
     """
 
-    def __init__(self, rows: int = ROWS) -> None:
-        self.most = rows
-        self.count = 0
-        self.gone = 0
-        self._table = np.empty(rows * WIDTH)
-        self.cell = floats(self._table)
+    def __init__(self, most: int = ROWS) -> None:
+        self.most = most
+        self.count = self.gone = 0
         self.withdrawn = array("q")
         self.resume_gap = array("d")
+        self.table: NDArray[np.float64] = np.empty((len(STEP_COLUMNS), most))
+        columns = [floats(column) for column in self.table]
+        self.start, self.duration, self.rounds = columns[0:3]
+        self.prefill_tokens, self.prefill_seqs, self.decode_seqs = columns[3:6]
+        self.kv_tokens, self.running, self.waiting = columns[6:9]
+        self.first_tokens, self.resumed, self.squares, self.crossed = columns[9:13]
+        self.blocks, self.held_tokens, self.blocks_end = columns[13:16]
 
-    def take(self) -> NDArray[np.float64]:
-        """Return the rows, shape (rows, 16), and begin a new block."""
-        table = self._table[: self.count * WIDTH].reshape(-1, WIDTH)
-        self._table = np.empty(self.most * WIDTH)
-        self.cell = floats(self._table)
+    def written(self) -> NDArray[np.float64]:
+        """Return the rows, shape (16, count): a view, good until the next block is begun."""
+        return self.table[:, : self.count]
+
+    def begin_block(self) -> None:
+        """Write over the rows from here on."""
         self.gone += self.count
         self.count = 0
-        return table
-
-    def take_withdrawn(self) -> NDArray[np.int64]:
-        """Return the withdrawn rows since the last time."""
-        taken = np.array(self.withdrawn, dtype=np.int64)
         del self.withdrawn[:]
-        return taken

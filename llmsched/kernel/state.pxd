@@ -1,9 +1,14 @@
+cimport cython
+
 from llmsched.kernel.blocks cimport Cache
 from llmsched.kernel.known cimport Known
 from llmsched.kernel.prices cimport Price
 from llmsched.kernel.queues cimport Queue
 from llmsched.kernel.requests cimport Requests
 from llmsched.kernel.rows cimport Rows
+
+cdef int _SLOT_BITS
+cdef long long _SLOT
 
 cdef class Knobs:
     cdef readonly long long slots, budget, threshold
@@ -17,36 +22,47 @@ cdef class State(Requests):
     cdef Known known
     cdef Queue queue
     cdef object foreign, referee
-    cdef list labels
+    cdef bint reserves, watched
     cdef readonly double now, last_round_end
-    cdef readonly long long clock, decoding, kv_tokens, prompt_tokens, arrived, waiting
+    cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
     cdef readonly long long preempted, prompts_done
-    cdef readonly dict running, partial
-    cdef dict resuming, last_token, _slots
-    cdef list free_slots, begun_by_length, decoding_by_length
-    cdef long long admissions, slots
-    cdef long long[::1] computed, chunk, target, last, since, until, ready_row, admission
+    cdef dict slot_of, resuming, last_token, _slots
+    cdef readonly list partial
+    cdef list labels, free_slots, admissions, begun_by_length, decoding_by_length
+    cdef long long admission_number, slots
+    cdef long long[::1] request, admission, target, last, computed, chunk, since, until, ready_row
     cdef double[::1] ready_end
-    cpdef _more_slots(self)
+
     cpdef arrive(self, long long request)
     cpdef enqueue(self, long long request)
     cpdef long long next_waiting(self) except? -2
     cpdef list in_order(self)
     cpdef bint is_waiting(self, long long request) except? -1
+    @cython.locals(slot="long long")
+    cpdef long long slot(self, long long request) except? -2
     cpdef long long need(self, long long request) except? -1
     cpdef long long most(self, long long request) noexcept
     cpdef bint fits(self, long long request) except? -1
     cpdef bint can_prefill(self) except? -1
+    @cython.locals(slot="long long", request="long long")
     cpdef long long next_prefill_tokens(self) except? -1
+    @cython.locals(slot="long long", number="long long")
     cpdef long long admit(self, long long request, long long tokens) except? -1
+    @cython.locals(number="long long")
+    cpdef list in_slots(self)
+    cpdef list sequences(self)
     cpdef long long decoded_tokens(self, long long slot) noexcept
-    cpdef long long generated(self, long long request, long long slot) noexcept
+    cpdef bint is_begun(self, long long slot) noexcept
+    cpdef long long generated(self, long long slot) noexcept
     cpdef long long held_tokens(self, long long slot) noexcept
     cpdef stop_decoding(self, long long slot, long long tokens)
-    cpdef leave(self, long long request, long long slot, long long tokens)
-    cpdef bint extend(self, long long request, long long slot, long long tokens) except? -1
-    cpdef bint make_room(self) except? -1
-    cpdef preempt(self, long long request)
+    cpdef leave(self, long long slot, long long tokens)
+    cpdef bint extend(self, long long slot, long long tokens) except? -1
+    @cython.locals(number="long long", slot="long long", victim="long long")
+    cpdef make_room(self)
+    cpdef preempt(self, long long slot)
+    @cython.locals(number="long long")
     cpdef long long victim(self) except? -1
+    @cython.locals(number="long long", slot="long long")
     cpdef _longest(self, list heap, bint decoding)
-    cpdef rank_victim(self, long long request, long long slot)
+    cpdef rank_victim(self, long long slot)

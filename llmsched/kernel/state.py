@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.columns import floats, ints
-from llmsched.kernel.blocks import UNBOUNDED, Cache
+from llmsched.kernel.blocks import UNBOUNDED, Cache, Reserved
 from llmsched.kernel.known import Known
 from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue
@@ -21,7 +21,9 @@ from llmsched.kernel.requests import Requests
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal
 
-_SLOT = ("computed", "chunk", "since", "until", "target", "last")
+_SLOT_BITS = 24
+"""Bits of a slot's number, beside a number that orders, in one integer."""
+_SLOT = (1 << _SLOT_BITS) - 1
 
 
 class Knobs:
@@ -87,14 +89,14 @@ class State(Requests):
     clock : int
         Decode rounds so far. A sequence that begins to decode at round r with m tokens to go
         finishes at round r + m, known at once.
-    decoding, kv_tokens : int
-        Sequences that a round would advance, and the context that they read.
+    running, decoding, kv_tokens : int
+        Sequences in slots, those of them that a round would advance, and the context these read.
     prompt_tokens : int
         Computed, of prompts begun and not finished.
     arrived, waiting : int
         Requests that have arrived, and those of them without a slot that have not finished.
-    running, partial : dict of int to int
-        Slots by request, in order of admission: all, and those whose prompt is not finished.
+    partial : list of int
+        Slots whose prompt has been begun and not finished, in order of admission.
     """
 
     def __init__(
@@ -103,46 +105,54 @@ class State(Requests):
         super().__init__()
         self.knobs, self.price, self.cache, self.rows = knobs, price, cache, rows
         self.referee = referee
-        self.known: Known | None = None  # what policies know; None if they cannot look
+        self.reserves = isinstance(cache, Reserved)
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
+        self.known: Known | None = None  # what policies know; None if they cannot look
         self.labels: list[str] = []  # job classes of the requests, if there are any
+        self.watched = False  # whether `slot_of` is kept
+        self.slot_of: dict[int, int] = {}  # slots by running request
         self.now = 0.0
-        self.clock = self.decoding = self.kv_tokens = self.prompt_tokens = 0
+        self.clock = self.running = self.decoding = self.kv_tokens = self.prompt_tokens = 0
         self.arrived = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
         self.preempted = 0  # preemptions so far
         self.prompts_done = 0  # prefills so far that yielded a token
         self.last_round_end = 0.0
-        self.running: dict[int, int] = {}
-        self.partial: dict[int, int] = {}
+        self.partial: list[int] = []
         self.resuming: dict[int, int] = {}  # tokens to compute of preempted requests
         self.last_token: dict[int, float] = {}  # when theirs had come
-        self.begun_by_length: list[tuple[int, int, int]] = []  # heaps of victims, some outdated
-        self.decoding_by_length: list[tuple[int, int, int]] = []
-        self.admissions = 0
+        self.admissions: list[int] = []  # numbers that rise, and slots; some outdated
+        self.admission_number = 0
+        self.begun_by_length: list[tuple[int, int]] = []  # heaps of victims, some outdated
+        self.decoding_by_length: list[tuple[int, int]] = []
         self.slots = 0
         self.free_slots: list[int] = []
         self._slots: dict[str, NDArray[Any]] = {}
         self._more_slots()
 
     def _more_slots(self) -> None:
-        """Make twice as many slots, within memory of those that there are."""
+        """Make twice as many slots."""
         first, self.slots = self.slots, max(64, 2 * self.slots)
-        for name in (*_SLOT, "ready_end", "ready_row", "admission"):
-            new = np.zeros(self.slots, np.float64 if name == "ready_end" else np.int64)
+        if self.slots > _SLOT:
+            raise OverflowError("expected fewer than 2**24 sequences at once")
+
+        def column(name: str, kind: type[np.generic] = np.int64) -> NDArray[Any]:
+            new = np.zeros(self.slots, kind)
             new[:first] = self._slots.get(name, new)[:first]
             self._slots[name] = new
-        columns = self._slots
-        self.computed = ints(columns["computed"])  # while its prompt is not finished
-        self.chunk = ints(columns["chunk"])  # tokens of it in the step being made
-        self.target = ints(columns["target"])  # tokens to compute, then decode
-        self.last = ints(columns["last"])  # computed at the end
-        self.since = ints(columns["since"])  # decode clock at its first round
-        self.until = ints(columns["until"])  # decode clock after its last; -1: not decoding
-        self.ready_row = ints(columns["ready_row"])  # that finished its prompt
-        self.ready_end = floats(columns["ready_end"])
-        self.admission = ints(columns["admission"])  # a number that rises
+            return new
+
+        self.request = ints(column("request"))
+        self.admission = ints(column("admission"))  # entry in `admissions`; 0: it is free
+        self.target = ints(column("target"))  # tokens to compute, then decode
+        self.last = ints(column("last"))  # computed at the end
+        self.computed = ints(column("computed"))  # while its prompt is not finished
+        self.chunk = ints(column("chunk"))  # tokens of it in the step being made
+        self.since = ints(column("since"))  # decode clock at its first round
+        self.until = ints(column("until"))  # decode clock after its last; -1: not decoding
+        self.ready_row = ints(column("ready_row"))  # that finished its prompt
+        self.ready_end = floats(column("ready_end", np.float64))
         self.free_slots.extend(range(self.slots - 1, first - 1, -1))
 
     # Waiting.
@@ -151,10 +161,11 @@ class State(Requests):
         """Let a request wait that arrives now."""
         self.now = max(self.now, self.arrival[request])
         self.arrived += 1
-        if self.known is not None and request == self.known.count:
+        known = self.known
+        if known is not None and request == known.count:
             if self.labels:
-                self.known.labels.append(self.labels[request])
-            self.known.append(
+                known.labels.append(self.labels[request])
+            known.append(
                 self.arrival[request],
                 self.prompt[request],
                 self.predicted[request],
@@ -177,7 +188,7 @@ class State(Requests):
         offered: Any = self.foreign.peek()
         if offered.__class__ is int and 0 <= offered < self.arrived and self.is_waiting(offered):
             return int(offered)
-        return int(self.referee.offered(self, offered))
+        return self.referee.offered(self, offered)
 
     def in_order(self) -> list[int]:
         """Return the waiting requests, the next one first."""
@@ -187,7 +198,16 @@ class State(Requests):
 
     def is_waiting(self, request: int) -> bool:
         """Whether a request that has arrived holds no slot and has not finished."""
-        return request not in self.running and not self.has_finished(request)
+        return self.slot(request) < 0 and not self.has_finished(request)
+
+    def slot(self, request: int) -> int:
+        """Return the slot of a request; -1 if it has none."""
+        if self.watched:
+            return self.slot_of.get(request, -1)
+        for slot in range(self.slots):
+            if self.admission[slot] and self.request[slot] == request:
+                return slot
+        return -1
 
     def need(self, request: int) -> int:
         """Tokens to compute of a waiting request before it decodes."""
@@ -196,8 +216,8 @@ class State(Requests):
         return self.prompt[request]
 
     def most(self, request: int) -> int:
-        """Tokens that a request may come to: the output's last one is never computed."""
-        return self.prompt[request] + self.limit[request] - 1
+        """Tokens to reserve for a request, if any are: its output's last one is never computed."""
+        return self.prompt[request] + self.limit[request] - 1 if self.reserves else 0
 
     def fits(self, request: int) -> bool:
         """Whether a waiting request may be admitted with the room that there is now."""
@@ -207,17 +227,18 @@ class State(Requests):
         return self.cache.admits(request, tokens, self.most(request), self.clock)
 
     def can_prefill(self) -> bool:
-        """Whether a step with prefill would compute prompt tokens; see `View.can_prefill`."""
+        """Whether a step with prefill would compute prompt tokens; see `Window.can_prefill`."""
         if self.partial:
             return True
-        if not self.waiting or len(self.running) >= self.knobs.slots:
+        if not self.waiting or self.running >= self.knobs.slots:
             return False
         request = self.next_waiting()
         return request >= 0 and self.fits(request)
 
     def next_prefill_tokens(self) -> int:
-        """Return the tokens to compute of the prompt that is next; see `View`."""
-        for slot in self.partial.values():
+        """Return the tokens to compute of the prompt that is next; see `Window`."""
+        if self.partial:
+            slot = self.partial[0]
             return self.target[slot] - self.computed[slot]
         request = self.next_waiting() if self.waiting else -1
         return 0 if request < 0 else self.need(request)
@@ -228,30 +249,53 @@ class State(Requests):
         """Give a waiting request a slot, and room for its first `tokens`; return the slot."""
         self.cache.admit(request, tokens, self.most(request))
         self.waiting -= 1
+        self.running += 1
         if not self.free_slots:
             self._more_slots()
-        slot: int = self.free_slots.pop()
+        slot = self.free_slots.pop()
+        self.request[slot] = request
         self.target[slot] = self.need(request)
         self.last[slot] = self.prompt[request] + self.output[request] - 1
         self.computed[slot] = 0
+        self.chunk[slot] = tokens
         self.until[slot] = -1
-        self.admissions += 1
-        self.admission[slot] = self.admissions
-        self.running[request] = self.partial[request] = slot
+        self.admission_number += 1
+        number = (self.admission_number << _SLOT_BITS) + slot
+        self.admission[slot] = number
+        self.admissions.append(number)
+        if len(self.admissions) > 2 * self.running + 64:
+            self.admissions = self.in_slots()
+        if self.watched:
+            self.slot_of[request] = slot
         if self.admitted[request] != self.admitted[request]:  # NaN: not a resumption
             self.admitted[request] = self.now
-        self.rank_victim(request, slot)
+        if self.knobs.longest_remaining:
+            self.rank_victim(slot)
         return slot
+
+    def in_slots(self) -> list[int]:
+        """Return the admissions of the running sequences in their order."""
+        return [number for number in self.admissions if self.admission[number & _SLOT] == number]
+
+    def sequences(self) -> list[tuple[int, int]]:
+        """Return the running requests and their slots, in order of admission."""
+        slots = [number & _SLOT for number in self.in_slots()]
+        return [(self.request[slot], slot) for slot in slots]
 
     def decoded_tokens(self, slot: int) -> int:
         """Tokens of a decoding sequence whose KV has been computed."""
         return self.target[slot] + self.clock - self.since[slot]
 
-    def generated(self, request: int, slot: int) -> int:
+    def is_begun(self, slot: int) -> bool:
+        """Whether a running sequence's prompt is not finished."""
+        return self.until[slot] < 0
+
+    def generated(self, slot: int) -> int:
         """Output tokens of a running sequence so far."""
+        prompt = self.prompt[self.request[slot]]
         if self.until[slot] < 0:
-            return self.target[slot] - self.prompt[request]
-        return self.decoded_tokens(slot) + 1 - self.prompt[request]
+            return self.target[slot] - prompt
+        return self.decoded_tokens(slot) + 1 - prompt
 
     def held_tokens(self, slot: int) -> int:
         """Tokens of a running sequence that have room in the KV cache."""
@@ -266,62 +310,62 @@ class State(Requests):
         self.kv_tokens -= tokens
         self.cache.settle(tokens, self.clock)
 
-    def leave(self, request: int, slot: int, tokens: int) -> None:
+    def leave(self, slot: int, tokens: int) -> None:
         """Free the slot and the room of a sequence of `tokens` tokens."""
-        del self.running[request]
-        self.cache.leave(request, tokens, self.most(request))
+        request = self.request[slot]
+        self.running -= 1
+        self.admission[slot] = 0
         self.free_slots.append(slot)
-        if self.foreign is not None and self.foreign.release is not None:
-            self.foreign.release(request)
+        self.cache.leave(request, tokens, self.most(request))
+        if self.watched:
+            del self.slot_of[request]
+            if self.foreign is not None and self.foreign.release is not None:
+                self.foreign.release(request)
 
     # Preemption.
 
-    def extend(self, request: int, slot: int, tokens: int) -> bool:
+    def extend(self, slot: int, tokens: int) -> bool:
         """Give a begun prompt the room for `tokens` more tokens; preempt others for it.
 
-        Returns False if the request had to be preempted itself.
+        Returns False if it had to be preempted itself.
         """
-        held = self.computed[slot]
+        request, held = self.request[slot], self.computed[slot]
         while not self.cache.extend(request, held, tokens, self.clock):
             victim = self.victim()
             self.preempt(victim)
-            if victim == request:
+            if victim == slot:
                 return False
         return True
 
-    def make_room(self) -> bool:
+    def make_room(self) -> None:
         """Preempt until the free blocks suffice for the next decode round.
 
         Walks the running sequences in order, as the real engine does: the first ones take the free
         blocks, and where none is left a victim gives up its own.
-
-        Returns whether anything was preempted.
         """
         cache = self.cache
         if cache.demand(self.clock) <= cache.free:
-            return False
+            return
         takers: set[int] = set()
-        for request, slot in list(self.running.items()):
-            if self.until[slot] < 0:
+        for number in self.in_slots():
+            slot = number & _SLOT
+            if self.until[slot] < 0 or not cache.grows(self.decoded_tokens(slot)):
                 continue
-            if not cache.grows(self.decoded_tokens(slot)):
-                continue
-            takers.add(request)
-            while request in takers and len(takers) > cache.free:
+            takers.add(slot)
+            while slot in takers and len(takers) > cache.free:
                 victim = self.victim()
                 takers.discard(victim)
                 self.preempt(victim)
-        return True
 
-    def preempt(self, request: int) -> None:
-        """Take a running request's slot and room; it waits again and recomputes what it had."""
-        slot: int = self.running[request]
+    def preempt(self, slot: int) -> None:
+        """Take a running sequence's slot and room; it waits again and recomputes what it had."""
+        request = self.request[slot]
         held = tokens = self.held_tokens(slot)
         if self.until[slot] < 0:
             tokens = self.computed[slot]
-            self.chunk[slot] = 0
-            del self.partial[request]
             self.prompt_tokens -= tokens
+            if tokens:
+                self.partial.remove(slot)
         else:
             if self.since[slot] < self.clock:
                 self.last_token[request] = self.last_round_end
@@ -330,53 +374,52 @@ class State(Requests):
                 self.rows.withdrawn.append(self.ready_row[slot])
             self.stop_decoding(slot, tokens)
             self.resuming[request] = tokens + 1  # its newest token has no KV yet
+        self.chunk[slot] = 0
         self.preemptions[request] += 1
         self.recomputed[request] += tokens
-        self.leave(request, slot, held)
+        self.leave(slot, held)
         self.enqueue(request)
         self.preempted += 1
         self.referee.preempted(self, request)
 
     def victim(self) -> int:
-        """Return who is preempted next: who came last, or has most predicted tokens to go.
+        """Return the slot that is preempted next: who came last, or has most predicted to go.
 
-        Of two with as many to go it is the one that came later.
+        Of two with as many tokens to go it is the one that came later.
         """
         if not self.knobs.longest_remaining:
-            return next(reversed(self.running))
-        begun = self._longest(self.begun_by_length, decoding=False)
-        best = self._longest(self.decoding_by_length, decoding=True)
+            while True:
+                number = self.admissions[len(self.admissions) - 1]  # C counts from the front
+                if self.admission[number & _SLOT] == number:
+                    return number & _SLOT
+                self.admissions.pop()
+        begun = self._longest(self.begun_by_length, False)
+        best = self._longest(self.decoding_by_length, True)
         if best is None or (
             begun is not None
             and (begun[0], begun[1]) < (best[0] + self.clock, best[1])  # each round, one token less
         ):
             best = begun
         assert best is not None
-        return best[2]
+        return -best[1] & _SLOT
 
-    def _longest(
-        self, heap: list[tuple[int, int, int]], decoding: bool
-    ) -> tuple[int, int, int] | None:
+    def _longest(self, heap: list[tuple[int, int]], decoding: bool) -> tuple[int, int] | None:
         """Return the top of a heap of victims, once those are gone that are none any more."""
         while heap:
-            _, admission, request = heap[0]
-            slot = self.running.get(request, -1)
-            current = slot >= 0 and self.admission[slot] == -admission
-            if current and (self.until[slot] >= 0) == decoding:
+            number = -heap[0][1]
+            slot = number & _SLOT
+            if self.admission[slot] == number and (self.until[slot] >= 0) == decoding:
                 return heap[0]
             heappop(heap)
         return None
 
-    def rank_victim(self, request: int, slot: int) -> None:
+    def rank_victim(self, slot: int) -> None:
         """Note the predicted tokens to go of a sequence that is admitted, or begins to decode.
 
         A decoding one's are noted as of round 0, so that no round changes their order.
         """
-        if not self.knobs.longest_remaining:
-            return
-        left = self.predicted[request] - self.generated(request, slot)
+        left = self.predicted[self.request[slot]] - self.generated(slot)
         if self.until[slot] < 0:
-            heappush(self.begun_by_length, (-left, -self.admission[slot], request))
+            heappush(self.begun_by_length, (-left, -self.admission[slot]))
         else:
-            left += self.clock
-            heappush(self.decoding_by_length, (-left, -self.admission[slot], request))
+            heappush(self.decoding_by_length, (-left - self.clock, -self.admission[slot]))

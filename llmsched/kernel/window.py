@@ -56,7 +56,7 @@ class Window:
     @property
     def running(self) -> int:
         """Sequences in slots, whether prefilling or decoding."""
-        return len(self._state.running)
+        return self._state.running
 
     @property
     def decoding(self) -> int:
@@ -76,7 +76,7 @@ class Window:
     @property
     def idle_slots(self) -> int:
         """Slots that hold no sequence."""
-        return self._state.knobs.slots - len(self._state.running)
+        return self._state.knobs.slots - self._state.running
 
     @property
     def can_prefill(self) -> bool:
@@ -105,8 +105,8 @@ class Window:
         """Return the running sequences in order of admission."""
         state = self._state
         found: list[Sequence] = []
-        for request, slot in state.running.items():
-            held, generated = state.held_tokens(slot), state.generated(request, slot)
+        for request, slot in state.sequences():
+            held, generated = state.held_tokens(slot), state.generated(slot)
             found.append(
                 Sequence(
                     request,
