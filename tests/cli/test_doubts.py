@@ -101,7 +101,7 @@ def test_a_long_replay_says_once_why_it_is_slow_where_its_kernel_is_not_compiled
 ) -> None:
     monkeypatch.setattr(kernel, "WHY_PYTHON", why)
     name, *options = command
-    line = "engine: Python, 25x slower: no working compiler at install\n"
+    line = f"engine: Python, {kernel.SLOWER} slower: no working compiler at install\n"
     monkeypatch.setattr(doubts, "LONG", 9)
     assert "engine: " not in llmsched(name, "t.jsonl", *options).err
     monkeypatch.setattr(doubts, "LONG", 8)
