@@ -36,7 +36,7 @@ def outcome(case: Case, name: str, mode: kernels.Mode) -> tuple[bytes, ...] | st
     return *(array.tobytes() for array in numbers), str(result.peak_blocks).encode()
 
 
-@given(cases(mixed=True), st.sampled_from(RULES))
+@given(cases(mixed=True, kv=True) | cases(mixed=True), st.sampled_from(RULES))
 def test_both_kernels_give_the_same_bytes(case: Case, name: str) -> None:
     assert outcome(case, name, "compiled") == outcome(case, name, "python")
 
