@@ -1,8 +1,6 @@
 """Both kernels in one process: the sources of ``llmsched/kernel``, and what was compiled of them.
 
-@pytest.mark.parametrize("mode", kernels.MODES)
-def test_...(mode: kernels.Mode) -> None:
-    run = kernels.module("engine", mode).run
+A test that is parametrized by ``mode`` over `MODES` runs both: ``module("engine", mode).run(...)``.
 """
 
 from __future__ import annotations
