@@ -60,7 +60,7 @@ reconstruct: $(VENV)/installed-dev ## step times solved from the published figur
 dist: $(VENV)/installed-release ## build sdist, this machine's wheel and the pure one; try the first in its own environment
 	rm -rf dist build/try
 	$(BIN)/python -m build
-	LLMSCHED_KERNEL=python $(BIN)/python -m build --wheel
+	LLMSCHED_KERNEL=python $(BIN)/python -m build  # from its sdist too: this folder stays compiled
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m venv build/try
 	build/try/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl | head -n 1)"

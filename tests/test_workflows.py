@@ -96,13 +96,39 @@ def test_ci_runs_its_script_on_every_python_that_the_package_names() -> None:
     assert PROJECT["requires-python"] == f">={versions[0]}"
     (script,) = [step for step in job["steps"] if "run" in step]
     assert script["run"] == "bash .ci/run"
+    assert script["env"]["LLMSCHED_KERNEL"] == "compiled"
     assert script["env"]["PYTHON"] == "${{ steps.python.outputs.python-path }}"
 
 
-def test_the_script_runs_the_checks_and_then_the_readmes_test_command() -> None:
-    lines = [line for line in text(ROOT / ".ci/run").splitlines() if not line.startswith("#")]
-    assert lines == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "make check", "exec make test"]
+def test_ci_runs_its_script_without_a_compiler_too() -> None:
+    (script,) = [
+        step
+        for step in load(ROOT / ".github/workflows/ci.yml")["jobs"]["no-compiler"]["steps"]
+        if "run" in step
+    ]
+    assert (script["run"], script["env"]) == ("bash .ci/run", {"CC": "/bin/false"})
+
+
+@pytest.mark.parametrize("engine", ["compiled", "Python, slower: no working compiler"])
+def test_the_script_runs_checks_then_the_sources_of_what_is_compiled_and_all_tests_last(
+    engine: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci/run").write_text(text(ROOT / ".ci/run"))
+    (tmp_path / "Makefile").write_text("check test:\n\t@echo make $@ $$LLMSCHED_KERNEL\n")
+    program(tmp_path / ".venv/bin/llmsched", f"echo llmsched 1.2.3; echo 'engine: {engine}'")
+    program(tmp_path / ".venv/bin/python", 'echo "$LLMSCHED_KERNEL: $*"')
+    done = run("bash .ci/run", tmp_path)
+    sources = ["engine: compiled", "python: -m pytest tests/kernel tests/engine -n auto"]
+    between = sources if engine == "compiled" else []
+    assert done.stdout.splitlines() == ["make check", *between, "make test"]
     assert "`make test`" in text(ROOT / "README.md")
+
+
+def test_the_wheels_of_a_release_fail_where_they_are_not_compiled() -> None:
+    settings = tomllib.loads(text(ROOT / "pyproject.toml"))["tool"]["cibuildwheel"]
+    assert settings["environment"] == {"LLMSCHED_KERNEL": "compiled"}
+    assert "python -m cibuildwheel " in shell("release.yml", "Build and test the compiled")
 
 
 def test_the_makefile_takes_the_python_that_the_environment_names(tmp_path: Path) -> None:
@@ -116,7 +142,7 @@ def test_the_makefile_takes_the_python_that_the_environment_names(tmp_path: Path
 
 @pytest.mark.parametrize(("tag", "code"), [("v1.2.3", 0), ("v1.2.4", 1), ("1.2.3", 0)])
 def test_a_release_whose_tag_is_not_its_version_fails(tag: str, code: int, tmp_path: Path) -> None:
-    program(tmp_path / "build/try/bin/llmsched", "echo llmsched 1.2.3")
+    program(tmp_path / "build/try/bin/llmsched", "echo llmsched 1.2.3; echo engine: compiled")
     step = shell("release.yml", "The tag is the version")
     assert run(step, tmp_path, GITHUB_REF_NAME=tag).returncode == code
 
@@ -146,7 +172,7 @@ def test_the_nightly_sweep_has_its_minutes_and_another_seed_every_night(tmp_path
 
 def test_one_version_stands_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"llmsched {__version__}\n"
+    assert capsys.readouterr().out.partition("\n")[0] == f"llmsched {__version__}"
     citation = yaml.safe_load(text(ROOT / "CITATION.cff"))
     assert str(citation["version"]) == importlib.metadata.version("llmsched") == __version__
     assert f"## {__version__}" in text(ROOT / "CHANGELOG.md")

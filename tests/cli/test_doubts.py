@@ -10,7 +10,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from llmsched.cli import inputs
+from llmsched import kernel
+from llmsched.cli import doubts, inputs
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -88,6 +89,23 @@ def test_the_help_names_every_mode_of_lengths_and_the_defaults(llmsched: Run, co
     ) in words
     default = f"Default: that of the paper for its trace, else {inputs.ASSUMED_HARDWARE}, assumed."
     assert default in words
+
+
+REPLAYS = [command for command in COMMANDS if command != ("plan",)]  # which packs, and no more
+
+
+@pytest.mark.parametrize("command", REPLAYS)
+@pytest.mark.parametrize("why", ["no working compiler at install", ""])
+def test_a_long_replay_says_once_why_it_is_slow_where_its_kernel_is_not_compiled(
+    llmsched: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], why: str
+) -> None:
+    monkeypatch.setattr(kernel, "WHY_PYTHON", why)
+    name, *options = command
+    line = f"engine: Python, {kernel.SLOWER} slower: no working compiler at install\n"
+    monkeypatch.setattr(doubts, "LONG", 9)
+    assert "engine: " not in llmsched(name, "t.jsonl", *options).err
+    monkeypatch.setattr(doubts, "LONG", 8)
+    assert llmsched(name, "t.jsonl", *options).err.count(line) == bool(why)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

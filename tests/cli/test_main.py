@@ -13,7 +13,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from llmsched import __version__
+from llmsched import __version__, kernel
 from llmsched.cli import app
 from tests.cli.conftest import Outcome
 
@@ -32,8 +32,8 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_version_is_that_of_the_package(llmsched: Run) -> None:
-    assert llmsched("--version") == Outcome(0, f"llmsched {__version__}\n", "")
+def test_the_version_is_that_of_the_package_and_names_the_kernel_that_runs(llmsched: Run) -> None:
+    assert llmsched("--version") == Outcome(0, f"llmsched {__version__}\n{kernel.engine()}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
