@@ -25,9 +25,14 @@ from tests.cli.conftest import Outcome
 Run = Callable[..., Outcome]
 ROOT = Path(__file__).parents[2]
 
-AFTER_THREE_ROWS = """
+WORKERS_AT_ONCE = """
 import sys
 from llmsched.cli import main
+from llmsched.compare import executors
+executors.WORTH_S = 0
+"""
+AFTER_THREE_ROWS = f"""
+{WORKERS_AT_ONCE}
 from llmsched.compare.checkpoint import Checkpoint
 
 def add(self, task, row, real=Checkpoint.add):
@@ -85,7 +90,8 @@ def _stopped(*command: object) -> subprocess.Popen[str]:
 
 def _stopped_as_workers_start() -> subprocess.Popen[str]:
     Path("sitecustomize.py").write_text(AS_WORKERS_START)
-    return _stopped("-m", "llmsched", "compare", "s.yaml", "--jobs", 2)
+    run = f"{WORKERS_AT_ONCE}sys.exit(main(sys.argv[1:]))"
+    return _stopped("-c", run, "compare", "s.yaml", "--jobs", 2)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
