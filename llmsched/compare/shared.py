@@ -13,8 +13,8 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from multiprocessing import reduction
 from typing import Any
 
@@ -30,21 +30,17 @@ _ALIGNMENT = 64
 """Bytes; no number lies across a line of the processor's cache."""
 
 
-@contextmanager
-def shared(study: Study) -> Iterator[Any]:
-    """Yield what is `study` again in a process that is spawned with it, in the block or before.
+def shared(study: Study) -> AbstractContextManager[Any]:
+    """Return a block and what is `study` again in a process that is spawned with it in there.
 
     Where no file can be had, that is the study, of which each process then gets a copy.
     """
     try:
         if sys.platform == "win32":
             raise OSError("no descriptor can be inherited")
-        laid_out = _Shared(study)
+        return closing(_Shared(study))
     except OSError:
-        yield study
-        return
-    with laid_out.file:
-        yield laid_out
+        return nullcontext(study)
 
 
 class _Shared:
@@ -55,21 +51,21 @@ class _Shared:
         frame = io.BytesIO()
         _Pickler(frame, protocol=5, buffer_callback=buffers.append).dump(study)
         self._frame = frame.getvalue()
-        self._places: list[slice] = []
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - `shared` closes it
+        self._places: list[tuple[int, int]] = []
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `shared` closes it
+        self.close = self._file.close
         try:
             for buffer in buffers:
-                start = self.file.seek(-self.file.tell() % _ALIGNMENT, os.SEEK_CUR)
-                self.file.write(buffer.raw())
-                self._places.append(slice(start, self.file.tell()))
-            self.file.flush()
+                start = self._file.seek(-self._file.tell() % _ALIGNMENT, os.SEEK_CUR)
+                self._file.write(buffer.raw())
+                self._places.append((start, self._file.tell()))
+            self._file.flush()
         except OSError:
-            self.file.close()
+            self.close()
             raise
 
     def __reduce__(self) -> tuple[Any, ...]:
-        inherited = reduction.DupFd(self.file.fileno())
-        return _open, (inherited, self._frame, [(one.start, one.stop) for one in self._places])
+        return _open, (reduction.DupFd(self._file.fileno()), self._frame, self._places)
 
 
 def _open(inherited: Any, frame: bytes, places: Sequence[tuple[int, int]]) -> Study:
