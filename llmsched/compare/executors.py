@@ -11,14 +11,18 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from queue import SimpleQueue
+from time import process_time
+from typing import Any
 
-from llmsched.compare.measure import measure
+from llmsched.compare.measure import measure, pace
+from llmsched.compare.shared import shared
 from llmsched.compare.study import Run, Study
 from llmsched.documents.row import Row
 from llmsched.errors import InputError, LlmschedError
@@ -28,6 +32,9 @@ _PATIENCE_S = 10
 
 Executor = Callable[[Study, Iterable[Run]], Iterator[tuple[Run, Row]]]
 
+WORTH_S = 2.0
+"""Seconds of work that are done here rather than by processes, which take 0.4 s each to start."""
+
 _RETRIES = 3
 """Deaths of a worker that a task survives: by then it is the task that kills them."""
 
@@ -36,6 +43,33 @@ def serially(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
     """Run the tasks one after the other in this process."""
     for task in tasks:
         yield task, measure(study, task)
+
+
+def once_worth_it(many: Executor) -> Executor:
+    """Return an executor that works here, and leaves to `many` what it is worth starting it for.
+
+    That is more than one task, and more than `WORTH_S`: as the tasks done here say once these took
+    as long, and, lest that be one long task, as the start of the longest trace says before.
+    """
+
+    def run(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
+        left = deque(tasks)
+        waiting, done, spent_s = sum(study.requests(task) for task in left), 0, 0.0
+        pace_s = pace(study, max(left, key=study.requests)) if len(left) > 1 else 0.0
+        while len(left) == 1 or (left and pace_s * waiting < WORTH_S):
+            task = left.popleft()
+            begun = process_time()
+            row = measure(study, task)
+            spent_s += process_time() - begun
+            done += study.requests(task)
+            waiting -= study.requests(task)
+            if spent_s >= WORTH_S:
+                pace_s = spent_s / done
+            yield task, row
+        if left:
+            yield from many(study, left)
+
+    return run
 
 
 def on_processes(jobs: int) -> Executor:
@@ -48,30 +82,31 @@ def on_processes(jobs: int) -> Executor:
     def run(study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
         left = list(tasks)
         deaths = 0
-        while left:
-            done: set[Run] = set()
-            try:
-                for task, row in _on_pool(jobs, study, left):
-                    done.add(task)
-                    yield task, row
-            except BrokenProcessPool as error:
-                deaths = 1 if done else deaths + 1
-                if deaths > _RETRIES:
-                    raise LlmschedError(
-                        f"worker processes died {deaths} times in a row (out of memory?); "
-                        "try fewer --jobs"
-                    ) from error
-            left = [task for task in left if task not in done]
+        with shared(study) as handed:
+            while left:
+                done: set[Run] = set()
+                try:
+                    for task, row in _on_pool(jobs, handed, left):
+                        done.add(task)
+                        yield task, row
+                except BrokenProcessPool as error:
+                    deaths = 1 if done else deaths + 1
+                    if deaths > _RETRIES:
+                        raise LlmschedError(
+                            f"worker processes died {deaths} times in a row (out of memory?); "
+                            "try fewer --jobs"
+                        ) from error
+                left = [task for task in left if task not in done]
 
     return run
 
 
-def _on_pool(jobs: int, study: Study, tasks: list[Run]) -> Iterator[tuple[Run, Row]]:
+def _on_pool(jobs: int, handed: Any, tasks: list[Run]) -> Iterator[tuple[Run, Row]]:
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(tasks)),
         mp_context=multiprocessing.get_context("spawn"),  # fork copies locks that threads hold
         initializer=_adopt,
-        initargs=(study,),
+        initargs=(handed,),
     )
     # Not `as_completed`: it takes the locks of all futures, and a Ctrl-C that finds it there leaves
     # them taken, for which the pool's own thread would wait for ever.
@@ -229,4 +264,4 @@ def find_executor(name: str | None, jobs: int) -> Executor:
     if name not in (None, "local"):
         raise InputError(f"executor: expected local or dask, got {name!r}")
     count = jobs or os.cpu_count() or 1
-    return serially if count == 1 else on_processes(count)
+    return serially if count == 1 else once_worth_it(on_processes(count))

@@ -89,6 +89,10 @@ class Study:
                 for policy in self.policies:
                     yield Run(cell, case, policy)
 
+    def requests(self, task: Run) -> int:
+        """Return how many requests a task replays."""
+        return len(self.cells[task.cell].trace)
+
     def identity(self) -> dict[str, Any]:
         """Return what rows depend on beside cell, case and policy: only equal ones may be mixed.
 

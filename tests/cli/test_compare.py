@@ -122,9 +122,11 @@ def test_resampled_cases_gain_utilization_and_none_loses(
     assert pairs["utilization"]["better"] == pairs["makespan_s"]["better"] == 4
 
 
+@pytest.mark.parametrize("worth_s", [0, 1e-9, 1e9])
 def test_the_same_bytes_from_run_to_run_and_for_any_number_of_jobs(
-    llmsched: Run, scenario: Path
+    llmsched: Run, scenario: Path, monkeypatch: pytest.MonkeyPatch, worth_s: float
 ) -> None:
+    monkeypatch.setattr("llmsched.compare.executors.WORTH_S", worth_s)
     runs = [
         llmsched("compare", scenario, "--cases", 6, "--format", "json", *more).out
         for more in ((), (), ("--jobs", 2), ("--jobs", 3))

@@ -25,9 +25,14 @@ from tests.cli.conftest import Outcome
 Run = Callable[..., Outcome]
 ROOT = Path(__file__).parents[2]
 
-AFTER_THREE_ROWS = """
+WORKERS_AT_ONCE = """
 import sys
 from llmsched.cli import main
+from llmsched.compare import executors
+executors.WORTH_S = 0
+"""
+AFTER_THREE_ROWS = f"""
+{WORKERS_AT_ONCE}
 from llmsched.compare.checkpoint import Checkpoint
 
 def add(self, task, row, real=Checkpoint.add):
@@ -66,6 +71,20 @@ def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of temporary files of the runs that a test starts."""
+    path = tmp_path / "temporary"
+    path.mkdir()
+    monkeypatch.setenv("TMPDIR", str(path))
+    return path
+
+
+def _shared_memory() -> set[str]:
+    """Return the names of shared memory that Python made."""
+    return {path.name for path in Path("/dev/shm").glob("psm_*")}
+
+
 def _stopped(*command: object) -> subprocess.Popen[str]:
     """Start Python with ``compare`` on many cases and return it once it stands still."""
     run = subprocess.Popen(
@@ -85,7 +104,8 @@ def _stopped(*command: object) -> subprocess.Popen[str]:
 
 def _stopped_as_workers_start() -> subprocess.Popen[str]:
     Path("sitecustomize.py").write_text(AS_WORKERS_START)
-    return _stopped("-m", "llmsched", "compare", "s.yaml", "--jobs", 2)
+    run = f"{WORKERS_AT_ONCE}sys.exit(main(sys.argv[1:]))"
+    return _stopped("-c", run, "compare", "s.yaml", "--jobs", 2)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
@@ -125,6 +145,60 @@ def test_an_interrupt_from_the_keyboard_shows_no_traceback_of_a_worker_that_star
     out, err = run.communicate()
     assert (run.returncode, out.replace("stopped\n", "")) == (130, "")
     assert err == "llmsched: interrupted\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("whom", ["parent", "all"])
+def test_no_file_stays_behind_a_study_that_is_stopped(
+    folder: Path, how: signal.Signals, whom: str
+) -> None:
+    run = _stopped(
+        "-c", AFTER_THREE_ROWS, "compare", "s.yaml", "--jobs", 2, "--resume", "rows.jsonl"
+    )
+    (os.kill if whom == "parent" else os.killpg)(run.pid, how)
+    _, err = run.communicate()
+    assert (list(folder.iterdir()), _shared_memory()) == ([], set())
+    assert "shared_memory" not in err
+    assert how != signal.SIGINT or "resource_tracker" not in err
+
+
+KILL_A_WORKER = f"""
+{WORKERS_AT_ONCE}
+import multiprocessing
+from llmsched.compare.checkpoint import Checkpoint
+
+def add(self, task, row, real=Checkpoint.add):
+    real(self, task, row)
+    if len(self.rows) == 3:
+        multiprocessing.active_children()[0].kill()
+
+Checkpoint.add = add
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "policies", "code", "message"),
+    [
+        (KILL_A_WORKER, "fcfs,ljf", 0, ""),
+        (f"{WORKERS_AT_ONCE}sys.exit(main(sys.argv[1:]))", "fcfs,vllm", 2, "vllm"),
+    ],
+)
+def test_no_file_stays_behind_a_worker_that_dies_or_an_error(
+    folder: Path, script: str, policies: str, code: int, message: str
+) -> None:
+    command = [sys.executable, "-c", script, "compare", "s.yaml", "--cases", "20"]
+    run = subprocess.run(
+        [*command, "--jobs", "2", "--resume", "rows.jsonl", "--policies", policies],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == code, run.stderr
+    assert message in run.stderr
+    assert (list(folder.iterdir()), _shared_memory()) == ([], set())
+    assert "resource_tracker" not in run.stderr
 
 
 def test_an_interrupted_study_without_a_file_is_saved_and_says_how_to_go_on(

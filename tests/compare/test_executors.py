@@ -8,12 +8,14 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 
 from llmsched.compare.checkpoint import Checkpoint
-from llmsched.compare.executors import batches, find_executor, on_processes, serially
+from llmsched.compare.executors import batches, find_executor, on_processes, once_worth_it, serially
+from llmsched.compare.measure import measure
 from llmsched.compare.run import run_study
 from llmsched.compare.study import Run, Study
 from llmsched.documents.result import Cases
@@ -104,6 +106,96 @@ def test_dask_survives_the_death_of_one_of_two_workers(
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
     assert sorted(seen) == sorted(study.runs())
     assert rows == run_study(study)
+
+
+class _Many:
+    """An executor that only says what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[Run] = []
+
+    def __call__(self, study: Study, tasks: Iterable[Run]) -> Iterator[tuple[Run, Row]]:
+        self.given = list(tasks)
+        yield from serially(study, self.given)
+
+
+def _clock(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> None:
+    """Let measurements take these CPU seconds, and further ones as long as the last."""
+    ends = (end for each in chain(seconds, repeat(seconds[-1])) for end in (0.0, each))
+    monkeypatch.setattr("llmsched.compare.executors.process_time", ends.__next__)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "here"),
+    [
+        ((0.08,), 24),  # 1.92 s in all
+        ((0.1,), 24),  # after 2 s here, 0.4 s are left
+        ((0.125,), 24),  # after 2 s here, 1 s is left
+        ((0.25,), 8),  # after 2 s here, 4 s are left
+        ((1.0,), 2),
+        ((3.0,), 1),
+        ((0.5, 0.1), 24),  # after 2 s here, 16 tasks, 8 of 0.125 s are left
+        ((2.5, 0.01), 1),  # it cannot know
+    ],
+)
+def test_processes_start_once_two_seconds_are_used_and_two_more_are_left(
+    monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, ...], here: int
+) -> None:
+    study, many = small_study(cases=CASES), _Many()
+    _clock(monkeypatch, *seconds)
+    rows = run_study(study, once_worth_it(many))
+    assert many.given == list(study.runs())[here:]
+    assert rows == run_study(study)
+
+
+def test_no_process_starts_for_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    study, many = replace(small_study(cases=Cases(2)), policies=("fcfs",)), _Many()
+    _clock(monkeypatch, 100.0)
+    monkeypatch.setattr("llmsched.compare.executors.pace", lambda study, task: 100.0)
+    tasks = list(study.runs())
+    assert [task for task, _ in once_worth_it(many)(study, tasks[:1])] == tasks[:1]
+    assert many.given == []
+    assert [task for task, _ in once_worth_it(many)(study, tasks)] == tasks
+    assert many.given == tasks
+    assert list(once_worth_it(many)(study, [])) == []
+
+
+@pytest.mark.parametrize(("seconds", "handed"), [(2.0, 4), (1.9, 0)])
+def test_the_start_of_a_long_trace_says_whether_processes_are_worth_it(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, handed: int
+) -> None:
+    study = small_study(requests=60)
+    long = small_study(requests=70).cells[0]
+    study, many = replace(study, cells=(*study.cells, long)), _Many()
+    asked: list[Run] = []
+
+    def pace(study: Study, task: Run) -> float:
+        asked.append(task)
+        return seconds / 260
+
+    monkeypatch.setattr("llmsched.compare.executors.pace", pace)
+    run_study(study, once_worth_it(many))
+    assert asked == [Run(1, 0, "fcfs")]
+    assert len(many.given) == handed
+
+
+def test_a_task_that_is_interrupted_here_leaves_the_rows_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study, many = small_study(cases=CASES), _Many()
+    tasks = list(study.runs())
+
+    def interrupted(study: Study, task: Run) -> Row:
+        if task == tasks[3]:
+            raise KeyboardInterrupt
+        return measure(study, task)
+
+    monkeypatch.setattr("llmsched.compare.executors.measure", interrupted)
+    finished: dict[Run, Row] = {}
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, once_worth_it(many), finished=finished)
+    assert list(finished) == tasks[:3]
+    assert many.given == []
 
 
 def test_a_checkpoint_is_not_computed_again(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from llmsched.compare.measure import case_seed, draw, measure
-from llmsched.compare.study import Run
+from llmsched.compare.measure import case_seed, draw, measure, pace
+from llmsched.compare.study import Run, Study
 from llmsched.documents.result import Cases
+from llmsched.documents.row import Row
 from llmsched.lengths import predict
 from tests.compare.studies import small_study
 
@@ -84,3 +86,32 @@ def test_a_bootstrap_keeps_limits_with_their_rows_and_the_longest_output_of_the_
     shorter = [draw(study.cells[0], study, i) for i in range(5)]
     assert any(trace.output_tokens.max() > one.output_tokens.max() for one in shorter)
     assert {one.longest_output for one in shorter} == {trace.longest_output}
+
+
+def test_only_a_long_trace_has_a_pace_and_its_start_alone_is_replayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("llmsched.compare.measure._FIRST", 100)
+    replayed: list[tuple[int, str]] = []
+
+    def counting(study: Study, task: Run) -> Row:
+        replayed.append((study.requests(task), task.policy))
+        return measure(study, task)
+
+    monkeypatch.setattr("llmsched.compare.measure.measure", counting)
+    assert pace(small_study(requests=200), Run(0, 0, "ljf")) == 0
+    assert replayed == []
+    assert pace(small_study(requests=201, cases=Cases(5)), Run(0, 3, "ljf")) > 0
+    assert replayed == [(1, "ljf"), (100, "ljf")]
+
+
+def test_the_pace_is_of_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmsched.compare.measure._FIRST", 100)
+    clock = iter([0.0, 5.0, 10.0, 13.0])
+    monkeypatch.setattr("llmsched.compare.measure.process_time", clock.__next__)
+    assert pace(small_study(requests=201), Run(0, 0, "ljf")) == 0.03
+
+
+def test_a_start_that_cannot_be_replayed_has_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmsched.compare.measure._FIRST", 100)
+    assert pace(small_study(requests=201), Run(0, 0, "vllm")) == 0
