@@ -1,3 +1,4 @@
+# cython: cdivision=True
 """The KV cache: who has how many blocks, and in how many decode rounds they run out.
 
 Three kinds share one interface: without a limit, in blocks that grow with a sequence, and in blocks
@@ -123,11 +124,12 @@ class Blocks(Cache):
         self.give(self.blocks(held))
 
     def grow(self, tokens: int, clock: int) -> None:
-        self.phase[(clock - tokens) % self.block_size] += 1
+        # The phase is clock - tokens, which C would leave negative.
+        self.phase[(clock + tokens * (self.block_size - 1)) % self.block_size] += 1
         self.growing += 1
 
     def settle(self, tokens: int, clock: int) -> None:
-        self.phase[(clock - tokens) % self.block_size] -= 1
+        self.phase[(clock + tokens * (self.block_size - 1)) % self.block_size] -= 1
         self.growing -= 1
 
     def grows(self, tokens: int) -> bool:

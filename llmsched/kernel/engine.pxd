@@ -10,7 +10,8 @@ cdef int _SLOT_BITS
 cdef long long _SLOT, _ROUNDS
 
 cdef class Engine(State):
-    cdef list finishing, chunks
+    cdef list finishing, ended
+    cdef long long chunks
     cdef Rule rule
     cdef object decide, step
     cdef Proposal proposal, insert, otherwise
@@ -34,6 +35,9 @@ cdef class Engine(State):
     cdef _complete(self, long long slot)
     @cython.locals(before="long long", whole="long long", budget="long long", n="long long")
     cdef bint _prefill(self, Proposal proposal) except? -1
+    cdef void _schedule(self, long long slot, long long tokens) noexcept
+    @cython.locals(left="long long", i="long long")
+    cdef void _drop_preempted(self) noexcept
     @cython.locals(slot="long long", tokens="long long")
     cdef long long _go_on(self, long long budget) except? -1
     @cython.locals(request="long long", tokens="long long", slots="long long", need="long long",
@@ -46,7 +50,7 @@ cdef class Engine(State):
     cdef _compute_named(self, Proposal proposal, long long budget)
     @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
                    resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",
-                   before="long long", target="long long", ready=list)
+                   before="long long", target="long long", i="long long")
     cdef _compute(self, long long n, bint mixed)
     @cython.locals(request="long long", tokens="long long", left="long long", until="long long")
     cdef _begin_decoding(self, long long slot)

@@ -53,7 +53,8 @@ class Engine(State):
         self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
         self.next_finish = UNBOUNDED  # decode clock, as of the last look
-        self.chunks: list[int] = []  # slots with prompt tokens in the step being made
+        self.ended: list[int] = []  # requests and slots that a step ends
+        self.chunks = 0  # slots in `chunk_of`, with prompt tokens in the step being made
 
     def begin(
         self,
@@ -191,22 +192,26 @@ class Engine(State):
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
-        if self.finishing[0] >> _SLOT_BITS <= self.clock:
+        first = self.finishing[0]
+        if first >> _SLOT_BITS <= self.clock:
             self._finish_all()
 
     def _finish_all(self) -> None:
         """Let the sequences leave that have got their last token, in the order of the trace."""
-        finishing, ended = self.finishing, []
-        while finishing and finishing[0] >> _SLOT_BITS <= self.clock:
-            first = heappop(finishing)
+        finishing, ended = self.finishing, self.ended
+        while finishing:
+            first = finishing[0]
+            if first >> _SLOT_BITS > self.clock:
+                break
+            heappop(finishing)
             slot = first & _SLOT
             if self.until[slot] == first >> _SLOT_BITS:
                 self.stop_decoding(slot, self.last[slot])
-                ended.append(slot)
-        if len(ended) > 1:
-            ended.sort(key=self.request.__getitem__)
-        for slot in ended:
-            self._complete(slot)
+                ended.append((self.request[slot] << _SLOT_BITS) + slot)
+        ended.sort()
+        for first in ended:
+            self._complete(first & _SLOT)
+        ended.clear()
 
     def _complete(self, slot: int) -> None:
         self.finish[self.request[slot]] = self.now
@@ -225,7 +230,7 @@ class Engine(State):
             self.make_room()
         whole = min(self.knobs.budget, proposal.budget)
         budget = whole - (self.decoding if proposal.decode else 0)
-        self.chunks = []
+        self.chunks = 0
         if proposal.chunks is not None:
             self._compute_named(proposal, budget)
         else:
@@ -233,12 +238,27 @@ class Engine(State):
             if self.preempted == before:
                 self._admit_next(proposal, budget, whole)
         if self.preempted != before:
-            self.chunks = [slot for slot in self.chunks if self.chunk[slot]]
+            self._drop_preempted()
         n = self.decoding if proposal.decode else 0
         if not self.chunks and not n:
             return False
         self._compute(n, proposal.decode)
         return True
+
+    def _schedule(self, slot: int, tokens: int) -> None:
+        """Compute that many prompt tokens of a sequence in the step being made."""
+        self.chunk[slot] = tokens
+        self.chunk_of[self.chunks] = slot
+        self.chunks += 1
+
+    def _drop_preempted(self) -> None:
+        """Take out of the step who was preempted for one after it."""
+        left = 0
+        for i in range(self.chunks):
+            if self.chunk[self.chunk_of[i]]:
+                self.chunk_of[left] = self.chunk_of[i]
+                left += 1
+        self.chunks = left
 
     def _go_on(self, budget: int) -> int:
         """Give tokens to the prompts that have been begun; return what is left of the budget."""
@@ -250,8 +270,7 @@ class Engine(State):
             tokens = min(self.target[slot] - self.computed[slot], self.knobs.threshold, budget)
             if tokens <= 0 or not self.extend(slot, tokens):
                 break
-            self.chunk[slot] = tokens
-            self.chunks.append(slot)
+            self._schedule(slot, tokens)
             budget -= tokens
         return budget
 
@@ -293,7 +312,7 @@ class Engine(State):
             popped: Any = self.foreign.pop()
             if popped.__class__ is not int or popped != request:
                 self.referee.popped(self, popped, request)
-        self.chunks.append(self.admit(request, tokens))
+        self._schedule(self.admit(request, tokens), tokens)
 
     def _compute_named(self, proposal: Proposal, budget: int) -> None:
         """Compute the prompt tokens that a step names, as far as slots, budget and room go."""
@@ -308,8 +327,7 @@ class Engine(State):
             if slot >= 0:
                 if not self.extend(slot, tokens):
                     continue
-                self.chunk[slot] = tokens
-                self.chunks.append(slot)
+                self._schedule(slot, tokens)
             elif self.running < self.knobs.slots and self.fits(request):
                 self._begin(request, tokens, True)
             else:
@@ -325,8 +343,8 @@ class Engine(State):
         tokens = seqs = first_tokens = resumed = 0
         squares = crossed = 0.0
         kv_tokens = self.kv_tokens if n else 0
-        ready: list[int] = []
-        for slot in self.chunks:
+        for i in range(self.chunks):
+            slot = self.chunk_of[i]
             chunk, before, target = self.chunk[slot], self.computed[slot], self.target[slot]
             self.chunk[slot] = 0
             self.computed[slot] = before + chunk
@@ -334,7 +352,6 @@ class Engine(State):
                 if not before:
                     self.partial.append(slot)
             else:
-                ready.append(slot)
                 if before:
                     self.partial.remove(slot)
                 first_tokens += target < self.last[slot]
@@ -354,8 +371,10 @@ class Engine(State):
         self.prompt_tokens += tokens + resumed
         if n:
             self._advance_rounds(n, 1)
-        for slot in ready:
-            self._begin_decoding(slot)
+        for i in range(self.chunks):
+            slot = self.chunk_of[i]
+            if self.computed[slot] == self.target[slot]:
+                self._begin_decoding(slot)
 
     def _begin_decoding(self, slot: int) -> None:
         """Emit the token that a finished prefill yields; decode what is left."""

@@ -30,7 +30,8 @@ cdef class State(Requests):
     cdef readonly list partial
     cdef list labels, free_slots, admissions, begun_by_length, decoding_by_length
     cdef long long admission_number, slots
-    cdef long long[::1] request, admission, target, last, computed, chunk, since, until, ready_row
+    cdef long long[::1] request, admission, target, last, computed, chunk, chunk_of, since, until
+    cdef long long[::1] ready_row
     cdef double[::1] ready_end
 
     cpdef arrive(self, long long request)

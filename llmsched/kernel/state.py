@@ -149,6 +149,7 @@ class State(Requests):
         self.last = ints(column("last"))  # computed at the end
         self.computed = ints(column("computed"))  # while its prompt is not finished
         self.chunk = ints(column("chunk"))  # tokens of it in the step being made
+        self.chunk_of = ints(column("chunk_of"))  # slots of that step, in order
         self.since = ints(column("since"))  # decode clock at its first round
         self.until = ints(column("until"))  # decode clock after its last; -1: not decoding
         self.ready_row = ints(column("ready_row"))  # that finished its prompt
@@ -257,7 +258,6 @@ class State(Requests):
         self.target[slot] = self.need(request)
         self.last[slot] = self.prompt[request] + self.output[request] - 1
         self.computed[slot] = 0
-        self.chunk[slot] = tokens
         self.until[slot] = -1
         self.admission_number += 1
         number = (self.admission_number << _SLOT_BITS) + slot
