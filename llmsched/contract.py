@@ -122,6 +122,17 @@ class Jobs(Known):
         )
         self._config, self._hardware = config, hardware
 
+    def part(self, first: int) -> Jobs:
+        """Return the requests from number `first` on by themselves, numbered from 0."""
+        columns = (self.arrival, self.input_tokens, self.predicted_output_tokens)
+        return Jobs(
+            *(column[first:] for column in columns),
+            self._config,
+            self._hardware,
+            self.max_output_tokens[first:],
+            self.labels[first:],
+        )
+
     @property
     def config(self) -> EngineConfig:
         """The engine's knobs."""
@@ -202,7 +213,11 @@ class Order(Protocol):
     """A queue discipline; its dataclass fields are its parameters."""
 
     def queue(self, jobs: Jobs, view: View) -> WaitingQueue:
-        """Build the (empty) queue for one replay; `view` is for orders that follow the state."""
+        """Build the (empty) queue for one replay; `view` is for orders that follow the state.
+
+        An order that returns a `RankQueue` with an array of keys is asked again whenever requests
+        have arrived, with them alone, so its keys must be each request's own.
+        """
 
 
 class OfflinePhase(Protocol):

@@ -20,6 +20,7 @@ from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
 from llmsched.kernel.engine import Engine
+from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
 from llmsched.kernel.state import Knobs
 from llmsched.trace import Trace
@@ -179,6 +180,13 @@ class Session:
         view = View(engine, jobs)
         queue = policy.order.queue(jobs, view)
         check_queue(policy, queue)
+        if isinstance(queue, RankQueue):
+
+            def later(first: int) -> list[float]:
+                again = policy.order.queue(jobs.part(first), view)
+                return again.keys if isinstance(again, RankQueue) else []
+
+            queue.later = later
         decide = policy.rule.start(view)
         check_decide(policy, decide)
         engine.begin(queue, decide, jobs, self._classes)

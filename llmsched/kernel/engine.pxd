@@ -32,6 +32,7 @@ cdef class Engine(State):
     cdef _advance_rounds(self, long long n, long long rounds)
     @cython.locals(finishing=list, ended=list, first="long long", slot="long long")
     cdef _finish_all(self)
+    cdef _finish(self, long long slot)
     cdef _complete(self, long long slot)
     @cython.locals(before="long long", whole="long long", budget="long long", n="long long")
     cdef bint _prefill(self, Proposal proposal) except? -1

@@ -206,12 +206,19 @@ class Engine(State):
             heappop(finishing)
             slot = first & _SLOT
             if self.until[slot] == first >> _SLOT_BITS:
-                self.stop_decoding(slot, self.last[slot])
-                ended.append((self.request[slot] << _SLOT_BITS) + slot)
-        ended.sort()
-        for first in ended:
-            self._complete(first & _SLOT)
-        ended.clear()
+                if self.watched:
+                    ended.append((self.request[slot] << _SLOT_BITS) + slot)
+                else:  # nobody is told, so that their order does not matter
+                    self._finish(slot)
+        if ended:
+            ended.sort()
+            for first in ended:
+                self._finish(first & _SLOT)
+            ended.clear()
+
+    def _finish(self, slot: int) -> None:
+        self.stop_decoding(slot, self.last[slot])
+        self._complete(slot)
 
     def _complete(self, slot: int) -> None:
         self.finish[self.request[slot]] = self.now

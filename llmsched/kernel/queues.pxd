@@ -11,6 +11,8 @@ cdef class Queue:
 
 cdef class RankQueue(Queue):
     cdef object function
+    cdef public object later
+    cdef readonly list keys
     cdef list ranked
     cpdef double key(self, long long request) except? -1.5
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from llmsched.kernel.known import Known
 
@@ -48,38 +52,52 @@ class RankQueue(Queue):
 
     Parameters
     ----------
-    key : callable
-        Given a request's number, returns its key, which is asked for when it arrives and when it
-        was preempted.
+    keys : array_like or callable
+        A key for each request known so far; or a function that is given a request's number when it
+        arrives, or was preempted, and returns its key.
 
     Raises
     ------
     ValueError
         A key is NaN, which no other is above or below.
+
+    Attributes
+    ----------
+    keys : list of float
+        Those given.
+    later : callable or None
+        Given the number of the first request without one, returns the keys from there on. The
+        engine sets it: it asks the order again, with the requests that have arrived since.
     """
 
-    def __init__(self, key: Callable[[int], float] | None) -> None:
+    def __init__(self, keys: ArrayLike | Callable[[int], float]) -> None:
         super().__init__()
-        if key is not None and not callable(key):
-            raise TypeError(
-                "key: expected a function of a request, as requests come one by one "
-                f"(lambda request: jobs.input_tokens[request]), got {type(key).__name__}"
-            )
-        self.function = key
+        self.function: Any = keys if callable(keys) else None
+        self.keys: list[float] = []
+        self.later: Callable[[int], list[float]] | None = None
         self.ranked: list[tuple[float, int]] = []
+        if self.function is None:
+            self.keys = np.asarray(keys, dtype=np.float64).ravel().tolist()
+            if any(key != key for key in self.keys):
+                raise ValueError("keys: expected numbers, got NaN")
 
     def __len__(self) -> int:
         return len(self.ranked)
 
     def key(self, request: int) -> float:
         """Return the key of a request."""
-        assert self.function is not None
-        return self.function(request)
+        if self.function is not None:
+            return float(self.function(request))
+        if request >= len(self.keys) and self.later is not None:
+            self.keys += self.later(len(self.keys))
+        if request >= len(self.keys):
+            raise ValueError(f"keys: got {len(self.keys)}, and none for request {request}")
+        return self.keys[request]
 
     def push(self, request: int) -> None:
-        key = float(self.key(request))
+        key = self.key(request)
         if key != key:
-            raise ValueError(f"key of request {request}: expected a number, got NaN")
+            raise ValueError("keys: expected numbers, got NaN")
         heappush(self.ranked, (key, request))
 
     def peek(self) -> int:
@@ -115,7 +133,7 @@ class Weighted(RankQueue):
         predicted_output_tokens: float = 0.0,
         max_output_tokens: float = 0.0,
     ) -> None:
-        super().__init__(None)
+        super().__init__(())
         self.jobs = jobs
         self.per_second, self.per_prompt_token = arrival, input_tokens
         self.per_predicted_token, self.per_limit_token = predicted_output_tokens, max_output_tokens
