@@ -20,12 +20,10 @@ class Counts:
 
     def __init__(self) -> None:
         self._values = array("q")
+        self.append = self._values.append
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def append(self, value: int) -> None:
-        self._values.append(value)
 
     def extend(self, values: NDArray[np.int64]) -> None:
         self._values.frombytes(values.tobytes())
@@ -72,7 +70,12 @@ class Rare(Generic[_T]):
         self._values: list[_T] = []
 
     def append(self, value: _T) -> None:
-        self.extend([value])
+        if self._values:
+            self._values.append(value)
+        elif value == self._nothing:
+            self._silent += 1
+        else:
+            self.extend([value])
 
     def extend(self, values: Sequence[_T]) -> None:
         if not self._values and all(value == self._nothing for value in values):

@@ -146,6 +146,7 @@ class Adder:
     def __init__(self, table: Table, form: Format, unit: str) -> None:
         self.table = table
         self.failure = form.failure
+        self.above = 0
         self.ids: set[str] = set()  # empty while ids are the rows' numbers
         self.id = form.id or "id"
         text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
@@ -184,12 +185,15 @@ class Adder:
         if (reason := self.failure(record)) is not None:
             raise Dropped(reason)
         values = [self._value(column, record) for column in self.columns]
-        limit = self.limit([get(record) for get in self.get_limits], cast(int, values[0]))
+        said = [get(record) for get in self.get_limits]
+        none = said.count(MISSING) == len(said)
+        limit = 0 if none else self.limit(said, cast(int, values[0]))
         self.table.id.append(self._name(record))
         self.table.limit.append(limit)
         for column, value in zip(self.columns, values, strict=True):
             if value is not MISSING:
                 column.target.append(value)
+        self.above += 1
         if self.get_model is not None and isinstance(model := self.get_model(record), str):
             self.table.models[model] = None
 
@@ -197,7 +201,7 @@ class Adder:
         value = column.get(record)
         if column.optional:
             value = MISSING if value is None else value
-            if len(self.table) and bool(column.target) is (value is MISSING):
+            if self.above and bool(column.target) is (value is MISSING):
                 raise Refusal(column.label, "a value in every row or in none", as_json(value))
             if value is MISSING:
                 return value
