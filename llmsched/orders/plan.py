@@ -223,9 +223,7 @@ class PlanQueue:
         heapify(self._pool)
 
 
-def _slot_queues(
-    rounds: NDArray[np.int64], slots: int
-) -> tuple[list[list[int]], list[int], int]:
+def _slot_queues(rounds: NDArray[np.int64], slots: int) -> tuple[list[list[int]], list[int], int]:
     """Return each slot's requests (shortest first: taken from the end), loads, and the makespan."""
     own: list[list[int]] = [[] for _ in range(slots)]
     if not len(rounds):
