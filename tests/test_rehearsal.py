@@ -130,7 +130,8 @@ def test_of_a_larger_batch_an_even_share_of_lengths_is_rehearsed_in_the_order_of
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Two a slot of lengths 1 to 10: of each half the one in the middle.
-    batch = jobs([9, 10, 8, 1, 2, 3, 4, 7, 6, 5], 1)
+    lengths = [9, 10, 8, 1, 2, 3, 4, 7, 6, 5]
+    batch = replace(jobs(lengths, 1), input_tokens=np.arange(10, 0, -1))
     assert replayed(monkeypatch, 12, batch, 1) == [[8, 3]] * 2
 
 
