@@ -96,7 +96,7 @@ class PlanQueue:
         self._broken = False
         self._waiting = 0
         self._pool: list[tuple[int, int]] = []  # heap of (-rounds, request), not planned
-        self._served = bytearray(self._planned)  # whether a planned one has left its slot's queue
+        self._served = bytearray(self._planned)  # whether a planned one has had a slot
         self._running: dict[int, tuple[int, int]] = {}  # slot, and predicted end as decode clock
         self._idle: list[tuple[int, bool, int]] = []  # heap: most work first, then any at all
         for slot in range(slots):
@@ -131,6 +131,7 @@ class PlanQueue:
             del self._own[owner][at]
             rounds = self._rounds[request]
             self._load[owner] -= rounds
+        if request < self._planned:  # from its slot's queue, or since the plan was given up
             self._served[request] = True
         self._waiting -= 1
         heappop(self._idle)
