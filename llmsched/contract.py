@@ -124,9 +124,10 @@ class Jobs(Known):
 
     def part(self, first: int) -> Jobs:
         """Return the requests from number `first` on by themselves, numbered from 0."""
-        columns = (self.arrival, self.input_tokens, self.predicted_output_tokens)
         return Jobs(
-            *(column[first:] for column in columns),
+            self.arrival[first:],
+            self.input_tokens[first:],
+            self.predicted_output_tokens[first:],
             self._config,
             self._hardware,
             self.max_output_tokens[first:],

@@ -59,9 +59,8 @@ def text(trace: Trace, to: str) -> str:
 
 def lost(trace: Trace, to: str) -> tuple[str, ...]:
     """Return the fields of `trace` that the format `to` has no place for."""
-    numbered = all(name == str(row) for row, name in enumerate(trace.id))
     there = {
-        _ID: not numbered,  # ids that count the rows come back by themselves
+        _ID: not trace.id.counts_from_0,  # ids that count the rows come back by themselves
         _CLASS: trace.job_class is not None,
         _PREDICTED: trace.predicted_output_tokens is not None,
         _LIMIT: trace.max_output_tokens is not None,

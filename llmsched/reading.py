@@ -10,6 +10,7 @@ import codecs
 import gzip
 import importlib
 import io
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -41,10 +42,12 @@ class Lines:
     The first of them may be a whole JSON document; any other one is at most `MAX_LINE` long.
     """
 
-    def __init__(self, path: str, stream: io.BufferedReader) -> None:
+    def __init__(self, path: str, stream: io.BufferedReader, file: BinaryIO | None = None) -> None:
         self.path = path
         self.number = 0
         self._stream = stream
+        self._file = file
+        self._size = 0 if file is None else os.fstat(file.fileno()).st_size
         self._document_may_come = True
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
@@ -62,6 +65,10 @@ class Lines:
                 self._document_may_come = False
                 return self.number, line
         raise StopIteration
+
+    def progress(self) -> tuple[int, int]:
+        """Return how many bytes of the file have been read, and how many it has; 0 of no file."""
+        return (self._file.tell(), self._size) if self._file and self._size else (0, 0)
 
     def raw(self) -> Iterator[bytes]:
         """Yield every line as it stands, with its end; each is at most `MAX_LINE` long."""
@@ -166,7 +173,7 @@ def opened(source: str | Path) -> Iterator[Lines]:
         problem = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{source}: cannot read: {problem}") from error
     with stream:
-        yield Lines(str(source), _decompressed(str(source), stream))
+        yield Lines(str(source), _decompressed(str(source), stream), stream)
 
 
 def read_whole(source: str | Path, limit: int | None = None) -> bytes:

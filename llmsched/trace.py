@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmsched.errors import InputError
+from llmsched.ids import Ids
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -31,8 +32,8 @@ class Trace:
         Seconds since the start of the trace, non-decreasing, first value >= 0.
     input_tokens, output_tokens : int64, shape (n,)
         Prompt and generated tokens, each >= 1.
-    id : object (str), shape (n,)
-        Unique names of the requests.
+    id : Ids
+        Unique names of the requests; ``id[i]`` is a str.
     job_class : object (str), shape (n,), or None
         Job class of each request (the key ``class`` of the file formats).
     predicted_output_tokens : int64, shape (n,), or None
@@ -54,7 +55,7 @@ class Trace:
     arrival: NDArray[np.float64]
     input_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
-    id: NDArray[np.object_]
+    id: Ids
     job_class: NDArray[np.object_] | None = None
     predicted_output_tokens: NDArray[np.int64] | None = None
     max_output_tokens: NDArray[np.int64] | None = None
@@ -74,7 +75,7 @@ class Trace:
         input_tokens: ArrayLike,
         output_tokens: ArrayLike,
         *,
-        id: Sequence[str] | NDArray[np.object_] | None = None,
+        id: Sequence[str] | None = None,
         job_class: Sequence[str] | NDArray[np.object_] | None = None,
         predicted_output_tokens: ArrayLike | None = None,
         max_output_tokens: ArrayLike | None = None,
@@ -96,7 +97,7 @@ class Trace:
         n = len(when)
         if n == 0:
             raise InputError(f"{name}: the trace has no requests")
-        ids = np.array([str(i) for i in range(n)] if id is None else id, dtype=object)
+        ids = Ids(range(n)) if id is None else id if isinstance(id, Ids) else Ids.of(id)
         classes = None if job_class is None else np.array(job_class, dtype=object)
         prompt = token_counts(name, "input_length", input_tokens)
         output = token_counts(name, "output_length", output_tokens)
@@ -111,27 +112,28 @@ class Trace:
             if max_output_tokens is None
             else token_counts(name, "max_output_tokens", max_output_tokens, least=0)
         )
-        columns = {"input_length": prompt, "output_length": output, "id": ids}
+        columns = {"input_length": prompt, "output_length": output}
         optional = {"class": classes, label: predicted, "max_output_tokens": limit}
         for field_, column in {**columns, **optional}.items():
             if column is not None and column.shape != (n,):
                 raise InputError(f"{name}: {field_}: expected {n} values, got shape {column.shape}")
-        if hash_ids is not None and len(hash_ids) != n:
-            raise InputError(f"{name}: hash_ids: expected {n} values, got {len(hash_ids)}")
-        if len(set(ids)) != n:
-            raise InputError(f"{name}: id: {_first_repeated(ids)!r} is used twice")
+        for field_, listed in {"id": ids, "hash_ids": hash_ids}.items():
+            if listed is not None and len(listed) != n:
+                raise InputError(f"{name}: {field_}: expected {n} values, got {len(listed)}")
+        if (twice := ids.repeated()) is not None:
+            raise InputError(f"{name}: id: {twice!r} is used twice")
         if limit is not None:
             _check_declared(name, limit, output)
             limit = limit if limit.any() else None
         order = np.argsort(when, kind="stable")
         return cls(
-            arrival=_frozen(when[order]),
-            input_tokens=_frozen(prompt[order]),
-            output_tokens=_frozen(output[order]),
-            id=_frozen(ids[order]),
-            job_class=None if classes is None else _frozen(classes[order]),
-            predicted_output_tokens=None if predicted is None else _frozen(predicted[order]),
-            max_output_tokens=None if limit is None else _frozen(limit[order]),
+            arrival=frozen(when[order]),
+            input_tokens=frozen(prompt[order]),
+            output_tokens=frozen(output[order]),
+            id=ids.take(order),
+            job_class=None if classes is None else frozen(classes[order]),
+            predicted_output_tokens=None if predicted is None else frozen(predicted[order]),
+            max_output_tokens=None if limit is None else frozen(limit[order]),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             name=name,
             note=note,
@@ -143,13 +145,13 @@ class Trace:
         pick = np.sort(np.asarray(rows, dtype=np.int64))
 
         def of(column: NDArray[_T]) -> NDArray[_T]:
-            return _frozen(column[pick])
+            return frozen(column[pick])
 
         return Trace(
             arrival=of(self.arrival),
             input_tokens=of(self.input_tokens),
             output_tokens=of(self.output_tokens),
-            id=of(self.id),
+            id=self.id.take(pick),
             job_class=None if self.job_class is None else of(self.job_class),
             predicted_output_tokens=None
             if self.predicted_output_tokens is None
@@ -174,13 +176,16 @@ class Trace:
         """Hash of what a simulation depends on: arrivals, lengths, ids, predictions, limits."""
         digest = hashlib.sha256()
         for column in (self.arrival, self.input_tokens, self.output_tokens):
-            digest.update(column.tobytes())
-        digest.update("\n".join(self.id).encode())
+            digest.update(column.data)
+        between = ""
+        for names in self.id.chunks():
+            digest.update((between + "\n".join(names)).encode())
+            between = "\n"
         if self.predicted_output_tokens is not None:
-            digest.update(self.predicted_output_tokens.tobytes())
+            digest.update(self.predicted_output_tokens.data)
         if self.max_output_tokens is not None:
             digest.update(b"max_output_tokens")
-            digest.update(self.max_output_tokens.tobytes())
+            digest.update(self.max_output_tokens.data)
         if self.longest_output > self.output_tokens.max():
             digest.update(f"longest_of_whole {self.longest_output}".encode())
         return digest.hexdigest()
@@ -193,6 +198,8 @@ def seconds(nanoseconds: NDArray[np.int64]) -> NDArray[np.float64]:
     beyond 13 days microseconds and beyond 35 years milliseconds: few enough digits that a float64
     in any unit, written as a decimal and read again, gives the same arrival.
     """
+    if nanoseconds.max(initial=0) < _FINE:
+        return nanoseconds / 1e9  # the same, without the columns that a long trace has no room for
     tick = _tick(nanoseconds)
     return np.rint(nanoseconds / tick) / (10**9 / tick)
 
@@ -203,9 +210,13 @@ def nanoseconds(arrival: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(arrival * (10**9 / tick)).astype(np.int64) * tick
 
 
+_FINE = 2**50
+"""Nanoseconds up to which each is a step of the grid: 13 days."""
+
+
 def _tick(nanoseconds: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the nanoseconds in one step of the time grid: at most 2**50 steps from 0."""
-    return np.where(nanoseconds < 2**50, 1, np.where(nanoseconds < 2**50 * 10**3, 10**3, 10**6))
+    return np.where(nanoseconds < _FINE, 1, np.where(nanoseconds < _FINE * 10**3, 10**3, 10**6))
 
 
 def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
@@ -242,7 +253,9 @@ def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) ->
     column = np.asarray(values)
     bad = np.full(column.shape, True)
     if column.dtype.kind in "iuf":
-        bad = ~((column >= least) & (column <= MAX_TOKENS) & (column == np.floor(column)))
+        bad = ~((column >= least) & (column <= MAX_TOKENS))
+    if column.dtype.kind == "f":
+        bad |= column != np.floor(column)
     if bad.any():
         where = tuple(int(i[0]) for i in np.nonzero(bad))
         row = where[0] if where else 0
@@ -253,16 +266,8 @@ def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) ->
     return column.astype(np.int64)
 
 
-def _frozen(column: NDArray[_T]) -> NDArray[_T]:
+def frozen(column: NDArray[_T]) -> NDArray[_T]:
+    """Return a column that nobody can write: the same array where its values are side by side."""
     column = np.ascontiguousarray(column)
     column.flags.writeable = False
     return column
-
-
-def _first_repeated(ids: NDArray[np.object_]) -> str:
-    seen: set[str] = set()
-    for name in ids:
-        if name in seen:
-            return str(name)
-        seen.add(name)
-    raise AssertionError("no id is repeated")

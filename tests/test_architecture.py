@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "llmsched"
 
 ROOMS = (
-    ("version", "errors", "notes", "foreign", "columns"),
+    ("version", "errors", "notes", "foreign", "columns", "ids"),
     ("kernel",),
     ("files", "parameters", "metric", "distribution"),
     ("reading", "finding", "plugin", "schema"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.prefill_first import PrefillFirst
@@ -18,6 +21,7 @@ from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
+from llmsched.orders.rank import RankQueue
 from llmsched.rehearsal import Candidate, Rehearsal, _Trials
 from llmsched.replay import simulate
 from llmsched.trace import Trace
@@ -87,10 +91,80 @@ def test_a_ladder_is_climbed_until_two_rungs_in_a_row_are_no_better() -> None:
     assert Rehearsal([[STATIC, STATIC, STATIC, LONGEST]]).choose(batch) is STATIC
 
 
-def test_a_large_batch_tries_the_first_rungs_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
+def test_a_batch_whose_first_rungs_take_the_whole_budget_tries_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 6)
     ladders = [[STATIC, LONGEST], [ARRIVAL, LONGEST]]
     assert Rehearsal(ladders).choose(jobs([2, 2, 5], 2)) is STATIC
+
+
+@dataclass(frozen=True)
+class _Spy:
+    """Longest first, and a note of what each replay held."""
+
+    seen: list[list[int]]
+
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
+        self.seen.append(jobs.predicted_output_tokens.tolist())
+        return Ljf().queue(jobs, view)
+
+
+def replayed(monkeypatch: pytest.MonkeyPatch, budget: int, batch: Jobs, rungs: int) -> list[Any]:
+    """Return the lengths in each replay of two ladders with so many rungs each."""
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", budget)
+    monkeypatch.setattr("llmsched.rehearsal.DEPTH", 2)
+    seen: list[list[int]] = []
+    spy: Candidate = (_Spy(seen), PrefillFirst())
+    Rehearsal([[spy] * rungs] * 2).choose(batch)
+    return seen
+
+
+def test_a_batch_that_its_first_rungs_can_replay_is_rehearsed_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert replayed(monkeypatch, 8, jobs([7, 8, 9, 6], 1), 1) == [[7, 8, 9, 6]] * 2
+
+
+def test_of_a_larger_batch_an_even_share_of_lengths_is_rehearsed_in_the_order_of_the_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two a slot of lengths 1 to 10: of each half the one in the middle.
+    lengths = [9, 10, 8, 1, 2, 3, 4, 7, 6, 5]
+    batch = replace(jobs(lengths, 1), input_tokens=np.arange(10, 0, -1))
+    assert replayed(monkeypatch, 12, batch, 1) == [[8, 3]] * 2
+
+
+def test_equal_lengths_are_sampled_evenly_by_their_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts: list[int] = []
+
+    @dataclass(frozen=True)
+    class Prompts:
+        def queue(self, jobs: Jobs, view: View) -> RankQueue:
+            prompts.extend(jobs.input_tokens.tolist())
+            return Ljf().queue(jobs, view)
+
+    monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 5)
+    monkeypatch.setattr("llmsched.rehearsal.DEPTH", 1)
+    batch = replace(jobs([3] * 6, 2), input_tokens=np.array([60, 10, 20, 50, 40, 30]))
+    rehearsal((Prompts(), PrefillFirst())).choose(batch)
+    assert prompts[:2] == [20, 50]
+
+
+def test_a_sample_leaves_room_for_further_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two requests a replay: of 12, the two first rungs take 4; each ladder has two more.
+    assert len(replayed(monkeypatch, 12, jobs([3] * 10, 1), 9)) == 6
+
+
+@given(
+    budget=st.integers(2, 40), count=st.integers(1, 60), slots=st.integers(1, 9), rungs=st.just(3)
+)
+def test_a_rehearsal_never_replays_more_requests_than_it_may(
+    budget: int, count: int, slots: int, rungs: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        seen = replayed(patch, budget, jobs([3] * count, slots), rungs)
+    assert sum(map(len, seen)) <= budget
 
 
 class _Broken:
@@ -126,7 +200,7 @@ def test_what_stands_beside_the_best_of_the_first_ladder_is_tried_last() -> None
     assert Rehearsal([[LONGEST]], lambda _: [LONGEST, STATIC]).choose(batch) is LONGEST
 
 
-def test_a_large_batch_tries_nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_beside_is_tried_once_the_budget_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 3)
     assert Rehearsal([[STATIC]], lambda _: [LONGEST]).choose(jobs([2, 2, 5], 2)) is STATIC
 

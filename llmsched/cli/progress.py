@@ -37,8 +37,10 @@ class Phase:
         """Say that `finished` of `total` are done."""
         self._finished, self._total = finished, total
 
-    def read(self, rows: int) -> None:
-        """Say how many rows have been read, of nobody knows how many."""
+    def read(self, rows: int, finished: int, total: int) -> None:
+        """Say how many rows have been read, and how many bytes of a file (of a pipe: 0 of 0)."""
+        self.unit = "MB"
+        self(round(finished / 1e6), round(total / 1e6))
         self.tell(f"{rows:,} rows")
 
     def tell(self, words: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, pairwise
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,7 @@ from llmsched.config import EngineConfig
 from llmsched.engine.table import Table
 from llmsched.errors import Defect
 from llmsched.hardware import StepTime
-
-Ids: TypeAlias = "NDArray[Any]"
+from llmsched.ids import Ids
 
 _AT_ONCE = 1 << 20
 """Requests that are looked at in one go, so that a long trace takes little memory."""
@@ -64,8 +62,7 @@ def check_requests(
 
     Parameters
     ----------
-    ids : sequence
-        Names of the requests.
+    ids : Ids
     times : mapping
         "arrival", "admission", "first token" and "finish", each float64, shape (n,).
     ends : float64, shape (rows,)

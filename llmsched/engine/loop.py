@@ -244,10 +244,11 @@ class Session:
         traces = [intake.trace for intake in self._intakes]
         if len(traces) == 1:
             return traces[0]
-        arrival, prompt, output, ids = (
+        arrival, prompt, output = (
             np.concatenate([getattr(trace, name) for trace in traces])
-            for name in ("arrival", "input_tokens", "output_tokens", "id")
+            for name in ("arrival", "input_tokens", "output_tokens")
         )
+        ids = [name for trace in traces for name in trace.id]
         return Trace.from_columns(arrival, prompt, output, id=ids, name=traces[0].name)
 
 

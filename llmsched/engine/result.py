@@ -109,7 +109,7 @@ class SimulationResult:
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""
         return {
-            "id": self.trace.id,
+            "id": np.asarray(self.trace.id),
             "arrival_s": self.arrival,
             "input_tokens": self.trace.input_tokens,
             "output_tokens": self.trace.output_tokens,

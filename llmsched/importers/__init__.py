@@ -10,12 +10,12 @@ Trace). `_source` says why orjson parses.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from msgspec import Meta
@@ -28,13 +28,16 @@ from llmsched.importers._bulk import is_long, read_blocks
 from llmsched.importers._doubt import Doubtful
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Found, Refusal
-from llmsched.importers._table import MAX_SECONDS, UNITS, Table, collect
+from llmsched.importers._table import MAX_SECONDS, UNITS, OnProgress, Table, collect
 from llmsched.notes import say
 from llmsched.reading import Lines, opened
 from llmsched.schema import Named, check_fields
-from llmsched.trace import Trace, seconds
+from llmsched.trace import Trace, frozen, seconds
 
 __all__ = ["Format", "Imported", "TraceOptions", "formats", "load", "read", "tell"]
+
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Imported:
 def load(
     source: str | Path,
     options: TraceOptions = TraceOptions(),
-    on_progress: Callable[[int], None] = lambda rows: None,
+    on_progress: OnProgress = lambda rows, done, size: None,
 ) -> Trace:
     """Return the trace in `source` and tell what was sorted or dropped on stderr.
 
@@ -110,7 +113,8 @@ def load(
         A file, plain or compressed by gzip or Zstandard; "-" is stdin.
     options : TraceOptions
     on_progress : callable, optional
-        Told now and then how many rows have been read.
+        Told now and then how many rows and how many bytes have been read, and of how many bytes
+        of the file; 0 of 0 bytes where nobody knows.
 
     Raises
     ------
@@ -137,14 +141,14 @@ def tell(source: str | Path, imported: Imported) -> None:
 def read(
     source: str | Path,
     options: TraceOptions = TraceOptions(),
-    on_progress: Callable[[int], None] = lambda rows: None,
+    on_progress: OnProgress = lambda rows, done, size: None,
 ) -> Imported:
     """Return the trace in `source` with the format found and what was dropped; see :func:`load`."""
     asked = (source, options, on_progress)
     form, table, path = _in_blocks(*asked) or _row_by_row(*asked)
     unit = _unit(form, options)
     notes = _dropped_notes(table)
-    if not table.id:
+    if not len(table):
         raise InputError(f"{path}:1: no requests are left; {notes[0] if notes else 'no rows'}")
     trace, more = _trace(table, form, UNITS.get(unit, 1), path, options)
     note = (form.note,) if form.note else ()
@@ -152,7 +156,7 @@ def read(
 
 
 def _in_blocks(
-    source: str | Path, options: TraceOptions, on_progress: Callable[[int], None]
+    source: str | Path, options: TraceOptions, on_progress: OnProgress
 ) -> tuple[Format, Table, str] | None:
     """Read a long file quickly; None if it is short, or anything about it is doubtful."""
     if not is_long(source):
@@ -165,14 +169,21 @@ def _in_blocks(
 
 
 def _row_by_row(
-    source: str | Path, options: TraceOptions, on_progress: Callable[[int], None]
+    source: str | Path, options: TraceOptions, on_progress: OnProgress
 ) -> tuple[Format, Table, str]:
     """Read a file so that anything refused is named by its line."""
     skip = options.on_error == "skip"
     with opened(source) as lines:
         form, rows = _rows(lines, options)
         unit = _unit(form, options)
-        table = collect(rows, form, unit, lines.path, skip=skip, on_progress=on_progress)
+        table = collect(
+            rows,
+            form,
+            unit,
+            lines.path,
+            skip=skip,
+            on_progress=lambda rows: on_progress(rows, *lines.progress()),
+        )
         return form, table, lines.path
 
 
@@ -229,47 +240,64 @@ def _trace(
     """Put the rows into one order and on one clock; return the trace and notes about it."""
     notes = []
     rows = _of_classes(table, path, options.classes)
-    if table.time:
-        time = _nanoseconds(table.time, unit_ns)[rows]
+    if len(table.time):
+        time = _taken(_nanoseconds(table.time.whole(), unit_ns), rows)
     else:
         notes.append("no arrival times in this format: every request arrives at time 0")
-        time = np.zeros(len(rows), np.int64)
+        time = np.zeros(len(table) if rows is None else len(rows), np.int64)
     late = int(np.count_nonzero(time[1:] < time[:-1]))
     if late:
         notes.append(
             f"sorted by time: {late:,} of {len(time):,} requests came before the row above"
         )
-    order = np.argsort(time, kind="stable")[: options.limit]
-    rows, time = rows[order], time[order] - time[order[0]]
+    if late or options.limit is not None:
+        order = np.argsort(time, kind="stable")[: options.limit]
+        rows, time = order if rows is None else rows[order], time[order]
+    time -= time[0]
     if options.offline:
-        time = np.zeros_like(time)
+        time[:] = 0
     if options.speed != 1:
         time = _faster(time, options.speed)
     return _picked(table, rows, seconds(time), plain(Path(path).name)), notes
 
 
-def _picked(
-    table: Table, rows: NDArray[np.int64], arrival: NDArray[np.float64], name: str
-) -> Trace:
-    return Trace.from_columns(
-        arrival,
-        np.array(table.input_tokens)[rows],
-        np.array(table.output_tokens)[rows],
-        id=np.array(table.id, dtype=object)[rows],
-        job_class=np.array(table.job_class, dtype=object)[rows] if any(table.job_class) else None,
-        predicted_output_tokens=np.array(table.predicted)[rows] if table.predicted else None,
-        max_output_tokens=np.array(table.limit)[rows] if any(table.limit) else None,
-        hash_ids=tuple(table.hash_ids[row] for row in rows) if table.hash_ids else None,
+_Rows = NDArray[np.int64] | None
+"""Rows of a table in an order; None is all of them in that of the file, which needs no copy."""
+
+
+def _taken(column: NDArray[_T], rows: _Rows) -> NDArray[_T]:
+    return column if rows is None else column[rows]
+
+
+def _picked(table: Table, rows: _Rows, arrival: NDArray[np.float64], name: str) -> Trace:
+    """Return the trace of rows, whose values the table has checked."""
+    names, predicted, hashes = table.id.whole(), table.predicted.whole(), table.hash_ids
+    classes = np.array(table.job_class.whole(), dtype=object)
+    limit = _taken(
+        np.array(table.limit.whole(), dtype=np.int64), rows if table.limit.whole() else None
+    )
+    return Trace(
+        frozen(arrival),
+        frozen(_taken(table.input_tokens.whole(), rows)),
+        frozen(_taken(table.output_tokens.whole(), rows)),
+        names if rows is None else names.take(rows),
+        job_class=frozen(_taken(classes, rows)) if len(classes) else None,
+        predicted_output_tokens=frozen(_taken(predicted, rows)) if len(predicted) else None,
+        max_output_tokens=frozen(limit) if limit.any() else None,
+        hash_ids=tuple(hashes if rows is None else (hashes[i] for i in rows)) if hashes else None,
         name=name,
         models=tuple(table.models),
     )
 
 
-def _nanoseconds(time: list[float], unit_ns: int) -> NDArray[np.int64]:
-    """Return times as whole nanoseconds since the first; integers are never made floats."""
-    column: NDArray[Any] = np.array(time)
-    since = (column - column.min()) * unit_ns
-    return np.asarray(since if since.dtype == np.int64 else np.rint(since), np.int64)
+def _nanoseconds(time: NDArray[np.int64] | NDArray[np.float64], unit_ns: int) -> NDArray[np.int64]:
+    """Return times, which are overwritten, as whole nanoseconds since the first.
+
+    Integers are never made floats.
+    """
+    time -= time.min()
+    time *= unit_ns
+    return np.asarray(time if time.dtype == np.int64 else np.rint(time), np.int64)
 
 
 def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
@@ -280,15 +308,16 @@ def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
     return np.rint(scaled).astype(np.int64)
 
 
-def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
+def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> _Rows:
     """Return the rows of the wanted classes."""
     if not classes:
-        return np.arange(len(table.id))
-    there = set(table.job_class) - {""}
+        return None
+    column = table.job_class.whole()
+    there = set(column) - {""}
     if unknown_classes := [name for name in classes if name not in there]:
         have = f"one of {listed(sorted(there))}" if there else "none: the trace has no classes"
         raise InputError(f"{path}: class: expected {have}; got {unknown_classes[0]!r}")
-    return np.flatnonzero(np.isin(np.array(table.job_class), classes))
+    return np.flatnonzero([name in classes for name in column])
 
 
 def _dropped_notes(table: Table) -> list[str]:

@@ -20,13 +20,14 @@ from llmsched.importers._bulk_json import JsonBlocks
 from llmsched.importers._doubt import Doubtful, doubt
 from llmsched.importers._format import Format, Record, detect
 from llmsched.importers._source import Refusal
-from llmsched.importers._table import Dropped, Table
+from llmsched.importers._table import Dropped, OnProgress, Table
 from llmsched.reading import MIB, Lines
 
 LEAST = MIB
-"""Bytes of a file from which blocks are worth it: pandas takes a while to import."""
+"""Bytes of a file from which blocks are worth it, if a doubt then has it read once more."""
 
-_BLOCK = 8 * MIB
+_BLOCK = MIB
+"""Bytes of a block: what is computed of them stays in the processor's caches."""
 
 
 def is_long(source: str | Path) -> bool:
@@ -39,7 +40,7 @@ def read_blocks(
     lines: Lines,
     wanted: Format | None,
     unit_of: Callable[[Format], str],
-    on_progress: Callable[[int], None],
+    on_progress: OnProgress,
 ) -> tuple[Format, Table]:
     """Return the format and the table of a file.
 
@@ -59,10 +60,10 @@ def read_blocks(
         form, adder, blocks = _begin(lines, wanted, unit_of)
         for block in blocks:
             adder.add(block)
-            on_progress(adder.table.rows)
+            on_progress(adder.table.rows, *lines.progress())
     except (InputError, Refusal, Dropped, ValueError, OverflowError) as error:
         raise Doubtful from error
-    doubt(len(set(adder.table.id)) < len(adder.table.id))
+    doubt(adder.table.id.whole().repeated() is not None)
     return form, adder.table
 
 
@@ -83,4 +84,5 @@ def _begin(
     form = wanted or detect(kind, cast(Record, record))
     if form is None or form.kind != kind or form.expand is not None:
         raise Doubtful
-    return form, JsonBlocks(form, unit_of(form)), chain([first + b"\n"], blocks)
+    blocks = chain([first + b"\n"], blocks)
+    return form, JsonBlocks(form, unit_of(form), cast(Record, record)), blocks

@@ -1,27 +1,27 @@
-"""Columns out of CSV rows, a block at a time: numpy checks the text, pandas parses it.
+"""Columns out of CSV rows, a block at a time, by NumPy on the bytes.
 
-What pandas would read otherwise than `llmsched.importers._table` never reaches it: every row has
-as many separators as the header, a count is up to 18 digits and nothing else, and no cell has a
-quote, a control character, a byte beyond ASCII, or a space at its end.
+Read are rows that have as many separators as the header, no quote, no control character and nothing
+beyond ASCII, and of which a count is up to 18 digits and nothing else.
 """
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any, cast
-
 import numpy as np
+from numpy.typing import NDArray
 
-from llmsched.importers._doubt import check_times, dates, doubt, in_range
+from llmsched.ids import Ids
+from llmsched.importers._doubt import doubt, in_range, in_time, moments
 from llmsched.importers._format import Format, never
-from llmsched.importers._table import Table
+from llmsched.importers._table import Table, label_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_NEWLINE, _SPACE, _QUOTE, _COMMA, _ZERO, _NINE, _DELETE = b'\n ",09\x7f'
+_NEWLINE, _SPACE, _COMMA, _POINT, _ZERO = b"\n ,.0"
 _DIGITS = 18
 """Digits that no 64-bit integer overflows."""
+_EXACT = 15
+"""Digits that a float holds exactly."""
+_ZONE = np.frombuffer(b"+00:00", np.uint8)
+
+_Rows = NDArray[np.int64]
 
 
 class CsvBlocks:
@@ -29,87 +29,135 @@ class CsvBlocks:
 
     def __init__(self, form: Format, unit: str, names: list[str]) -> None:
         self.table = Table()
-        self._form, self._unit, self._names = form, unit, names
-        counts = [form.output_tokens, form.input_tokens]
-        doubt(not {*counts, form.time or counts[0]} <= set(names))
-        if form.predicted is not None and form.predicted in names:
-            counts.append(form.predicted)
-        texts = [name for name in (form.job_class, form.model, form.time) if name in names]
-        doubt(bool({form.id, form.hash_ids, *form.limits} & set(names)))
-        doubt(bool(set(counts) & set(texts)) or form.time_may_be_missing)
+        self._form, self._unit = form, unit
+        self._place = {name: i for i, name in enumerate(names)}
+        doubt(not set(form.needed) <= set(names) or form.time_may_be_missing)
+        doubt(bool({form.hash_ids, *form.limits} & set(names)))
         doubt(form.failure is not never or form.expand is not None)
-        self._counts = [names.index(name) for name in counts]
-        self._types: dict[str, str] = dict.fromkeys(counts, "int64") | dict.fromkeys(texts, "str")
 
     def add(self, block: bytes) -> None:
         """Add rows that end with a line's end, but for the last of the file."""
-        block = block.replace(b"\r\n", b"\n")
-        rows = _check_text(block.removesuffix(b"\n") + b"\n", len(self._names), self._counts)
-        frame = self._frame(block)
-        doubt(len(frame) != rows)
         form, table = self._form, self.table
-        number = np.arange(table.rows, table.rows + rows)
-        table.rows += rows
-        empty = frame[form.output_tokens].to_numpy() == 0
-        if empty.any():
-            table.dropped[f"{form.output_tokens} is 0"] += int(empty.sum())
-            frame, number = frame[~empty], number[~empty]
-        table.id.extend(map(str, number.tolist()))
-        table.limit.extend([0] * len(frame))
-        for name, target in (
-            (form.output_tokens, table.output_tokens),
-            (form.input_tokens, table.input_tokens),
-            (form.predicted, table.predicted),
-        ):
-            if name in self._types:
-                target.extend(in_range(frame[name].to_numpy()).tolist())
-        self._add_times(frame)
-        if form.job_class is not None:
-            absent = form.job_class not in self._names
-            table.job_class.extend([""] * len(frame) if absent else frame[form.job_class].tolist())
-        if form.model in self._names:
-            table.models.update(dict.fromkeys(frame[form.model].unique().tolist()))
+        cells = _Cells(block.replace(b"\r\n", b"\n").removesuffix(b"\n") + b"\n", len(self._place))
+        numbers: range | _Rows = range(table.rows, table.rows + len(cells))
+        table.rows += len(cells)
+        output = cells.counts(self._place[form.output_tokens])
+        if not output.all():
+            kept = np.flatnonzero(output)
+            table.dropped[f"{form.output_tokens} is 0"] += len(cells) - len(kept)
+            cells.keep(kept)
+            output, numbers = output[kept], numbers[0] + kept
+        table.output_tokens.extend(in_range(output))
+        table.input_tokens.extend(in_range(cells.counts(self._place[form.input_tokens])))
+        if form.predicted in self._place:
+            table.predicted.extend(in_range(cells.counts(self._place[form.predicted])))
+        if form.time is not None:
+            self._add_times(cells, self._place[form.time])
+        if form.job_class in self._place:
+            texts = cells.texts(self._place[form.job_class])
+            table.job_class.extend([label_of(text, form.job_class) for text in texts])
+        else:
+            table.job_class.skip(len(cells))
+        if form.model in self._place:
+            table.models.update(dict.fromkeys(cells.texts(self._place[form.model])))
+        if form.id in self._place:
+            own = zip(cells.texts(self._place[form.id]), numbers, strict=True)
+            table.id.extend(Ids.of(text or str(number) for text, number in own))
+        else:
+            table.id.extend(Ids(numbers))
+        table.limit.skip(len(cells))
 
-    def _add_times(self, frame: pd.DataFrame) -> None:
-        if self._form.time is None:
-            return
-        text = frame[self._form.time].tolist()
-        if self._unit == "date":
-            self.table.time.extend(dates(text))
-            return
-        doubt(not set("0123456789.").issuperset("".join(text)))  # Python takes more for a number
-        times = list(map(int if all(map(str.isdigit, text)) else float, text))
-        check_times(times, self._unit)
+    def _add_times(self, cells: _Cells, column: int) -> None:
+        date = self._unit == "date"
+        times = cells.dates(column) if date else in_time(cells.decimals(column), self._unit)
         self.table.time.extend(times)
 
-    def _frame(self, block: bytes) -> pd.DataFrame:
-        import pandas as pd
 
-        return pd.read_csv(
-            io.BytesIO(block),
-            header=None,
-            names=self._names,
-            usecols=list(self._types),
-            dtype=cast(Any, self._types),
-            keep_default_na=False,
-            na_filter=False,
-            index_col=False,
-        )
+class _Cells:
+    """Where the cells of a block are, whose every row ends with a line's end.
 
+    Parameters
+    ----------
+    block : bytes
+    width : int
+        Cells of each row.
+    """
 
-def _check_text(block: bytes, width: int, counts: list[int]) -> int:
-    """Return how many rows of `width` cells a block has, which are digits in columns `counts`."""
-    text = np.frombuffer(block, np.uint8)
-    newline, comma = text == _NEWLINE, text == _COMMA
-    doubt(((text < _SPACE) & ~newline).any() or (text >= _DELETE).any() or (text == _QUOTE).any())
-    ends = np.flatnonzero(newline | comma)
-    doubt(len(ends) % width != 0)
-    grid = ends.reshape(-1, width)
-    doubt(newline[grid[:, :-1]].any() or comma[grid[:, -1]].any())
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    doubt((text[starts] == _SPACE).any() or (text[ends - 1] == _SPACE).any())
-    other = ((text < _ZERO) | (text > _NINE)).astype(np.int32)
-    others = np.add.reduceat(other, starts).reshape(-1, width)[:, counts]  # with the separator
-    lengths = (ends - starts).reshape(-1, width)[:, counts]
-    doubt((others != 1).any() or (lengths < 1).any() or (lengths > _DIGITS).any())
-    return len(grid)
+    def __init__(self, block: bytes, width: int) -> None:
+        self._text = text = np.frombuffer(block, np.uint8)
+        newlines = block.count(b"\n")
+        doubt(not block.isascii() or b'"' in block or b"\x7f" in block)
+        doubt(np.count_nonzero(text < _SPACE) != newlines)
+        ends = np.flatnonzero((text == _NEWLINE) | (text == _COMMA))
+        doubt(len(ends) != newlines * width or (text[ends[width - 1 :: width]] != _NEWLINE).any())
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        # A column each, side by side in memory.
+        self._ends = np.ascontiguousarray(ends.reshape(-1, width).T)
+        self._starts = np.ascontiguousarray(starts.reshape(-1, width).T)
+
+    def __len__(self) -> int:
+        return len(self._ends[0])
+
+    def keep(self, rows: _Rows) -> None:
+        """Forget all other rows."""
+        self._ends, self._starts = self._ends[:, rows], self._starts[:, rows]
+
+    def counts(self, column: int) -> NDArray[np.int64]:
+        """Return cells that are digits as numbers."""
+        start, end = self._starts[column], self._ends[column]
+        doubt((end == start).any())
+        return self._digits(start, end)
+
+    def decimals(self, column: int) -> NDArray[np.int64] | NDArray[np.float64]:
+        """Return cells of digits, with a point or without, as numbers."""
+        start, end = self._starts[column], self._ends[column]
+        points = np.append(np.flatnonzero(self._text == _POINT), len(self._text))
+        point = points[np.searchsorted(points, start)]
+        has_point = point < end
+        digits = end - start - has_point
+        doubt((digits < 1).any())
+        if not has_point.any():
+            return self._digits(start, end)
+        if digits.max() > _EXACT:
+            texts = self.texts(column)
+            doubt(bool("".join(texts).encode().translate(None, b"0123456789.")))  # 1e5, 1_0, nan
+            return np.array(list(map(float, texts)))
+        point = np.where(has_point, point, end)
+        after = np.minimum(point + 1, end)
+        scale = 10 ** (end - after)
+        # Both are exact, so that their quotient is the float nearest to the decimal.
+        mantissa = self._digits(start, point) * scale + self._digits(after, end)
+        return np.asarray(mantissa / scale, np.float64)
+
+    def dates(self, column: int) -> NDArray[np.int64]:
+        """Return cells that are dates and times of day in UTC as Unix nanoseconds."""
+        start, end = self._starts[column], self._ends[column]
+        zone = np.maximum(end - len(_ZONE), 0)
+        zoned = self._text[zone] == _ZONE[0]
+        for at, mark in enumerate(_ZONE):
+            doubt((self._text[zone[zoned] + at] != mark).any())
+        width = np.where(zoned, zone, end) - start
+        if not len(width):
+            return np.zeros(0, np.int64)
+        doubt(width.min() < 1 or width.min() != width.max())
+        return moments(np.lib.stride_tricks.sliding_window_view(self._text, width[0])[start])
+
+    def texts(self, column: int) -> list[str]:
+        """Return cells as texts; doubt a space at an end, which is to be cut off."""
+        start, end = self._starts[column], self._ends[column]
+        doubt((self._text[start] == _SPACE).any() or (self._text[end - 1] == _SPACE).any())
+        whole = self._text.tobytes().decode()
+        return [whole[a:b] for a, b in zip(start.tolist(), end.tolist(), strict=True)]
+
+    def _digits(self, start: _Rows, end: _Rows) -> NDArray[np.int64]:
+        """Return the numbers between two places; 0 where there is nothing."""
+        widest = int((end - start).max(initial=0))
+        doubt(widest > _DIGITS)
+        value = np.zeros(len(start), np.int64)
+        for back in range(widest, 0, -1):
+            at = end - back
+            digit = np.where(at < start, 0, self._text[at] - np.uint8(_ZERO))
+            doubt((digit > 9).any())
+            value *= 10
+            value += digit
+        return value

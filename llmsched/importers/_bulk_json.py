@@ -2,151 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import cast
+from operator import attrgetter
+from typing import Annotated, Any, TypeAlias, TypeGuard, cast
 
+import msgspec
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
+from llmsched.ids import Ids
 from llmsched.importers import _source
-from llmsched.importers._doubt import check_times, dates, doubt, in_range
+from llmsched.importers._doubt import Doubtful, dates, doubt, in_range, times
 from llmsched.importers._format import Format, Record, never
 from llmsched.importers._source import Refusal
 from llmsched.importers._table import MISSING, Adder, Table, getter, label_of
 
+_Find: TypeAlias = Callable[[str], Callable[[Any], object] | None]
+"""Returns for a key the function that finds its value in a row; None if no row has the key."""
+
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What orjson takes for an integer; to it greater ones are floats."""
+
 
 class JsonBlocks:
-    """Columns out of JSON lines, a block at a time."""
+    """Columns out of JSON lines, a block at a time.
 
-    def __init__(self, form: Format, unit: str) -> None:
+    Parameters
+    ----------
+    first : dict
+        The first row: rows with its keys are read fastest.
+    """
+
+    def __init__(self, form: Format, unit: str, first: Record) -> None:
         self.table = Table()
         self._form, self._unit = form, unit
         self._one = Adder(self.table, form, unit)  # for what is done row by row here as well
+        self._alike = _Alike(form, first) if _may_be_alike(form, first) else None
 
     def add(self, block: bytes) -> None:
-        lines = block.removesuffix(b"\n").count(b"\n")
-        doubt(b"\0" in block or not block.startswith(b"{") or block.count(b"\n{") != lines)
-        records = self._records(block)
-        numbers, rows = self._kept(records)
-        self.table.rows += len(records)
-        outputs = self._add_columns(block, rows)
-        self._add_names(block, numbers, rows)
-        self._add_limits(block, rows, outputs)
-
-    def _records(self, block: bytes) -> list[Record]:
         lines = block.removesuffix(b"\n").split(b"\n")
-        records = [_source.loads(line) for line in lines]
-        doubt(not {dict}.issuperset(map(type, records)))
-        found = cast("list[Record]", records)
-        if block.count(b":") > sum(map(len, found)):  # some may hold a key twice
-            for line, record in zip(lines, found, strict=True):
-                if line.count(b":") > len(record):
-                    doubt(isinstance(_source.record(line), Refusal))
-        return found
+        begun = block.startswith(b"{") + block.count(b"\n{")
+        doubt(b"\0" in block or begun != len(lines))
+        rows = None if self._alike is None else self._alike.read(block, lines)
+        rows = rows or _records(block, lines)
+        numbers = self._kept(rows)
+        if len(rows):
+            self._add_columns(rows, numbers)
 
-    def _kept(self, records: list[Record]) -> tuple[Sequence[int], list[Record]]:
-        """Return the rows that are no failure and have an output, with their numbers."""
+    def _kept(self, rows: _Rows) -> range | NDArray[np.int64]:
+        """Keep the rows that are no failure and have an output; return their numbers."""
         form, first = self._form, self.table.rows
-        output = _column(records, form.output_tokens)
+        self.table.rows += len(rows)
+        output = rows.needed(form.output_tokens)
         if form.failure is never and 0 not in output:
-            return range(first, first + len(records)), records
+            return range(first, first + len(rows))
         kept = []
-        for number, (record, value) in enumerate(zip(records, output, strict=True), first):
-            reason = form.failure(record)
+        for place, (row, value) in enumerate(zip(rows.rows, output, strict=True)):
+            reason = None if form.failure is never else form.failure(cast(Record, row))
             if reason is None and value == 0 and type(value) in (int, float):
                 reason = f"{form.output_tokens} is 0"
             if reason is None:
-                kept.append((number, record))
+                kept.append(place)
             else:
                 self.table.dropped[reason] += 1
-        return [number for number, _ in kept], [record for _, record in kept]
+        rows.rows = [rows.rows[place] for place in kept]
+        return first + np.array(kept, np.int64)
 
-    def _add_columns(self, block: bytes, rows: list[Record]) -> list[int]:
-        form, table = self._form, self.table
-        outputs = _column(rows, form.output_tokens)
+    def _add_columns(self, rows: _Rows, numbers: range | NDArray[np.int64]) -> None:
+        form, table, above = self._form, self.table, len(self.table)
+        outputs = rows.needed(form.output_tokens)
         table.output_tokens.extend(_counts(outputs))
-        table.input_tokens.extend(_counts(_column(rows, form.input_tokens)))
-        if form.time is not None:
-            times = _column(rows, form.time)
-            if form.time_may_be_missing and self._absent(times, table.time):
-                pass
-            elif self._unit == "date":
-                table.time.extend(dates(times))
-            else:
-                check_times(times, self._unit)
-                table.time.extend(cast("list[float]", times))
-        if form.predicted is not None:
-            predicted = _optional(block, rows, form.predicted)
-            if not self._absent(predicted, table.predicted):
-                table.predicted.extend(_counts(predicted))
-        if form.hash_ids is not None:
-            hashes = _optional(block, rows, form.hash_ids)
-            if not self._absent(hashes, table.hash_ids):
-                doubt(not {list}.issuperset(map(type, hashes)))
-                lists = cast("list[list[int]]", hashes)
-                doubt(not {int}.issuperset(map(type, chain.from_iterable(lists))))
-                table.hash_ids.extend(map(tuple, lists))
-        if form.job_class is not None:
-            name = form.job_class
-            labels = _optional(block, rows, name)
-            if labels.count(MISSING) == len(labels):
-                table.job_class.extend([""] * len(rows))
-            else:
-                table.job_class.extend(label_of(value, name) for value in labels)
-        if form.model is not None:
-            models = dict.fromkeys(filter(_is_text, _optional(block, rows, form.model)))
-            table.models.update(cast("dict[str, None]", models))
-        return cast("list[int]", outputs)
-
-    def _absent(self, values: list[object], above: Sequence[object]) -> bool:
-        """Return whether an optional column is missing: from every row, here and above."""
-        missing = [value is MISSING or value is None for value in values]
-        doubt(any(missing) and not all(missing))
-        absent = all(missing)
-        doubt(bool(self.table.id) and bool(values) and bool(above) == absent)
-        return absent
-
-    def _add_names(self, block: bytes, numbers: Sequence[int], rows: list[Record]) -> None:
-        names = _optional(block, rows, self._form.id)
-        if names.count(MISSING) == len(names):
-            self.table.id.extend(map(str, numbers))
-            return
-        absent = (MISSING, None, "")
-        own = [n if name in absent else name for n, name in zip(numbers, names, strict=True)]
-        doubt(not {str, int}.issuperset(map(type, own)))
-        self.table.id.extend(map(str, own))
-
-    def _add_limits(self, block: bytes, rows: list[Record], outputs: list[int]) -> None:
-        if any(_mentions(block, name) for name in self._form.limits):
-            pairs = zip(rows, outputs, strict=True)
-            self.table.limit.extend(self._one.limit(record, output) for record, output in pairs)
+        table.input_tokens.extend(_counts(rows.needed(form.input_tokens)))
+        self._add_times(rows, above)
+        predicted = rows.column(form.predicted)
+        if _is_there(predicted, above, len(table.predicted)):
+            table.predicted.extend(_counts(predicted))
+        hashes = rows.column(form.hash_ids)
+        if _is_there(hashes, above, len(table.hash_ids)):
+            doubt(not {list}.issuperset(map(type, hashes)))
+            lists = cast("list[list[int]]", hashes)
+            doubt(not {int}.issuperset(map(type, chain.from_iterable(lists))))
+            table.hash_ids.extend(map(tuple, lists))
+        labels = rows.column(form.job_class)
+        if labels is None:
+            table.job_class.skip(len(rows))
         else:
-            self.table.limit.extend([0] * len(rows))
+            table.job_class.extend([label_of(value, str(form.job_class)) for value in labels])
+        models = rows.column(form.model) or []
+        table.models.update({model: None for model in models if isinstance(model, str)})
+        self._add_names(rows.column(form.id), numbers)
+        self._add_limits([rows.column(label) for label in form.limits], outputs)
+
+    def _add_times(self, rows: _Rows, above: int) -> None:
+        form, table = self._form, self.table
+        if form.time is None:
+            return
+        if form.time_may_be_missing:
+            values = rows.column(form.time)
+            if not _is_there(values, above, len(table.time)):
+                return
+        else:
+            values = rows.needed(form.time)
+        table.time.extend(dates(values) if self._unit == "date" else times(values, self._unit))
+
+    def _add_names(self, names: list[object] | None, numbers: range | NDArray[np.int64]) -> None:
+        if names is None or names.count(MISSING) == len(names):
+            self.table.id.extend(Ids(numbers))
+            return
+        if not {str}.issuperset(map(type, names)) or "" in names:
+            absent = (MISSING, None, "")
+            names = [n if name in absent else name for n, name in zip(numbers, names, strict=True)]
+            doubt(not {str, int, np.int64}.issuperset(map(type, names)))
+        self.table.id.extend(Ids.of(map(str, names)))
+
+    def _add_limits(self, columns: list[list[object] | None], outputs: list[object]) -> None:
+        if not any(columns):
+            self.table.limit.skip(len(outputs))
+            return
+        values = zip(*(column or [MISSING] * len(outputs) for column in columns), strict=True)
+        rows = zip(values, cast("list[int]", outputs), strict=True)
+        self.table.limit.extend([self._one.limit(said, output) for said, output in rows])
 
 
-def _column(rows: list[Record], name: str) -> list[object]:
-    if "." in name:
-        return list(map(getter(name), rows))
-    return [row.get(name, MISSING) for row in rows]
+class _Rows:
+    """Rows of a block, and how the value of a key is found in one."""
+
+    def __init__(self, rows: Sequence[object], find: _Find) -> None:
+        self.rows, self._find = rows, find
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str | None) -> list[object] | None:
+        """Return a column, with `MISSING` where a row has none; None if no row has one."""
+        find = None if name is None else self._find(name)
+        return None if find is None else list(map(find, self.rows))
+
+    def needed(self, name: str) -> list[object]:
+        """Return a column; doubt one that no row has."""
+        column = self.column(name)
+        if column is None:
+            raise Doubtful
+        return column
 
 
-def _optional(block: bytes, rows: list[Record], name: str | None) -> list[object]:
-    """Return a column, without looking at each row where no row of the block can have it."""
-    if name is None or not _mentions(block, name):
-        return [MISSING] * len(rows)
-    return _column(rows, name)
+def _may_be_alike(form: Format, first: Record) -> bool:
+    """Whether a format is read off keys of the row itself, which need no escapes."""
+    names = (*form.needed, form.id, form.job_class, form.predicted, form.hash_ids, form.model)
+    flat = not any("." in name for name in (*names, *form.limits) if name is not None)
+    return form.failure is never and flat and b"\\" not in orjson.dumps([*first])
 
 
-def _mentions(block: bytes, name: str) -> bool:
-    """Return whether a key is written somewhere in a block, or may be: keys can hold escapes."""
-    return f'"{name.rpartition(".")[2]}"'.encode() in block or b"\\" in block
+class _Alike:
+    """Reads rows that have the keys of the first one, each once, into objects without a dict.
+
+    Every key is needed, and a line has no more colons than keys: so none stands there twice.
+    """
+
+    def __init__(self, form: Format, first: Record) -> None:
+        types: dict[str | None, object] = {
+            form.output_tokens: int,
+            form.input_tokens: int,
+            form.time: int | float | str,
+            form.id: _Integer | str | None,
+            form.job_class: _Integer | str | None,
+            form.hash_ids: list[_Integer] | None,
+        }
+        self._fields = {key: f"_{i}" for i, key in enumerate(first)}
+        row = msgspec.defstruct(
+            "Row",
+            [(field, cast(type, types.get(key, Any))) for key, field in self._fields.items()],
+            rename={field: key for key, field in self._fields.items()},
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(row).decode
+
+    def read(self, block: bytes, lines: list[bytes]) -> _Rows | None:
+        """Return the rows; None if they are not alike."""
+        if b"\\" in block or block.count(b":") != len(lines) * len(self._fields):
+            return None
+        try:
+            return _Rows(list(map(self._decode, lines)), self._find)
+        except msgspec.MsgspecError:
+            return None
+
+    def _find(self, key: str) -> Callable[[Any], object] | None:
+        return attrgetter(self._fields[key]) if key in self._fields else None
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _records(block: bytes, lines: list[bytes]) -> _Rows:
+    """Return the rows as they are; doubt those that row by row refuses."""
+    records = [_source.loads(line) for line in lines]
+    doubt(not {dict}.issuperset(map(type, records)))
+    found = cast("list[Record]", records)
+    if block.count(b":") > sum(map(len, found)):  # some may hold a key twice
+        for line, record in zip(lines, found, strict=True):
+            if line.count(b":") > len(record):
+                doubt(isinstance(_source.record(line), Refusal))
+
+    def find(key: str) -> Callable[[Any], object] | None:
+        """Find a key if it is written somewhere, or may be: keys can hold escapes."""
+        written = f'"{key.rpartition(".")[2]}"'.encode() in block or b"\\" in block
+        return getter(key) if written else None
+
+    return _Rows(found, find)
 
 
-def _counts(values: list[object]) -> list[int]:
+def _is_there(values: list[object] | None, above: int, kept: int) -> TypeGuard[list[object]]:
+    """Return whether an optional column is there: in every row, here and above, or in none."""
+    if values is None or all(value is MISSING or value is None for value in values):
+        doubt(kept > 0)
+        return False
+    doubt(MISSING in values or None in values or kept < above)
+    return True
+
+
+def _counts(values: list[object]) -> NDArray[np.int64]:
     doubt(not {int}.issuperset(map(type, values)))
-    in_range(np.array(values, dtype=np.int64))
-    return cast("list[int]", values)
+    return in_range(np.array(values, dtype=np.int64))

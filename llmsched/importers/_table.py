@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, Protocol, cast
 
 from llmsched.errors import InputError
+from llmsched.importers._columns import Counts, Names, Rare, Times
 from llmsched.importers._format import Format, Record
 from llmsched.importers._source import Found, Refusal, as_json
 from llmsched.trace import MAX_TOKENS
@@ -25,6 +26,9 @@ UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 MAX_SECONDS = 2**33
 """Times beyond this (as Unix time, the year 2242) are refused; below, int64 nanoseconds suffice."""
+
+OnProgress = Callable[[int, int, int], None]
+"""Told how many rows have been read, and how many of a file's bytes (0, 0 where nobody knows)."""
 
 _Check = Callable[[object, str], object]
 _Getter = Callable[[str], Callable[[Record], object]]
@@ -50,17 +54,20 @@ class Table:
     empty, or as long as the others; ``limit`` is 0 where a request declares none.
     """
 
-    time: list[float] = field(default_factory=list)
-    input_tokens: array[int] = field(default_factory=lambda: array("q"))
-    output_tokens: array[int] = field(default_factory=lambda: array("q"))
-    id: list[str] = field(default_factory=list)
-    job_class: list[str] = field(default_factory=list)
-    predicted: array[int] = field(default_factory=lambda: array("q"))
-    limit: array[int] = field(default_factory=lambda: array("q"))
+    time: Times = field(default_factory=Times)
+    input_tokens: Counts = field(default_factory=Counts)
+    output_tokens: Counts = field(default_factory=Counts)
+    id: Names = field(default_factory=Names)
+    job_class: Rare[str] = field(default_factory=lambda: Rare(""))
+    predicted: Counts = field(default_factory=Counts)
+    limit: Rare[int] = field(default_factory=lambda: Rare(0))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
     models: dict[str, None] = field(default_factory=dict)  # each once, in order
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.output_tokens)
 
 
 def collect(
@@ -117,6 +124,10 @@ def _one_a_request(rows: Iterable[Found], form: Format) -> Iterator[Found]:
             yield where, refusal
 
 
+class _Target(Protocol):
+    def append(self, value: Any, /) -> None: ...
+
+
 @dataclass(frozen=True)
 class _Column:
     """One column: where its value is in a record, how it is checked, where it goes."""
@@ -124,7 +135,7 @@ class _Column:
     label: str
     get: Callable[[Record], object]
     check: _Check
-    target: list[object]
+    target: _Target
     optional: bool
     """Whether the column may be missing, then from every row."""
 
@@ -135,17 +146,19 @@ class Adder:
     def __init__(self, table: Table, form: Format, unit: str) -> None:
         self.table = table
         self.failure = form.failure
-        self.ids: set[str] = set()
+        self.above = 0
+        self.ids: set[str] = set()  # empty while ids are the rows' numbers
         self.id = form.id or "id"
         text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
         self.get_id = _nothing if form.id is None else text(form.id)
         self.output = form.output_tokens
         self.get_model = None if form.model is None else text(form.model)
-        self.limits = [(label, number(label)) for label in form.limits]
+        self.limits = form.limits
+        self.get_limits = [number(label) for label in form.limits]
         date = unit == "date"
         time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
         may = form.time_may_be_missing
-        plan: list[tuple[str | None, _Check, object, _Getter, bool]] = [
+        plan: list[tuple[str | None, _Check, _Target, _Getter, bool]] = [
             (form.output_tokens, _output, table.output_tokens, number, False),
             (form.input_tokens, count, table.input_tokens, number, False),
             (form.time, time, table.time, text if date else number, may),
@@ -154,7 +167,7 @@ class Adder:
             (form.hash_ids, _hashes, table.hash_ids, text, True),
         ]
         self.columns = [
-            _Column(label, find(label), check, cast("list[object]", target), optional)
+            _Column(label, find(label), check, target, optional)
             for label, check, target, find, optional in plan
             if label is not None
         ]
@@ -172,14 +185,15 @@ class Adder:
         if (reason := self.failure(record)) is not None:
             raise Dropped(reason)
         values = [self._value(column, record) for column in self.columns]
-        limit = self.limit(record, cast(int, values[0]))
-        name = self._name(record)
-        self.ids.add(name)
-        self.table.id.append(name)
+        said = [get(record) for get in self.get_limits]
+        none = said.count(MISSING) == len(said)
+        limit = 0 if none else self.limit(said, cast(int, values[0]))
+        self.table.id.append(self._name(record))
         self.table.limit.append(limit)
         for column, value in zip(self.columns, values, strict=True):
             if value is not MISSING:
                 column.target.append(value)
+        self.above += 1
         if self.get_model is not None and isinstance(model := self.get_model(record), str):
             self.table.models[model] = None
 
@@ -187,17 +201,21 @@ class Adder:
         value = column.get(record)
         if column.optional:
             value = MISSING if value is None else value
-            if self.ids and bool(column.target) is (value is MISSING):
+            if self.above and bool(column.target) is (value is MISSING):
                 raise Refusal(column.label, "a value in every row or in none", as_json(value))
             if value is MISSING:
                 return value
         return column.check(value, column.label)
 
-    def limit(self, record: Record, output: int) -> int:
-        """Return the output limit that the request declares; 0 if it declares none."""
+    def limit(self, values: Iterable[object], output: int) -> int:
+        """Return the output limit that a request declares, under `limits`; 0 if it declares none.
+
+        Raises
+        ------
+        Refusal
+        """
         limit, named = 0, ""
-        for label, get in self.limits:
-            value = get(record)
+        for label, value in zip(self.limits, values, strict=True):
             if value is MISSING or value is None or value == "":
                 continue
             declared = count(value, label)
@@ -211,12 +229,16 @@ class Adder:
     def _name(self, record: Record) -> str:
         value = self.get_id(record)
         if value is MISSING or value is None or value == "":
+            if not self.ids:
+                return str(self.table.rows - 1)
             value = self.table.rows - 1
         if type(value) is not str and type(value) is not int:
             raise Refusal(self.id, "a string or an integer", as_json(value))
         name = str(value)
+        self.ids = self.ids or set(self.table.id.whole())
         if name in self.ids:
             raise Refusal(self.id, "an id that no row above has", as_json(value))
+        self.ids.add(name)
         return name
 
 
@@ -310,7 +332,7 @@ def label_of(value: object, label: str) -> str:
         return ""
     if type(value) is not str and type(value) is not int:
         raise Refusal(label, "a string or an integer", as_json(value))
-    return str(value)
+    return sys.intern(str(value))  # millions of requests are of few classes
 
 
 def _hashes(value: object, label: str) -> tuple[int, ...]:

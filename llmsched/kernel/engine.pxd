@@ -30,7 +30,8 @@ cdef class Engine(State):
     cdef _look_ahead(self)
     @cython.locals(rows=Rows, first="long long")
     cdef _advance_rounds(self, long long n, long long rounds)
-    @cython.locals(finishing=list, ended=list, first="long long", slot="long long")
+    @cython.locals(finishing=list, ended=list, before="long long", first="long long",
+                   slot="long long")
     cdef _finish_all(self)
     cdef _finish(self, long long slot)
     cdef _complete(self, long long slot)

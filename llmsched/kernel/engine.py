@@ -198,14 +198,16 @@ class Engine(State):
 
     def _finish_all(self) -> None:
         """Let the sequences leave that have got their last token, in the order of the trace."""
-        finishing, ended = self.finishing, self.ended
+        finishing, ended, before = self.finishing, self.ended, -1
         while finishing:
             first = finishing[0]
             if first >> _SLOT_BITS > self.clock:
                 break
             heappop(finishing)
             slot = first & _SLOT
-            if self.until[slot] == first >> _SLOT_BITS:
+            # An outdated entry may be the same as that of the slot's next sequence.
+            if self.until[slot] == first >> _SLOT_BITS and first != before:
+                before = first
                 if self.watched:
                     ended.append((self.request[slot] << _SLOT_BITS) + slot)
                 else:  # nobody is told, so that their order does not matter

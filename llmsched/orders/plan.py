@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +21,9 @@ PACKING_MOVES = 8_000
 """Repartitions that a packing may take: enough for the optimum of gsm8k-llama65b, 0.2 s there."""
 LOOKAHEAD = 16
 """Requests of a slot, longest first, among which one with an aligned end is looked for."""
+
+SMALL = 4_000
+"""Requests up to which a packing is kept for all cases of a study, in 12 bytes a request."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,29 @@ _NOBODY = _Choice(-1)
 
 
 class PlanQueue:
-    """Waiting requests by slot. Slots are the plan's: the engine only counts them."""
+    """Waiting requests by slot. Slots are the plan's: the engine only counts them.
+
+    Requests that are known at time 0 come first in the trace, and their lengths are read at once;
+    those of others when they are pushed.
+    """
 
     def __init__(self, plan: Plan, jobs: Jobs, view: View) -> None:
         slots = jobs.config.max_num_seqs
         self.release: Callable[[int], None] | None = self._release
-        self._plan, self._view = plan, view
-        rounds = jobs.predicted_output_tokens - 1
-        self._rounds = ints(rounds)
-        known = np.flatnonzero(jobs.arrival <= 0)
-        self._own, self._load, self._horizon = _slot_queues(rounds, known, slots)
-        self._planned = len(known)  # they are pushed first: sorted by arrival
+        self._plan, self._jobs, self._view = plan, jobs, view
+        self._planned = int(np.count_nonzero(jobs.arrival <= 0))
+        rounds = jobs.predicted_output_tokens[: self._planned] - 1
+        self._rounds = ints(rounds)  # of the planned ones
+        self._own, self._load, self._horizon = _slot_queues(rounds, slots)
+        # Heap of (-load, slot): loads only fall, so an entry is at worst too high, and is mended
+        # when it comes to the top.
+        self._most = [(-load, slot) for slot, load in enumerate(self._load)]
+        heapify(self._most)
         self._broken = False
         self._waiting = 0
         self._pool: list[tuple[int, int]] = []  # heap of (-rounds, request), not planned
-        self._slot: dict[int, int] = {}
-        self._began: dict[int, int] = {}  # decode clock at which a request took its slot
+        self._served = bytearray(self._planned)  # whether a planned one has had a slot
+        self._running: dict[int, tuple[int, int]] = {}  # slot, and predicted end as decode clock
         self._idle: list[tuple[int, bool, int]] = []  # heap: most work first, then any at all
         for slot in range(slots):
             self._vacate(slot)
@@ -101,9 +111,9 @@ class PlanQueue:
     def push(self, request: int) -> None:
         self._waiting += 1
         self._choice = None
-        if request < self._planned and request not in self._began:
+        if request < self._planned and not self._served[request]:
             return  # its slot's queue holds it from the start
-        heappush(self._pool, (-self._rounds[request], request))
+        heappush(self._pool, (1 - int(self._jobs.predicted_output_tokens[request]), request))
 
     def peek(self) -> int:
         if self._choice is None:
@@ -116,16 +126,20 @@ class PlanQueue:
         request, slot, owner, at = self._choice
         self._choice = None
         if owner < 0:
-            heappop(self._pool)
+            rounds = -heappop(self._pool)[0]
         else:
             del self._own[owner][at]
-            self._load[owner] -= self._rounds[request]
+            rounds = self._rounds[request]
+            self._load[owner] -= rounds
+        if request < self._planned:  # from its slot's queue, or since the plan was given up
+            self._served[request] = True
         self._waiting -= 1
         heappop(self._idle)
-        self._slot[request] = slot
         self._deadline.pop(slot, None)
-        clock = self._began[request] = self._view.clock
-        insort(self._ends, clock + self._rounds[request])
+        clock, ends = self._view.clock, self._ends
+        self._running[request] = slot, clock + rounds
+        del ends[: bisect_left(ends, clock + 1)]
+        insort(ends, clock + rounds)
         return request
 
     def patience(self, extra: int) -> int | None:
@@ -153,35 +167,48 @@ class PlanQueue:
         """Serve the idle slot with most planned work, from its own queue if it has one."""
         if not self._idle or not self._waiting:
             return _NOBODY
-        slot, load = self._idle[0][-1], self._load
+        slot = self._idle[0][-1]
         if self._own[slot]:
             return self._aligned(slot, slot)
         if self._pool:
             return _Choice(self._pool[0][1], slot)
         if not self._plan.steal:
             return _NOBODY
-        owner = max((s for s in range(len(load)) if self._own[s]), key=lambda s: (load[s], -s))
-        return self._aligned(slot, owner)
+        return self._aligned(slot, self._richest())
+
+    def _richest(self) -> int:
+        """Return the slot with most planned work that has any; of equals the first."""
+        most, load = self._most, self._load
+        while True:
+            least, slot = most[0]
+            if not self._own[slot]:
+                heappop(most)
+            elif -least == load[slot]:
+                return slot
+            else:
+                heapreplace(most, (-load[slot], slot))
 
     def _aligned(self, slot: int, owner: int) -> _Choice:
         """Choose from a slot's queue: the longest, or one that ends together with others."""
-        own, clock = self._own[owner], self._view.clock
-        ends = self._ends
-        del ends[: bisect_left(ends, clock + 1)]
+        own, rounds, ends = self._own[owner], self._rounds, self._ends
+        clock, count = self._view.clock, len(ends)
+        first = bisect_left(ends, clock + 1)
         best, pick = self._plan.align + 1, len(own) - 1
         for at in range(len(own) - 1, max(-1, len(own) - 1 - LOOKAHEAD), -1):
-            end = clock + self._rounds[own[at]]
-            later = bisect_left(ends, end)
-            if later < len(ends) and ends[later] - end < best:
+            if not best:
+                break
+            end = clock + rounds[own[at]]
+            later = bisect_left(ends, end, first)
+            if later < count and ends[later] - end < best:
                 best, pick = ends[later] - end, at
         return _Choice(own[pick], slot, owner, pick)
 
     def _release(self, request: int) -> None:
-        slot = self._slot.pop(request)
+        slot, end = self._running.pop(request)
         self._vacate(slot)
         self._choice = None
         if not self._broken and self._planned and self._plan.steal:
-            missed = self._view.clock - self._began[request] - self._rounds[request]
+            missed = self._view.clock - end
             if abs(missed) > self._plan.tolerance * self._horizon + 1:
                 self._break()
 
@@ -197,22 +224,24 @@ class PlanQueue:
         heapify(self._pool)
 
 
-def _slot_queues(
-    rounds: NDArray[np.int64], known: NDArray[np.int64], slots: int
-) -> tuple[list[list[int]], list[int], int]:
+def _slot_queues(rounds: NDArray[np.int64], slots: int) -> tuple[list[list[int]], list[int], int]:
     """Return each slot's requests (shortest first: taken from the end), loads, and the makespan."""
     own: list[list[int]] = [[] for _ in range(slots)]
-    if not len(known):
+    if not len(rounds):
         return own, [0] * slots, 0
-    packing = _packed(rounds[known].tobytes(), slots)
-    for i in np.argsort(-rounds[known], kind="stable")[::-1].tolist():
-        own[packing.bin_of[i]].append(int(known[i]))
+    packed = _packed_small if len(rounds) <= SMALL else _packed_large
+    packing = packed(rounds.tobytes(), slots)
+    for i in np.argsort(-rounds, kind="stable")[::-1].tolist():
+        own[packing.bin_of[i]].append(i)
     return own, packing.load.tolist(), packing.makespan
 
 
-@lru_cache(maxsize=4)
 def _packed(rounds: bytes, slots: int) -> Packing:
     """Pack once for all replays of the same requests."""
     return pack(
         np.frombuffer(rounds, dtype=np.int64), slots, solver="heuristic", moves=PACKING_MOVES
     )
+
+
+_packed_small = lru_cache(maxsize=512)(_packed)
+_packed_large = lru_cache(maxsize=4)(_packed)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 MOST_FREE = 18
 """Requests that one repartition may move; with more in the two bins, a sample of them moves."""
 
-FAR = np.int64(2**62)
+FAR = 2**62
+"""Beyond all sums."""
 CHASE = 0.6
 """Share of the moves that start from a bin above the target; the others mix the plateau."""
 
@@ -34,7 +35,7 @@ def longest_first(durations: Sequence[int], bins: int) -> list[list[int]]:
 
 
 def choose_subset(
-    values: NDArray[np.int64], low: int, high: int, rng: random.Random
+    values: Sequence[int], low: int, high: int, rng: random.Random
 ) -> tuple[int, int]:
     """Choose a subset of `values` whose sum lies in `low`..`high`, or as near to it as any does.
 
@@ -43,28 +44,44 @@ def choose_subset(
     half are sorted, and each sum of the other half looks up its partners.
     """
     half = len(values) // 2
-    left = _subsets(half) @ values[:half]
-    right = _subsets(len(values) - half) @ values[half:]
-    order = left.argsort(kind="stable")
-    left = left[order]
-    first = left.searchsorted(low - right)
-    count = left.searchsorted(high - right, "right") - first
-    upto = count.cumsum()
-    if upto[-1]:
-        draw = rng.randrange(int(upto[-1]))
+    lefts, rights = (1 << half) + 2, 1 << len(values) - half
+    sums = _halves(len(values)) @ np.array([*values, low, high + 1, FAR])
+    order = sums[:lefts].argsort(kind="stable")
+    left, edge = sums[order], sums[lefts:]
+    place = left.searchsorted(edge)
+    first = place[:rights]
+    upto = np.add.accumulate(place[rights:] - first)
+    if total := int(upto[-1]):
+        draw = rng.randrange(total)
         r = int(upto.searchsorted(draw, "right"))
-        k = int(first[r]) + draw - int(upto[r] - count[r])
+        k = int(place[rights + r]) + draw - int(upto[r])
     else:  # each right sum has one partner just above the window and one just below it
-        above = np.append(left, FAR)[first] + right
-        below = np.insert(left, 0, -FAR)[first] + right
+        above, below = left[first] - edge[:rights], left[first - 1] - edge[:rights]
         up, down = int(above.argmin()), int(below.argmax())
-        is_above = int(above[up]) - high < low - int(below[down])
+        is_above = int(above[up]) - (high - low) < -int(below[down])
         r = up if is_above else down
         k = int(first[r]) - (not is_above)
-    return int(order[k]) | r << half, int(left[k] + right[r])
+    return int(order[k]) | r << half, int(left[k] - edge[r]) + low
 
 
 @cache
+def _halves(size: int) -> NDArray[np.int64]:
+    """Return the matrix that takes values and a window to what :func:`choose_subset` looks up.
+
+    It is multiplied by `size` values, the window's low end, the one above its high end, and `FAR`.
+    First come the sums of the left half and -FAR and FAR around them, then for each sum of the
+    right half what is left to the low end, and to the high one.
+    """
+    half = size // 2
+    left, right = _subsets(half), _subsets(size - half)
+    matrix = np.zeros((len(left) + 2 + 2 * len(right), size + 3), dtype=np.int64)
+    matrix[: len(left), :half] = left
+    matrix[len(left) : len(left) + 2, -1] = -1, 1
+    for end, rows in zip((-3, -2), np.split(matrix[len(left) + 2 :], 2), strict=True):
+        rows[:, half:size], rows[:, end] = -right, 1
+    return matrix
+
+
 def _subsets(size: int) -> NDArray[np.int64]:
     """Return the 0-1 matrix whose row k holds the bits of k."""
     return np.arange(1 << size, dtype=np.int64)[:, None] >> np.arange(size) & 1
@@ -119,36 +136,42 @@ class Repartition:
         return not above
 
     def _move(self, a: int, b: int, target_a: int, target_b: int) -> None:
-        both = self.load[a] + self.load[b]
-        free, stay_a, stay_b = self._loosen(self.members[a], self.members[b])
+        """Split two bins anew; as they are is one of the choices, so the excess does not grow."""
+        durations, both = self.durations, self.load[a] + self.load[b]
+        mine, free = self._loosen(a, b)
         if not free:
             return
-        base = sum(self.durations[i] for i in stay_a)
+        values = [durations[i] for i in free]
+        base = self.load[a] - sum(values[:mine])  # what stays in bin a
         low, high = sorted((target_a, both - target_b))  # no split has less excess than these
-        values = np.array([self.durations[i] for i in free], dtype=np.int64)
         subset, load = choose_subset(values, low - base, high - base, self.random)
-        load += base
-        before = max(self.load[a] - target_a, 0) + max(self.load[b] - target_b, 0)
-        if max(load - target_a, 0) + max(both - load - target_b, 0) > before:
-            return
-        for k, request in enumerate(free):
-            (stay_a if subset >> k & 1 else stay_b).append(request)
-        self.members[a], self.members[b] = stay_a, stay_b
-        self.load[a], self.load[b] = load, both - load
+        stay_a, stay_b = self.members[a], self.members[b]
+        for request in free:
+            (stay_a if subset & 1 else stay_b).append(request)
+            subset >>= 1
+        self.load[a], self.load[b] = base + load, both - base - load
 
-    def _loosen(self, a: list[int], b: list[int]) -> tuple[list[int], list[int], list[int]]:
-        """Choose the requests that may move, and those of either bin that stay."""
-        extra = max(len(a) + len(b) - MOST_FREE, 0)
-        drop = extra * len(a) // (len(a) + len(b)) if extra else 0
-        self._mix_end(a, len(a) - drop)
-        self._mix_end(b, len(b) - extra + drop)
-        return a[drop:] + b[extra - drop :], a[:drop], b[: extra - drop]
+    def _loosen(self, a: int, b: int) -> tuple[int, list[int]]:
+        """Take out of both bins the requests that may move; return the count of a's, and all."""
+        in_a, in_b = self.members[a], self.members[b]
+        extra = max(len(in_a) + len(in_b) - MOST_FREE, 0)
+        drop = extra * len(in_a) // (len(in_a) + len(in_b)) if extra else 0
+        free_a = self._take(in_a, len(in_a) - drop)
+        return len(free_a), free_a + self._take(in_b, len(in_b) - extra + drop)
 
-    def _mix_end(self, requests: list[int], count: int) -> None:
-        """Bring `count` requests, drawn at random, to the end of the list in random order."""
-        for end in range(len(requests) - 1, len(requests) - 1 - count, -1):
-            k = self.random.randrange(end + 1)
-            requests[k], requests[end] = requests[end], requests[k]
+    def _take(self, requests: list[int], count: int) -> list[int]:
+        """Take `count` requests, drawn at random, off the list in random order."""
+        bits = self.random.getrandbits
+        for size in range(len(requests), len(requests) - count, -1):
+            width = size.bit_length()
+            k = bits(width)
+            while k >= size:  # as randrange(size) does, which costs three times as much
+                k = bits(width)
+            requests[k], requests[size - 1] = requests[size - 1], requests[k]
+        kept = len(requests) - count
+        taken = requests[kept:]
+        del requests[kept:]
+        return taken
 
 
 class _Pool:

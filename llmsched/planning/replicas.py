@@ -114,8 +114,10 @@ def balance(
     bound = lower_bound(trace, hardware, config, total_speed=float(speed.sum()))
 
     def simulated() -> ReplicaPlan:
-        seconds = np.array([replay(np.sort(some)) if some else 0.0 for some in search.members])
-        return ReplicaPlan(_inverse(search, len(trace)), seconds / speed, bound, 0)
+        replica_of = _inverse(search, len(trace))
+        every = (np.flatnonzero(replica_of == r) for r in range(replicas))
+        seconds = np.array([replay(rows) if len(rows) else 0.0 for rows in every])
+        return ReplicaPlan(replica_of, seconds / speed, bound, 0)
 
     started = time.monotonic()
     best = last = simulated()

@@ -34,7 +34,7 @@ def read_replicas(path: str | Path, trace: Trace) -> Assignment:
     queues, made_for = [part.requests for part in plan.replicas], plan.trace.sha256
     if made_for != trace.sha256:
         raise InputError(f"{path}: trace.sha256: expected that of {trace.name}, got {made_for!r}")
-    row = {name: i for i, name in enumerate(trace.id.tolist())}
+    row = {name: i for i, name in enumerate(trace.id)}
     names = [name for queue in queues for name in queue]
     if len(names) != len(row) or set(names) != row.keys():
         raise InputError(f"{path}: replicas: expected every request of {trace.name} once")

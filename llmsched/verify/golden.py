@@ -192,7 +192,7 @@ def read(path: str | Path) -> Golden:
         )
     except InputError as error:
         raise InputError(str(error).replace(f"{path}: ", f"{path}: requests: ", 1)) from error
-    order = trace.id.astype(np.int64)
+    order = np.array([int(name) for name in trace.id])
     return Golden(
         trace,
         config,

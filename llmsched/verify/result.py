@@ -66,7 +66,7 @@ def _row(i: int) -> str:
 def same_requests(replay: Replay) -> Iterator[str]:
     """Each request of the trace has one row, with its lengths."""
     trace, requests = replay.trace, replay.requests
-    given = tuple(str(name) for name in trace.id)
+    given = tuple(trace.id)
     if given != requests.id:
         missing = sorted(set(given) - set(requests.id))
         extra = sorted(set(requests.id) - set(given))

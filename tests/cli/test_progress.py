@@ -124,3 +124,21 @@ def test_a_reader_that_has_left_ends_only_the_showing(
 
     monkeypatch.setattr(Terminal, "write", fail)
     assert show(Phase("loading"), 3, monkeypatch) == ""
+
+
+def test_reading_a_file_says_how_much_of_it_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    running = Phase("loading")
+    running.read(8_558_274, 307_000_000, 969_265_884)
+    running.show(Over(LINE_S))
+    told = r"llmsched: loading: 307 of 969 MB, 8,558,274 rows, \d+:\d\d (left|so far)\n"
+    assert re.fullmatch(told, capsys.readouterr().err)
+
+
+def test_reading_a_pipe_says_only_how_many_rows_there_were(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    running = Phase("loading")
+    running.read(65_536, 0, 0)
+    running.show(Over(LINE_S))
+    told = r"llmsched: loading: 65,536 rows, \d+:\d\d so far\n"
+    assert re.fullmatch(told, capsys.readouterr().err)

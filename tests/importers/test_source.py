@@ -88,7 +88,11 @@ def test_progress_is_told_to_whoever_asks_and_printed_to_nobody(
 ) -> None:
     path = tmp_path / "trace.jsonl"
     path.write_bytes(TEXT * 22)  # 66,000 rows
-    told: list[int] = []
-    load(path, on_progress=told.append)
-    assert told == [1, 66_000]  # a block at a time
+    size = path.stat().st_size
+    told: list[tuple[int, int, int]] = []
+    load(path, on_progress=lambda *how_far: told.append(how_far))
+    assert told[0][0] == 1
+    assert told[-1] == (66_000, size, size)
+    assert told == sorted(told)  # a block at a time
+    assert len(told) > 3
     assert capsys.readouterr() == ("", "")

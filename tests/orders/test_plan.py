@@ -5,15 +5,21 @@ Prompts have one token: a stage of n prompts takes 0.5 + 0.25 n seconds, a round
 
 from __future__ import annotations
 
+import random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
 from llmsched.engine import admit
 from llmsched.errors import InputError
 from llmsched.orders.plan import Plan, PlanQueue
+from llmsched.packing import Packing, pack
 from llmsched.policies import NAMED
 from tests.hand import MIXED, STAGES, admissions, outputs, replay, steps, trace_of
 
@@ -321,3 +327,109 @@ def test_an_aligned_end_is_looked_for_among_so_many_of_a_slots_longest(
 
 def test_without_a_plan_there_is_nothing_to_say_of_waiting() -> None:
     assert planned(9, 6, arrival=1.0).patience(0) is None
+
+
+class _PlainMaximum(PlanQueue):
+    """Looks at all slots to find the one with most work left."""
+
+    def _richest(self) -> int:
+        return max((s for s, own in enumerate(self._own) if own), key=lambda s: (self._load[s], -s))
+
+
+@given(
+    rounds=st.lists(st.integers(0, 9), min_size=1, max_size=40),
+    slots=st.integers(1, 6),
+    seed=st.integers(0, 99),
+)
+def test_the_slot_to_help_is_the_one_that_a_look_at_all_slots_finds(
+    rounds: list[int], slots: int, seed: int
+) -> None:
+    rng, clock = random.Random(seed), _Clock()
+    jobs = admit(
+        trace_of(outputs(*(1 + r for r in rounds))), STAGES, NAMED["hybrid"], EngineConfig(slots)
+    )
+    plan = Plan(tolerance=99.0)
+    queues = [kind(plan, jobs, clock) for kind in (PlanQueue, _PlainMaximum)]  # type: ignore[arg-type]  # a part of a view
+    for queue in queues:
+        for request in range(len(rounds)):
+            queue.push(request)
+    running: list[int] = []
+    served = []
+    while len(queues[0]) or running:
+        clock.clock += rng.randrange(3)
+        if running and rng.random() < 0.6:
+            leaves = running.pop(rng.randrange(len(running)))
+            for queue in queues:
+                release(queue, leaves)
+        elif queues[0].peek() >= 0:
+            request, plainly = (queue.pop() for queue in queues)
+            assert request == plainly
+            running.append(request)
+            served.append(request)
+    assert sorted(served) == list(range(len(rounds)))
+
+
+def known_later(at_once: int, *rounds: int, tolerance: float = 9.0) -> tuple[PlanQueue, _Clock]:
+    """Return the queue of one slot whose jobs grow after it was made: `at_once` are there then."""
+    tokens = np.array([1 + r for r in rounds])
+    arrival = np.where(np.arange(len(rounds)) < at_once, 0.0, 1.0)
+    jobs = SimpleNamespace(
+        config=EngineConfig(1),
+        arrival=arrival[:at_once],
+        predicted_output_tokens=tokens[:at_once],
+    )
+    clock = _Clock()
+    queue = Plan(tolerance=tolerance).queue(jobs, clock)  # type: ignore[arg-type]  # parts of both
+    jobs.arrival, jobs.predicted_output_tokens = arrival, tokens
+    for request in range(len(rounds)):
+        queue.push(request)
+    return queue, clock
+
+
+def test_the_length_of_a_later_arrival_is_read_when_it_comes() -> None:
+    queue, _ = known_later(1, 5, 2, 9, 4)
+    order = []
+    while len(queue):
+        order.append(queue.pop())
+        release(queue, order[-1])
+    assert order == [0, 2, 3, 1]
+
+
+@pytest.mark.parametrize(("missed", "broken"), [(-2, True), (-1, False), (1, False), (2, True)])
+def test_a_later_arrival_breaks_the_plan_as_a_planned_request_does(
+    missed: int, broken: bool
+) -> None:
+    # The slots' own requests have run; the later one takes 8 rounds as predicted, give or take.
+    queue, clock = known_later(1, 5, 8, tolerance=0.0)
+    assert queue.pop() == 0
+    clock.clock = 5
+    release(queue, 0)
+    assert queue.pop() == 1
+    clock.clock = 5 + 8 + missed
+    release(queue, 1)
+    assert (queue.patience(0) is None) == broken
+
+
+def test_cases_of_a_study_are_packed_once_for_all_members_of_its_family(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed: list[int] = []
+
+    def count(durations: NDArray[np.int64], bins: int, **how: Any) -> Packing:
+        packed.append(len(durations))
+        return pack(durations, bins, **how)
+
+    monkeypatch.setattr("llmsched.orders.plan.pack", count)
+    for _ in range(2):
+        for case in range(9):
+            planned(901 + case, 801, 701)
+    assert len(packed) == 9
+
+
+def test_a_request_that_gives_its_slot_back_and_waits_again_goes_to_any_slot() -> None:
+    queue = waiting(9, 6, 6)  # {8} and {5, 5}
+    assert [queue.pop(), queue.pop()] == [1, 0]
+    release(queue, 0)
+    queue.push(0)
+    assert len(queue) == 2
+    assert queue.pop() == 0
