@@ -217,6 +217,7 @@ def test_a_slot_that_served_a_later_arrival_has_no_claim_on_what_others_hold() -
         queue.push(request)
     assert [queue.pop(), queue.pop()] == [0, 1]
     release(queue, 0)
+    jobs.append(1.0, 1, 2, 2)
     queue.push(3)
     assert queue.pop() == 3
     release(queue, 3)
@@ -347,7 +348,7 @@ def test_the_slot_to_help_is_the_one_that_a_look_at_all_slots_finds(
     rng, clock = random.Random(seed), _Clock()
     jobs = admit(
         trace_of(outputs(*(1 + r for r in rounds))), STAGES, NAMED["hybrid"], EngineConfig(slots)
-    )
+    ).known()
     plan = Plan(tolerance=99.0)
     queues = [kind(plan, jobs, clock) for kind in (PlanQueue, _PlainMaximum)]  # type: ignore[arg-type]  # a part of a view
     for queue in queues:
