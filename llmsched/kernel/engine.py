@@ -48,8 +48,8 @@ class Engine(State):
         self.finishing: list[int] = []  # heap of decode clocks and slots, some outdated
         self.rule: Rule | None = None  # what is asked, if it is a rule of the kernel's own
         self.decide: Any = None  # else this function, whose steps the referee reads
-        self.step: object = None  # the last one it returned
-        self.proposal = Proposal(None, False, False, False)  # what that amounts to
+        self.proposal = Proposal(None, False, False, False)  # what the last step amounts to
+        self.step: object = self.proposal  # that step; nothing that a rule could return yet
         self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
         self.next_finish = UNBOUNDED  # decode clock, as of the last look

@@ -40,6 +40,8 @@ class Sequence(NamedTuple):
 class Window:
     """A window on the engine. Counts are of requests, times in seconds."""
 
+    __slots__ = ("_state",)
+
     def __init__(self, state: State) -> None:
         self._state = state
 
