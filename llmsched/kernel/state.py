@@ -189,7 +189,12 @@ class State(Requests):
         if self.foreign is None:
             return self.queue.peek()
         offered: Any = self.foreign.peek()
-        if offered.__class__ is int and 0 <= offered < self.arrived and self.is_waiting(offered):
+        if (
+            offered.__class__ is int
+            and 0 <= offered < self.arrived
+            and offered not in self.slot_of
+            and self.finish[offered] != self.finish[offered]  # NaN: it has not finished
+        ):
             return int(offered)
         return self.referee.offered(self, offered)
 
