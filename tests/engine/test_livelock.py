@@ -18,7 +18,7 @@ def test_a_cycle_of_any_period_is_found_wherever_it_begins(period: int, before: 
     watch = LivelockWatch()
     states: list[object] = [f"once {i}" for i in range(before)]
     states += islice(cycle(range(period)), 4 * (period + before) + 2 * period * RETURNS)
-    assert any(watch.repeats(0) and watch.sees(state) for state in [0, *states])
+    assert any([watch.repeats(0) and watch.sees(state) for state in [0, *states]])
 
 
 def test_states_that_differ_are_no_livelock_however_many() -> None:
