@@ -54,6 +54,9 @@ def check_decide(policy: Policy, decide: object) -> None:
         )
 
 
+_NOBODY: tuple[int, ...] = ()
+
+
 class Referee:
     """What the kernel asks where a policy's word cannot be taken for it.
 
@@ -84,7 +87,12 @@ class Referee:
         assert isinstance(step, Step)
         for name in ("prefill", "decode", "split"):
             flag = getattr(step, name)
-            if flag.__class__ is not bool and type(flag).__name__ != "bool":  # NumPy's is one too
+            if (
+                flag is not True
+                and flag is not False
+                and flag.__class__ is not bool
+                and type(flag).__name__ != "bool"
+            ):  # NumPy's is one too
                 raise PolicyError(f"{who}: Step: {name}: expected True or False, got {flag!r}")
         if step.prefill and step.decode and not self._hardware.step_time.mixed:
             raise PolicyError(
@@ -92,18 +100,21 @@ class Referee:
                 f"{self._hardware.name} cannot price; a rule that may must say so: mixed = True"
             )
         found = Proposal(step, bool(step.prefill), bool(step.decode), bool(step.split))
-        found.rounds = self._count("rounds", step.rounds)
-        found.budget = self._count("max_tokens", step.max_tokens)
-        found.admissions = self._count("max_new_seqs", step.max_new_seqs)
-        found.preempt = self._requests("preempt", step.preempt)
-        found.skip = frozenset(self._requests("skip", step.skip))
+        if step.rounds is not None:
+            found.rounds = self._count("rounds", step.rounds)
+        if step.max_tokens is not None:
+            found.budget = self._count("max_tokens", step.max_tokens)
+        if step.max_new_seqs is not None:
+            found.admissions = self._count("max_new_seqs", step.max_new_seqs)
+        if step.preempt is not _NOBODY:
+            found.preempt = self._requests("preempt", step.preempt)
+        if step.skip is not _NOBODY:
+            found.skip = frozenset(self._requests("skip", step.skip))
         if step.chunks is not None:
             found.chunks = self._chunks(step.chunks)
         return found
 
     def _count(self, name: str, count: object) -> int:
-        if count is None:
-            return UNBOUNDED
         if not (_is_integer(count) and count >= 1):
             raise PolicyError(
                 f"{self._who}: Step: {name}: expected an integer >= 1 or None, got {count!r}"

@@ -33,6 +33,10 @@ _ROUNDS = 0x40_0000_0000
 """Fewer decode rounds than 2^38, so that one and a slot fit into an integer of C."""
 
 
+_STEPS = 16
+"""Steps of a rule that are kept, to be read but once."""
+
+
 class Engine(State):
     """One engine, stepped: `submit` requests, `advance` to a time.
 
@@ -49,7 +53,7 @@ class Engine(State):
         self.rule: Rule | None = None  # what is asked, if it is a rule of the kernel's own
         self.decide: Any = None  # else this function, whose steps the referee reads
         self.proposal = Proposal(None, False, False, False)  # what the last step amounts to
-        self.step: object = self.proposal  # that step; nothing that a rule could return yet
+        self.proposals: dict[int, Proposal] = {}  # of steps that the rule has returned, by their id
         self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
         self.next_finish = UNBOUNDED  # decode clock, as of the last look
@@ -130,10 +134,14 @@ class Engine(State):
             begun, empty = len(self.partial) > 0, self.running == 0
             return self.insert if rule.inserts(self.can_prefill(), begun, empty) else self.otherwise
         step: object = self.decide()
-        if step is not self.step:  # rules repeat themselves
-            self.proposal = self.referee.proposal(step)
-            self.step = step
-        return self.proposal
+        found = self.proposals.get(id(step))
+        if found is not None and found.step is step:  # rules repeat themselves
+            return found
+        proposal: Proposal = self.referee.proposal(step)
+        if len(self.proposals) >= _STEPS:  # of a rule that makes a new one each time
+            self.proposals.clear()
+        self.proposals[id(step)] = proposal
+        return proposal
 
     def _apply(self, proposal: Proposal, until: float) -> bool:
         """Make the step that is proposed; return whether it did anything."""
