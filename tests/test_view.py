@@ -12,7 +12,7 @@ from llmsched.contract import DECODE, PREFILL, Decide, Policy, Step, View
 from llmsched.orders.fcfs import Fcfs
 from tests.hand import replay
 
-SEEN = [name for name, member in inspect.getmembers(View) if isinstance(member, property)]
+SEEN = [name for name, _ in inspect.getmembers(View, inspect.isdatadescriptor) if name[0] != "_"]
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Session:
             self._rows,
             Referee(policy, hardware, self._id),
         )
-        self._work = Work(policy.name, config, hardware.step_time, keep_steps)
+        self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._intakes: list[Intake] = []
         self._classes: list[str] = []
         self._starts = [0]  # number of each submission's first request, and of the one to come
@@ -139,6 +139,7 @@ class Session:
             intake.limit,
         )
         self._intakes.append(intake)
+        self._work.who = f"policy {self._policy.name} on {self._intakes[0].trace.name}"
         self._starts.append(self._starts[-1] + len(trace))
         if trace.job_class is not None:
             self._classes.extend(trace.job_class)
@@ -217,8 +218,9 @@ class Session:
             "first token": outcome["first_token"],
             "finish": outcome["finish"],
         }
-        who = f"policy {self._policy.name} on {trace.name}"
-        check_requests(who, trace.id, times, np.concatenate(self._work.ends or [np.zeros(1)]))
+        who = self._work.who
+        marks = (self._work.ends, self._work.prefill_ends)
+        check_requests(who, trace.id, times, *(np.concatenate([*m, [inf]]) for m in marks))
         due = int((trace.input_tokens + trace.output_tokens - 1).sum())  # the last is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)

@@ -26,7 +26,7 @@ def outcome(case: Case, name: str, mode: kernels.Mode) -> tuple[bytes, ...] | st
     known: dict[str, Any] = {"predicted": case.predicted, "concurrency": case.concurrency}
     jobs = limits.admit(case.trace, case.hardware, policy, case.config, **known)
     try:
-        result = loop.run(case.trace, jobs, policy)
+        result = loop.run(jobs, policy)
     except LivelockError as error:
         return str(error)
     numbers = (
