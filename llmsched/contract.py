@@ -53,6 +53,8 @@ class Step:
     rounds : int or None
         For decode alone: ask the rule again after this many rounds at the latest. None: at the next
         event (a finish, an arrival while a slot is idle, KV blocks running out).
+    heed_arrivals : bool
+        Whether any arrival is such an event: for rules that preempt, which need no idle slot.
     split : bool
         Whether a prompt may be cut to fill the budget. If not, a prompt waits for a step that holds
         all of it; one longer than the whole budget is always cut.
@@ -73,6 +75,7 @@ class Step:
     prefill: bool = False
     decode: bool = False
     rounds: int | None = None
+    heed_arrivals: bool = False
     split: bool = False
     max_tokens: int | None = None
     max_new_seqs: int | None = None

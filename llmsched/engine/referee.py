@@ -82,7 +82,7 @@ class Referee:
         if step.__class__ is not Step:
             raise PolicyError(f"{who}: expected a Step, got {step!r}")
         assert isinstance(step, Step)
-        for name in ("prefill", "decode", "split"):
+        for name in ("prefill", "decode", "split", "heed_arrivals"):
             flag = getattr(step, name)
             if flag.__class__ is not bool and type(flag).__name__ != "bool":  # NumPy's is one too
                 raise PolicyError(f"{who}: Step: {name}: expected True or False, got {flag!r}")
@@ -92,6 +92,7 @@ class Referee:
                 f"{self._hardware.name} cannot price; a rule that may must say so: mixed = True"
             )
         found = Proposal(step, bool(step.prefill), bool(step.decode), bool(step.split))
+        found.heeds = bool(step.heed_arrivals)
         found.rounds = self._count("rounds", step.rounds)
         found.budget = self._count("max_tokens", step.max_tokens)
         found.admissions = self._count("max_new_seqs", step.max_new_seqs)
