@@ -168,7 +168,7 @@ class Engine(State):
         k = max(1, min(k, self.next_finish - self.clock, self.cache.rounds_left(self.clock)))
         duration = self.price.rounds(n, self.kv_tokens, k)
         self.pending = False
-        if self.running < self.knobs.slots:
+        if proposal.heeds or self.running < self.knobs.slots:
             submitted = self.arrived < self.submitted
             gap = (self.arrival[self.arrived] if submitted else until) - _TOLERANCE_S
             gap -= self.now
