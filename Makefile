@@ -30,7 +30,7 @@ kernel: | $(BIN)/python ## compile the kernel anew, after an edit or once there 
 	$(BIN)/python -c 'from llmsched import kernel; print(kernel.engine())'
 
 bench: $(VENV)/installed-dev ## requests replayed a CPU-second
-	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python -m benchmarks.replay
 
 bench-planner: $(VENV)/installed-dev ## the planner's quality and time
 	$(BIN)/python benchmarks/planner.py
