@@ -220,19 +220,17 @@ class Referee:
         )
 
     def preempted(self, state: State, request: int) -> None:
-        """Hear of a preemption.
+        """Hear of a preemption after another, with neither a token nor an arrival in between.
 
         Raises
         ------
         LivelockError
             The same one comes back for ever.
         """
-        mark = (state.clock, state.prompts_done, state.arrived)
-        if not self._livelock.repeats(mark):
-            return
         running = state.sequences()
         held = tuple(state.held_tokens(slot) for _, slot in running if state.is_begun(slot))
         if self._livelock.sees(
+            mark=(state.clock, state.prompts_done, state.arrived),
             situation=(tuple(request for request, _ in running), held, state.waiting),
             arrival_to_come=state.arrived < state.dated,
         ):

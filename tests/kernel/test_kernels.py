@@ -58,4 +58,4 @@ def test_the_second_kernel_leaves_the_first_in_its_place() -> None:
 
 def test_nothing_falls_back_where_the_compiled_kernel_was_asked_for() -> None:
     if os.environ.get("LLMSCHED_KERNEL") == "compiled":
-        assert kernel.engine() == "engine: compiled"
+        assert kernel.which() == "engine: compiled"
