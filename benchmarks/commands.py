@@ -18,6 +18,7 @@ from pathlib import Path
 from llmsched.kernel import WHY_PYTHON
 
 MILLION = 1_000_000
+TURNS = 5
 WEEK = 27_000_000
 STUDY = Path(__file__).parents[1] / "scenarios" / "paper-100-cases.yaml"
 
@@ -34,7 +35,8 @@ class Command:
     file : str
         What it reads: see `FILES`.
     compiled, python : (CPU-s, MB) or None
-        What is aimed at with each kernel; None where it is not measured, inf where nothing is.
+        What is aimed at with each kernel, the seconds on the machine that `benchmarks.replay`
+        speaks of; None where it is not measured, inf where nothing is aimed at.
     quick : bool
         Whether it takes seconds only.
     """
@@ -46,12 +48,16 @@ class Command:
     python: tuple[float, float] | None = None
     quick: bool = False
 
+    def best(self, folder: Path, kernel: str) -> tuple[float, float]:
+        """Return CPU-seconds and MB: of quick ones, the best of several."""
+        return min(self.run(folder, kernel) for _ in range(TURNS if self.quick else 1))
+
     def run(self, folder: Path, kernel: str) -> tuple[float, float]:
         """Return CPU-seconds and the peak memory in MB."""
         arguments = [str(folder / word[1:]) if word[0] == "@" else word for word in self.arguments]
         child = subprocess.Popen(
             [sys.executable, "-m", "llmsched", *arguments],
-            env=os.environ | {"LLMSCHED_KERNEL": kernel},
+            env=os.environ | {"LLMSCHED_KERNEL": kernel, "PYTHONDONTWRITEBYTECODE": ""},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
@@ -82,7 +88,7 @@ COMMANDS = (
         ("plan", "@million.jsonl", "--hardware", "llama3-8b-a100", "--replicas", "4"),
         (20, INF),
     ),
-    Command("50 of 100 cases", "", ("compare", str(STUDY), "--cases", "50"), (INF, INF)),
+    Command("20 cases of a study", "", ("compare", str(STUDY), "--cases", "20"), (20, INF)),
 )
 
 THE_WEEK = Command(
@@ -139,18 +145,18 @@ FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def table(quick: bool, week: Path | None) -> None:
+def table(quick: bool, week: Path | None, speed: float) -> None:
     """Measure and print the commands."""
-    print("\nwhole processes          kernel      CPU-s   target          MB   target")
+    print(f"\n{'whole processes':<22}{'':<9}{'CPU-s':>7}{'as there':>9}  aim{'MB':>15}  aim")
     with tempfile.TemporaryDirectory() as temporary:
         for command in COMMANDS:
             if command.quick or not quick:
-                measure(command, Path(temporary))
+                measure(command, Path(temporary), speed)
     if week is not None:
-        measure(THE_WEEK, week)
+        measure(THE_WEEK, week, speed)
 
 
-def measure(command: Command, folder: Path) -> None:
+def measure(command: Command, folder: Path, speed: float) -> None:
     """Print a command's lines, one a kernel."""
     if command.file and not (folder / command.file).exists():
         spawn = multiprocessing.get_context("spawn")
@@ -159,13 +165,14 @@ def measure(command: Command, folder: Path) -> None:
     for kernel, aims in (("python", command.python), ("compiled", command.compiled)):
         if aims is None or (kernel == "compiled" and WHY_PYTHON):
             continue
-        seconds, memory = command.run(folder, kernel)
+        seconds, memory = command.best(folder, kernel)
+        there = seconds * speed
         print(
-            f"{command.title:<24} {kernel:<9}{seconds:>8.2f}  {_verdict(seconds, aims[0]):<14}"
-            f"{memory:>6,.0f}  {_verdict(memory, aims[1])}".rstrip(),
+            f"{command.title:<22}{kernel:<9}{seconds:>7.2f}{there:>9.2f}  "
+            f"{_verdict(there, aims[0]):<13}{memory:>5,.0f}  {_verdict(memory, aims[1])}".rstrip(),
             flush=True,
         )
 
 
 def _verdict(measured: float, aim: float) -> str:
-    return "" if aim == INF else f"<={aim:<5g} {'reached' if measured <= aim else 'MISSED'}"
+    return "" if aim == INF else f"{aim:g} {'met' if measured <= aim else 'MISSED'}"
