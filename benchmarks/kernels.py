@@ -181,16 +181,16 @@ class Input:
         return result
 
 
-def find(name: str, file: str | None) -> Input:
+def find(name: str, file: str | None = None) -> Input:
     """Return the input of that name."""
-    trace = load(find_trace("azure-llm-2023-conv" if file is None else file))
+    trace = load(find_trace(file or "azure-llm-2023-conv"))
     if name == "pressed":
         return Input(replace(trace, arrival=trace.arrival / 8), TIGHT)
     return Input(trace)
 
 
 if __name__ == "__main__":
-    chosen = find(*sys.argv[1:2], sys.argv[2] if len(sys.argv) > 2 else None)
+    chosen = find(*sys.argv[1:])
     chosen.measure()
     said = {"python": kernel.WHY_PYTHON, "requests": len(chosen.trace), "seconds": chosen.best}
     print(json.dumps(said))

@@ -146,4 +146,5 @@ def _instants(
 
 def _amid(times: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
     at = np.searchsorted(ends, times)
-    return ends[np.minimum(at, len(ends) - 1)] != times
+    amid: NDArray[np.bool_] = ends[np.minimum(at, len(ends) - 1)] != times
+    return amid
