@@ -29,8 +29,8 @@ kernel: | $(BIN)/python ## compile the kernel anew, after an edit or once there 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(BIN)/python -c 'from llmsched import kernel; print(kernel.engine())'
 
-bench: $(VENV)/installed-dev ## requests replayed a CPU-second
-	$(BIN)/python benchmarks/replay.py
+bench: $(VENV)/installed-dev ## replays by both kernels and whole commands, beside what is aimed at
+	$(BIN)/python -m benchmarks.replay
 
 bench-planner: $(VENV)/installed-dev ## the planner's quality and time
 	$(BIN)/python benchmarks/planner.py

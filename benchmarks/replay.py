@@ -1,169 +1,123 @@
-"""How fast replays are: simulated requests a CPU-second, loading excluded.
+"""How fast replays are, in Python and compiled, beside what is aimed at: `make bench`.
 
-    python benchmarks/replay.py [--skip-million]
+    python -m benchmarks.replay [--mooncake FILE] [--week [FOLDER]] [--quick]
 
-Each input is also replayed round by round by the same engine (its rule asks to be asked again after
-every round), which must give the same total time and shows what leaping saves. Inputs are the
-shipped Azure conversation trace, and a schedule recorded under KV pressure.
+Everything is measured in this run, each figure in a process of its own. First the replay alone
+(`benchmarks.kernels`): both kernels take turns, and the best of several counts. Then whole commands
+(`benchmarks.commands`), from the start of their process to its end.
+
+The unit is the Python kernel on Azure's conversations under the policy vllm: aims are of a machine
+on which it replays 62,000 requests a CPU-second, and what is measured is held against them in the
+ratio of this machine to that one.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
-import time
-from dataclasses import dataclass, replace
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TypeAlias
 
-import numpy as np
+from benchmarks import commands
+from llmsched.kernel import WHY_PYTHON
 
-from llmsched import kernel
-from llmsched.config import EngineConfig
-from llmsched.contract import BatchingRule, Decide, Policy, Step, View
-from llmsched.engine import SimulationResult
-from llmsched.finding import find_trace
-from llmsched.hardware import HardwareProfile, load_profile
-from llmsched.hardware.affine import Affine
-from llmsched.importers import load
-from llmsched.policies import NAMED
-from llmsched.replay import simulate
-from llmsched.trace import Trace
-from llmsched.verify import golden
+TURNS = 3
 
-MIXED = HardwareProfile(
-    "recorded",
-    Affine(
-        per_step=8e-3,
-        per_prefill_token=8e-5,
-        per_decode_seq=5e-5,
-        per_kv_token_decode=3e-8,
-        per_kv_token_mixed=3e-8,
-    ),
+UNIT = 62_000
+"""Requests a CPU-second of the Python kernel on conv, on the machine that aims are of."""
+
+RATES = {"conv": 1_500_000, "mooncake": 700_000}
+"""Requests a CPU-second aimed at there, compiled."""
+
+FASTER = {"vllm": 20.0} | dict.fromkeys(
+    ("rule and key function", "rule and key array", "rule and queue object"), 8.0
 )
-"""The prices that the recorded schedules were made with."""
+"""Aimed at, compiled, in replays of the Python kernel under vllm."""
 
-CHUNKED = EngineConfig(max_num_seqs=128, max_num_batched_tokens=2048)
-
-
-@dataclass(frozen=True)
-class Crawl:
-    """A rule that is asked before every round."""
-
-    rule: BatchingRule
-
-    @property
-    def mixed(self) -> bool:
-        return self.rule.mixed
-
-    def start(self, view: View) -> Decide:
-        inner = self.rule.start(view)
-
-        def decide() -> Step:
-            step = inner()
-            return step if step.prefill else replace(step, rounds=1)
-
-        return decide
-
-
-@dataclass(frozen=True)
-class Input:
-    """One line of the table."""
-
-    name: str
-    trace: Trace
-    policy: Policy
-    hardware: HardwareProfile
-    config: EngineConfig
-
-    def run(self, policy: Policy) -> tuple[float, SimulationResult]:
-        """Return CPU-seconds and the result."""
-        began = time.process_time()
-        result = simulate(self.trace, self.hardware, policy, self.config)
-        return time.process_time() - began, result
-
-    def line(self) -> str:
-        """Replay by leaps (the best of three) and round by round."""
-        leaps, result = min((self.run(self.policy) for _ in range(3)), key=lambda run: run[0])
-        crawl, same = self.run(replace(self.policy, rule=Crawl(self.policy.rule)))
-        if abs(same.makespan / result.makespan - 1) > 1e-9:
-            raise SystemExit(
-                f"{self.name}: {same.makespan} s by rounds, {result.makespan} s by leaps"
-            )
-        n = len(self.trace)
-        return (
-            f"{self.name:<44} {n:>7,} {int(result.column('rounds').sum()):>9,} "
-            f"{len(result.step_rows):>8,} {n / leaps:>9,.0f} {n / crawl:>9,.0f}"
-        )
-
-
-def inputs() -> list[Input]:
-    """Return the lines of the table."""
-    chat = conversation()
-    ample = replace(CHUNKED, num_gpu_blocks=100_000)
-    tight = replace(CHUNKED, num_gpu_blocks=4_001)
-    paper = load_profile("llama65b-8gpu-paper")
-    return [
-        Input(f"fcfs, {chat.name}", chat, NAMED["fcfs"], paper, EngineConfig(max_num_seqs=128)),
-        Input(f"vllm, {chat.name}", chat, NAMED["vllm"], MIXED, CHUNKED),
-        Input("vllm, the same in 100,000 blocks", chat, NAMED["vllm"], MIXED, ample),
-        Input("vllm, KV pressure: 4,001 blocks", pressed(), NAMED["vllm"], MIXED, tight),
-    ]
-
-
-def conversation() -> Trace:
-    """Return the Azure conversation trace."""
-    return load(find_trace("azure-llm-2023-conv"))
-
-
-def pressed() -> Trace:
-    """Return 20,000 requests that arrive faster than 4,001 blocks can serve them."""
-    (path,) = (path for path in golden.recordings() if "kv_pressure" in path.name)
-    return repeated(golden.read(path).trace, 20_000)
-
-
-def repeated(trace: Trace, requests: int) -> Trace:
-    """Return the trace again and again, each time after its last arrival."""
-    times = -(-requests // len(trace))
-    span = trace.arrival[-1] * (1 + 1 / len(trace))
-    arrival = (np.arange(times)[:, None] * span + trace.arrival).ravel()[:requests]
-    prompt, output = (
-        np.tile(column, times)[:requests] for column in (trace.input_tokens, trace.output_tokens)
-    )
-    return Trace.from_columns(arrival, prompt, output, name=trace.name)
-
-
-def million(policy: str) -> tuple[float, float]:
-    """Replay a million requests; return CPU-seconds and the peak memory of this process in MB."""
-    trace = repeated(conversation(), 1_000_000)
-    hardware = MIXED if policy == "vllm" else load_profile("llama65b-8gpu-paper")
-    began = time.process_time()
-    simulate(trace, hardware, NAMED[policy], CHUNKED)
-    cpu = time.process_time() - began
-    return cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+Seconds: TypeAlias = dict[str, dict[str, float]]
+"""The best CPU-seconds by kernel and variant."""
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Simulated requests a CPU-second.")
-    parser.add_argument("--skip-million", action="store_true", help="Leave out the large trace.")
-    skip = parser.parse_args().skip_million
-    print(kernel.which())
-    print(f"{'requests a CPU-second':>92}")
-    print(
-        f"{'policy, input':<44} {'reqs':>7} {'steps':>9} {'rows':>8} {'leaping':>9} {'crawling':>9}"
+    parser.add_argument("--mooncake", type=Path, metavar="FILE", help="Mooncake's conversations")
+    parser.add_argument(
+        "--week",
+        type=Path,
+        metavar="FOLDER",
+        help="Also 27 million rows of CSV, 1 GB, written there unless they are there.",
     )
-    for line in inputs():
-        print(line.line(), flush=True)
-    if skip:
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(1, maxtasksperchild=1) as pool:
-        for policy in ("fcfs", "vllm"):
-            cpu, memory = pool.apply(million, (policy,))
-            print(
-                f"{policy}, 1,000,000 requests: {1e6 / cpu:,.0f} a CPU-second, "
-                f"{memory:,.0f} MB at most"
+    parser.add_argument("--quick", action="store_true", help="Only what takes seconds.")
+    options = parser.parse_args()
+    print("engine: " + (f"Python only: {WHY_PYTHON}" if WHY_PYTHON else "both kernels"))
+    inputs = {"conv": "Azure conv", "pressed": "conv 8 times as fast, 4,001 blocks"}
+    if options.mooncake:
+        inputs["mooncake"] = "Mooncake"
+    speed = 0.0
+    for name, title in inputs.items():
+        file = [str(options.mooncake)] if name == "mooncake" else []
+        requests, best = measure([name, *file], 1 if options.quick else TURNS)
+        speed = speed or requests / best["python"]["vllm"] / UNIT  # conv is the first
+        table(name, title, requests, best, speed)
+    print(f"\nThis machine: {speed:.2f} of the one that the aims are of.")
+    commands.table(options.quick, options.week, speed)
+
+
+def table(name: str, title: str, requests: int, best: Seconds, speed: float) -> None:
+    """Print what was measured of an input."""
+    unit, compiled = best["python"]["vllm"], best.get("compiled")
+    print(f"\n{title}: requests a CPU-second")
+    print(f"{'':<24}{'Python':>10}{'compiled':>12}{'faster':>8}  aim")
+    for variant, seconds in best["python"].items():
+        if variant in ("rehearsal", "rehearsed"):
+            continue
+        line = f"{variant:<24}{requests / seconds:>10,.0f}"
+        if compiled:
+            rate, faster = requests / compiled[variant], unit / compiled[variant]
+            aims = verdict(variant, name, faster, rate / speed)
+            line += f"{rate:>12,.0f}{faster:>7.1f}x  {aims}"
+        print(line.rstrip())
+    for kernel, of in best.items():
+        replays = of["rehearsal"] / of["rehearsed"]
+        print(
+            f"{'hybrid, all at once':<24}{kernel:>10}: chooses in {of['rehearsal']:.2f} CPU-s, "
+            f"{replays:.1f} replays"
+        )
+    sys.stdout.flush()
+
+
+def verdict(variant: str, name: str, faster: float, rate: float) -> str:
+    """Return what is aimed at, and whether it is reached; `rate` is that of the aims' machine."""
+    wanted = []
+    if variant in FASTER:
+        wanted.append((f"{FASTER[variant]:.0f}x", faster >= FASTER[variant]))
+    if variant == "vllm" and name in RATES:
+        wanted.append((f"{RATES[name] / 1e6:.1f} M", rate >= RATES[name]))
+    return ", ".join(f"{aim} {'met' if met else 'MISSED'}" for aim, met in wanted)
+
+
+def measure(arguments: list[str], turns: int) -> tuple[int, Seconds]:
+    """Return the requests of an input, and the best of each kernel."""
+    kernels = ["python"] if WHY_PYTHON else ["python", "compiled"]
+    best: Seconds = {kernel: {} for kernel in kernels}
+    requests = 0
+    for _ in range(turns):
+        for kernel in kernels:
+            found = subprocess.run(
+                [sys.executable, "-m", "benchmarks.kernels", *arguments],
+                env=os.environ | {"LLMSCHED_KERNEL": kernel},
+                stdout=subprocess.PIPE,
+                check=True,
             )
+            said = json.loads(found.stdout)
+            requests = said["requests"]
+            for variant, seconds in said["seconds"].items():
+                best[kernel][variant] = min(seconds, best[kernel].get(variant, seconds))
+    return requests, best
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ packed slots plus all prefill work; whether that is how the bound of arXiv 2502.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +60,7 @@ def lower_bound(
     >>> lower_bound(trace, load_profile("llama3-8b-a100")) > 5  # the last one arrives at 5 s
     True
     """
-    if concurrency is not None:
-        return least_work(trace, hardware, config, concurrency, total_speed)
-    return _best_bound(trace, trace.arrival, hardware, config, None, total_speed)
+    return bounds(trace, hardware, config, concurrency, total_speed).lower
 
 
 def least_work(
@@ -82,24 +81,30 @@ def least_work(
     >>> least_work(trace, load_profile("llama3-8b-a100")) < 1
     True
     """
-    return _best_bound(trace, np.zeros(len(trace)), hardware, config, concurrency, total_speed)
+    return bounds(trace, hardware, config, concurrency, total_speed).least
 
 
-def _best_bound(
+class Bounds(NamedTuple):
+    """Seconds that no policy can beat, and those of engine time that the work needs at least."""
+
+    lower: float
+    least: float
+
+
+def bounds(
     trace: Trace,
-    arrival: NDArray[np.float64],
     hardware: HardwareProfile,
-    config: EngineConfig | None,
-    concurrency: int | None,
-    total_speed: float,
-) -> float:
+    config: EngineConfig | None = None,
+    concurrency: int | None = None,
+    total_speed: float = 1,
+) -> Bounds:
+    """Return `lower_bound` and `least_work`, which share nearly all of their arithmetic."""
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
-    bounds = (
-        _bound(trace, arrival, hardware.step_time, minorant, config, slots, total_speed)
-        for minorant in hardware.step_time.minorants()
-    )
-    return max(0.0, *bounds)  # where work costs nothing, rounding may fall below
+    demand = _Demand(trace, hardware.step_time, config, slots, total_speed, concurrency is None)
+    found = [demand.bounds(minorant) for minorant in hardware.step_time.minorants()]
+    # Where work costs nothing, rounding may fall below 0.
+    return Bounds(*(max(0.0, *several) for several in zip(*found, strict=True)))
 
 
 def gap_percent(what: str, makespan: float, bound: float, clock: float = 0.0) -> float:
@@ -160,44 +165,76 @@ class Price:
     decode: NDArray[np.float64]
 
 
-def _bound(
-    trace: Trace,
-    arrival: NDArray[np.float64],
-    step_time: StepTime,
-    minorant: Minorant,
-    config: EngineConfig,
-    slots: int,
-    total_speed: float,
-) -> float:
-    prompt, rounds = trace.input_tokens, trace.output_tokens - 1
-    price = request_prices(prompt, rounds, step_time, minorant)
-    chunks = -(-prompt // (config.max_num_batched_tokens or int(prompt.max())))
-    step = minorant.per_step_prefill
-    round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
-    kept = _not_undercut(prompt, step_time, minorant, config, slots)
-    own = _own_rounds(prompt, rounds, step_time, minorant, config)
-    single = kept if step_time.mixed else own
-    alone = chunks * step + price.prefill + own * rounds * round_ + single * price.decode
-    longest = float((arrival + alone).max())
+@dataclass(frozen=True, eq=False)
+class _Demand:
+    """What the requests need, whichever minorant prices it.
 
-    work = _suffix_sum(price.prefill + kept * price.decode)
-    if step_time.mixed:
-        steps = np.maximum(
-            _steps(prompt, rounds, rounds + 1, config, slots), _suffix_max(rounds + 1)
-        )
-        seconds = steps * round_ + work
-    else:
+    Attributes
+    ----------
+    timed : bool
+        Whether arrivals bind.
+    """
+
+    trace: Trace
+    step_time: StepTime
+    config: EngineConfig
+    slots: int
+    total_speed: float
+    timed: bool = True
+
+    def bounds(self, minorant: Minorant) -> Bounds:
+        """Return the bounds at these prices."""
+        step_time, prompt, rounds = self.step_time, self.trace.input_tokens, self._rounds
+        price = request_prices(prompt, rounds, step_time, minorant)
+        step = minorant.per_step_prefill
+        round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
+        kept = _not_undercut(prompt, step_time, minorant, self.config, self.slots)
+        own = _own_rounds(prompt, rounds, step_time, minorant, self.config)
+        single = kept if step_time.mixed else own
+        alone = self._chunks * step + price.prefill + own * rounds * round_ + single * price.decode
+        work = _suffix_sum(price.prefill + kept * price.decode)
+        if step_time.mixed:
+            seconds = self._mixed * round_ + work
+        else:
+            stages, decode = self._exclusive
+            seconds = stages * step + kept * decode * round_ + work
+        seconds /= self.total_speed
+        least = max(float(alone.max()), float(seconds.max()))
+        if not self.timed:
+            return Bounds(least, least)
+        arrival = self.trace.arrival
+        last = max(float((arrival + alone).max()), float((arrival + seconds).max()))
+        return Bounds(last - float(arrival.min()), least)
+
+    @cached_property
+    def _rounds(self) -> NDArray[np.int64]:
+        return self.trace.output_tokens - 1
+
+    @cached_property
+    def _chunks(self) -> NDArray[np.int64]:
+        prompt = self.trace.input_tokens
+        return -(-prompt // (self.config.max_num_batched_tokens or int(prompt.max())))
+
+    @cached_property
+    def _mixed(self) -> NDArray[np.int64]:
+        """Fewest steps of each suffix, where prefill and decode share them."""
+        prompt, rounds = self.trace.input_tokens, self._rounds
+        steps = _steps(prompt, rounds, rounds + 1, self.config, self.slots)
+        return np.maximum(steps, _suffix_max(rounds + 1))
+
+    @cached_property
+    def _exclusive(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Fewest prefill stages and decode rounds of each suffix, where they do not."""
+        prompt, rounds, config = self.trace.input_tokens, self._rounds, self.config
         stages = np.maximum(
-            _shared(np.ones_like(prompt), slots),
+            _shared(np.ones_like(prompt), self.slots),
             _shared(prompt, config.max_num_batched_tokens),
         )
-        decode = _steps(prompt, rounds, rounds, config, slots)
+        decode = _steps(prompt, rounds, rounds, config, self.slots)
         if _preempts(config):
-            decode = np.maximum(0, decode - 1)  # prices of resumptions make up for the fraction
-        else:
-            decode = np.maximum(decode, _suffix_max(rounds))
-        seconds = stages * step + kept * decode * round_ + work
-    return max(longest, float((arrival + seconds / total_speed).max())) - float(arrival.min())
+            # Prices of resumptions make up for the fraction.
+            return stages, np.maximum(0, decode - 1)
+        return stages, np.maximum(decode, _suffix_max(rounds))
 
 
 def request_prices(

@@ -89,22 +89,35 @@ class Distribution:
     ----------
     values : float64, shape (n,)
         NaN is no sample.
-    counts : int64, shape (n,)
-        How often each occurs.
+    counts : int64, shape (n,), optional
+        How often each occurs; once by default.
     ramps : Ramps, optional
     """
 
     def __init__(
-        self, values: NDArray[np.float64], counts: NDArray[np.int64], ramps: Ramps | None = None
+        self,
+        values: NDArray[np.float64],
+        counts: NDArray[np.int64] | None = None,
+        ramps: Ramps | None = None,
     ) -> None:
-        known = ~np.isnan(values) & (counts > 0)
-        values, counts = values[known], counts[known]
-        order = np.argsort(values, kind="stable")
-        self._values, self._ranks = values[order], np.cumsum(counts[order])
+        self._ranks: NDArray[np.int64] | None = None
+        if counts is None:
+            self._values = np.sort(values)
+            self._values = self._values[: len(values) - np.count_nonzero(np.isnan(values))]
+            written = len(self._values)
+            self._total = float(self._values.sum())
+        else:
+            known = ~np.isnan(values) & (counts > 0)
+            if not known.all():
+                values, counts = values[known], counts[known]
+            order = np.argsort(values, kind="stable")
+            self._values, self._ranks = values[order], counts[order]
+            del values, counts, order, known  # of a long trace, as much memory as all the rest
+            self._total = float((self._values * self._ranks).sum())
+            np.cumsum(self._ranks, out=self._ranks)
+            written = int(self._ranks[-1]) if len(self._ranks) else 0
         self._ramps = ramps if ramps is not None and len(ramps.first) else None
-        written = int(self._ranks[-1]) if len(values) else 0
         self.count = written + (int(self._ramps.counts.sum()) if self._ramps else 0)
-        self._total = float((self._values * counts[order]).sum())
 
     @property
     def mean(self) -> float:
@@ -128,7 +141,9 @@ class Distribution:
         one side of what is left are counted once and then left out.
         """
         if self._ramps is None:
-            return float(self._values[np.searchsorted(self._ranks, place, side="right")])
+            if self._ranks is not None:
+                place = int(np.searchsorted(self._ranks, place, side="right"))
+            return float(self._values[place])
         ramps, below = self._ramps, 0
         low, high = _ordinal(self._least), _ordinal(self._greatest)
         while low < high:
@@ -146,7 +161,7 @@ class Distribution:
     def _written(self, x: float) -> int:
         """Return how many of the samples are no greater than `x`."""
         after = int(np.searchsorted(self._values, x, side="right"))
-        return int(self._ranks[after - 1]) if after else 0
+        return after if self._ranks is None or not after else int(self._ranks[after - 1])
 
     @property
     def _least(self) -> float:

@@ -6,7 +6,6 @@ Names are those of vLLM's serving benchmark where it has one. A metric without s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -39,7 +38,8 @@ def inter_token_latencies(result: SimulationResult) -> Distribution:
     once.append((result.resume_gap, np.ones(len(result.resume_gap), np.int64)))
     gaps = np.concatenate([gaps for gaps, _ in once])
     counts = np.concatenate([counts for _, counts in once])
-    return Distribution(gaps * 1e3, counts, Ramps.joined(ramps))
+    gaps *= 1e3
+    return Distribution(gaps, counts, Ramps.joined(ramps))
 
 
 def _further(
@@ -115,11 +115,11 @@ class _Measured:
         self.lower_bound = lower_bound_s
         self._result, self._least_work, self._slo = result, least_work_s, slo
         self._clock = float(result.finish.max())
-        self._times = latencies(result)
+        self._sorted = "", Distribution(np.zeros(0))  # the span that was asked for last
 
     @property
     def attained(self) -> float:
-        return _attained(self._times, self._slo)
+        return _attained(latencies(self._result), self._slo)
 
     def utilization(self) -> float:
         return utilization(self._result)
@@ -131,14 +131,16 @@ class _Measured:
         return gap_percent(self._result.policy, self.makespan, self.lower_bound, self._clock)
 
     def latency_ms(self, span: str, statistic: str) -> float:
-        spread = self._spans[span]
+        if self._sorted[0] != span:
+            del self._sorted  # before the next one is sorted: of a long trace each is large
+            self._sorted = span, self._spread(span)
+        spread = self._sorted[1]
         return spread.mean if statistic == "mean" else spread.percentile(_PERCENT[statistic])
 
-    @cached_property
-    def _spans(self) -> dict[str, Distribution]:
-        once = np.ones(self.requests, dtype=np.int64)
-        own = {span: Distribution(v * 1e3, once) for span, v in vars(self._times).items()}
-        return own | {"itl": inter_token_latencies(self._result)}
+    def _spread(self, span: str) -> Distribution:
+        if span == "itl":
+            return inter_token_latencies(self._result)
+        return Distribution(getattr(latencies(self._result), span) * 1e3)
 
     def preemptions(self) -> int:
         return int(self._result.preemptions.sum())

@@ -23,18 +23,24 @@ _MOST_COPIED = 20_000
 
 
 def capacity(
-    trace: Trace, hardware: HardwareProfile, config: EngineConfig, total_speed: float = 1
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    total_speed: float = 1,
+    least_work_s: float | None = None,
 ) -> float:
     """Return requests a second of this mix that no policy can exceed for long.
 
-    By the least work of the trace; a short one is taken several times over.
+    By the least work of the trace, which may be known; a short one is taken several times over.
     """
     wanted = min(_LEAST_WORK * config.max_num_seqs, _MOST_COPIED)
     copies = -(-wanted // len(trace))
     if copies > 1:
         columns = (np.tile(c, copies) for c in (trace.input_tokens, trace.output_tokens))
         trace = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
-    return len(trace) / least_work(trace, hardware, config, total_speed=total_speed)
+    if copies > 1 or least_work_s is None:
+        least_work_s = least_work(trace, hardware, config, total_speed=total_speed)
+    return len(trace) / least_work_s
 
 
 def doubtful_arrivals(
@@ -43,6 +49,7 @@ def doubtful_arrivals(
     config: EngineConfig,
     total_speed: float = 1,
     speed: float = 1.0,
+    least_work_s: float | None = None,
 ) -> str | None:
     """Say that requests come far too fast or slow for the engine, as with times in another unit.
 
@@ -50,12 +57,14 @@ def doubtful_arrivals(
     ----------
     speed : float
         What the arrivals were sped up by on purpose: they are doubtful if they are without it, too.
+    least_work_s : float, optional
+        That of the trace on these engines, if it is known.
     """
     span = float(trace.arrival[-1] - trace.arrival[0])
     if len(trace) < _LEAST_REQUESTS or span == 0:
         return None
     rate = (len(trace) - 1) / span
-    ratio = rate / capacity(trace, hardware, config, total_speed)
+    ratio = rate / capacity(trace, hardware, config, total_speed, least_work_s)
     if any(TOO_SLOW <= one <= TOO_FAST for one in (ratio, ratio / speed)):
         return None
     if ratio > 1:
@@ -76,6 +85,7 @@ def doubts(
     concurrency: int | None = None,
     total_speed: float = 1,
     speed: float = 1.0,
+    least_work_s: float | None = None,
 ) -> list[str]:
     """Return what is doubtful about a replay: its arrivals, and knobs beyond the profile's fit.
 
@@ -83,10 +93,12 @@ def doubts(
     ----------
     concurrency : int, optional
         Closed loop of that many users, in which arrivals do not count.
+    least_work_s : float, optional
+        That of the trace on these engines, if it is known.
     """
     together = len(trace) if concurrency is None else min(concurrency, len(trace))
     found = beyond_fit(hardware, config, together)
     if concurrency is None:
-        late = doubtful_arrivals(trace, hardware, config, speed=speed, total_speed=total_speed)
+        late = doubtful_arrivals(trace, hardware, config, total_speed, speed, least_work_s)
         found += [] if late is None else [f"{trace.name}: {late}"]
     return found

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched import lengths
-from llmsched.bounds import least_work, lower_bound
+from llmsched.bounds import Bounds, bounds
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult, admit, run
@@ -159,14 +159,18 @@ class Case:
         return count_replicas(self.assignment)
 
     @cached_property
+    def _bounds(self) -> Bounds:
+        return bounds(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+
+    @property
     def lower_bound_s(self) -> float:
         """Seconds that no policy can beat."""
-        return lower_bound(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+        return self._bounds.lower
 
-    @cached_property
+    @property
     def least_work_s(self) -> float:
         """Seconds of engine time that the requests need at least."""
-        return least_work(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+        return self._bounds.least
 
 
 def replay(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsched.bounds import (
-    _bound,
+    _Demand,
     _not_undercut,
     _own_rounds,
     efficiency,
@@ -160,7 +160,7 @@ def test_where_a_step_with_prefill_is_the_cheaper_one_mixed_rounds_are_charged_a
     # No kind of profile says so, but a minorant may: 0.5 s a step with prefill, 1 s without.
     minorant = Minorant(0.5, 0.25, 1.0, 0.125)
     trace, config = trace_of(outputs(3)), EngineConfig(1)
-    least = _bound(trace, trace.arrival, MIXED.step_time, minorant, config, 1, 1)
+    least = _Demand(trace, MIXED.step_time, config, 1, 1).bounds(minorant).lower
     assert least == 3 * 0.5 + 0.25 + 2 * 0.125
 
 

@@ -93,7 +93,15 @@ def simulate(
         slo=None if slo is None else parse_slo(slo),
     )
     warn_each(
-        doubts(loaded, profile, config, case.concurrency, case.replicas, reading.speed or 1.0)
+        doubts(
+            loaded,
+            profile,
+            config,
+            case.concurrency,
+            case.replicas,
+            reading.speed or 1.0,
+            case.least_work_s,
+        )
         + other_models(loaded, profile)
     )
     tell_of_engine(len(loaded))

@@ -145,8 +145,13 @@ def _instants(
     for name, ends in marks.items():
         for start in range(0, len(times[name]), _AT_ONCE):
             some = times[name][start : start + _AT_ONCE]
-            at = np.searchsorted(ends, some)
-            off = ends[np.minimum(at, len(ends) - 1)] != some
-            if off.any():
-                row = int(off.argmax())
-                yield f"request {ids[start + row]!r}: {name} at {some[row]:.6f} s, amid a step"
+            if not _amid(np.sort(some), ends).any():  # searched in order they are found sooner
+                continue
+            row = int(_amid(some, ends).argmax())
+            yield f"request {ids[start + row]!r}: {name} at {some[row]:.6f} s, amid a step"
+
+
+def _amid(times: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+    at = np.searchsorted(ends, times)
+    amid: NDArray[np.bool_] = ends[np.minimum(at, len(ends) - 1)] != times
+    return amid

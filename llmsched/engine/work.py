@@ -114,15 +114,19 @@ class Gaps:
         found_now: NDArray[np.float64] = np.stack(
             (found + first_row, ends[found], table["first_tokens"][found])
         )
+        earlier = np.zeros(self._born.shape[1], dtype=np.int64)
         born = np.concatenate((self._born, found_now), axis=1)
-        np.subtract.at(born[2], np.searchsorted(born[0], withdrawn), 1)
-        rows = np.flatnonzero(decodes > 0)
-        joins = np.searchsorted(rows + first_row, born[0], side="right")  # the row that they join
-        here = joins < len(rows)
-        self._born = born[:, ~here]
+        if len(withdrawn):
+            np.subtract.at(born[2], np.searchsorted(born[0], withdrawn), 1)
+        decoding = decodes > 0
+        rows = np.flatnonzero(decoding)
+        # The decode row that they join: the first one after their own.
+        joins = np.concatenate((earlier, np.cumsum(decoding)[found]))
+        here = int(np.searchsorted(joins, len(rows)))  # so many of them: they rise
+        self._born = born[:, here:]
         if not len(rows):
             return
-        joins, born_end, seqs_born = joins[here], born[1, here], born[2, here]
+        joins, born_end, seqs_born = joins[:here], born[1, :here], born[2, :here]
         seqs, rounds = decodes[rows], table["rounds"][rows]
         growth = self._per_kv_token * seqs
         first = table["duration_s"][rows] / rounds - growth * (rounds - 1) / 2
@@ -134,15 +138,16 @@ class Gaps:
         self._once(first_end - last_end, carried)
         self._once(first_end[joins] - born_end, seqs_born)
         further = rounds - 1
-        even = (growth == 0) & (further > 0)
+        even = np.flatnonzero((growth == 0) & (further > 0))
         self._once(first[even], (seqs * further)[even])
-        uneven = (growth > 0) & (further > 0)
-        if uneven.any():
-            self.slopes.append(np.stack((first, growth, further, seqs))[:, uneven])
+        uneven = np.flatnonzero((growth > 0) & (further > 0))
+        if len(uneven):
+            columns = (first, growth, further, seqs)
+            self.slopes.append(np.stack([column[uneven] for column in columns]))
 
     def _once(self, gaps: Column, counts: Column) -> None:
-        some = counts > 0
-        if some.any():
+        some = np.flatnonzero(counts > 0)
+        if len(some):
             self.once.append((gaps[some], counts[some].astype(np.int64)))
 
 

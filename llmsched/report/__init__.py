@@ -5,56 +5,20 @@ Read `table` first. Every format takes the document and returns text; none compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from llmsched.compare.document import Document, dump
-from llmsched.errors import InputError
-from llmsched.report.clean import cleaned
-from llmsched.report.continuous import render_bencher, render_bigger, render_smaller
-from llmsched.report.junit import render_junit
-from llmsched.report.markdown import render_markdown
-from llmsched.report.rows import render_csv
-from llmsched.report.table import render_table
+if TYPE_CHECKING:
+    from llmsched.report.formats import FORMATS, render
 
-_FORMATS: Mapping[str, Callable[[Document], str]] = MappingProxyType(
-    {
-        "json": dump,
-        "csv": render_csv,
-        "markdown": render_markdown,
-        "junit": render_junit,
-        "customSmallerIsBetter": render_smaller,
-        "customBiggerIsBetter": render_bigger,
-        "bencher": render_bencher,
-    }
-)
-FORMATS = ("table", *_FORMATS)
+__all__ = ["FORMATS", "render"]
 
 
-def render(
-    document: Document,
-    form: str,
-    *,
-    width: int = 80,
-    color: bool = False,
-    pivot: str = "makespan_s",
-) -> str:
-    """Return the document in one of :data:`FORMATS`.
+if not TYPE_CHECKING:
 
-    Parameters
-    ----------
-    width, color, pivot
-        For the table: columns of the terminal, whether it shows colours, and the metric that a
-        matrix is shown by.
+    def __getattr__(name: str) -> object:
+        """Import all formats when one is wanted: the report of one replay needs none of them."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from llmsched.report import formats
 
-    Raises
-    ------
-    InputError
-        An unknown format or metric, or a document that holds nothing to show in this format.
-    """
-    document = cleaned(document, printable=form != "json")
-    if form == "table":
-        return render_table(document, width=width, color=color, pivot=pivot)
-    if form not in _FORMATS:
-        raise InputError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
-    return _FORMATS[form](document)
+        return getattr(formats, name)
