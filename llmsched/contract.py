@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile, StepTime
-from llmsched.kernel.known import Known
+from llmsched.kernel.known import Known, Seen
 from llmsched.kernel.state import State
 from llmsched.kernel.window import Sequence, Window
 from llmsched.trace import MAX_TOKENS
@@ -53,6 +53,8 @@ class Step:
     rounds : int or None
         For decode alone: ask the rule again after this many rounds at the latest. None: at the next
         event (a finish, an arrival while a slot is idle, KV blocks running out).
+    heed_arrivals : bool
+        Whether any arrival is such an event: for rules that preempt, which need no idle slot.
     split : bool
         Whether a prompt may be cut to fill the budget. If not, a prompt waits for a step that holds
         all of it; one longer than the whole budget is always cut.
@@ -73,6 +75,7 @@ class Step:
     prefill: bool = False
     decode: bool = False
     rounds: int | None = None
+    heed_arrivals: bool = False
     split: bool = False
     max_tokens: int | None = None
     max_new_seqs: int | None = None
@@ -86,7 +89,7 @@ DECODE = Step(decode=True)
 MIXED = Step(prefill=True, decode=True, split=True)
 
 
-class Jobs(Known):
+class Jobs(Seen):
     """The requests that have arrived, as a scheduler may know them; columns grow as others do.
 
     Lengths of output are predictions, never the truth. A request's number is its place in them.
@@ -99,7 +102,7 @@ class Jobs(Known):
     max_output_tokens : array_like of int, shape (n,), optional
         No request gets more output than that: its declared limit, or what the engine sets for it.
         Left out, there are no limits.
-    job_class : list of str, optional
+    job_class : collection of str, optional
         The class of each request, where the trace has classes.
     """
 
@@ -113,13 +116,14 @@ class Jobs(Known):
         config: EngineConfig,
         hardware: HardwareProfile,
         max_output_tokens: ArrayLike | None = None,
-        job_class: list[str] | None = None,
+        job_class: Collection[str] | None = None,
     ) -> None:
+        known = Known()
         if max_output_tokens is None:
             max_output_tokens = np.full(len(np.asarray(arrival)), MAX_TOKENS)
-        super().__init__(
-            arrival, input_tokens, predicted_output_tokens, max_output_tokens, job_class
-        )
+        columns = (arrival, input_tokens, predicted_output_tokens, max_output_tokens)
+        known.extend(columns, job_class or ())
+        super().__init__(known)
         self._config, self._hardware = config, hardware
 
     def part(self, first: int) -> Jobs:
@@ -131,7 +135,7 @@ class Jobs(Known):
             self._config,
             self._hardware,
             self.max_output_tokens[first:],
-            self.labels[first:],
+            self.job_class[first:],
         )
 
     @property
@@ -141,8 +145,13 @@ class Jobs(Known):
 
     @property
     def hardware(self) -> HardwareProfile:
-        """The profile that prices its steps."""
-        return self._hardware
+        """The profile that prices its steps, read only."""
+        return self._hardware.read_only()
+
+    @property
+    def step_time(self) -> StepTime:
+        """Prices of steps."""
+        return self._hardware.step_time
 
 
 class WaitingQueue(Protocol):
@@ -188,7 +197,7 @@ class View(Window):
     @property
     def step_time(self) -> StepTime:
         """Prices of steps."""
-        return self._jobs.hardware.step_time
+        return self._jobs.step_time
 
 
 Decide: TypeAlias = Callable[[], Step]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -164,6 +164,35 @@ class Trace:
             note=self.note,
             longest_of_whole=self.longest_output,
             models=self.models,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Trace]) -> Trace:
+        """Return the requests of several traces, none of which begins before another ends.
+
+        Ids that are used twice give way to the numbers of the requests.
+        """
+        ids = Ids.joined([part.id for part in parts])
+
+        def of(name: str, missing: object) -> NDArray[Any] | None:
+            columns = [getattr(part, name) for part in parts]
+            if all(column is None for column in columns):
+                return None
+            filled = [
+                np.full(len(part), missing) if column is None else column
+                for part, column in zip(parts, columns, strict=True)
+            ]
+            return np.concatenate(filled)
+
+        return cls.from_columns(
+            np.concatenate([part.arrival for part in parts]),
+            np.concatenate([part.input_tokens for part in parts]),
+            np.concatenate([part.output_tokens for part in parts]),
+            id=ids if ids.repeated() is None else None,
+            job_class=of("job_class", ""),
+            max_output_tokens=of("max_output_tokens", 0),
+            name=parts[0].name,
+            note=parts[0].note,
         )
 
     @property

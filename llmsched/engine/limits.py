@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,17 +36,15 @@ class Intake:
 
     def known(self) -> Jobs:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
+        (arrival, prompt, predicted, limit), classes = self.known_at_start()
+        return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, classes)
+
+    def known_at_start(self) -> tuple[list[NDArray[Any]], list[str]]:
+        """Return the columns of those requests, and their classes."""
         n = int(np.searchsorted(self.arrival, 0.0, side="right"))
+        columns = (self.arrival, self.trace.input_tokens, self.predicted, self.limit)
         classes = self.trace.job_class
-        return Jobs(
-            self.arrival[:n],
-            self.trace.input_tokens[:n],
-            self.predicted[:n],
-            self.config,
-            self.hardware,
-            self.limit[:n],
-            None if classes is None else classes[:n].tolist(),
-        )
+        return [c[:n] for c in columns], [] if classes is None else classes[:n].tolist()
 
 
 def admit(

@@ -18,8 +18,10 @@ from llmsched.engine.result import SimulationResult
 from llmsched.engine.work import Work
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
+from llmsched.hardware.step_time import price_of
 from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
 from llmsched.kernel.engine import Engine
+from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
 from llmsched.kernel.state import Knobs
@@ -103,7 +105,7 @@ class Session:
         self._rows = Rows(block)
         self._engine = Engine(
             _knobs(config),
-            hardware.step_time.price,
+            price_of(hardware.step_time),
             _cache(config),
             self._rows,
             Referee(policy, hardware, self._id),
@@ -112,7 +114,9 @@ class Session:
         self._intakes: list[Intake] = []
         self._classes: list[str] = []
         self._starts = [0]  # number of each submission's first request, and of the one to come
-        self._view: View | None = None
+        self._jobs = Jobs([], [], [], config, hardware)
+        self._view = View(self._engine, self._jobs)
+        self._begun = False
         self._until = 0.0
 
     def submit(self, intake: Intake) -> None:
@@ -124,12 +128,7 @@ class Session:
             One arrives before the time that the engine has been advanced to, or before one that
             was submitted earlier.
         """
-        first, last = intake.arrival[0], self._until
-        if self._intakes:
-            last = max(last, self._intakes[-1].arrival[-1])
-        if first < last:
-            name = intake.trace.id[0]
-            raise InputError(f"request {name!r}: expected an arrival >= {last:.6f} s, got {first}")
+        self._check_order(intake)
         trace = intake.trace
         self._engine.submit(
             intake.arrival,
@@ -138,11 +137,24 @@ class Session:
             intake.predicted,
             intake.limit,
         )
+        if trace.job_class is not None:
+            self._classes.extend([""] * (self._starts[-1] - len(self._classes)))
+            self._classes.extend(trace.job_class)
+        elif self._classes:
+            self._classes.extend([""] * len(trace))
         self._intakes.append(intake)
         self._work.who = f"policy {self._policy.name} on {self._intakes[0].trace.name}"
         self._starts.append(self._starts[-1] + len(trace))
-        if trace.job_class is not None:
-            self._classes.extend(trace.job_class)
+
+    def _check_order(self, intake: Intake) -> None:
+        first, least, why = float(intake.arrival[0]), self._until, "it has been advanced to"
+        if self._intakes and (last := float(self._intakes[-1].arrival[-1])) > least:
+            least, why = last, "the last arrival submitted"
+        if first < least:
+            raise InputError(
+                f"request {intake.trace.id[0]!r}: expected an arrival no earlier than {least} s, "
+                f"{why}; got {first} s"
+            )
 
     def advance(self, until: float = inf, on_progress: Tick | None = None) -> None:
         """Take all decisions before a time, by which all that arrives earlier was submitted.
@@ -154,7 +166,10 @@ class Session:
         PolicyError, LivelockError, Defect
             As `run`.
         """
-        self.view  # noqa: B018  # the policy begins before its first decision
+        if until <= 0:
+            return  # more may be submitted that is known at 0, when the policy begins
+        if not self._begun:
+            self._begin()
         self._until = max(self._until, until)
         while self._engine.advance(until):
             self._fold()
@@ -164,8 +179,7 @@ class Session:
     @property
     def view(self) -> View:
         """What the policy sees; looking changes nothing."""
-        if self._view is None:
-            self._view = self._begin()
+        self._engine.tell(ledger(self._jobs))  # where the policy does not look, nobody has
         return self._view
 
     @property
@@ -174,11 +188,11 @@ class Session:
         engine = self._engine
         return engine.arrived - engine.waiting - engine.running
 
-    def _begin(self) -> View:
+    def _begin(self) -> None:
         """Let the policy build its queue, with what is known at 0, and its rule."""
-        policy, engine = self._policy, self._engine
-        jobs = self._intakes[0].known() if self._intakes else _nothing(self._config, self._hardware)
-        view = View(engine, jobs)
+        policy, jobs, view = self._policy, self._jobs, self._view
+        for intake in self._intakes:
+            ledger(jobs).extend(*intake.known_at_start())
         queue = policy.order.queue(jobs, view)
         check_queue(policy, queue)
         if isinstance(queue, RankQueue):
@@ -190,8 +204,8 @@ class Session:
             queue.later = later
         decide = policy.rule.start(view)
         check_decide(policy, decide)
-        engine.begin(queue, decide, jobs, self._classes)
-        return view
+        self._engine.begin(queue, decide, ledger(jobs), self._classes)
+        self._begun = True
 
     def _fold(self) -> None:
         self._work.add(self._rows.written(), self._rows.withdrawn)
@@ -206,9 +220,17 @@ class Session:
 
         Raises
         ------
+        InputError
+            Some have not: time was not advanced far enough, or nothing was submitted.
         Defect
-            A law is broken, or a request has not finished: time was not advanced far enough.
+            A law is broken: a mistake of this package.
         """
+        finished, submitted = self.finished, self._engine.submitted
+        if not submitted or finished < submitted:
+            raise InputError(
+                f"policy {self._policy.name}: expected a session whose requests have all finished, "
+                f"got {finished} of {submitted}: submit, then advance()"
+            )
         self._fold()
         outcome = self._engine.outcome()
         trace = self._trace()
@@ -246,12 +268,7 @@ class Session:
         traces = [intake.trace for intake in self._intakes]
         if len(traces) == 1:
             return traces[0]
-        arrival, prompt, output = (
-            np.concatenate([getattr(trace, name) for trace in traces])
-            for name in ("arrival", "input_tokens", "output_tokens")
-        )
-        ids = [name for trace in traces for name in trace.id]
-        return Trace.from_columns(arrival, prompt, output, id=ids, name=traces[0].name)
+        return Trace.joined(traces)
 
 
 def _knobs(config: EngineConfig) -> Knobs:
@@ -270,7 +287,3 @@ def _cache(config: EngineConfig) -> Cache:
         return Cache()
     kind = Reserved if config.reserve == "max_output" else Blocks
     return kind(usable, config.block_size, int(config.watermark * usable))
-
-
-def _nothing(config: EngineConfig, hardware: HardwareProfile) -> Jobs:
-    return Jobs([], [], [], config, hardware)

@@ -85,14 +85,9 @@ class Referee:
         if step.__class__ is not Step:
             raise PolicyError(f"{who}: expected a Step, got {step!r}")
         assert isinstance(step, Step)
-        for name in ("prefill", "decode", "split"):
+        for name in ("prefill", "decode", "split", "heed_arrivals"):
             flag = getattr(step, name)
-            if (
-                flag is not True
-                and flag is not False
-                and flag.__class__ is not bool
-                and type(flag).__name__ != "bool"
-            ):  # NumPy's is one too
+            if flag.__class__ is not bool and type(flag).__name__ != "bool":  # NumPy's is one too
                 raise PolicyError(f"{who}: Step: {name}: expected True or False, got {flag!r}")
         if step.prefill and step.decode and not self._hardware.step_time.mixed:
             raise PolicyError(
@@ -100,6 +95,7 @@ class Referee:
                 f"{self._hardware.name} cannot price; a rule that may must say so: mixed = True"
             )
         found = Proposal(step, bool(step.prefill), bool(step.decode), bool(step.split))
+        found.heeds = bool(step.heed_arrivals)
         if step.rounds is not None:
             found.rounds = self._count("rounds", step.rounds)
         if step.max_tokens is not None:

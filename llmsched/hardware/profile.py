@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from msgspec import UNSET, Struct
@@ -59,6 +60,11 @@ class HardwareProfile:
         """The name as a title says it."""
         return f"{self.name}{ASSUMED}" if self.chosen == "assumed" else self.name
 
+    def read_only(self) -> HardwareProfile:
+        """Return the same profile with mappings that nobody can change, however deep."""
+        sections = ("provenance", "document", "model", "gpu")
+        return replace(self, **{name: _fixed(getattr(self, name)) for name in sections})
+
     @property
     def way_out(self) -> str:
         """How an error message that blames the profile ends, where the user did not choose it."""
@@ -88,6 +94,13 @@ def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfil
     section = with_efficiencies(cast("Mapping[str, object]", document["step_time"]))
     record = {**document, "step_time": section}
     return HardwareProfile(found.name, step_time, config, found.provenance, record, model, gpu)
+
+
+def _fixed(value: Any) -> Any:
+    """Return a YAML value with read-only mappings for mappings and tuples for lists."""
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _fixed(entry) for key, entry in value.items()})
+    return tuple(map(_fixed, value)) if isinstance(value, list) else value
 
 
 def _known(section: Struct) -> dict[str, Any]:

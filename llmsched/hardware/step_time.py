@@ -56,11 +56,11 @@ class StepTime:
     per_prefill_token_sq: float = 0.0
     per_prefill_token_x_context: float = 0.0
     mixed: bool = True
-    price: Price = field(init=False, repr=False, compare=False)
+    _closed: Price = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         own = type(self).base is StepTime.base
-        object.__setattr__(self, "price", self._price() if own else Asked(self._shared, self))
+        object.__setattr__(self, "_closed", self._price() if own else Asked(self._shared, self))
 
     @property
     def _shared(self) -> tuple[float, float, float, float]:
@@ -86,7 +86,7 @@ class StepTime:
         """
         if prefill_tokens and decode_seqs and not self.mixed:
             raise InputError(f"step_time.kind: {self.kind} has no price for prefill beside decodes")
-        return self.price.base(prefill_tokens, decode_seqs)
+        return self._closed.base(prefill_tokens, decode_seqs)
 
     @property
     def prefill_setup(self) -> float:
@@ -120,15 +120,20 @@ class StepTime:
         decode_seqs, kv_tokens : int
             Sequences that decode one token each, and the context tokens they read together.
         """
-        return self.price.step(prefill_tokens, sum_sq, sum_x_context, decode_seqs, kv_tokens)
+        return self._closed.step(prefill_tokens, sum_sq, sum_x_context, decode_seqs, kv_tokens)
 
     def rounds(self, decode_seqs: int, kv_tokens: int, k: int) -> float:
         """Return the seconds of k decode rounds of an unchanged batch.
 
         `kv_tokens` are read in the first round and `decode_seqs` more in each further one.
         """
-        return self.price.rounds(decode_seqs, kv_tokens, k)
+        return self._closed.rounds(decode_seqs, kv_tokens, k)
 
     def rounds_until(self, decode_seqs: int, kv_tokens: int, seconds: float) -> int:
         """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``."""
-        return self.price.rounds_until(decode_seqs, kv_tokens, seconds)
+        return self._closed.rounds_until(decode_seqs, kv_tokens, seconds)
+
+
+def price_of(step_time: StepTime) -> Price:
+    """Return what the engine computes prices by; policies have no business there."""
+    return step_time._closed

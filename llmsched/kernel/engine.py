@@ -168,7 +168,7 @@ class Engine(State):
         k = max(1, min(k, self.next_finish - self.clock, self.cache.rounds_left(self.clock)))
         duration = self.price.rounds(n, self.kv_tokens, k)
         self.pending = False
-        if self.running < self.knobs.slots:
+        if proposal.heeds or self.running < self.knobs.slots:
             submitted = self.arrived < self.submitted
             gap = (self.arrival[self.arrived] if submitted else until) - _TOLERANCE_S
             gap -= self.now
@@ -385,6 +385,7 @@ class Engine(State):
         rows, row = self.rows, self.rows.count - 1
         rows.first_tokens[row], rows.resumed[row] = first_tokens, resumed
         rows.squares[row], rows.crossed[row] = squares, crossed
+        rows.blocks_end[row] = self.cache.used
         self.prompt_tokens += tokens + resumed
         if n:
             self._advance_rounds(n, 1)
@@ -444,8 +445,7 @@ class Engine(State):
         rows.kv_tokens[row] = kv_tokens
         rows.running[row] = self.running
         rows.waiting[row] = self.waiting
-        rows.first_tokens[row] = rows.resumed[row] = rows.squares[row] = rows.crossed[row] = 0.0
-        rows.blocks[row] = rows.blocks_end[row] = used
+        rows.blocks[row] = used
         rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
         rows.count = row + 1
         self.now += duration

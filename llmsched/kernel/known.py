@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,33 +14,24 @@ _KINDS = (np.float64, np.int64, np.int64, np.int64)
 
 
 class Known:
-    """Columns of the requests so far, read only; the engine's own are others.
+    """The engine's ledger of what policies know, which they see as `Seen`.
 
-    What has not arrived is not in them, nor behind them in memory.
-
-    Parameters
-    ----------
-    arrival : array_like of float, shape (n,)
-        Seconds.
-    input_tokens, predicted_output_tokens, max_output_tokens : array_like of int, shape (n,)
+    What has not arrived is not in it, nor behind it in memory.
     """
 
-    def __init__(
-        self,
-        arrival: ArrayLike,
-        input_tokens: ArrayLike,
-        predicted_output_tokens: ArrayLike,
-        max_output_tokens: ArrayLike,
-        labels: list[str] | None = None,
-    ) -> None:
-        given = (arrival, input_tokens, predicted_output_tokens, max_output_tokens)
-        columns = [np.array(c, dtype=kind) for c, kind in zip(given, _KINDS, strict=True)]
-        self.count = len(columns[0])
-        self.labels: list[str] = [] if labels is None else list(labels)
-        self._keep(columns)
+    def __init__(self) -> None:
+        self.count = 0
+        self.labels: list[str] = []  # classes; none where no request has one
+        self._keep([np.zeros(0, kind) for kind in _KINDS])
 
-    def __len__(self) -> int:
-        return self.count
+    def extend(self, columns: Sequence[ArrayLike], labels: Iterable[str] = ()) -> None:
+        """Add requests: arrivals in seconds; prompts, predicted outputs and limits in tokens."""
+        used = self.count
+        pairs = zip(self._columns, columns, _KINDS, strict=True)
+        self._keep([np.concatenate((c[:used], np.asarray(n, kind))) for c, n, kind in pairs])
+        self.count = self.room
+        for i, job_class in enumerate(labels):
+            self.label(used + i, job_class)
 
     def append(self, arrival: float, prompt: int, predicted: int, limit: int) -> None:
         """Add a request that has arrived."""
@@ -52,42 +44,98 @@ class Known:
         self.limits[at] = limit
         self.count = at + 1
 
+    def label(self, request: int, job_class: str) -> None:
+        """Note the class of a request, the newest one; those before it without one have ""."""
+        self.labels.extend([""] * (request - len(self.labels)))
+        self.labels.append(job_class)
+
     def _keep(self, columns: list[NDArray[Any]]) -> None:
         self.room = len(columns[0])
         self._columns = columns
         self.arrivals = floats(columns[0])
         self.prompts, self.predicted, self.limits = (ints(c) for c in columns[1:])
-        # From a read-only buffer: nobody can make such an array writable again.
-        self._shown = [
-            np.frombuffer(c.data.toreadonly(), dtype=c.dtype) if len(c) else c for c in columns
-        ]
+        self._shown = [np.asarray(_Behind(c)) for c in columns]
 
     def column(self, number: int) -> NDArray[Any]:
         """Return a column by its number, as long as there are requests."""
         shown: NDArray[Any] = self._shown[number][: self.count]
         return shown
 
+
+class _Behind:
+    """What a read-only array says is its base: it holds the memory, and does not hand it out."""
+
+    __slots__ = ("_column",)
+
+    def __init__(self, column: NDArray[Any]) -> None:
+        self._column = column
+
     @property
-    def job_class(self) -> tuple[str, ...]:
+    def __array_interface__(self) -> dict[str, Any]:
+        interface = dict(self._column.__array_interface__)
+        interface["data"] = (interface["data"][0], True)
+        return interface
+
+
+class Labels(Sequence[str]):
+    """The class of each request that has arrived, read only."""
+
+    __slots__ = ("_labels",)
+
+    def __init__(self, labels: list[str]) -> None:
+        self._labels = labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._labels[at]
+        return tuple(found) if isinstance(at, slice) else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._labels))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self._labels))
+
+
+class Seen:
+    """What policies see of the ledger, which they cannot write."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    def __len__(self) -> int:
+        return self._known.count
+
+    @property
+    def job_class(self) -> Labels:
         """The class of each request; empty where the trace has none."""
-        return tuple(self.labels)
+        return Labels(self._known.labels)
 
     @property
     def arrival(self) -> NDArray[np.float64]:
         """Seconds, rising; 0 for those known to the offline phase."""
-        return self.column(0)
+        return self._known.column(0)
 
     @property
     def input_tokens(self) -> NDArray[np.int64]:
         """Prompt tokens."""
-        return self.column(1)
+        return self._known.column(1)
 
     @property
     def predicted_output_tokens(self) -> NDArray[np.int64]:
         """Predicted output tokens; the truth is nobody's to know."""
-        return self.column(2)
+        return self._known.column(2)
 
     @property
     def max_output_tokens(self) -> NDArray[np.int64]:
         """Most output a request can get: its declared limit, or what the engine sets for it."""
-        return self.column(3)
+        return self._known.column(3)
+
+
+def ledger(seen: Seen) -> Known:
+    """Return what somebody sees, for the engine to write."""
+    return seen._known

@@ -1,6 +1,6 @@
 cimport cython
 
-from llmsched.kernel.known cimport Known
+from llmsched.kernel.known cimport Known, ledger
 
 cdef class Queue:
     cdef public object release
@@ -22,5 +22,5 @@ cdef class RankQueue(Queue):
     cpdef double key(self, long long request) except? -1.5
 
 cdef class Weighted(RankQueue):
-    cdef Known jobs
+    cdef Known _known
     cdef double per_second, per_prompt_token, per_predicted_token, per_limit_token

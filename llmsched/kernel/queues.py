@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llmsched.kernel.known import Known
+from llmsched.kernel.known import Seen, ledger
 
 
 class Queue:
@@ -138,14 +138,14 @@ class Weighted(RankQueue):
 
     Parameters
     ----------
-    jobs : Known
+    jobs : Seen
     arrival, input_tokens, predicted_output_tokens, max_output_tokens : float
         Weights; a key is a second's, or a token's, worth of each.
     """
 
     def __init__(
         self,
-        jobs: Known,
+        jobs: Seen,
         *,
         arrival: float = 0.0,
         input_tokens: float = 0.0,
@@ -153,15 +153,15 @@ class Weighted(RankQueue):
         max_output_tokens: float = 0.0,
     ) -> None:
         super().__init__(())
-        self.jobs = jobs
+        self._known = ledger(jobs)
         self.per_second, self.per_prompt_token = arrival, input_tokens
         self.per_predicted_token, self.per_limit_token = predicted_output_tokens, max_output_tokens
 
     def key(self, request: int) -> float:
-        jobs = self.jobs
+        known = self._known
         return (
-            self.per_second * jobs.arrivals[request]
-            + self.per_prompt_token * jobs.prompts[request]
-            + self.per_predicted_token * jobs.predicted[request]
-            + self.per_limit_token * jobs.limits[request]
+            self.per_second * known.arrivals[request]
+            + self.per_prompt_token * known.prompts[request]
+            + self.per_predicted_token * known.predicted[request]
+            + self.per_limit_token * known.limits[request]
         )

@@ -16,6 +16,8 @@ class Proposal:
     step : object
         What it was read from, for messages.
     prefill, decode, split : bool
+    heeds : bool
+        Whether any arrival ends the rounds, not only one that finds a slot idle.
     rounds, budget, admissions : int
         Most decode rounds, tokens of the step, and waiting requests to admit.
     preempt : tuple of int
@@ -31,6 +33,7 @@ class Proposal:
         self.prefill = prefill
         self.decode = decode
         self.split = split
+        self.heeds = False
         self.rounds = UNBOUNDED
         self.budget = UNBOUNDED
         self.admissions = UNBOUNDED

@@ -35,6 +35,8 @@ cdef class State(Requests):
     cdef double[::1] ready_end
 
     cpdef arrive(self, long long request)
+    @cython.locals(request="long long")
+    cpdef tell(self, Known known)
     cpdef enqueue(self, long long request)
     cpdef long long next_waiting(self) except? -2
     cpdef list in_order(self)

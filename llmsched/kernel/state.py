@@ -164,17 +164,23 @@ class State(Requests):
         """Let a request wait that arrives now."""
         self.now = max(self.now, self.arrival[request])
         self.arrived += 1
-        known = self.known
-        if known is not None and request == known.count:
+        if self.known is not None:
+            self.tell(self.known)
+        self.enqueue(request)
+
+    def tell(self, known: Known) -> None:
+        """Let policies know of what has arrived, and of what arrives from here on."""
+        self.known = known
+        while known.count < self.arrived:
+            request = known.count
             if self.labels:
-                known.labels.append(self.labels[request])
+                known.label(request, self.labels[request])
             known.append(
                 self.arrival[request],
                 self.prompt[request],
                 self.predicted[request],
                 self.limit[request],
             )
-        self.enqueue(request)
 
     def enqueue(self, request: int) -> None:
         """Let a request wait that has arrived or was preempted."""
@@ -189,7 +195,12 @@ class State(Requests):
         if self.foreign is None:
             return self.queue.peek()
         offered: Any = self.foreign.peek()
-        if offered.__class__ is int and 0 <= offered < self.arrived and self.is_waiting(offered):
+        if (
+            offered.__class__ is int
+            and 0 <= offered < self.arrived
+            and offered not in self.slot_of
+            and self.finish[offered] != self.finish[offered]  # NaN: it has not finished
+        ):
             return int(offered)
         return self.referee.offered(self, offered)
 

@@ -17,8 +17,8 @@ class Sequence(NamedTuple):
         Its number: the place of its entry in the columns of `Jobs`.
     decoding : bool
         Whether its prompt is computed.
-    computed_tokens : int
-        Tokens in the KV cache.
+    computed_tokens, prefill_left : int
+        Tokens in the KV cache, and how many more are to be computed before it decodes.
     generated_tokens, predicted_left : int
         Output tokens so far, and how many more are predicted; the latter is below 0 where it has
         outlived its prediction.
@@ -26,15 +26,19 @@ class Sequence(NamedTuple):
         KV blocks that it holds; 0 where they are not limited.
     arrival : float
         Seconds.
+    job_class : str
+        Its class; empty where it has none.
     """
 
     request: int
     decoding: bool
     computed_tokens: int
+    prefill_left: int
     generated_tokens: int
     predicted_left: int
     blocks: int
     arrival: float
+    job_class: str
 
 
 class Window:
@@ -114,10 +118,12 @@ class Window:
                     request,
                     state.until[slot] >= 0,
                     held,
+                    state.target[slot] - held if state.until[slot] < 0 else 0,
                     generated,
                     state.predicted[request] - generated,
                     state.cache.held(held, state.most(request)),
                     state.arrival[request],
+                    state.labels[request] if state.labels else "",
                 )
             )
         return found
@@ -138,6 +144,14 @@ class Window:
         if not 0 <= request < self._state.arrived or not self._state.is_waiting(request):
             return 0
         return self._state.need(request)
+
+    def predicted_left(self, request: int) -> int:
+        """Return the output tokens that a waiting request is predicted to get yet: after a
+        preemption fewer than at first, and below 0 where it has outlived its prediction."""
+        if not 0 <= request < self._state.arrived or not self._state.is_waiting(request):
+            return 0
+        state = self._state
+        return state.predicted[request] + state.prompt[request] - state.need(request)
 
     def fits(self, request: int) -> bool:
         """Whether a waiting request finds KV blocks beside what the next decode round takes."""
