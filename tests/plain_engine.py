@@ -175,11 +175,14 @@ class PlainEngine:
 
     def _known_at_0(self, hardware: HardwareProfile) -> Jobs:
         known = [request for request in self.requests if request.arrival <= 0]
-        columns = (
-            [getattr(request, name) for request in known]
-            for name in ("arrival", "prompt", "predicted")
+        return Jobs(
+            [request.arrival for request in known],
+            [request.prompt for request in known],
+            [request.predicted for request in known],
+            self.config,
+            hardware,
+            [request.limit for request in known],
         )
-        return Jobs(*columns, self.config, hardware, [request.limit for request in known])
 
     def _more_keys(self, order: Order, first: int) -> list[float]:
         queue = order.queue(self.jobs.part(first), self.view)

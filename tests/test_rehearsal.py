@@ -225,7 +225,7 @@ def test_an_engine_that_reserves_is_rehearsed_with_the_declared_limits(
 ) -> None:
     # Ten blocks of one token. A limit of 5 reserves 5 of them, so two requests run at once, and
     # longest first is shorter. One of 9 reserves 9: one after the other, and all orders are alike.
-    knobs = {"block_size": 1, "num_gpu_blocks": 11, "reserve": "max_output"}
+    knobs: dict[str, Any] = {"block_size": 1, "num_gpu_blocks": 11, "reserve": "max_output"}
     batch = jobs([2, 2, 5], 2, limits=[limit] * 3, **knobs)
     assert rehearsal(ARRIVAL, LONGEST).choose(batch) is wanted
 

@@ -12,7 +12,7 @@ from benchmarks.sweep import run
 from benchmarks.sweep.checks import Failure, Report, check
 from benchmarks.sweep.draw import draw
 from llmsched import bounds, metrics
-from llmsched.engine import SimulationResult
+from llmsched.engine.work import Gaps
 from llmsched.orders.plan import PlanQueue
 
 SLICE, PARTS = 400, 8
@@ -38,16 +38,12 @@ def test_a_case_is_drawn_from_its_two_numbers_alone() -> None:
 Function = Callable[..., Any]
 
 
-def _longer_gaps(gaps: Function) -> Function:
-    def wrong(result: SimulationResult) -> tuple[Any, Any, Any]:
-        seconds, counts, ramps = gaps(result)
-        return seconds * 1.001, counts, ramps
-
-    return wrong
+def _longer_gaps(once: Function) -> Function:
+    return lambda gaps, seconds, counts: once(gaps, seconds * 1.001, counts)
 
 
 PLANTED: dict[str, tuple[Any, str, Callable[[Function], Function], str]] = {
-    "a gap too long": (metrics, "_gaps", _longer_gaps, "latencies"),
+    "a gap too long": (Gaps, "_once", _longer_gaps, "latencies"),
     "a bound too high": (bounds, "lower_bound", lambda f: lambda *a, **k: 2 * f(*a, **k), "bound"),
     "more work than was done": (
         bounds,

@@ -6,8 +6,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from llmsched.contract import DECODE, MIXED, PREFILL, Decide, Jobs, Step, View
 from llmsched.orders.rank import RankQueue
 
@@ -58,7 +56,7 @@ class Lifo:
     """The last request first: the first one waits for all."""
 
     def queue(self, jobs: Jobs, view: View) -> RankQueue:
-        return RankQueue(-np.arange(len(jobs)))
+        return RankQueue(lambda request: -request)
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,12 @@ class Reluctant:
     """Nobody may take a slot while another one has it, except for every third request."""
 
     def queue(self, jobs: Jobs, view: View) -> RankQueue:
-        return _ReluctantQueue(np.arange(len(jobs)), view)
+        return _ReluctantQueue(view)
 
 
 class _ReluctantQueue(RankQueue):
-    def __init__(self, keys: object, view: View) -> None:
-        super().__init__(np.asarray(keys))
+    def __init__(self, view: View) -> None:
+        super().__init__(lambda request: request)
         self._view = view
 
     def peek(self) -> int:

@@ -19,7 +19,7 @@ from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.whole_stage import WholeStage
 from llmsched.catalog import find
 from llmsched.engine import SimulationResult
-from llmsched.engine.replicas import count_replicas
+from llmsched.engine.replicas import Assignment, count_replicas
 from llmsched.errors import InputError, LivelockError, PolicyError
 from llmsched.orders.fcfs import Fcfs
 from llmsched.planning.plans import plan_replicas
@@ -33,6 +33,7 @@ from llmsched.verify.result import faults
 from llmsched.verify.tables import read_requests, read_steps
 
 RELATIVE = 1e-9
+_REQUESTS = ("arrival", "admitted", "first_token", "finish", "preemptions", "recomputed_tokens")
 JUDGED_TOKENS = 20_000
 """Prompt tokens up to which the plain engine judges whether a livelock is one."""
 
@@ -84,20 +85,40 @@ def check(case: Case) -> Report:
 
 def _replay(case: Case) -> SimulationResult:
     """Replay on one engine, or plan for replicas and replay the stored plan."""
-    assignment = None
-    if case.replicas is not None:
-        asked = Problem(case.trace, case.hardware, case.config, case.lengths, case.index)
-        answer = plan_replicas(asked, case.replicas)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "plan.json")
-            path.write_text(plan_json(answer))
-            assignment = read_replicas(path, case.trace)
     return simulate(
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.predicted(),
         concurrency=case.concurrency,
-        assignment=assignment,
+        assignment=_assignment(case),
     )
+
+
+def _assignment(case: Case) -> Assignment | None:
+    if case.replicas is None:
+        return None
+    asked = Problem(case.trace, case.hardware, case.config, case.lengths, case.index)
+    answer = plan_replicas(asked, case.replicas)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "plan.json")
+        path.write_text(plan_json(answer))
+        return read_replicas(path, case.trace)
+
+
+def engines(case: Case, result: SimulationResult) -> list[SimulationResult]:
+    """Return what each engine did, by itself; of several, `peak_blocks` is the fullest one's."""
+    assignment = _assignment(case)
+    if assignment is None:
+        return [result]
+    return [
+        replace(
+            result,
+            trace=result.trace.take(rows),
+            config=case.effective,
+            **{name: getattr(result, name)[rows] for name in _REQUESTS},
+            works=(work,),
+        )
+        for rows, work in zip(assignment.rows(), result.works, strict=True)
+    ]
 
 
 def _judge_refusal(case: Case, error: PolicyError, report: Report) -> None:
@@ -126,15 +147,14 @@ def _same_twice(case: Case, result: SimulationResult, notes: Counter[str]) -> It
     again = _replay(case)
     if (again.detail, again.peak_blocks) != (result.detail, result.peak_blocks):
         yield f"detail, peak: {again.detail}, {again.peak_blocks} after {result.detail}"
-    names = ("arrival", "admitted", "first_token", "finish", "preemptions", "recomputed_tokens")
-    for name in (*names, "step_rows", "resume_gap"):
+    for name in (*_REQUESTS, "step_rows", "resume_gap"):
         if getattr(result, name).tobytes() != getattr(again, name).tobytes():
             yield f"{name} differs from one run to the next"
 
 
 def _clock(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """Steps take what they cost, one after the other, and time never runs backwards."""
-    for part in result.parts or (result,):
+    for part in engines(case, result):
         start, seconds = part.column("start_s"), part.column("duration_s")
         yield from _first(
             part.column("rounds") < 1, "step row {}: no rounds", part.column("rounds")
@@ -178,12 +198,13 @@ def _tokens(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterat
 
 def _blocks(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """KV blocks in use are never below zero or above what there is."""
-    for part in result.parts or (result,):
+    for part in engines(case, result):
         usable = part.config.usable_blocks
         if usable is None:
             continue
-        blocks = part.column("kv_blocks")
-        yield from _first((blocks < 0) | (blocks > usable), "step row {}: {} blocks", blocks)
+        begin, blocks = part.column("kv_blocks"), part.column("kv_blocks_end")
+        yield from _first((begin < 0) | (blocks > usable), "step row {}: {} blocks", blocks)
+        yield from _first(begin > blocks, "step row {}: {} blocks, and fewer at its end", begin)
         if part.peak_blocks is None or not blocks.max() <= part.peak_blocks <= usable:
             yield f"peak of {part.peak_blocks} blocks, {blocks.max()} seen and {usable} usable"
 
@@ -197,7 +218,7 @@ def _verify_result(case: Case, result: SimulationResult, notes: Counter[str]) ->
     ordered = case.policy.offline is None and isinstance(case.policy.order, Fcfs)
     with tempfile.TemporaryDirectory() as folder:
         requests, steps = Path(folder, "requests.csv"), Path(folder, "steps.csv")
-        for part in result.parts or (result,):
+        for part in engines(case, result):
             requests.write_text(requests_csv(part))
             steps.write_text(steps_csv(part))
             evidence = Replay(
@@ -225,7 +246,7 @@ def _latencies(case: Case, result: SimulationResult, notes: Counter[str]) -> Ite
         return
     else:
         notes["latencies by the step table"] += 1
-        told = oracle.by_step_table(result)
+        told = oracle.by_step_table(result, engines(case, result))
     counts = np.array([len(tokens) for tokens in told.tokens])
     yield from _first(counts != case.trace.output_tokens, "request {}: {} tokens", counts)
     first, last = (np.array([tokens[at] for tokens in told.tokens]) for at in (0, -1))
@@ -263,7 +284,7 @@ def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterato
     """Nothing ends before its lower bound."""
     bound = bounds.lower_bound(
         *(case.trace, case.hardware, case.config, case.concurrency),
-        total_speed=max(1, len(result.parts)),
+        total_speed=len(result.works),
     )
     gap = metrics.summarize(result, lower_bound_s=bound)["gap_percent"]
     if not np.isfinite(bound) or bound < 0:
@@ -274,7 +295,7 @@ def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterato
 
 def _efficiency(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """The share of time that its work needs is one, and no slower policy has a higher one."""
-    asked = (case.trace, case.hardware, case.config, case.concurrency, max(1, len(result.parts)))
+    asked = (case.trace, case.hardware, case.config, case.concurrency, len(result.works))
     work = bounds.least_work(*asked)
     if not 0 <= work <= bounds.lower_bound(*asked) * (1 + RELATIVE):
         yield f"least work of {work!r} s, which is not within the bound"
@@ -303,7 +324,7 @@ def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     if below:
         yield f"{below[0]}: {row[below[0]]!r} is negative"
     usable = case.effective.usable_blocks
-    room = None if usable is None else usable * case.config.block_size * max(1, len(result.parts))
+    room = None if usable is None else usable * case.config.block_size * len(result.works)
     if room is not None and row["kv_peak_tokens"] > room:
         yield f"kv_peak_tokens: {row['kv_peak_tokens']} in {room}"
     if not len(result.step_rows) or not np.isfinite(result.finish).all():

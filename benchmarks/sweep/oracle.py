@@ -105,11 +105,13 @@ def by_plain_engine(case: Case) -> Told | None:
     )
 
 
-def by_step_table(result: SimulationResult) -> Told:
-    """Walk the steps of a replay without preemptions; nothing else of it but who began when."""
-    parts = result.parts or (result,)
+def by_step_table(result: SimulationResult, engines: Sequence[SimulationResult]) -> Told:
+    """Walk the steps of a replay without preemptions; nothing else of it but who began when.
+
+    `engines` are the parts of it that one engine did each.
+    """
     times: dict[str, Times] = {}
-    for part in parts:
+    for part in engines:
         times |= dict(zip(part.trace.id, _tokens(part), strict=True))
     return Told(result.arrival, result.admitted, [times[name] for name in result.trace.id])
 

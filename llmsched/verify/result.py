@@ -357,6 +357,9 @@ def prices(replay: Replay) -> Iterator[str]:
     low, high = np.empty(len(s.start_s)), np.empty(len(s.start_s))
     columns = (s.prefill_tokens, s.prefill_seqs, s.decode_seqs, s.kv_tokens, s.rounds)
     for i, (tokens, seqs, n, kv, k) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        if tokens and n and not price.mixed:  # no price to hold it against: `exclusive_steps`
+            low[i], high[i] = -np.inf, np.inf
+            continue
         per_kv = price.per_kv_token_mixed if tokens else price.per_kv_token_decode
         seconds = k * price.base(tokens, n) + per_kv * (k * kv + n * k * (k - 1) / 2)
         least = tokens * tokens / max(seqs, 1)

@@ -15,6 +15,8 @@ from llmsched.engine import STEP_COLUMNS, SimulationResult, loop
 from llmsched.errors import Defect
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
+from llmsched.kernel.engine import Engine
+from llmsched.kernel.rows import Rows
 from llmsched.kernel.state import Knobs
 from tests.hand import outputs, replay
 
@@ -26,14 +28,14 @@ def hand() -> SimulationResult:
 
     0.00 stage of 0 and 1 | 1.00 round | 2.00 stage of 2 | 2.75 two rounds | 4.75 end
     """
-    knobs = {"max_num_batched_tokens": 4, "num_gpu_blocks": 9, "block_size": 1}
-    return replay("fcfs", outputs(4, 2, 3), 2, **knobs)
+    rows = outputs(4, 2, 3)
+    return replay("fcfs", rows, 2, max_num_batched_tokens=4, num_gpu_blocks=9, block_size=1)
 
 
 def with_step(row: int, **columns: float) -> Tamper:
     """Let the engine write other values into one row of its step table."""
 
-    class Told(loop.Rows):
+    class Told(Rows):
         def written(self) -> NDArray[np.float64]:
             at, block = row - self.gone, super().written().copy()
             for name, value in columns.items():
@@ -47,7 +49,7 @@ def with_step(row: int, **columns: float) -> Tamper:
 def with_time(name: str, row: int, value: float) -> Tamper:
     """Let the engine tell something else of one request."""
 
-    class Told(loop.Engine):
+    class Told(Engine):
         def outcome(self) -> dict[str, NDArray[Any]]:
             columns = super().outcome()
             columns[name] = columns[name].copy()
