@@ -125,7 +125,9 @@ def test_nothing_that_is_shown_can_be_written(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "leak", [[1], {1: 2}, np.zeros(3), np.zeros(3).data, type("Open", (), {})()], ids=repr
+    "leak",
+    [[1], {1: 2}, np.zeros(3), np.zeros(3).data, type("Open", (), {})()],
+    ids=lambda one: type(one).__name__,
 )
 def test_a_thing_that_can_be_written_is_noticed(leak: Any) -> None:
     assert [how for how in map(tamper, shown((leak,))) if how]
