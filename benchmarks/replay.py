@@ -147,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Simulated requests a CPU-second.")
     parser.add_argument("--skip-million", action="store_true", help="Leave out the large trace.")
     skip = parser.parse_args().skip_million
-    print(kernel.engine())
+    print(kernel.which())
     print(f"{'requests a CPU-second':>92}")
     print(
         f"{'policy, input':<44} {'reqs':>7} {'steps':>9} {'rows':>8} {'leaping':>9} {'crawling':>9}"

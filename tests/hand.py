@@ -15,7 +15,6 @@ from llmsched.engine import SimulationResult
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
-from llmsched.metrics import _gaps
 from llmsched.replay import simulate
 from llmsched.trace import Trace
 
@@ -75,12 +74,13 @@ def admissions(result: SimulationResult) -> list[int]:
 
 def token_gaps(result: SimulationResult) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return every gap between two tokens of a sequence in seconds, and how often it occurs."""
-    values, counts = [], []
-    for gaps, times, ramps in map(_gaps, result.parts or (result,)):
-        index = np.repeat(np.arange(len(ramps.first)), ramps.length)
-        before = np.cumsum(ramps.length) - ramps.length
-        j = np.arange(len(index)) - np.repeat(before, ramps.length) + 1
-        values += [gaps, ramps.first[index] + ramps.step[index] * j]
-        counts += [times, ramps.weight[index]]
-    seconds, often = np.concatenate(values), np.concatenate(counts)
+    found = [(result.resume_gap, np.ones(len(result.resume_gap), np.int64))]
+    for work in result.works:
+        found += work.gaps.once
+        for slopes in work.gaps.slopes:
+            for first, longer, rounds, seqs in slopes.T.tolist():
+                j = np.arange(1, int(rounds) + 1)
+                found.append((first + longer * j, np.full(len(j), int(seqs))))
+    seconds, often = (np.concatenate(column) for column in zip(*found, strict=True))
+    assert (often >= 0).all()
     return seconds[often > 0], often[often > 0]

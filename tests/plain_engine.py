@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
-from llmsched.contract import Jobs, Policy, Step, View, WaitingQueue
+from llmsched.contract import Jobs, Order, Policy, Step, View, WaitingQueue
 from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
+from llmsched.kernel.queues import RankQueue
 from llmsched.trace import Trace
 
 SAME_INSTANT_S = 1e-9
@@ -87,7 +88,7 @@ class PlainView:
 
     @property
     def waiting(self) -> int:
-        return len(self._engine.queue)
+        return self._engine.waiting()
 
     @property
     def idle_slots(self) -> int:
@@ -114,12 +115,8 @@ class PlainView:
             return 0
         return self._engine.head().known
 
-    @property
-    def queue(self) -> WaitingQueue:
-        return self._engine.queue
-
     def patience(self, extra: int) -> int | None:
-        patience = getattr(self.queue, "patience", None)
+        patience = getattr(self._engine.queue, "patience", None)
         return None if patience is None else patience(extra)
 
     @property
@@ -167,19 +164,33 @@ class PlainEngine:
         self.spare = 0 if config.num_gpu_blocks is None else int(config.watermark * self.free)
         self.usable, self.peak = self.free, 0
         self.steps: list[list[int]] = []
-        columns = (np.array(arrival), trace.input_tokens, lengths)
-        self.jobs = Jobs(*columns, config, hardware, np.array(limits))
         order, self.rule = policy.order, policy.rule
         if policy.offline is not None:
-            order, self.rule = policy.offline.choose(self.jobs)
+            order, self.rule = policy.offline.choose(self._known_at_0(hardware))
+        self.jobs = self._known_at_0(hardware)
         self.view = cast(View, PlainView(self))  # the same attributes, nothing else
-        self.queue = order.queue(self.jobs, self.view)
+        self.queue: WaitingQueue = order.queue(self.jobs, self.view)
+        if isinstance(self.queue, RankQueue):
+            self.queue.later = lambda first: self._more_keys(order, first)
+
+    def _known_at_0(self, hardware: HardwareProfile) -> Jobs:
+        known = [request for request in self.requests if request.arrival <= 0]
+        columns = (
+            [getattr(request, name) for request in known]
+            for name in ("arrival", "prompt", "predicted")
+        )
+        return Jobs(*columns, self.config, hardware, [request.limit for request in known])
+
+    def _more_keys(self, order: Order, first: int) -> list[float]:
+        queue = order.queue(self.jobs.part(first), self.view)
+        assert isinstance(queue, RankQueue)
+        return queue.keys
 
     def run(self) -> PlainEngine:
         decide = self.rule.start(self.view)
         step, rounds = Step(), 0  # rounds: how many more of `step` the rule has allowed
-        while self.coming or len(self.queue) or self.running:
-            if not self.running and not len(self.queue):
+        while self.coming or self.waiting() or self.running:
+            if not self.running and not self.waiting():
                 self.now = max(self.now, self.coming[0].arrival)
             came = self._arrive()
             if came and len(self.running) < self.config.max_num_seqs:
@@ -199,6 +210,10 @@ class PlainEngine:
 
     def decoding(self) -> list[Request]:
         return [request for request in self.running if not request.begun]
+
+    def waiting(self) -> int:
+        """Requests that have arrived, hold no slot and have not finished."""
+        return len(self.requests) - len(self.coming) - len(self.running) - self._finished()
 
     def head(self) -> Request:
         return self.requests[self.queue.peek()]
@@ -227,6 +242,8 @@ class PlainEngine:
         while self.coming and self.coming[0].arrival <= self.now + SAME_INSTANT_S:
             request = self.coming.pop(0)
             self.now = max(self.now, request.arrival)
+            if request.index == len(self.jobs):  # else it was known at the start
+                self.jobs.append(request.arrival, request.prompt, request.predicted, request.limit)
             self.queue.push(request.index)
             came = True
         return came
@@ -280,7 +297,7 @@ class PlainEngine:
         self, chunks: list[tuple[Request, int]], budget: int, whole: int, step: Step
     ) -> None:
         admitted = 0
-        while len(self.queue) and len(self.running) < self.config.max_num_seqs and budget > 0:
+        while self.waiting() and len(self.running) < self.config.max_num_seqs and budget > 0:
             if admitted == step.max_new_seqs:
                 return
             if self.queue.peek() < 0:
@@ -319,7 +336,7 @@ class PlainEngine:
                 prefill += tokens
                 squares += tokens * tokens
                 crossed += tokens * request.computed
-        self.steps.append([prefill, seqs, kv, len(self.running), len(self.queue)])
+        self.steps.append([prefill, seqs, kv, len(self.running), self.waiting()])
         self.now += self.price.step(prefill, squares, crossed, seqs, kv)
         self.clock += bool(decodes)
         for request in sorted(decodes, key=lambda request: request.index):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from llmsched import metrics
 from llmsched.batching.chunked import Chunked
@@ -18,6 +19,8 @@ from llmsched.catalog import find
 from llmsched.compare.gates import judge, parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
+from llmsched.distribution import Distribution, Ramps
+from llmsched.engine import SimulationResult
 from llmsched.engine.replicas import Assignment, merge
 from llmsched.engine.result import latencies
 from llmsched.errors import Defect, InputError, PolicyError
@@ -210,7 +213,8 @@ def test_kv_use_is_a_share_of_the_usable_blocks() -> None:
     # Prompt of 2 tokens, 2 rounds: blocks of 2 tokens held are 1, then 2, of 4 usable ones.
     row = summarize(replay("fcfs", [(0.0, 2, 3)], 1, num_gpu_blocks=5, block_size=2))
     assert row["kv_peak"] == 0.5
-    assert 0 < row["kv_mean"] < 0.5
+    # One block for the stage of 1 s; tokens 3 and 4 lie in a second one, for 2 rounds of 1 s.
+    assert row["kv_mean"] == (1 * 1 + 2 * 2) / (4 * 3)
 
 
 def test_a_replay_that_held_no_block_has_a_peak_of_zero() -> None:
@@ -350,8 +354,9 @@ def test_on_real_arrivals_equal_totals_have_equal_efficiency_and_gates_follow_it
     assert not judge(parse_gate("efficiency:0%"), static, fcfs).passed
 
 
-def test_kv_mean_takes_each_row_at_the_mean_of_the_blocks_at_its_ends() -> None:
-    # Chunks of 4, 4 and 2 tokens in 1.5, 1.5 and 1 s hold 4, 8 and 10 of 10 blocks, then none.
+def test_kv_mean_takes_each_row_at_the_mean_of_its_first_and_its_last_round() -> None:
+    # Chunks of 4, 4 and 2 tokens in 1.5, 1.5 and 1 s hold 4, 8 and 10 of 10 blocks. What a step
+    # writes has its blocks from its start, and each of these rows is a single step.
     row = summarize(
         replay(
             "fcfs",
@@ -362,7 +367,14 @@ def test_kv_mean_takes_each_row_at_the_mean_of_the_blocks_at_its_ends() -> None:
             block_size=1,
         )
     )
-    assert row["kv_mean"] == (1.5 * 6 + 1.5 * 9 + 1 * 5) / (10 * 4)
+    assert row["kv_mean"] == (1.5 * 4 + 1.5 * 8 + 1 * 10) / (10 * 4)
+    # A stage of 1 s computes a prompt of 2 tokens: one block of 2. Four rounds of 1 s write tokens
+    # 3, 4, 5 and 6, beside which 2, 2, 3 and 3 blocks are held: a row of 4 s that begins with 2
+    # and ends with 3. The last of 5 tokens of output is never computed.
+    result = replay("fcfs", [(0.0, 2, 5)], 1, num_gpu_blocks=7, block_size=2)
+    assert result.column("kv_blocks").tolist() == [1, 2]
+    assert result.column("kv_blocks_end").tolist() == [1, 3]
+    assert summarize(result)["kv_mean"] == (1 * 1 + 4 * (2 + 3) / 2) / (6 * 5)
 
 
 DEAR = HardwareProfile("dear", Affine(mixed=False, per_step=1.0, per_kv_token_decode=1.0))
@@ -387,15 +399,34 @@ def test_growing_rounds_are_a_ramp_where_there_are_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(metrics, "_WRITTEN_OUT", limit)
-    gaps, counts, found = metrics._gaps(replay("fcfs", outputs(output), 1, DEAR))
-    assert sorted(gaps[counts > 0].tolist()) == samples
-    assert counts[counts > 0].tolist() == [1] * len(samples)
-    columns = (found.first, found.step, found.length, found.weight)
-    assert list(zip(*(column.tolist() for column in columns), strict=True)) == ramps
+    samples_ms, found = written_out(replay("fcfs", outputs(output), 1, DEAR))
+    assert samples_ms == [1e3 * seconds for seconds in samples]
+    assert found == ramps
 
 
 def test_equal_rounds_are_never_a_ramp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_WRITTEN_OUT", 0)
-    gaps, counts, found = metrics._gaps(replay("fcfs", outputs(40), 1))
-    assert len(found.first) == 0
-    assert np.repeat(gaps, counts).tolist() == [1.0] * 39
+    samples_ms, found = written_out(replay("fcfs", outputs(40), 1))
+    assert found == []
+    assert samples_ms == [1e3] * 39
+
+
+def written_out(
+    result: SimulationResult,
+) -> tuple[list[float], list[tuple[float, float, int, int]]]:
+    """Return gaps that are samples, in milliseconds, and ramps: first, step, length, weight."""
+    samples: list[float] = []
+    ramps: list[tuple[float, float, int, int]] = []
+
+    class Told(Distribution):
+        def __init__(
+            self, values: NDArray[np.float64], counts: NDArray[np.int64], found: Ramps
+        ) -> None:
+            samples.extend(sorted(np.repeat(values, counts).tolist()))
+            columns = (found.first, found.step, found.length, found.weight)
+            ramps.extend(zip(*(column.tolist() for column in columns), strict=True))
+            super().__init__(values, counts, found)
+
+    with patch.object(metrics, "Distribution", Told):
+        metrics.inter_token_latencies(result)
+    return samples, ramps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,19 @@ BESIDE: Candidate = (Fcfs(), Chunked())
 
 
 def jobs(
-    predicted: Sequence[int], slots: int, hardware: HardwareProfile = STAGES, arrival: float = 0.0
+    predicted: Sequence[int],
+    slots: int,
+    hardware: HardwareProfile = STAGES,
+    arrival: float = 0.0,
+    *,
+    prompts: Sequence[int] | None = None,
+    limits: Sequence[int] | None = None,
+    **knobs: Any,
 ) -> Jobs:
     n = len(predicted)
-    lengths = np.array(predicted, dtype=np.int64)
-    ones = np.ones(n, dtype=np.int64)
-    return Jobs(np.full(n, arrival), ones, lengths, EngineConfig(max_num_seqs=slots), hardware)
+    config = EngineConfig(max_num_seqs=slots, **knobs)
+    ones = [1] * n if prompts is None else prompts
+    return Jobs([arrival] * n, ones, predicted, config, hardware, limits)
 
 
 def rehearsal(*candidates: Candidate) -> Rehearsal:
@@ -63,8 +70,7 @@ def test_nothing_is_rehearsed_where_nothing_is_known_at_the_start() -> None:
 
 def test_a_batch_that_fits_the_slots_is_rehearsed_as_the_token_budget_may_bind() -> None:
     # One prompt a step: before any decode, or beside those of the longest, which went first.
-    tight = EngineConfig(max_num_seqs=9, max_num_batched_tokens=18)
-    batch = replace(jobs([2, 2, 2, 9], 9, MIXED), input_tokens=np.full(4, 9), config=tight)
+    batch = jobs([2, 2, 2, 9], 9, MIXED, prompts=[9] * 4, max_num_batched_tokens=18)
     longest_beside: Candidate = (Ljf(), Chunked())
     assert rehearsal(ARRIVAL, longest_beside).choose(batch) is longest_beside
 
@@ -131,7 +137,7 @@ def test_of_a_larger_batch_an_even_share_of_lengths_is_rehearsed_in_the_order_of
 ) -> None:
     # Two a slot of lengths 1 to 10: of each half the one in the middle.
     lengths = [9, 10, 8, 1, 2, 3, 4, 7, 6, 5]
-    batch = replace(jobs(lengths, 1), input_tokens=np.arange(10, 0, -1))
+    batch = jobs(lengths, 1, prompts=range(10, 0, -1))
     assert replayed(monkeypatch, 12, batch, 1) == [[8, 3]] * 2
 
 
@@ -146,7 +152,7 @@ def test_equal_lengths_are_sampled_evenly_by_their_prompts(monkeypatch: pytest.M
 
     monkeypatch.setattr("llmsched.rehearsal.MOST_REPLAYED", 5)
     monkeypatch.setattr("llmsched.rehearsal.DEPTH", 1)
-    batch = replace(jobs([3] * 6, 2), input_tokens=np.array([60, 10, 20, 50, 40, 30]))
+    batch = jobs([3] * 6, 2, prompts=[60, 10, 20, 50, 40, 30])
     rehearsal((Prompts(), PrefillFirst())).choose(batch)
     assert prompts[:2] == [20, 50]
 
@@ -209,7 +215,7 @@ def test_predictions_are_rehearsed_up_to_the_limit() -> None:
     """By the predictions longest first would win; cut to the limits all are alike."""
     known = jobs([2, 2, 5], 2)
     assert rehearsal(ARRIVAL, LONGEST).choose(known) is LONGEST
-    limited = replace(known, max_output_tokens=np.array([2, 2, 2]))
+    limited = jobs([2, 2, 5], 2, limits=[2, 2, 2])
     assert rehearsal(ARRIVAL, LONGEST).choose(limited) is ARRIVAL
 
 
@@ -219,8 +225,8 @@ def test_an_engine_that_reserves_is_rehearsed_with_the_declared_limits(
 ) -> None:
     # Ten blocks of one token. A limit of 5 reserves 5 of them, so two requests run at once, and
     # longest first is shorter. One of 9 reserves 9: one after the other, and all orders are alike.
-    config = EngineConfig(2, block_size=1, num_gpu_blocks=11, reserve="max_output")
-    batch = replace(jobs([2, 2, 5], 2), config=config, max_output_tokens=np.full(3, limit))
+    knobs = {"block_size": 1, "num_gpu_blocks": 11, "reserve": "max_output"}
+    batch = jobs([2, 2, 5], 2, limits=[limit] * 3, **knobs)
     assert rehearsal(ARRIVAL, LONGEST).choose(batch) is wanted
 
 

@@ -12,7 +12,7 @@ from llmsched.contract import DECODE, PREFILL, Decide, Policy, Step, View
 from llmsched.orders.fcfs import Fcfs
 from tests.hand import replay
 
-SEEN = [name for name, member in inspect.getmembers(View) if isinstance(member, property)]
+SEEN = [name for name, _ in inspect.getmembers(View, inspect.isdatadescriptor) if name[0] != "_"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,17 @@ class Meddler:
                     setattr(view, name, 0)
             with pytest.raises(AttributeError):
                 view.anything = 0  # type: ignore[attr-defined]  # that is the point
-            with pytest.raises(FrozenInstanceError):
+            with pytest.raises(AttributeError):
                 view.jobs.arrival = view.jobs.arrival  # type: ignore[misc]  # that is the point
             with pytest.raises(FrozenInstanceError):
                 view.config.max_num_seqs = 9  # type: ignore[misc]  # that is the point
             jobs = view.jobs
-            for column in (jobs.arrival, jobs.input_tokens, jobs.predicted_output_tokens):
+            columns = (jobs.arrival, jobs.input_tokens, jobs.predicted_output_tokens)
+            for column in (*columns, jobs.max_output_tokens):
                 with pytest.raises(ValueError, match="read-only"):
                     column[0] = 7
+            view.queued().clear()
+            view.sequences().clear()
             return PREFILL if view.can_prefill else DECODE
 
         return decide

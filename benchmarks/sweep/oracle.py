@@ -66,7 +66,7 @@ class Watched(PlainEngine):
         self._seen = {} if self._seen is None else self._seen
         state = (
             tuple((r.index, r.computed, r.goal, r.blocks) for r in self.running),
-            len(self.queue),
+            self.waiting(),
             request.index,
         )
         self._seen[state] = self._seen.get(state, 0) + 1

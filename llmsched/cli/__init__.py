@@ -39,7 +39,7 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"llmsched {__version__}")
-        typer.echo(kernel.engine())
+        typer.echo(kernel.which())
         raise typer.Exit
 
 

@@ -29,7 +29,7 @@ def warn_each(lines: Iterable[str]) -> None:
 def tell_of_engine(requests: int) -> None:
     """Say why a long replay will take as long as it does, where the kernel is not compiled."""
     if requests > LONG and kernel.WHY_PYTHON:
-        say(kernel.engine())
+        say(kernel.which())
 
 
 def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:

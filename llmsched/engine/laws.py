@@ -56,7 +56,11 @@ def check_steps(
 
 
 def check_requests(
-    who: str, ids: Ids, times: Mapping[str, NDArray[np.float64]], ends: NDArray[np.float64]
+    who: str,
+    ids: Ids,
+    times: Mapping[str, NDArray[np.float64]],
+    ends: NDArray[np.float64],
+    prefill_ends: NDArray[np.float64],
 ) -> None:
     """Return if every request arrived, was admitted, got a token and finished, in this order.
 
@@ -65,16 +69,18 @@ def check_requests(
     ids : Ids
     times : mapping
         "arrival", "admission", "first token" and "finish", each float64, shape (n,).
-    ends : float64, shape (rows,)
-        When the steps end, rising: tokens come at no other time.
+    ends, prefill_ends : float64, shape (rows,)
+        When steps end, and those of them that compute prompts, rising: last tokens, and first ones,
+        come at no other time. Infinity, when none comes, ends both.
 
     Raises
     ------
     Defect
         It was not so; the message names the first request.
     """
+    marks = {"first token": prefill_ends, "finish": ends}
     with np.errstate(invalid="ignore"):
-        broken = next(chain(_in_order(ids, times), _instants(ids, times, ends)), "")
+        broken = next(chain(_in_order(ids, times), _instants(ids, times, marks)), "")
     if broken:
         raise Defect(f"{who}: {broken}")
 
@@ -110,10 +116,11 @@ def _time(price: StepTime, table: Table, first: int, last_end: float) -> Iterato
 
 def _limits(config: EngineConfig, table: Table, first: int) -> Iterator[str]:
     tokens = table["prefill_tokens"] + table["decode_seqs"]
+    blocks = np.maximum(table["kv_blocks"], table["kv_blocks_end"])
     for name, most, used in (
         ("max_num_seqs", config.max_num_seqs, table["running"]),
         ("max_num_batched_tokens", config.max_num_batched_tokens, tokens),
-        ("num_gpu_blocks", config.usable_blocks, table["kv_blocks_end"]),
+        ("num_gpu_blocks", config.usable_blocks, blocks),
         ("the KV cache's tokens", config.kv_room, table["held_tokens"] + table.written),
     ):
         if most is not None and used.max() > most:
@@ -133,9 +140,9 @@ def _in_order(ids: Ids, times: Mapping[str, NDArray[np.float64]]) -> Iterator[st
 
 
 def _instants(
-    ids: Ids, times: Mapping[str, NDArray[np.float64]], ends: NDArray[np.float64]
+    ids: Ids, times: Mapping[str, NDArray[np.float64]], marks: Mapping[str, NDArray[np.float64]]
 ) -> Iterator[str]:
-    for name in ("first token", "finish"):
+    for name, ends in marks.items():
         for start in range(0, len(times[name]), _AT_ONCE):
             some = times[name][start : start + _AT_ONCE]
             at = np.searchsorted(ends, some)

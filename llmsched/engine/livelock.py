@@ -27,34 +27,24 @@ class LivelockWatch:
 
     def __init__(self) -> None:
         self._mark: Hashable = None
-        self._begin()
-
-    def _begin(self) -> None:
         self._kept: Hashable = None
         self._waited = self._wait = self._returns = 0
 
-    def repeats(self, mark: Hashable) -> bool:
-        """Whether nothing has happened between two preemptions that a `mark` would show.
-
-        It changes with every token and every arrival. The first preemption of a stretch without
-        either is not looked at: most have no second, and a situation takes time to describe.
-        """
-        if mark == self._mark:
-            return True
-        self._mark = mark
-        self._begin()
-        return False
-
-    def sees(self, situation: Hashable, arrival_to_come: bool = False) -> bool:
-        """Tell of a preemption that `repeats`; return whether it is one of a livelock.
+    def sees(self, mark: Hashable, situation: Hashable, arrival_to_come: bool = False) -> bool:
+        """Tell of a preemption; return whether it is one of a livelock.
 
         Parameters
         ----------
+        mark : hashable
+            Changes with every token and every arrival.
         situation : hashable, not None
             All else that decides what happens next.
         arrival_to_come : bool
             Whether a request will arrive without anything having to finish first.
         """
+        if mark != self._mark:
+            self._mark, self._kept = mark, None
+            self._waited = self._wait = self._returns = 0
         if situation == self._kept:
             self._waited, self._returns = 0, self._returns + 1
         elif self._waited == self._wait:

@@ -110,7 +110,7 @@ class Session:
             self._rows,
             Referee(policy, hardware, self._id),
         )
-        self._work = Work(policy.name, config, hardware.step_time, keep_steps)
+        self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._intakes: list[Intake] = []
         self._classes: list[str] = []
         self._starts = [0]  # number of each submission's first request, and of the one to come
@@ -143,6 +143,7 @@ class Session:
         elif self._classes:
             self._classes.extend([""] * len(trace))
         self._intakes.append(intake)
+        self._work.who = f"policy {self._policy.name} on {self._intakes[0].trace.name}"
         self._starts.append(self._starts[-1] + len(trace))
 
     def _check_order(self, intake: Intake) -> None:
@@ -241,8 +242,9 @@ class Session:
             "first token": outcome["first_token"],
             "finish": outcome["finish"],
         }
-        who = f"policy {self._policy.name} on {trace.name}"
-        check_requests(who, trace.id, times, np.concatenate(self._work.ends or [np.zeros(1)]))
+        who = self._work.who
+        marks = (self._work.ends, self._work.prefill_ends)
+        check_requests(who, trace.id, times, *(np.concatenate([*m, [inf]]) for m in marks))
         due = int((trace.input_tokens + trace.output_tokens - 1).sum())  # the last is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)

@@ -54,6 +54,9 @@ def check_decide(policy: Policy, decide: object) -> None:
         )
 
 
+_NOBODY: tuple[int, ...] = ()
+
+
 class Referee:
     """What the kernel asks where a policy's word cannot be taken for it.
 
@@ -93,18 +96,21 @@ class Referee:
             )
         found = Proposal(step, bool(step.prefill), bool(step.decode), bool(step.split))
         found.heeds = bool(step.heed_arrivals)
-        found.rounds = self._count("rounds", step.rounds)
-        found.budget = self._count("max_tokens", step.max_tokens)
-        found.admissions = self._count("max_new_seqs", step.max_new_seqs)
-        found.preempt = self._requests("preempt", step.preempt)
-        found.skip = frozenset(self._requests("skip", step.skip))
+        if step.rounds is not None:
+            found.rounds = self._count("rounds", step.rounds)
+        if step.max_tokens is not None:
+            found.budget = self._count("max_tokens", step.max_tokens)
+        if step.max_new_seqs is not None:
+            found.admissions = self._count("max_new_seqs", step.max_new_seqs)
+        if step.preempt is not _NOBODY:
+            found.preempt = self._requests("preempt", step.preempt)
+        if step.skip is not _NOBODY:
+            found.skip = frozenset(self._requests("skip", step.skip))
         if step.chunks is not None:
             found.chunks = self._chunks(step.chunks)
         return found
 
     def _count(self, name: str, count: object) -> int:
-        if count is None:
-            return UNBOUNDED
         if not (_is_integer(count) and count >= 1):
             raise PolicyError(
                 f"{self._who}: Step: {name}: expected an integer >= 1 or None, got {count!r}"
@@ -221,19 +227,17 @@ class Referee:
         )
 
     def preempted(self, state: State, request: int) -> None:
-        """Hear of a preemption.
+        """Hear of a preemption after another, with neither a token nor an arrival in between.
 
         Raises
         ------
         LivelockError
             The same one comes back for ever.
         """
-        mark = (state.clock, state.prompts_done, state.arrived)
-        if not self._livelock.repeats(mark):
-            return
         running = state.sequences()
         held = tuple(state.held_tokens(slot) for _, slot in running if state.is_begun(slot))
         if self._livelock.sees(
+            mark=(state.clock, state.prompts_done, state.arrived),
             situation=(tuple(request for request, _ in running), held, state.waiting),
             arrival_to_come=state.arrived < state.dated,
         ):

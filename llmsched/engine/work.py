@@ -154,8 +154,9 @@ class Work:
     ----------
     totals : Totals
     gaps : Gaps
-    ends : list of float64
-        When the rows end, in seconds: the instants at which something can happen.
+    ends, prefill_ends : list of float64
+        When the rows end, and those of them that compute prompts, in seconds: the instants at which
+        last tokens can come, and first ones.
     kept : list of float64 arrays, shape (rows, columns), or None
         The rows themselves, if they are to be kept.
     """
@@ -167,6 +168,7 @@ class Work:
     rows: int = 0
     totals: Totals = field(default_factory=Totals)
     ends: list[Column] = field(default_factory=list)
+    prefill_ends: list[Column] = field(default_factory=list)
     kept: list[NDArray[np.float64]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -188,6 +190,7 @@ class Work:
         self.totals += totals(table)
         self.gaps.add(table, self.rows, np.array(withdrawn, dtype=np.int64))
         self.ends.append(table.ends)
+        self.prefill_ends.append(table.ends[table["prefill_seqs"] + table["resumed"] > 0])
         self.rows += len(table)
         if self.keep:
             self.kept.append(columns.T.copy())

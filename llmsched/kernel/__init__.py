@@ -16,7 +16,7 @@ from pathlib import Path
 from llmsched.kernel import built
 from llmsched.notes import warn
 
-SLOWER = "25x"
+SLOWER = "20x"
 """What replays lose without the extension modules; `make bench` measures it."""
 
 
@@ -38,6 +38,6 @@ WHY_PYTHON = _choose()
 """Why the sources run; empty where the extension modules do."""
 
 
-def engine() -> str:
+def which() -> str:
     """Say in one line which kernel runs."""
     return f"engine: Python, {SLOWER} slower: {WHY_PYTHON}" if WHY_PYTHON else "engine: compiled"

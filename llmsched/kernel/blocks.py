@@ -144,12 +144,12 @@ class Blocks(Cache):
         cycles = self.free // self.growing
         left = self.free - cycles * self.growing
         rounds = 0
-        need = self.demand(clock)
+        need = self.phase[clock % self.block_size]
         # Ends within one cycle: the phases sum to `growing`, which is more than `left`.
         while need <= left:
             left -= need
             rounds += 1
-            need = self.demand(clock + rounds)
+            need = self.phase[(clock + rounds) % self.block_size]
         return cycles * self.block_size + rounds
 
     def advance(self, clock: int, rounds: int) -> None:

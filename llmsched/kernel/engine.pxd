@@ -13,7 +13,8 @@ cdef class Engine(State):
     cdef list finishing, ended
     cdef long long chunks
     cdef Rule rule
-    cdef object decide, step
+    cdef object decide
+    cdef dict proposals
     cdef Proposal proposal, insert, otherwise
     cdef bint pending
     cdef long long next_finish
@@ -21,7 +22,7 @@ cdef class Engine(State):
     cpdef begin(self, object queue, object decide, Known known, list labels)
     @cython.locals(limit=double, preempted="long long")
     cpdef bint advance(self, double until=*) except? -1
-    @cython.locals(rule=Rule, begun=bint, empty=bint)
+    @cython.locals(rule=Rule, begun=bint, empty=bint, found=Proposal, proposal=Proposal)
     cdef Proposal _ask(self)
     cdef bint _apply(self, Proposal proposal, double until) except? -1
     @cython.locals(k="long long", n="long long", preempted="long long", duration=double, gap=double)

@@ -33,6 +33,10 @@ _ROUNDS = 0x40_0000_0000
 """Fewer decode rounds than 2^38, so that one and a slot fit into an integer of C."""
 
 
+_STEPS = 16
+"""Steps of a rule that are kept, to be read but once."""
+
+
 class Engine(State):
     """One engine, stepped: `submit` requests, `advance` to a time.
 
@@ -48,8 +52,8 @@ class Engine(State):
         self.finishing: list[int] = []  # heap of decode clocks and slots, some outdated
         self.rule: Rule | None = None  # what is asked, if it is a rule of the kernel's own
         self.decide: Any = None  # else this function, whose steps the referee reads
-        self.step: object = None  # the last one it returned
-        self.proposal = Proposal(None, False, False, False)  # what that amounts to
+        self.proposal = Proposal(None, False, False, False)  # what the last step amounts to
+        self.proposals: dict[int, Proposal] = {}  # of steps that the rule has returned, by their id
         self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
         self.next_finish = UNBOUNDED  # decode clock, as of the last look
@@ -130,10 +134,14 @@ class Engine(State):
             begun, empty = len(self.partial) > 0, self.running == 0
             return self.insert if rule.inserts(self.can_prefill(), begun, empty) else self.otherwise
         step: object = self.decide()
-        if step is not self.step:  # rules repeat themselves
-            self.proposal = self.referee.proposal(step)
-            self.step = step
-        return self.proposal
+        found = self.proposals.get(id(step))
+        if found is not None and found.step is step:  # rules repeat themselves
+            return found
+        proposal: Proposal = self.referee.proposal(step)
+        if len(self.proposals) >= _STEPS:  # of a rule that makes a new one each time
+            self.proposals.clear()
+        self.proposals[id(step)] = proposal
+        return proposal
 
     def _apply(self, proposal: Proposal, until: float) -> bool:
         """Make the step that is proposed; return whether it did anything."""
@@ -377,6 +385,7 @@ class Engine(State):
         rows, row = self.rows, self.rows.count - 1
         rows.first_tokens[row], rows.resumed[row] = first_tokens, resumed
         rows.squares[row], rows.crossed[row] = squares, crossed
+        rows.blocks_end[row] = self.cache.used
         self.prompt_tokens += tokens + resumed
         if n:
             self._advance_rounds(n, 1)
@@ -436,8 +445,7 @@ class Engine(State):
         rows.kv_tokens[row] = kv_tokens
         rows.running[row] = self.running
         rows.waiting[row] = self.waiting
-        rows.first_tokens[row] = rows.resumed[row] = rows.squares[row] = rows.crossed[row] = 0.0
-        rows.blocks[row] = rows.blocks_end[row] = used
+        rows.blocks[row] = used
         rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
         rows.count = row + 1
         self.now += duration

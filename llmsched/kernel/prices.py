@@ -189,8 +189,13 @@ class Table(Curve):
         self.starts, self.values, self.slopes = starts, values, slopes
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        made_of = (self.starts, self.values, self.slopes, self.per_decode_seq)
-        return type(self), (self.shared(), *made_of)
+        return type(self), (
+            self.shared(),
+            self.starts,
+            self.values,
+            self.slopes,
+            self.per_decode_seq,
+        )
 
     def curve(self, tokens: int) -> float:
         i = bisect_right(self.starts, tokens) - 1
@@ -217,8 +222,14 @@ class Knee(Curve):
         self.per_token_move = per_token_move
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        made_of = (self.fixed, self.read_weights, self.per_token_compute, self.per_token_move)
-        return type(self), (self.shared(), *made_of, self.per_decode_seq)
+        return type(self), (
+            self.shared(),
+            self.fixed,
+            self.read_weights,
+            self.per_token_compute,
+            self.per_token_move,
+            self.per_decode_seq,
+        )
 
     def curve(self, tokens: int) -> float:
         # Python's own function in C as well: the C library's rounds otherwise.

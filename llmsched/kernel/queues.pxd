@@ -1,10 +1,15 @@
+cimport cython
+
 from llmsched.kernel.known cimport Known, ledger
 
 cdef class Queue:
     cdef public object release
-    cdef list heap
+    cdef long long first, end
+    cdef list others
     cpdef push(self, long long request)
+    @cython.locals(other="long long")
     cpdef long long peek(self) except? -2
+    @cython.locals(request="long long")
     cpdef long long pop(self) except? -2
     cpdef list waiting(self)
     cpdef remove(self, long long request)

@@ -15,36 +15,55 @@ from llmsched.kernel.known import Seen, ledger
 class Queue:
     """First come, first served: requests are numbered as they arrive.
 
-    A preempted request has its old place again.
+    A preempted request has its old place again. Who has waited since it came needs no entry: they
+    are numbers in a row.
     """
 
     def __init__(self) -> None:
         self.release: Callable[[int], None] | None = None
-        self.heap: list[int] = []
+        self.first = self.end = 0  # of those in a row
+        self.others: list[int] = []  # heap
 
     def __len__(self) -> int:
-        return len(self.heap)
+        return self.end - self.first + len(self.others)
 
     def push(self, request: int) -> None:
         """Add a request that has arrived, or was preempted."""
-        heappush(self.heap, request)
+        if self.first == self.end and request >= self.end:
+            self.first, self.end = request, request + 1
+        elif request == self.end:
+            self.end += 1
+        else:
+            heappush(self.others, request)
 
     def peek(self) -> int:
         """Return the next request without removing it; -1 if there is none."""
-        return self.heap[0] if self.heap else -1
+        if self.others:
+            other: int = self.others[0]
+            return other if other < self.first or self.first == self.end else self.first
+        return self.first if self.first < self.end else -1
 
     def pop(self) -> int:
         """Remove and return the next request."""
-        return heappop(self.heap)
+        if self.others or self.first == self.end:
+            request = self.peek()
+            if request != self.first or self.first == self.end:
+                return heappop(self.others)
+        self.first += 1
+        return self.first - 1
 
     def waiting(self) -> list[int]:
         """Return all requests in order."""
-        return sorted(self.heap)
+        return sorted([*self.others, *range(self.first, self.end)])
 
     def remove(self, request: int) -> None:
         """Take out a request from wherever it is."""
-        self.heap.remove(request)
-        heapify(self.heap)
+        if self.first <= request < self.end:
+            self.others += range(self.first, request)
+            self.first = request + 1
+        else:
+            self.others.remove(request)
+        heapify(self.others)
 
 
 class RankQueue(Queue):

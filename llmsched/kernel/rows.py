@@ -60,11 +60,12 @@ class Rows:
         self.count = self.gone = 0
         self.withdrawn = array("q")
         self.resume_gap = array("d")
-        self.table: NDArray[np.float64] = np.empty((len(STEP_COLUMNS), most))
+        self.table: NDArray[np.float64] = np.zeros((len(STEP_COLUMNS), most))
         columns = [floats(column) for column in self.table]
         self.start, self.duration, self.rounds = columns[0:3]
         self.prefill_tokens, self.prefill_seqs, self.decode_seqs = columns[3:6]
         self.kv_tokens, self.running, self.waiting = columns[6:9]
+        # These four are only written where a prompt is computed.
         self.first_tokens, self.resumed, self.squares, self.crossed = columns[9:13]
         self.blocks, self.held_tokens, self.blocks_end = columns[13:16]
 
@@ -75,5 +76,6 @@ class Rows:
     def begin_block(self) -> None:
         """Write over the rows from here on."""
         self.gone += self.count
+        self.table[9:13, : self.count] = 0.0
         self.count = 0
         del self.withdrawn[:]

@@ -29,8 +29,8 @@ cdef class State(Requests):
     cdef dict slot_of, resuming, last_token, _slots
     cdef readonly list partial
     cdef list labels, free_slots, admissions, begun_by_length, decoding_by_length
-    cdef long long admission_number, slots
-    cdef long long[::1] request, admission, target, last, computed, chunk, chunk_of, since, until
+    cdef long long admission_number, slots, preempted_at_clock, preempted_at
+    cdef long long[::1] request, admission, target, last, computed, chunk, chunk_of, takes, since, until
     cdef long long[::1] ready_row
     cdef double[::1] ready_end
 
@@ -51,7 +51,7 @@ cdef class State(Requests):
     cpdef long long next_prefill_tokens(self) except? -1
     @cython.locals(slot="long long", number="long long")
     cpdef long long admit(self, long long request, long long tokens) except? -1
-    @cython.locals(number="long long")
+    @cython.locals(found=list, number="long long")
     cpdef list in_slots(self)
     cpdef list sequences(self)
     cpdef long long decoded_tokens(self, long long slot) noexcept
@@ -61,8 +61,10 @@ cdef class State(Requests):
     cpdef stop_decoding(self, long long slot, long long tokens)
     cpdef leave(self, long long slot, long long tokens)
     cpdef bint extend(self, long long slot, long long tokens) except? -1
-    @cython.locals(number="long long", slot="long long", victim="long long")
+    @cython.locals(takers="long long", numbers=list, number="long long", slot="long long",
+                   victim="long long")
     cpdef make_room(self)
+    @cython.locals(request="long long", held="long long", tokens="long long", at="long long")
     cpdef preempt(self, long long slot)
     @cython.locals(number="long long")
     cpdef long long victim(self) except? -1

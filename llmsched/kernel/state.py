@@ -76,7 +76,7 @@ class Referee(Protocol):
         """Refuse a step that does nothing."""
 
     def preempted(self, state: State, request: int) -> None:
-        """Hear of a preemption, and stop one that comes back for ever."""
+        """Hear of one more preemption without a token or an arrival since the one before it."""
 
 
 class State(Requests):
@@ -117,6 +117,7 @@ class State(Requests):
         self.arrived = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
         self.preempted = 0  # preemptions so far
+        self.preempted_at_clock = self.preempted_at = -1  # what tokens and arrivals had come to
         self.prompts_done = 0  # prefills so far that yielded a token
         self.last_round_end = 0.0
         self.partial: list[int] = []
@@ -150,6 +151,7 @@ class State(Requests):
         self.computed = ints(column("computed"))  # while its prompt is not finished
         self.chunk = ints(column("chunk"))  # tokens of it in the step being made
         self.chunk_of = ints(column("chunk_of"))  # slots of that step, in order
+        self.takes = ints(column("takes"))  # 1 while it takes a block in the round being made
         self.since = ints(column("since"))  # decode clock at its first round
         self.until = ints(column("until"))  # decode clock after its last; -1: not decoding
         self.ready_row = ints(column("ready_row"))  # that finished its prompt
@@ -193,7 +195,12 @@ class State(Requests):
         if self.foreign is None:
             return self.queue.peek()
         offered: Any = self.foreign.peek()
-        if offered.__class__ is int and 0 <= offered < self.arrived and self.is_waiting(offered):
+        if (
+            offered.__class__ is int
+            and 0 <= offered < self.arrived
+            and offered not in self.slot_of
+            and self.finish[offered] != self.finish[offered]  # NaN: it has not finished
+        ):
             return int(offered)
         return self.referee.offered(self, offered)
 
@@ -281,7 +288,11 @@ class State(Requests):
 
     def in_slots(self) -> list[int]:
         """Return the admissions of the running sequences in their order."""
-        return [number for number in self.admissions if self.admission[number & _SLOT] == number]
+        found = []
+        for number in self.admissions:
+            if self.admission[number & _SLOT] == number:
+                found.append(number)  # noqa: PERF401  # in C the loop's variable has a type
+        return found
 
     def sequences(self) -> list[tuple[int, int]]:
         """Return the running requests and their slots, in order of admission."""
@@ -352,16 +363,21 @@ class State(Requests):
         cache = self.cache
         if cache.demand(self.clock) <= cache.free:
             return
-        takers: set[int] = set()
-        for number in self.in_slots():
+        takers = 0
+        numbers = self.in_slots()
+        for number in numbers:
             slot = number & _SLOT
             if self.until[slot] < 0 or not cache.grows(self.decoded_tokens(slot)):
                 continue
-            takers.add(slot)
-            while slot in takers and len(takers) > cache.free:
+            self.takes[slot] = 1
+            takers += 1
+            while self.takes[slot] and takers > cache.free:
                 victim = self.victim()
-                takers.discard(victim)
+                takers -= self.takes[victim]
+                self.takes[victim] = 0
                 self.preempt(victim)
+        for number in numbers:
+            self.takes[number & _SLOT] = 0
 
     def preempt(self, slot: int) -> None:
         """Take a running sequence's slot and room; it waits again and recomputes what it had."""
@@ -386,7 +402,11 @@ class State(Requests):
         self.leave(slot, held)
         self.enqueue(request)
         self.preempted += 1
-        self.referee.preempted(self, request)
+        # Most preemptions are followed by a token, and need no description.
+        at = self.prompts_done + self.arrived
+        if self.clock == self.preempted_at_clock and at == self.preempted_at:
+            self.referee.preempted(self, request)
+        self.preempted_at_clock, self.preempted_at = self.clock, at
 
     def victim(self) -> int:
         """Return the slot that is preempted next: who came last, or has most predicted to go.

@@ -33,7 +33,7 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_version_is_that_of_the_package_and_names_the_kernel_that_runs(llmsched: Run) -> None:
-    assert llmsched("--version") == Outcome(0, f"llmsched {__version__}\n{kernel.engine()}\n", "")
+    assert llmsched("--version") == Outcome(0, f"llmsched {__version__}\n{kernel.which()}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",)])

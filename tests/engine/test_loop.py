@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -128,7 +130,7 @@ def test_a_replay_tells_how_far_it_is_and_is_none_the_other(
     slots = EngineConfig(max_num_seqs=2)
     silent = simulate(trace, STAGES, NAMED["fcfs"], slots, assignment=assignment)
     assert not told
-    monkeypatch.setattr(loop, "DECISIONS", 2)
+    monkeypatch.setattr(loop, "Session", partial(loop.Session, block=2))  # rows: two requests
     heard = simulate(
         trace,
         STAGES,

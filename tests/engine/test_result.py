@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llmsched.compare.frame import to_frame
-from llmsched.engine.result import STEP_COLUMNS
+from llmsched.engine import STEP_COLUMNS
 from tests.compare.results import cell, document, matrix, row
 from tests.hand import outputs, replay
 

@@ -1,24 +1,24 @@
-"""Block phases against counting every sequence's blocks."""
+"""Caches against counting every sequence's blocks."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.kernel.blocks import BlockPool
+from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
 
 SEQUENCES = st.lists(st.integers(1, 40), max_size=12)
 SIZE = st.integers(1, 9)
 
 
-def pooled(tokens: list[int], size: int, spare: int, clock: int) -> BlockPool:
-    """A pool in which sequences of these lengths begin to decode at `clock`."""
+def decoding(tokens: list[int], size: int, spare: int, clock: int) -> Blocks:
+    """A cache in which sequences of these lengths begin to decode at `clock`."""
     held = sum(-(-t // size) for t in tokens)
-    pool = BlockPool(held + spare, size)
-    for t in tokens:
-        pool.take(pool.blocks(t))
-        pool.grow(t, clock)
-    return pool
+    cache = Blocks(held + spare, size)
+    for request, t in enumerate(tokens):
+        cache.admit(request, t, 99)
+        cache.grow(t, clock)
+    return cache
 
 
 def taken(tokens: list[int], size: int, rounds: int) -> int:
@@ -30,11 +30,12 @@ def taken(tokens: list[int], size: int, rounds: int) -> int:
 def test_the_blocks_of_any_number_of_rounds_are_those_of_all_sequences(
     tokens: list[int], size: int, spare: int, clock: int, rounds: int
 ) -> None:
-    pool = pooled(tokens, size, spare, clock)
-    assert pool.free == spare
-    pool.advance(clock, rounds)
-    assert pool.free == spare - taken(tokens, size, rounds)
-    assert pool.demand(clock + rounds) == taken(tokens, size, rounds + 1) - taken(
+    cache = decoding(tokens, size, spare + taken(tokens, size, rounds), clock)
+    free = cache.free
+    cache.advance(clock, rounds)
+    assert free - cache.free == taken(tokens, size, rounds)
+    assert cache.used + cache.free == cache.usable
+    assert cache.demand(clock + rounds) == taken(tokens, size, rounds + 1) - taken(
         tokens, size, rounds
     )
 
@@ -43,26 +44,105 @@ def test_the_blocks_of_any_number_of_rounds_are_those_of_all_sequences(
 def test_rounds_left_is_the_last_round_that_the_free_blocks_pay_for(
     tokens: list[int], size: int, spare: int, clock: int
 ) -> None:
-    left = pooled(tokens, size, spare, clock).rounds_left(clock)
+    left = decoding(tokens, size, spare, clock).rounds_left(clock)
     assert taken(tokens, size, left) <= spare
     assert taken(tokens, size, left + 1) > spare
 
 
 @given(SEQUENCES, SIZE, st.integers(0, 9), st.integers(0, 30))
-def test_a_sequence_that_settles_is_forgotten(
+def test_sequences_that_settle_and_leave_are_forgotten(
     tokens: list[int], size: int, clock: int, rounds: int
 ) -> None:
-    pool = pooled(tokens, size, 400, clock)
-    pool.advance(clock, rounds)
-    for t in tokens:
-        pool.settle(t + rounds, clock + rounds)
-    assert pool.phase == [0] * size
-    assert pool.rounds_left(clock + rounds) > 2**60
+    cache = decoding(tokens, size, 400, clock)
+    cache.advance(clock, rounds)
+    for request, t in enumerate(tokens):
+        cache.settle(t + rounds, clock + rounds)
+        cache.leave(request, t + rounds, 99)
+    assert [cache.demand(clock + later) for later in range(size)] == [0] * size
+    assert cache.rounds_left(clock + rounds) > 2**60
+    assert (cache.used, cache.free) == (0, cache.usable)
+
+
+@given(SEQUENCES.filter(bool), SIZE, st.integers(0, 30), st.integers(0, 30))
+def test_the_demand_of_a_round_is_that_of_the_sequences_which_grow(
+    tokens: list[int], size: int, clock: int, rounds: int
+) -> None:
+    cache = decoding(tokens, size, 400, clock)
+    grow = [cache.grows(t + rounds) for t in tokens]
+    assert cache.demand(clock + rounds) == sum(grow)
+    assert grow == [cache.blocks(t + rounds + 1) > cache.blocks(t + rounds) for t in tokens]
+
+
+def test_an_admission_leaves_what_decodes_take_and_what_is_spared() -> None:
+    cache = Blocks(10, 4, spare=2)
+    cache.admit(0, 8, 99)  # 2 blocks, full: its next round takes a third
+    cache.grow(8, 5)
+    assert cache.free == 8
+    assert cache.admits(1, 20, 99, 5)  # 5 + 2 of 8 less 1
+    assert not cache.admits(1, 21, 99, 5)
+    assert cache.admits(1, 21, 99, 6)  # the round after it takes none
+
+
+def test_a_begun_prompt_goes_on_in_what_its_last_block_has_left() -> None:
+    cache = Blocks(3, 4)
+    cache.admit(0, 3, 99)
+    assert cache.extend(0, 3, 1, 0)
+    assert cache.free == 2
+    assert cache.extend(0, 4, 8, 0)
+    assert (cache.free, cache.used) == (0, 3)
+    assert not cache.extend(0, 12, 1, 0)
+    assert (cache.free, cache.used) == (0, 3)
 
 
 def test_the_peak_remembers_most_blocks_in_use() -> None:
-    pool = BlockPool(10, 4)
-    pool.take(6)
-    pool.free += 3
-    pool.take(1)
-    assert (pool.peak, pool.free) == (6, 6)
+    cache = Blocks(10, 4)
+    cache.take(6)
+    cache.give(3)
+    cache.take(1)
+    assert (cache.peak, cache.used, cache.free) == (6, 4, 6)
+
+
+@given(SEQUENCES, SIZE, st.integers(0, 9), st.integers(0, 30))
+def test_what_is_reserved_is_all_that_a_request_may_become_and_nothing_grows(
+    tokens: list[int], size: int, clock: int, more: int
+) -> None:
+    most = [t + more for t in tokens]
+    blocks = [-(-m // size) for m in most]
+    cache = Reserved(sum(blocks), size)
+    for request, (t, m) in enumerate(zip(tokens, most, strict=True)):
+        assert cache.admits(request, t, m, clock)
+        cache.admit(request, t, m)
+        assert cache.extend(request, t, more, clock)
+        cache.grow(t, clock)
+        assert not cache.grows(t)
+        assert cache.held(t, m) == blocks[request]
+    assert (cache.free, cache.demand(clock)) == (0, 0)
+    assert not cache.admits(99, 1, 1, clock)
+    assert cache.rounds_left(clock) == UNBOUNDED
+    cache.advance(clock, 1000)
+    for request, (t, m) in enumerate(zip(tokens, most, strict=True)):
+        cache.settle(t, clock)
+        cache.leave(request, t, m)
+    assert (cache.used, cache.peak) == (0, sum(blocks))
+
+
+def test_what_is_spared_is_not_reserved() -> None:
+    cache = Reserved(10, 4, spare=2)
+    assert cache.admits(0, 1, 32, 0)
+    assert not cache.admits(0, 1, 33, 0)
+
+
+@given(st.integers(1, 2**40), st.integers(0, 2**20))
+def test_a_cache_without_a_limit_counts_nothing(tokens: int, clock: int) -> None:
+    cache = Cache()
+    assert cache.admits(0, tokens, tokens, clock)
+    cache.admit(0, tokens, tokens)
+    cache.grow(tokens, clock)
+    assert cache.extend(0, tokens, tokens, clock)
+    assert not cache.grows(tokens)
+    cache.advance(clock, tokens)
+    cache.settle(tokens, clock)
+    cache.leave(0, tokens, tokens)
+    counted = (cache.used, cache.peak, cache.demand(clock), cache.held(tokens, tokens))
+    assert counted == (0, 0, 0, 0)
+    assert cache.free == cache.rounds_left(clock) == UNBOUNDED

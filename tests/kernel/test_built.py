@@ -13,7 +13,7 @@ import pytest
 from llmsched.kernel import SLOWER, built
 from tests.kernels import FOLDER
 
-ASK = "from llmsched import kernel; print(kernel.engine()); import llmsched.kernel.blocks"
+ASK = "from llmsched import kernel; print(kernel.which()); import llmsched.kernel.blocks"
 
 
 class Copy:

@@ -26,7 +26,7 @@ def outcome(case: Case, name: str, mode: kernels.Mode) -> tuple[bytes, ...] | st
     known: dict[str, Any] = {"predicted": case.predicted, "concurrency": case.concurrency}
     jobs = limits.admit(case.trace, case.hardware, policy, case.config, **known)
     try:
-        result = loop.run(case.trace, jobs, policy)
+        result = loop.run(jobs, policy)
     except LivelockError as error:
         return str(error)
     numbers = (
@@ -58,4 +58,4 @@ def test_the_second_kernel_leaves_the_first_in_its_place() -> None:
 
 def test_nothing_falls_back_where_the_compiled_kernel_was_asked_for() -> None:
     if os.environ.get("LLMSCHED_KERNEL") == "compiled":
-        assert kernel.engine() == "engine: compiled"
+        assert kernel.which() == "engine: compiled"

@@ -143,7 +143,7 @@ def test_a_plan_holds_while_a_request_misses_its_prediction_by_one_round(
     missed: int, broken: bool
 ) -> None:
     trace, clock = trace_of(outputs(9, 9)), _Clock()
-    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(2))
+    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(2)).known()
     queue = Plan(tolerance=0.0).queue(jobs, clock)  # type: ignore[arg-type]  # a part of a view
     for request in (0, 1):
         queue.push(request)
@@ -163,7 +163,7 @@ def planned(
 ) -> PlanQueue:
     """Return a plan's queue to which nothing has been pushed yet."""
     trace = trace_of([(arrival, 1, tokens) for tokens in output_tokens])
-    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(slots))
+    jobs = admit(trace, STAGES, NAMED["hybrid"], EngineConfig(slots)).known()
     view = clock or _Clock()
     return Plan(tolerance=tolerance).queue(jobs, view)  # type: ignore[arg-type]  # a part of a view
 
@@ -211,12 +211,13 @@ def test_nobody_is_next_where_nobody_waits_or_no_slot_is_idle() -> None:
 def test_a_slot_that_served_a_later_arrival_has_no_claim_on_what_others_hold() -> None:
     # {5} and {3, 2}; the later arrival goes to the first slot, which then has nothing to do.
     trace = trace_of([(0.0, 1, 6), (0.0, 1, 4), (0.0, 1, 3), (1.0, 1, 2)])
-    jobs = admit(trace, STAGES, NAMED["offline"], EngineConfig(2))
+    jobs = admit(trace, STAGES, NAMED["offline"], EngineConfig(2)).known()
     queue = Plan(steal=False).queue(jobs, _Clock())  # type: ignore[arg-type]  # a part of a view
     for request in (0, 1, 2):
         queue.push(request)
     assert [queue.pop(), queue.pop()] == [0, 1]
     release(queue, 0)
+    jobs.append(1.0, 1, 2, 2)
     queue.push(3)
     assert queue.pop() == 3
     release(queue, 3)
@@ -347,7 +348,7 @@ def test_the_slot_to_help_is_the_one_that_a_look_at_all_slots_finds(
     rng, clock = random.Random(seed), _Clock()
     jobs = admit(
         trace_of(outputs(*(1 + r for r in rounds))), STAGES, NAMED["hybrid"], EngineConfig(slots)
-    )
+    ).known()
     plan = Plan(tolerance=99.0)
     queues = [kind(plan, jobs, clock) for kind in (PlanQueue, _PlainMaximum)]  # type: ignore[arg-type]  # a part of a view
     for queue in queues:

@@ -136,7 +136,8 @@ def test_a_shared_step_that_a_rule_has_changed_does_not_turn_the_clock_back() ->
             return PrefillFirst().start(view)
 
     try:
-        assert replay(Policy("vandal", Fcfs(), Vandal()), outputs(2, 3), 2).makespan == 1 + 2
+        told = refusal(Policy("vandal", Fcfs(), Vandal()))
+        assert told == "policy vandal: Step: rounds: expected an integer >= 1 or None, got -3"
     finally:
         object.__setattr__(DECODE, "rounds", None)
 
@@ -207,19 +208,40 @@ def test_a_run_cannot_end_with_requests_that_were_not_served(lies: dict[str, Any
         assert "which does nothing with 0 running and 3 waiting" in refusal(policy)
 
 
-def test_a_rule_that_takes_from_the_queue_itself_loses_nothing_unseen() -> None:
+def test_a_rule_that_empties_the_list_of_who_waits_takes_nothing_from_the_queue() -> None:
+    seen: list[list[int]] = []
+
     class Thief:
         mixed = False
 
         def start(self, view: Any) -> Any:
             def decide() -> Step:
-                if view.now == 0:
-                    view.queue.pop()
+                seen.append(view.queued())
+                view.queued().clear()
                 return PREFILL if view.can_prefill else DECODE
 
             return decide
 
-    assert "does nothing with 0 running and 1 waiting" in refusal(Policy("t", Fcfs(), Thief()))
+    rows = outputs(2, 3, 2)
+    for order in (Fcfs(), Liar({})):  # the engine's own queue, and somebody else's
+        seen.clear()
+        result = replay(Policy("t", order, Thief()), rows, 2)
+        assert seen[0] == [0, 1, 2]
+        assert result.finish.tolist() == replay("fcfs", rows, 2).finish.tolist()
+
+
+def test_a_queue_that_loses_a_request_it_was_given_is_found_out() -> None:
+    class Forgetful(RankQueue):
+        def push(self, request: int) -> None:
+            if request:
+                super().push(request)
+
+    class Order:
+        def queue(self, jobs: Any, view: Any) -> Forgetful:
+            return Forgetful(jobs.arrival)
+
+    told = refusal(Policy("f", Order(), PrefillFirst()))
+    assert "does nothing with 0 running and 1 waiting" in told
 
 
 class Raises:
@@ -257,7 +279,7 @@ def test_whatever_a_policy_raises_names_it_with_file_and_line(
 ) -> None:
     told = refusal(Policy("raises", Fcfs(), Raises(error)))
     line = Raises.start.__code__.co_firstlineno + 2
-    assert told == f"policy raises: test_checks.py:{line}: {shown}"
+    assert told == f"policy raises: test_referee.py:{line}: {shown}"
 
 
 def test_an_error_inside_a_library_names_the_line_of_the_policy_that_called_it() -> None:
@@ -267,7 +289,7 @@ def test_an_error_inside_a_library_names_the_line_of_the_policy_that_called_it()
 
     told = refusal(Policy("odd", Order(), PrefillFirst()))
     line = Order.queue.__code__.co_firstlineno + 1
-    assert told.startswith(f"policy odd: test_checks.py:{line}: ValueError: ")
+    assert told.startswith(f"policy odd: test_referee.py:{line}: ValueError: ")
 
 
 def test_a_method_with_other_parameters_is_the_policys_mistake() -> None:
@@ -307,7 +329,7 @@ def test_an_interrupt_is_not_the_policys_fault() -> None:
 def test_a_mistake_of_this_package_is_not_blamed_on_the_policy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("llmsched.engine.loop.heappush", None)
+    monkeypatch.setattr("llmsched.engine.loop.Work.add", None)  # in every kernel
     with pytest.raises(TypeError):
         replay("fcfs", outputs(2, 3), 2)
 
