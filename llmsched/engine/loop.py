@@ -149,12 +149,14 @@ class Session:
     def _check_order(self, intake: Intake) -> None:
         first, least, why = float(intake.arrival[0]), self._until, "it has been advanced to"
         if self._intakes and (last := float(self._intakes[-1].arrival[-1])) > least:
-            least, why = last, "the last arrival submitted"
-        if first < least:
-            raise InputError(
-                f"request {intake.trace.id[0]!r}: expected an arrival no earlier than {least} s, "
-                f"{why}; got {first} s"
-            )
+            least, why = last, "the last one submitted"
+        if first >= least and least < inf:
+            return
+        expected = f"an arrival no earlier than {least} s, {why}"
+        if least == inf:
+            ended = self._until == inf
+            expected = f"none after {'the end' if ended else 'one that waits for a finish'}"
+        raise InputError(f"request {intake.trace.id[0]!r}: expected {expected}; got {first} s")
 
     def advance(self, until: float = inf, on_progress: Tick | None = None) -> None:
         """Take all decisions before a time, by which all that arrives earlier was submitted.
