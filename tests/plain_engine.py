@@ -19,6 +19,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Jobs, Order, Policy, Step, View, WaitingQueue
 from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
+from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
 from llmsched.trace import Trace
 
@@ -246,7 +247,9 @@ class PlainEngine:
             request = self.coming.pop(0)
             self.now = max(self.now, request.arrival)
             if request.index == len(self.jobs):  # else it was known at the start
-                self.jobs.append(request.arrival, request.prompt, request.predicted, request.limit)
+                ledger(self.jobs).append(
+                    request.arrival, request.prompt, request.predicted, request.limit
+                )
             self.queue.push(request.index)
             came = True
         return came

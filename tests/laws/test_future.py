@@ -115,7 +115,7 @@ def assert_past_alike(fork: Fork, policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=max(10, settings.default.max_examples // 8))  # of each policy
+@settings(max_examples=max(10, settings().max_examples // 8))  # of each policy
 @given(st.data())
 def test_what_arrives_later_changes_no_step_admission_or_preemption(
     name: str, data: st.DataObject

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from llmsched.config import EngineConfig
 from llmsched.engine import admit
 from llmsched.errors import InputError
+from llmsched.kernel.known import ledger
 from llmsched.orders.plan import Plan, PlanQueue
 from llmsched.packing import Packing, pack
 from llmsched.policies import NAMED
@@ -217,7 +218,7 @@ def test_a_slot_that_served_a_later_arrival_has_no_claim_on_what_others_hold() -
         queue.push(request)
     assert [queue.pop(), queue.pop()] == [0, 1]
     release(queue, 0)
-    jobs.append(1.0, 1, 2, 2)
+    ledger(jobs).append(1.0, 1, 2, 2)
     queue.push(3)
     assert queue.pop() == 3
     release(queue, 3)
