@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
 from math import inf
 from typing import TypeAlias
 
 import numpy as np
 
 from llmsched.config import EngineConfig
-from llmsched.contract import Jobs, Policy, View
+from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
 from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue
 from llmsched.engine.result import SimulationResult
 from llmsched.engine.work import Work
-from llmsched.errors import InputError
+from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import price_of
 from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
@@ -26,6 +28,9 @@ from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
 from llmsched.kernel.state import Knobs
 from llmsched.trace import Trace
+
+_STEPS = tuple((step, replace(step)) for step in (PREFILL, DECODE, MIXED))
+"""The steps that all policies share, and what they are."""
 
 Tick: TypeAlias = Callable[[int, int], None]
 """What is told the requests that have finished and their total."""
@@ -193,21 +198,33 @@ class Session:
     def _begin(self) -> None:
         """Let the policy build its queue, with what is known at 0, and its rule."""
         policy, jobs, view = self._policy, self._jobs, self._view
+        for step, pristine in _STEPS:  # frozen, but nothing in Python is quite
+            for field in fields(Step):
+                object.__setattr__(step, field.name, getattr(pristine, field.name))
         for intake in self._intakes:
             ledger(jobs).extend(*intake.known_at_start())
         queue = policy.order.queue(jobs, view)
         check_queue(policy, queue)
         if isinstance(queue, RankQueue):
-
-            def later(first: int) -> list[float]:
-                again = policy.order.queue(jobs.part(first), view)
-                return again.keys if isinstance(again, RankQueue) else []
-
-            queue.later = later
+            queue.later = partial(self._later_keys, queue)
         decide = policy.rule.start(view)
         check_decide(policy, decide)
         self._engine.begin(queue, decide, ledger(jobs), self._classes)
         self._begun = True
+
+    def _later_keys(self, queue: RankQueue, first: int) -> list[float]:
+        """Ask the order for the keys of requests from `first` on, and of the one before them."""
+        before = max(first - 1, 0)
+        again = self._policy.order.queue(self._jobs.part(before), self._view)
+        keys = again.keys if isinstance(again, RankQueue) else []
+        if first and keys[:1] != queue.keys[before:]:
+            has = f"{keys[0]:g}" if keys else "none"
+            raise PolicyError(
+                f"policy {self._policy.name}: queue: keys: request {self._id(before)!r} had "
+                f"{queue.keys[before]:g} and has {has} when the order is asked for later ones: an "
+                "array holds each request's own key, a function (lambda request: ...) may do more"
+            )
+        return keys[first - before :]
 
     def _fold(self) -> None:
         self._work.add(self._rows.written(), self._rows.withdrawn)
