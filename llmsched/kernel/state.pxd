@@ -25,11 +25,11 @@ cdef class State(Requests):
     cdef bint reserves, watched
     cdef readonly double now, last_round_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
-    cdef readonly long long preempted, prompts_done
+    cdef readonly long long prompts_done
     cdef dict slot_of, resuming, last_token, _slots
     cdef readonly list partial
-    cdef list labels, free_slots, admissions, begun_by_length, decoding_by_length
-    cdef long long admission_number, slots, preempted_at_clock, preempted_at
+    cdef list labels, free_slots, admissions
+    cdef long long admission_number, slots
     cdef long long[::1] request, admission, target, last, computed, chunk, chunk_of, takes, since, until
     cdef long long[::1] ready_row
     cdef double[::1] ready_end
@@ -60,14 +60,3 @@ cdef class State(Requests):
     cpdef long long held_tokens(self, long long slot) noexcept
     cpdef stop_decoding(self, long long slot, long long tokens)
     cpdef leave(self, long long slot, long long tokens)
-    cpdef bint extend(self, long long slot, long long tokens) except? -1
-    @cython.locals(takers="long long", numbers=list, number="long long", slot="long long",
-                   victim="long long")
-    cpdef make_room(self)
-    @cython.locals(request="long long", held="long long", tokens="long long", at="long long")
-    cpdef preempt(self, long long slot)
-    @cython.locals(number="long long")
-    cpdef long long victim(self) except? -1
-    @cython.locals(number="long long", slot="long long")
-    cpdef _longest(self, list heap, bint decoding)
-    cpdef rank_victim(self, long long slot)

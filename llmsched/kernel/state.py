@@ -6,7 +6,6 @@ are those of vLLM's v1 scheduler unless a knob says otherwise.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,9 +20,11 @@ from llmsched.kernel.requests import Requests
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal
 
-_SLOT_BITS = 24
-"""Bits of a slot's number, beside a number that orders, in one integer."""
-_SLOT = (1 << _SLOT_BITS) - 1
+SLOT_BITS = 24
+"""Bits of a slot's number, in one integer with a number that orders slots."""
+
+_SLOT_BITS = SLOT_BITS  # the same with a C type, as in each module that uses it
+_SLOT = (1 << SLOT_BITS) - 1
 
 
 class Knobs:
@@ -116,8 +117,6 @@ class State(Requests):
         self.clock = self.running = self.decoding = self.kv_tokens = self.prompt_tokens = 0
         self.arrived = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
-        self.preempted = 0  # preemptions so far
-        self.preempted_at_clock = self.preempted_at = -1  # what tokens and arrivals had come to
         self.prompts_done = 0  # prefills so far that yielded a token
         self.last_round_end = 0.0
         self.partial: list[int] = []
@@ -125,8 +124,6 @@ class State(Requests):
         self.last_token: dict[int, float] = {}  # when theirs had come
         self.admissions: list[int] = []  # numbers that rise, and slots; some outdated
         self.admission_number = 0
-        self.begun_by_length: list[tuple[int, int]] = []  # heaps of victims, some outdated
-        self.decoding_by_length: list[tuple[int, int]] = []
         self.slots = 0
         self.free_slots: list[int] = []
         self._slots: dict[str, NDArray[Any]] = {}
@@ -282,8 +279,6 @@ class State(Requests):
             self.slot_of[request] = slot
         if self.admitted[request] != self.admitted[request]:  # NaN: not a resumption
             self.admitted[request] = self.now
-        if self.knobs.longest_remaining:
-            self.rank_victim(slot)
         return slot
 
     def in_slots(self) -> list[int]:
@@ -338,114 +333,3 @@ class State(Requests):
             del self.slot_of[request]
             if self.foreign is not None and self.foreign.release is not None:
                 self.foreign.release(request)
-
-    # Preemption.
-
-    def extend(self, slot: int, tokens: int) -> bool:
-        """Give a begun prompt the room for `tokens` more tokens; preempt others for it.
-
-        Returns False if it had to be preempted itself.
-        """
-        request, held = self.request[slot], self.computed[slot]
-        while not self.cache.extend(request, held, tokens, self.clock):
-            victim = self.victim()
-            self.preempt(victim)
-            if victim == slot:
-                return False
-        return True
-
-    def make_room(self) -> None:
-        """Preempt until the free blocks suffice for the next decode round.
-
-        Walks the running sequences in order, as the real engine does: the first ones take the free
-        blocks, and where none is left a victim gives up its own.
-        """
-        cache = self.cache
-        if cache.demand(self.clock) <= cache.free:
-            return
-        takers = 0
-        numbers = self.in_slots()
-        for number in numbers:
-            slot = number & _SLOT
-            if self.until[slot] < 0 or not cache.grows(self.decoded_tokens(slot)):
-                continue
-            self.takes[slot] = 1
-            takers += 1
-            while self.takes[slot] and takers > cache.free:
-                victim = self.victim()
-                takers -= self.takes[victim]
-                self.takes[victim] = 0
-                self.preempt(victim)
-        for number in numbers:
-            self.takes[number & _SLOT] = 0
-
-    def preempt(self, slot: int) -> None:
-        """Take a running sequence's slot and room; it waits again and recomputes what it had."""
-        request = self.request[slot]
-        held = tokens = self.held_tokens(slot)
-        if self.until[slot] < 0:
-            tokens = self.computed[slot]
-            self.prompt_tokens -= tokens
-            if tokens:
-                self.partial.remove(slot)
-        else:
-            if self.since[slot] < self.clock:
-                self.last_token[request] = self.last_round_end
-            else:  # it never decoded: its last token is the one its prefill emitted
-                self.last_token[request] = self.ready_end[slot]
-                self.rows.withdrawn.append(self.ready_row[slot])
-            self.stop_decoding(slot, tokens)
-            self.resuming[request] = tokens + 1  # its newest token has no KV yet
-        self.chunk[slot] = 0
-        self.preemptions[request] += 1
-        self.recomputed[request] += tokens
-        self.leave(slot, held)
-        self.enqueue(request)
-        self.preempted += 1
-        # Most preemptions are followed by a token, and need no description.
-        at = self.prompts_done + self.arrived
-        if self.clock == self.preempted_at_clock and at == self.preempted_at:
-            self.referee.preempted(self, request)
-        self.preempted_at_clock, self.preempted_at = self.clock, at
-
-    def victim(self) -> int:
-        """Return the slot that is preempted next: who came last, or has most predicted to go.
-
-        Of two with as many tokens to go it is the one that came later.
-        """
-        if not self.knobs.longest_remaining:
-            while True:
-                number = self.admissions[len(self.admissions) - 1]  # C counts from the front
-                if self.admission[number & _SLOT] == number:
-                    return number & _SLOT
-                self.admissions.pop()
-        begun = self._longest(self.begun_by_length, False)
-        best = self._longest(self.decoding_by_length, True)
-        if best is None or (
-            begun is not None
-            and (begun[0], begun[1]) < (best[0] + self.clock, best[1])  # each round, one token less
-        ):
-            best = begun
-        assert best is not None
-        return -best[1] & _SLOT
-
-    def _longest(self, heap: list[tuple[int, int]], decoding: bool) -> tuple[int, int] | None:
-        """Return the top of a heap of victims, once those are gone that are none any more."""
-        while heap:
-            number = -heap[0][1]
-            slot = number & _SLOT
-            if self.admission[slot] == number and (self.until[slot] >= 0) == decoding:
-                return heap[0]
-            heappop(heap)
-        return None
-
-    def rank_victim(self, slot: int) -> None:
-        """Note the predicted tokens to go of a sequence that is admitted, or begins to decode.
-
-        A decoding one's are noted as of round 0, so that no round changes their order.
-        """
-        left = self.predicted[self.request[slot]] - self.generated(slot)
-        if self.until[slot] < 0:
-            heappush(self.begun_by_length, (-left, -self.admission[slot]))
-        else:
-            heappush(self.decoding_by_length, (-left - self.clock, -self.admission[slot]))

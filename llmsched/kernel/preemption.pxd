@@ -1,0 +1,23 @@
+cimport cython
+
+from llmsched.kernel.blocks cimport Cache
+from llmsched.kernel.state cimport State
+
+cdef long long _SLOT
+
+cdef class Preemption(State):
+    cdef readonly long long preempted
+    cdef long long preempted_at_clock, preempted_at
+    cdef list begun_by_length, decoding_by_length
+
+    cpdef bint extend(self, long long slot, long long tokens) except? -1
+    @cython.locals(takers="long long", numbers=list, number="long long", slot="long long",
+                   victim="long long")
+    cpdef make_room(self)
+    @cython.locals(request="long long", held="long long", tokens="long long", at="long long")
+    cpdef preempt(self, long long slot)
+    @cython.locals(number="long long")
+    cpdef long long victim(self) except? -1
+    @cython.locals(number="long long", slot="long long")
+    cpdef _longest(self, list heap, bint decoding)
+    cpdef rank_victim(self, long long slot)

@@ -1,0 +1,44 @@
+cimport cython
+
+from llmsched.kernel.preemption cimport Preemption
+from llmsched.kernel.rows cimport Rows
+from llmsched.kernel.rules cimport Proposal
+
+cdef int _SLOT_BITS
+cdef long long _SLOT, _ROUNDS
+
+cdef class Steps(Preemption):
+    cdef list finishing, ended
+    cdef long long chunks
+
+    @cython.locals(rows=Rows, first="long long")
+    cdef advance_rounds(self, long long n, long long rounds)
+    @cython.locals(finishing=list, ended=list, before="long long", first="long long",
+                   slot="long long")
+    cdef _finish_all(self)
+    cdef _finish(self, long long slot)
+    cdef _complete(self, long long slot)
+    @cython.locals(before="long long", whole="long long", budget="long long", n="long long")
+    cdef bint prefill(self, Proposal proposal) except? -1
+    cdef void _schedule(self, long long slot, long long tokens) noexcept
+    @cython.locals(left="long long", i="long long")
+    cdef void _drop_preempted(self) noexcept
+    @cython.locals(slot="long long", tokens="long long")
+    cdef long long _go_on(self, long long budget) except? -1
+    @cython.locals(request="long long", tokens="long long", slots="long long", need="long long",
+                   candidates=list)
+    cdef _admit_next(self, Proposal proposal, long long budget, long long whole)
+    cdef list _not_skipped(self, Proposal proposal)
+    cdef _begin(self, long long request, long long tokens, bint named)
+    @cython.locals(request="long long", most="long long", slot="long long", left="long long",
+                   tokens="long long")
+    cdef _compute_named(self, Proposal proposal, long long budget)
+    @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
+                   resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",
+                   before="long long", target="long long", i="long long")
+    cdef _compute(self, long long n, bint mixed)
+    @cython.locals(request="long long", tokens="long long", left="long long", until="long long")
+    cdef _begin_decoding(self, long long slot)
+    @cython.locals(rows=Rows, row="long long", used="long long")
+    cdef record(self, double duration, long long rounds, long long prefill_tokens,
+                 long long prefill_seqs, long long decode_seqs, long long kv_tokens)

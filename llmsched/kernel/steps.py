@@ -1,0 +1,292 @@
+"""Steps: prompt tokens and decode rounds are computed, priced, and written into the step table."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Any
+
+from llmsched.kernel.blocks import Cache
+from llmsched.kernel.preemption import Preemption
+from llmsched.kernel.prices import Price
+from llmsched.kernel.rows import Rows
+from llmsched.kernel.rules import Proposal
+from llmsched.kernel.state import SLOT_BITS, Knobs, Referee
+
+_SLOT_BITS = SLOT_BITS
+_SLOT = (1 << SLOT_BITS) - 1
+
+_ROUNDS = 0x40_0000_0000
+"""Fewer decode rounds than 2^38, so that one and a slot fit into an integer of C."""
+
+
+class Steps(Preemption):
+    """Makes one step at a time; whoever decides which calls it."""
+
+    def __init__(
+        self, knobs: Knobs, price: Price, cache: Cache, rows: Rows, referee: Referee
+    ) -> None:
+        super().__init__(knobs, price, cache, rows, referee)
+        self.finishing: list[int] = []  # heap of decode clocks and slots, some outdated
+        self.ended: list[int] = []  # requests and slots that a step ends
+        self.chunks = 0  # slots in `chunk_of`, with prompt tokens in the step being made
+
+    def prefill(self, proposal: Proposal) -> bool:
+        """Compute prompt tokens, beside one decode round if the step says so."""
+        before = self.preempted
+        if proposal.decode:
+            self.make_room()
+        whole = min(self.knobs.budget, proposal.budget)
+        budget = whole - (self.decoding if proposal.decode else 0)
+        self.chunks = 0
+        if proposal.chunks is not None:
+            self._compute_named(proposal, budget)
+        else:
+            budget = self._go_on(budget)
+            if self.preempted == before:
+                self._admit_next(proposal, budget, whole)
+        if self.preempted != before:
+            self._drop_preempted()
+        n = self.decoding if proposal.decode else 0
+        if not self.chunks and not n:
+            return False
+        self._compute(n, proposal.decode)
+        return True
+
+    def _schedule(self, slot: int, tokens: int) -> None:
+        """Compute that many prompt tokens of a sequence in the step being made."""
+        self.chunk[slot] = tokens
+        self.chunk_of[self.chunks] = slot
+        self.chunks += 1
+
+    def _drop_preempted(self) -> None:
+        """Take out of the step who was preempted for one after it."""
+        left = 0
+        for i in range(self.chunks):
+            if self.chunk[self.chunk_of[i]]:
+                self.chunk_of[left] = self.chunk_of[i]
+                left += 1
+        self.chunks = left
+
+    def _go_on(self, budget: int) -> int:
+        """Give tokens to the prompts that have been begun; return what is left of the budget."""
+        if not self.partial:
+            return budget
+        for slot in list(self.partial):
+            if not self.admission[slot]:
+                continue  # preempted for one before it
+            tokens = min(self.target[slot] - self.computed[slot], self.knobs.threshold, budget)
+            if tokens <= 0 or not self.extend(slot, tokens):
+                break
+            self._schedule(slot, tokens)
+            budget -= tokens
+        return budget
+
+    def _admit_next(self, proposal: Proposal, budget: int, whole: int) -> None:
+        """Admit waiting requests in queue order, each with its first chunk."""
+        slots = min(self.knobs.slots - self.running, proposal.admissions)
+        candidates = self._not_skipped(proposal) if proposal.skip else []
+        while slots > 0 and budget > 0 and self.waiting:
+            if proposal.skip:
+                request = candidates.pop() if candidates else -1
+            else:
+                request = self.next_waiting()
+            if request < 0:
+                return
+            need = min(self.need(request), self.knobs.threshold)
+            tokens = min(need, budget)
+            if tokens < need and not proposal.split and (self.chunks or need <= whole):
+                return
+            if not self.fits(request):
+                return
+            self._begin(request, tokens, len(proposal.skip) > 0)
+            budget -= tokens
+            slots -= 1
+
+    def _not_skipped(self, proposal: Proposal) -> list[int]:
+        """Return the waiting requests that a step does not pass over, the next one last."""
+        return [request for request in reversed(self.in_order()) if request not in proposal.skip]
+
+    def _begin(self, request: int, tokens: int, named: bool) -> None:
+        """Take a request out of the queue, by name if it need not be the next, and admit it."""
+        if self.foreign is None:
+            if named:
+                self.queue.remove(request)
+            else:
+                self.queue.pop()
+        elif named:
+            self.foreign.remove(request)
+        else:
+            popped: Any = self.foreign.pop()
+            if popped.__class__ is not int or popped != request:
+                self.referee.popped(self, popped, request)
+        slot = self.admit(request, tokens)
+        if self.knobs.longest_remaining:
+            self.rank_victim(slot)
+        self._schedule(slot, tokens)
+
+    def _compute_named(self, proposal: Proposal, budget: int) -> None:
+        """Compute the prompt tokens that a step names, as far as slots, budget and room go."""
+        assert proposal.chunks is not None
+        for request, most in proposal.chunks:
+            self.referee.named(self, request, "chunks")
+            slot = self.slot(request)
+            left = self.need(request) if slot < 0 else self.target[slot] - self.computed[slot]
+            tokens = min(left, most, self.knobs.threshold, budget)
+            if tokens <= 0:
+                continue
+            if slot >= 0:
+                if not self.extend(slot, tokens):
+                    continue
+                self._schedule(slot, tokens)
+            elif self.running < self.knobs.slots and self.fits(request):
+                self._begin(request, tokens, True)
+            else:
+                continue
+            budget -= tokens
+
+    def _compute(self, n: int, mixed: bool) -> None:
+        """Price and execute a step of chunks beside one round of `n` decodes.
+
+        In a mixed step the last token of a recomputation, left alone by the chunks before it, is a
+        decode like any other: it reads the context and yields the next token.
+        """
+        tokens = seqs = first_tokens = resumed = 0
+        squares = crossed = 0.0
+        kv_tokens = self.kv_tokens if n else 0
+        for i in range(self.chunks):
+            slot = self.chunk_of[i]
+            chunk, before, target = self.chunk[slot], self.computed[slot], self.target[slot]
+            self.chunk[slot] = 0
+            self.computed[slot] = before + chunk
+            if before + chunk < target:
+                if not before:
+                    self.partial.append(slot)
+            else:
+                if before:
+                    self.partial.remove(slot)
+                first_tokens += target < self.last[slot]
+                if mixed and chunk == 1 and target > self.prompt[self.request[slot]]:
+                    resumed += 1
+                    kv_tokens += before
+                    continue
+            tokens += chunk
+            seqs += 1
+            squares += float(chunk) * chunk
+            crossed += float(chunk) * before
+        duration = self.price.step(tokens, squares, crossed, n + resumed, kv_tokens)
+        self.record(duration, 1, tokens, seqs, n + resumed, kv_tokens)
+        rows, row = self.rows, self.rows.count - 1
+        rows.first_tokens[row], rows.resumed[row] = first_tokens, resumed
+        rows.squares[row], rows.crossed[row] = squares, crossed
+        rows.blocks_end[row] = self.cache.used
+        self.prompt_tokens += tokens + resumed
+        if n:
+            self.advance_rounds(n, 1)
+        for i in range(self.chunks):
+            slot = self.chunk_of[i]
+            if self.computed[slot] == self.target[slot]:
+                self._begin_decoding(slot)
+
+    def _begin_decoding(self, slot: int) -> None:
+        """Emit the token that a finished prefill yields; decode what is left."""
+        request = self.request[slot]
+        self.prompts_done += 1
+        if self.last_token and request in self.last_token:
+            self.rows.resume_gap.append(self.now - self.last_token.pop(request))
+            del self.resuming[request]
+        else:
+            self.first_token[request] = self.now
+        tokens = self.target[slot]
+        self.prompt_tokens -= tokens
+        left = self.last[slot] - tokens
+        if not left:
+            self._complete(slot)
+            return
+        self.ready_row[slot] = self.rows.gone + self.rows.count - 1
+        self.ready_end[slot] = self.now
+        self.since[slot] = self.clock
+        self.until[slot] = until = self.clock + left
+        if until >= _ROUNDS:
+            raise OverflowError("expected fewer than 2**38 decode rounds")
+        heappush(self.finishing, (until << _SLOT_BITS) + slot)
+        self.decoding += 1
+        self.kv_tokens += tokens
+        self.cache.grow(tokens, self.clock)
+        if self.knobs.longest_remaining:
+            self.rank_victim(slot)
+
+    def record(
+        self,
+        duration: float,
+        rounds: int,
+        prefill_tokens: int,
+        prefill_seqs: int,
+        decode_seqs: int,
+        kv_tokens: int,
+    ) -> None:
+        """Write a row of the step table, and move time to its end."""
+        rows, row = self.rows, self.rows.count
+        used = self.cache.used
+        if decode_seqs:
+            used += self.cache.demand(self.clock)
+        rows.start[row] = self.now
+        rows.duration[row] = duration
+        rows.rounds[row] = rounds
+        rows.prefill_tokens[row] = prefill_tokens
+        rows.prefill_seqs[row] = prefill_seqs
+        rows.decode_seqs[row] = decode_seqs
+        rows.kv_tokens[row] = kv_tokens
+        rows.running[row] = self.running
+        rows.waiting[row] = self.waiting
+        rows.blocks[row] = used
+        rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
+        rows.count = row + 1
+        self.now += duration
+
+    # Rounds.
+
+    def advance_rounds(self, n: int, rounds: int) -> None:
+        """Give each of the `n` decoding sequences `rounds` tokens; the last may end some."""
+        self.cache.advance(self.clock, rounds)
+        rows = self.rows
+        rows.blocks_end[rows.count - 1] = self.cache.used
+        self.clock += rounds
+        self.kv_tokens += n * rounds
+        self.last_round_end = self.now
+        first = self.finishing[0]
+        if first >> _SLOT_BITS <= self.clock:
+            self._finish_all()
+
+    def _finish_all(self) -> None:
+        """Let the sequences leave that have got their last token, in the order of the trace."""
+        finishing, ended, before = self.finishing, self.ended, -1
+        while finishing:
+            first = finishing[0]
+            if first >> _SLOT_BITS > self.clock:
+                break
+            heappop(finishing)
+            slot = first & _SLOT
+            # An outdated entry may be the same as that of the slot's next sequence.
+            if self.until[slot] == first >> _SLOT_BITS and first != before:
+                before = first
+                if self.watched:
+                    ended.append((self.request[slot] << _SLOT_BITS) + slot)
+                else:  # nobody is told, so that their order does not matter
+                    self._finish(slot)
+        if ended:
+            ended.sort()
+            for first in ended:
+                self._finish(first & _SLOT)
+            ended.clear()
+
+    def _finish(self, slot: int) -> None:
+        self.stop_decoding(slot, self.last[slot])
+        self._complete(slot)
+
+    def _complete(self, slot: int) -> None:
+        self.finish[self.request[slot]] = self.now
+        self.leave(slot, self.last[slot])
+        if self.dated < self.submitted:
+            assert self.dating is not None
+            self.dating[self.dated] = self.now
+            self.dated += 1
