@@ -139,7 +139,8 @@ class Prophet:
 def all_at_once(intake: Intake) -> tuple[list[NDArray[Any]], list[str]]:
     """A leak: the whole trace is known at the start."""
     columns = [intake.arrival, intake.trace.input_tokens, intake.predicted, intake.limit]
-    return columns, list(intake.trace.job_class or ())
+    classes = intake.trace.job_class
+    return columns, [] if classes is None else classes.tolist()
 
 
 def test_the_law_notices_an_order_that_is_shown_the_future(
