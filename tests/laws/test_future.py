@@ -183,7 +183,9 @@ def reachable(*roots: Any) -> Iterator[Any]:
             stack += [(one.fits(i), one.prefill_tokens(i)) for i in range(-9, 99)]
             stack += [one.predicted_left(i) for i in range(-9, 99)]
         if isinstance(one, Jobs):
-            stack.append(one.part(0))
+            part = one.part(0)  # whose parts in their turn have no end
+            stack += [part.arrival, part.input_tokens, part.predicted_output_tokens]
+            stack += [part.max_output_tokens, part.job_class]
 
 
 def public(one: Any) -> list[Any]:
