@@ -27,7 +27,7 @@ check: $(VENV)/installed-dev ## formatting, lint, types
 
 kernel: | $(BIN)/python ## compile the kernel anew, after an edit or once there is a compiler
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	$(BIN)/python -c 'from llmsched import kernel; print(kernel.engine())'
+	$(BIN)/python -c 'from llmsched import kernel; print(kernel.which())'
 
 bench: $(VENV)/installed-dev ## replays by both kernels and whole commands, beside what is aimed at
 	$(BIN)/python -m benchmarks.replay

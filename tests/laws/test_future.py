@@ -139,7 +139,8 @@ class Prophet:
 def all_at_once(intake: Intake) -> tuple[list[NDArray[Any]], list[str]]:
     """A leak: the whole trace is known at the start."""
     columns = [intake.arrival, intake.trace.input_tokens, intake.predicted, intake.limit]
-    return columns, list(intake.trace.job_class or ())
+    classes = intake.trace.job_class
+    return columns, [] if classes is None else classes.tolist()
 
 
 def test_the_law_notices_an_order_that_is_shown_the_future(
@@ -182,7 +183,9 @@ def reachable(*roots: Any) -> Iterator[Any]:
             stack += [(one.fits(i), one.prefill_tokens(i)) for i in range(-9, 99)]
             stack += [one.predicted_left(i) for i in range(-9, 99)]
         if isinstance(one, Jobs):
-            stack.append(one.part(0))
+            part = one.part(0)  # whose parts in their turn have no end
+            stack += [part.arrival, part.input_tokens, part.predicted_output_tokens]
+            stack += [part.max_output_tokens, part.job_class]
 
 
 def public(one: Any) -> list[Any]:
