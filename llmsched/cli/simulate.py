@@ -108,7 +108,7 @@ def simulate(
     chosen = find(policy)
     name = "replay" if chosen.offline is None else "rehearsal and replay"
     with phase(name, "requests") as progress:
-        result, row = replay(case, chosen, progress)
+        result, row = replay(case, chosen, progress, keep_steps=steps is not None)
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
     if form == "json":
