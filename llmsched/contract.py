@@ -102,8 +102,8 @@ class Jobs(Seen):
     max_output_tokens : array_like of int, shape (n,), optional
         No request gets more output than that: its declared limit, or what the engine sets for it.
         Left out, there are no limits.
-    job_class : collection of str, optional
-        The class of each request, where the trace has classes.
+    job_class : sequence of str
+        The class of each request, where the trace has classes; may go on beyond them.
     """
 
     __slots__ = ("_config", "_hardware")
@@ -116,13 +116,13 @@ class Jobs(Seen):
         config: EngineConfig,
         hardware: HardwareProfile,
         max_output_tokens: ArrayLike | None = None,
-        job_class: Collection[str] | None = None,
+        job_class: Any = (),
     ) -> None:
-        known = Known()
+        known = Known(job_class)
         if max_output_tokens is None:
             max_output_tokens = np.full(len(np.asarray(arrival)), MAX_TOKENS)
         columns = (arrival, input_tokens, predicted_output_tokens, max_output_tokens)
-        known.extend(columns, job_class or ())
+        known.extend(columns)
         super().__init__(known)
         self._config, self._hardware = config, hardware
 

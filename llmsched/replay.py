@@ -18,7 +18,7 @@ from llmsched.bounds import Bounds, bounds
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult, admit, run
-from llmsched.engine.limits import Intake
+from llmsched.engine.limits import Intake, check_concurrency
 from llmsched.engine.loop import Tick
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
@@ -126,7 +126,7 @@ class Case:
     Raises
     ------
     InputError
-        As `lengths.predict`.
+        As `lengths.predict`; `concurrency` is not an integer >= 1.
     """
 
     trace: Trace
@@ -140,6 +140,7 @@ class Case:
     predicted: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_concurrency(self.concurrency)
         predicted = lengths.predict(self.trace, self.lengths, self.seed)
         object.__setattr__(self, "predicted", predicted)
 

@@ -7,8 +7,9 @@ a profile built in Python that charges less than nothing: it is never turned int
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from llmsched.config import EngineConfig
 from llmsched.engine.table import Table
 from llmsched.errors import Defect
 from llmsched.hardware import StepTime
-from llmsched.ids import Ids
+
+Names: TypeAlias = Callable[[int], object]
 
 _AT_ONCE = 1 << 20
 """Requests that are looked at in one go, so that a long trace takes little memory."""
@@ -57,7 +59,7 @@ def check_steps(
 
 def check_requests(
     who: str,
-    ids: Ids,
+    id_of: Names,
     times: Mapping[str, NDArray[np.float64]],
     ends: NDArray[np.float64],
     prefill_ends: NDArray[np.float64],
@@ -66,7 +68,8 @@ def check_requests(
 
     Parameters
     ----------
-    ids : Ids
+    id_of : callable
+        Given a request's number, returns its id.
     times : mapping
         "arrival", "admission", "first token" and "finish", each float64, shape (n,).
     ends, prefill_ends : float64, shape (rows,)
@@ -80,7 +83,7 @@ def check_requests(
     """
     marks = {"first token": prefill_ends, "finish": ends}
     with np.errstate(invalid="ignore"):
-        broken = next(chain(_in_order(ids, times), _instants(ids, times, marks)), "")
+        broken = next(chain(_in_order(id_of, times), _instants(id_of, times, marks)), "")
     if broken:
         raise Defect(f"{who}: {broken}")
 
@@ -128,19 +131,19 @@ def _limits(config: EngineConfig, table: Table, first: int) -> Iterator[str]:
             yield f"step {first + row} uses {int(used[row])} of {name}, and {most} can be used"
 
 
-def _in_order(ids: Ids, times: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
+def _in_order(id_of: Names, times: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
     for before, after in pairwise(times):
         bad = ~((times[before] <= times[after]) & np.isfinite(times[after]))  # NaN: it never came
         if bad.any():
             row = int(bad.argmax())
             yield (
-                f"request {ids[row]!r}: {after} at {times[after][row]:.6f} s, "
+                f"request {id_of(row)!r}: {after} at {times[after][row]:.6f} s, "
                 f"{before} at {times[before][row]:.6f} s"
             )
 
 
 def _instants(
-    ids: Ids, times: Mapping[str, NDArray[np.float64]], marks: Mapping[str, NDArray[np.float64]]
+    id_of: Names, times: Mapping[str, NDArray[np.float64]], marks: Mapping[str, NDArray[np.float64]]
 ) -> Iterator[str]:
     for name, ends in marks.items():
         for start in range(0, len(times[name]), _AT_ONCE):
@@ -148,7 +151,7 @@ def _instants(
             if not _amid(np.sort(some), ends).any():  # searched in order they are found sooner
                 continue
             row = int(_amid(some, ends).argmax())
-            yield f"request {ids[start + row]!r}: {name} at {some[row]:.6f} s, amid a step"
+            yield f"request {id_of(start + row)!r}: {name} at {some[row]:.6f} s, amid a step"
 
 
 def _amid(times: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -36,15 +36,15 @@ class Intake:
 
     def known(self) -> Jobs:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
-        (arrival, prompt, predicted, limit), classes = self.known_at_start()
-        return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, classes)
-
-    def known_at_start(self) -> tuple[list[NDArray[Any]], list[str]]:
-        """Return the columns of those requests, and their classes."""
-        n = int(np.searchsorted(self.arrival, 0.0, side="right"))
-        columns = (self.arrival, self.trace.input_tokens, self.predicted, self.limit)
+        arrival, prompt, predicted, limit = self.known_at_start()
         classes = self.trace.job_class
-        return [c[:n] for c in columns], [] if classes is None else classes[:n].tolist()
+        known = () if classes is None else classes[: len(arrival)].tolist()
+        return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, known)
+
+    def known_at_start(self) -> list[NDArray[Any]]:
+        """Return the columns of those requests."""
+        n = int(np.searchsorted(self.arrival, 0.0, side="right"))
+        return [c[:n] for c in (self.arrival, self.trace.input_tokens, self.predicted, self.limit)]
 
 
 def admit(
@@ -186,8 +186,7 @@ def check_limits(
             f"policy {policy.name}: needs mixed steps, which profile {hardware.name} cannot price"
             f"{hardware.way_out}"
         )
-    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
-        raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
+    check_concurrency(concurrency)
     budget = config.max_num_batched_tokens
     if budget is not None and budget < config.max_num_seqs:
         raise InputError(
@@ -196,6 +195,18 @@ def check_limits(
         )
     _check_served(trace, config)
     _check_blocks(trace, hardware, config)
+
+
+def check_concurrency(concurrency: int | None) -> None:
+    """Refuse a closed loop of nobody.
+
+    Raises
+    ------
+    InputError
+        It is not an integer >= 1, nor None.
+    """
+    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
+        raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
 
 
 def _check_served(trace: Trace, config: EngineConfig) -> None:

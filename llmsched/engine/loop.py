@@ -117,9 +117,8 @@ class Session:
         )
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._intakes: list[Intake] = []
-        self._classes: list[str] = []
         self._starts = [0]  # number of each submission's first request, and of the one to come
-        self._jobs = Jobs([], [], [], config, hardware)
+        self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self))
         self._view = View(self._engine, self._jobs)
         self._begun = False
         self._until = 0.0
@@ -142,11 +141,6 @@ class Session:
             intake.predicted,
             intake.limit,
         )
-        if trace.job_class is not None:
-            self._classes.extend([""] * (self._starts[-1] - len(self._classes)))
-            self._classes.extend(trace.job_class)
-        elif self._classes:
-            self._classes.extend([""] * len(trace))
         self._intakes.append(intake)
         self._work.who = f"policy {self._policy.name} on {self._intakes[0].trace.name}"
         self._starts.append(self._starts[-1] + len(trace))
@@ -202,14 +196,14 @@ class Session:
             for field in fields(Step):
                 object.__setattr__(step, field.name, getattr(pristine, field.name))
         for intake in self._intakes:
-            ledger(jobs).extend(*intake.known_at_start())
+            ledger(jobs).extend(intake.known_at_start())
         queue = policy.order.queue(jobs, view)
         check_queue(policy, queue)
         if isinstance(queue, RankQueue):
             queue.later = partial(self._later_keys, queue)
         decide = policy.rule.start(view)
         check_decide(policy, decide)
-        self._engine.begin(queue, decide, ledger(jobs), self._classes)
+        self._engine.begin(queue, decide, ledger(jobs), _Classes(self))
         self._begun = True
 
     def _later_keys(self, queue: RankQueue, first: int) -> list[float]:
@@ -231,8 +225,18 @@ class Session:
         self._rows.begin_block()
 
     def _id(self, request: int) -> object:
+        trace, row = self.place(request)
+        return trace.id[row]
+
+    def place(self, request: int) -> tuple[Trace, int]:
+        """Return the trace that a request came with, and its row there."""
         at = bisect_right(self._starts, request) - 1
-        return self._intakes[at].trace.id[request - self._starts[at]]
+        return self._intakes[at].trace, request - self._starts[at]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether any request has a class."""
+        return any(intake.trace.job_class is not None for intake in self._intakes)
 
     def result(self) -> SimulationResult:
         """Return what became of the requests, all of which have finished.
@@ -261,7 +265,7 @@ class Session:
         }
         who = self._work.who
         marks = (self._work.ends, self._work.prefill_ends)
-        check_requests(who, trace.id, times, *(np.concatenate([*m, [inf]]) for m in marks))
+        check_requests(who, self._id, times, *(np.concatenate([*m, [inf]]) for m in marks))
         due = int((trace.input_tokens + trace.output_tokens - 1).sum())  # the last is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
@@ -288,6 +292,20 @@ class Session:
         if len(traces) == 1:
             return traces[0]
         return Trace.joined(traces)
+
+
+class _Classes:
+    """The classes of a session's requests, read only when somebody asks for them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __bool__(self) -> bool:
+        return self._session.has_classes
+
+    def __getitem__(self, request: int) -> str:
+        trace, row = self._session.place(request)
+        return "" if trace.job_class is None else str(trace.job_class[row])
 
 
 def _knobs(config: EngineConfig) -> Knobs:

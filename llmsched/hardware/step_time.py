@@ -11,8 +11,8 @@ computed; a subclass of somebody else's may override `base` instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 from llmsched.errors import InputError
 from llmsched.kernel.prices import Asked, Price
@@ -61,6 +61,13 @@ class StepTime:
     def __post_init__(self) -> None:
         own = type(self).base is StepTime.base
         object.__setattr__(self, "_closed", self._price() if own else Asked(self._shared, self))
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Leave out what computes: another process may have the other kernel."""
+        if hasattr(self, "__dict__"):  # somebody else's kind
+            return object.__reduce_ex__(self, 2)
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return _made, (type(self), given)
 
     @property
     def _shared(self) -> tuple[float, float, float, float]:
@@ -132,6 +139,10 @@ class StepTime:
     def rounds_until(self, decode_seqs: int, kv_tokens: int, seconds: float) -> int:
         """Return the smallest k >= 1 with ``rounds(decode_seqs, kv_tokens, k) >= seconds``."""
         return self._closed.rounds_until(decode_seqs, kv_tokens, seconds)
+
+
+def _made(kind: type[StepTime], given: dict[str, Any]) -> StepTime:
+    return kind(**given)
 
 
 def price_of(step_time: StepTime) -> Price:

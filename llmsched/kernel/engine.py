@@ -57,7 +57,7 @@ class Engine(Steps):
         queue: object,
         decide: Callable[[], object],
         known: Known,
-        labels: list[str],
+        classes: Any,
     ) -> None:
         """Let a policy decide from here on.
 
@@ -68,10 +68,10 @@ class Engine(Steps):
             Of a rule of the kernel's own its conditions alone are asked.
         known : Known
             What the policy knows of requests; filled as they arrive if it can look.
-        labels : list of str
+        classes : sequence of str
             Job classes of the requests submitted so far and later; empty if there are none.
         """
-        self.labels = labels
+        self.classes = classes
         self.decide = decide
         if type(decide) in (Rule, Refill):
             rule: Any = decide

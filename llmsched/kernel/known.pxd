@@ -4,10 +4,11 @@ cdef class Known:
     cdef double[::1] arrivals
     cdef long long[::1] prompts, predicted, limits
     cdef list _columns, _shown
-    cdef readonly list labels
-    cpdef extend(self, columns, labels=*)
+    cdef object classes
+    cpdef extend(self, columns)
     cpdef append(self, double arrival, long long prompt, long long predicted, long long limit)
-    cpdef label(self, long long request, str job_class)
+    cpdef bint has_classes(self) except? -1
+    cpdef class_of(self, long long request)
     cpdef column(self, long long number)
 
 cdef class Seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,25 @@ class Known:
     """The engine's ledger of what policies know, which they see as `Seen`.
 
     What has not arrived is not in it, nor behind it in memory.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        The class of each request, or nothing; only read if somebody asks, and not beyond those that
+        have arrived.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Any = ()) -> None:
         self.count = 0
-        self.labels: list[str] = []  # classes; none where no request has one
+        self.classes = classes
         self._keep([np.zeros(0, kind) for kind in _KINDS])
 
-    def extend(self, columns: Sequence[ArrayLike], labels: Iterable[str] = ()) -> None:
+    def extend(self, columns: Sequence[ArrayLike]) -> None:
         """Add requests: arrivals in seconds; prompts, predicted outputs and limits in tokens."""
         used = self.count
         pairs = zip(self._columns, columns, _KINDS, strict=True)
         self._keep([np.concatenate((c[:used], np.asarray(n, kind))) for c, n, kind in pairs])
         self.count = self.room
-        for i, job_class in enumerate(labels):
-            self.label(used + i, job_class)
 
     def append(self, arrival: float, prompt: int, predicted: int, limit: int) -> None:
         """Add a request that has arrived."""
@@ -44,10 +48,15 @@ class Known:
         self.limits[at] = limit
         self.count = at + 1
 
-    def label(self, request: int, job_class: str) -> None:
-        """Note the class of a request, the newest one; those before it without one have ""."""
-        self.labels.extend([""] * (request - len(self.labels)))
-        self.labels.append(job_class)
+    def has_classes(self) -> bool:
+        """Whether requests have classes."""
+        return bool(self.classes)
+
+    def class_of(self, request: int) -> str:
+        """Return the class of a request that has arrived."""
+        if not 0 <= request < self.count:
+            raise IndexError(f"expected a request that has arrived, got {request}")
+        return str(self.classes[request])
 
     def _keep(self, columns: list[NDArray[Any]]) -> None:
         self.room = len(columns[0])
@@ -78,25 +87,26 @@ class _Behind:
 
 
 class Labels(Sequence[str]):
-    """The class of each request that has arrived, read only."""
+    """The class of each request that has arrived, read only; empty where the trace has none."""
 
-    __slots__ = ("_labels",)
+    __slots__ = ("_known",)
 
-    def __init__(self, labels: list[str]) -> None:
-        self._labels = labels
+    def __init__(self, known: Known) -> None:
+        self._known = known
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return self._known.count if self._known.has_classes() else 0
 
     def __getitem__(self, at: Any) -> Any:
-        found = self._labels[at]
-        return tuple(found) if isinstance(at, slice) else found
+        if isinstance(at, slice):
+            return tuple(self[i] for i in range(*at.indices(len(self))))
+        return self._known.class_of(range(len(self))[at])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._labels))
+        return iter(self[:])
 
     def __repr__(self) -> str:
-        return repr(tuple(self._labels))
+        return repr(self[:])
 
 
 class Seen:
@@ -113,7 +123,7 @@ class Seen:
     @property
     def job_class(self) -> Labels:
         """The class of each request; empty where the trace has none."""
-        return Labels(self._known.labels)
+        return Labels(self._known)
 
     @property
     def arrival(self) -> NDArray[np.float64]:

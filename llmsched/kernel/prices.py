@@ -52,15 +52,6 @@ class Price:
         self.per_prefill_token_sq = per_prefill_token_sq
         self.per_prefill_token_x_context = per_prefill_token_x_context
 
-    def shared(self) -> tuple[float, float, float, float]:
-        """Return the four prices that all kinds have."""
-        return (
-            self.per_kv_token_decode,
-            self.per_kv_token_mixed,
-            self.per_prefill_token_sq,
-            self.per_prefill_token_x_context,
-        )
-
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         """Return the part of a step's seconds that depends on these two counts alone."""
         raise NotImplementedError
@@ -188,15 +179,6 @@ class Table(Curve):
         super().__init__(shared, per_decode_seq)
         self.starts, self.values, self.slopes = starts, values, slopes
 
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return type(self), (
-            self.shared(),
-            self.starts,
-            self.values,
-            self.slopes,
-            self.per_decode_seq,
-        )
-
     def curve(self, tokens: int) -> float:
         i = bisect_right(self.starts, tokens) - 1
         seconds: float = self.values[i] + self.slopes[i] * (tokens - self.starts[i])
@@ -220,16 +202,6 @@ class Knee(Curve):
         self.read_weights = read_weights
         self.per_token_compute = per_token_compute
         self.per_token_move = per_token_move
-
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return type(self), (
-            self.shared(),
-            self.fixed,
-            self.read_weights,
-            self.per_token_compute,
-            self.per_token_move,
-            self.per_decode_seq,
-        )
 
     def curve(self, tokens: int) -> float:
         # Python's own function in C as well: the C library's rounds otherwise.

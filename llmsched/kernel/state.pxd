@@ -21,14 +21,14 @@ cdef class State(Requests):
     cdef Rows rows
     cdef Known known
     cdef Queue queue
-    cdef object foreign, referee
+    cdef object foreign, referee, classes
     cdef bint reserves, watched
     cdef readonly double now, last_round_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
     cdef readonly long long prompts_done
     cdef dict slot_of, resuming, last_token, _slots
     cdef readonly list partial
-    cdef list labels, free_slots, admissions
+    cdef list free_slots, admissions
     cdef long long admission_number, slots
     cdef long long[::1] request, admission, target, last, computed, chunk, chunk_of, takes, since, until
     cdef long long[::1] ready_row

@@ -110,7 +110,7 @@ class State(Requests):
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
         self.known: Known | None = None  # what policies know; None if they cannot look
-        self.labels: list[str] = []  # job classes of the requests, if there are any
+        self.classes: Any = ()  # of the requests, if they have any
         self.watched = False  # whether `slot_of` is kept
         self.slot_of: dict[int, int] = {}  # slots by running request
         self.now = 0.0
@@ -170,8 +170,6 @@ class State(Requests):
         self.known = known
         while known.count < self.arrived:
             request = known.count
-            if self.labels:
-                known.label(request, self.labels[request])
             known.append(
                 self.arrival[request],
                 self.prompt[request],

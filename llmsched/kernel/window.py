@@ -123,7 +123,7 @@ class Window:
                     state.predicted[request] - generated,
                     state.cache.held(held, state.most(request)),
                     state.arrival[request],
-                    state.labels[request] if state.labels else "",
+                    state.classes[request] if state.classes else "",
                 )
             )
         return found

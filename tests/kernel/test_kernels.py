@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from importlib import import_module
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsched import kernel
+from llmsched.engine import admit, run
 from llmsched.errors import LivelockError
 from llmsched.kernel import built
 from llmsched.policies import NAMED
+from llmsched.rehearsal import Rehearsal
 from tests import kernels
 from tests.cases import Case, cases
 
-RULES = [name for name, policy in NAMED.items() if policy.offline is None]
+SOME = [name for name in NAMED if name != "hybrid"]
 
 
-def outcome(case: Case, name: str, mode: kernels.Mode) -> tuple[bytes, ...] | str:
-    """Every number of a replay, by one of the kernels; or why it does not end."""
-    limits, loop = (kernels.module(f"engine.{name}", mode) for name in ("limits", "loop"))
+def outcome(case: Case, name: str) -> tuple[bytes, ...] | str:
+    """Every number of a replay; or why it does not end."""
     policy = NAMED[name]
-    known: dict[str, Any] = {"predicted": case.predicted, "concurrency": case.concurrency}
-    jobs = limits.admit(case.trace, case.hardware, policy, case.config, **known)
+    jobs = admit(
+        case.trace,
+        case.hardware,
+        policy,
+        case.config,
+        predicted=case.predicted,
+        concurrency=case.concurrency,
+    )
     try:
-        result = loop.run(jobs, policy)
+        result = run(jobs, policy)
     except LivelockError as error:
         return str(error)
     numbers = (
@@ -36,24 +42,33 @@ def outcome(case: Case, name: str, mode: kernels.Mode) -> tuple[bytes, ...] | st
     return *(array.tobytes() for array in numbers), str(result.peak_blocks).encode()
 
 
-@given(cases(mixed=True, kv=True) | cases(mixed=True), st.sampled_from(RULES))
+def chosen(case: Case) -> str:
+    """What the hybrid chooses after its rehearsals."""
+    policy = NAMED["hybrid"]
+    assert isinstance(policy.offline, Rehearsal)
+    known = admit(case.trace, case.hardware, policy, case.config, predicted=case.predicted).known()
+    return str(policy.offline.choose(known))
+
+
+@given(cases(mixed=True, kv=True) | cases(mixed=True), st.sampled_from(SOME))
 def test_both_kernels_give_the_same_bytes(case: Case, name: str) -> None:
-    assert outcome(case, name, "compiled") == outcome(case, name, "python")
+    assert kernels.in_the_other(outcome, case, name) == outcome(case, name)
 
 
-@pytest.mark.parametrize("mode", kernels.MODES)
-def test_a_kernel_is_what_it_is_called(mode: kernels.Mode) -> None:
-    for name in built.modules(kernels.FOLDER):
-        path = str(kernels.module(f"kernel.{name}", mode).__file__)
-        assert path.endswith(".py") == (mode == "python")
+@given(cases())
+def test_both_kernels_lead_a_rehearsal_to_the_same_choice(case: Case) -> None:
+    assert kernels.in_the_other(chosen, case) == chosen(case)
 
 
-def test_the_second_kernel_leaves_the_first_in_its_place() -> None:
-    before = kernels.module("kernel.blocks", kernels.THIS)
-    other: kernels.Mode = "python" if kernels.THIS == "compiled" else "compiled"
-    assert kernels.module("kernel.blocks", other) is not before
-    assert kernels.module("kernel.blocks", kernels.THIS) is before
-    assert kernels.module("kernel", kernels.THIS) is kernel
+def sources() -> list[bool]:
+    """Whether each module of the kernel runs from its source."""
+    modules = (import_module(f"llmsched.kernel.{name}") for name in built.modules(kernels.FOLDER))
+    return [str(module.__file__).endswith(".py") for module in modules]
+
+
+def test_a_kernel_is_what_it_is_called() -> None:
+    assert set(sources()) == {kernels.THIS == "python"}
+    assert set(kernels.in_the_other(sources)) == {kernels.THIS != "python"}
 
 
 def test_nothing_falls_back_where_the_compiled_kernel_was_asked_for() -> None:
