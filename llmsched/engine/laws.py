@@ -71,7 +71,7 @@ def check_requests(
         "arrival", "admission", "first token" and "finish", each float64, shape (n,).
     ends, prefill_ends : float64, shape (rows,)
         When steps end, and those of them that compute prompts, rising: last tokens, and first ones,
-        come at no other time. Infinity, when none comes, ends both.
+        come at no other time.
 
     Raises
     ------
@@ -152,6 +152,8 @@ def _instants(
 
 
 def _amid(times: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+    if not len(ends):
+        return np.ones(len(times), dtype=np.bool_)
     at = np.searchsorted(ends, times)
     amid: NDArray[np.bool_] = ends[np.minimum(at, len(ends) - 1)] != times
     return amid

@@ -15,7 +15,8 @@ from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue
 from llmsched.engine.result import SimulationResult
-from llmsched.engine.work import Work
+from llmsched.engine.table import Table
+from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import price_of
@@ -111,6 +112,7 @@ class Session:
             Referee(policy, hardware, self._id),
         )
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
+        self._instants = Instants()  # not the work's: nobody needs them once they are checked
         self._intakes: list[Intake] = []
         self._classes: list[str] = []
         self._starts = [0]  # number of each submission's first request, and of the one to come
@@ -210,7 +212,9 @@ class Session:
         self._begun = True
 
     def _fold(self) -> None:
-        self._work.add(self._rows.written(), self._rows.withdrawn)
+        table = Table(self._rows.written())
+        self._work.add(table, self._rows.withdrawn)
+        self._instants.add(table)
         self._rows.begin_block()
 
     def _id(self, request: int) -> object:
@@ -243,9 +247,10 @@ class Session:
             "finish": outcome["finish"],
         }
         who = self._work.who
-        marks = (self._work.ends, self._work.prefill_ends)
-        check_requests(who, trace.id, times, *(np.concatenate([*m, [inf]]) for m in marks))
-        due = int((trace.input_tokens + trace.output_tokens - 1).sum())  # the last is not computed
+        marks = (self._instants.ends, self._instants.prefill_ends)
+        check_requests(who, trace.id, times, *map(np.asarray, marks))
+        due = int(trace.input_tokens.sum()) + int(trace.output_tokens.sum())
+        due -= len(trace)  # the last token of each is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
