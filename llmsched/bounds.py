@@ -15,6 +15,7 @@ packed slots plus all prefill work; whether that is how the bound of arXiv 2502.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -29,6 +30,7 @@ from llmsched.hardware.step_time import Minorant, StepTime
 from llmsched.packing.packing import simple_bound
 from llmsched.trace import Trace
 
+_AT_ONCE = 2**16
 ROUNDING = 1e-9
 """Share by which sums of the same durations, taken in another order, may differ."""
 
@@ -191,20 +193,37 @@ class _Demand:
         kept = _not_undercut(prompt, step_time, minorant, self.config, self.slots)
         own = _own_rounds(prompt, rounds, step_time, minorant, self.config)
         single = kept if step_time.mixed else own
-        alone = self._chunks * step + price.prefill + own * rounds * round_ + single * price.decode
-        work = _suffix_sum(price.prefill + kept * price.decode)
+        alone = self._chunks * np.float64(step)
+        alone += price.prefill
+        alone += own * rounds * round_
+        alone += single * price.decode
+        last_alone, least_alone = self._latest(alone)
+        del alone
+        work = price.prefill
+        work += kept * price.decode
+        del price
+        seconds = _suffix_sum(work)
+        del work
         if step_time.mixed:
-            seconds = self._mixed * round_ + work
+            seconds += self._mixed * round_
         else:
             stages, decode = self._exclusive
-            seconds = stages * step + kept * decode * round_ + work
+            seconds += stages * step + kept * decode * round_
         seconds /= self.total_speed
-        least = max(float(alone.max()), float(seconds.max()))
+        last, least = self._latest(seconds)
+        least = max(least_alone, least)
         if not self.timed:
             return Bounds(least, least)
-        arrival = self.trace.arrival
-        last = max(float((arrival + alone).max()), float((arrival + seconds).max()))
-        return Bounds(last - float(arrival.min()), least)
+        return Bounds(max(last_alone, last) - float(self.trace.arrival.min()), least)
+
+    def _latest(self, seconds: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the latest that some seconds after an arrival can be, and the most seconds.
+
+        What is given is written over: a long trace has no room for more.
+        """
+        most = float(seconds.max())
+        seconds += self.trace.arrival
+        return float(seconds.max()), most
 
     @cached_property
     def _rounds(self) -> NDArray[np.int64]:
@@ -241,19 +260,37 @@ def request_prices(
     prompt: NDArray[np.int64], rounds: NDArray[np.int64], step_time: StepTime, minorant: Minorant
 ) -> Price:
     """Price tokens and attention: the part of a request's cost that no batching can share."""
-    p, r = prompt.astype(np.float64), rounds.astype(np.float64)
+    price = Price(np.empty(len(prompt)), np.empty(len(prompt)))
+    for part in _parts(len(prompt)):
+        p, r = prompt[part].astype(np.float64), rounds[part].astype(np.float64)
+        price.prefill[part] = _prefill_price(p, step_time, minorant)
+        price.decode[part] = _decode_price(p, r, step_time, minorant)
+    return price
+
+
+def _parts(n: int) -> Iterator[slice]:
+    """Yield parts of n rows, so that what is computed on the way takes little memory."""
+    return (slice(start, start + _AT_ONCE) for start in range(0, n, _AT_ONCE))
+
+
+def _prefill_price(
+    p: NDArray[np.float64], step_time: StepTime, minorant: Minorant
+) -> NDArray[np.float64]:
     square, cross = step_time.per_prefill_token_sq, step_time.per_prefill_token_x_context
     # Chunks c of a prompt satisfy sum(c^2) + 2 sum(c * context) = p^2, and p <= sum(c^2) <= p^2.
     squares = p if square >= cross / 2 else p * p
     attention = cross / 2 * p * p + (square - cross / 2) * squares
+    return minorant.per_prefill_token * p + attention
+
+
+def _decode_price(
+    p: NDArray[np.float64], r: NDArray[np.float64], step_time: StepTime, minorant: Minorant
+) -> NDArray[np.float64]:
     read = r * p + r * (r - 1) / 2
     kv = min(step_time.per_kv_token_decode, step_time.per_kv_token_mixed)
     if not step_time.mixed:
         kv = step_time.per_kv_token_decode
-    return Price(
-        prefill=minorant.per_prefill_token * p + attention,
-        decode=minorant.per_decode_seq * r + kv * read,
-    )
+    return minorant.per_decode_seq * r + kv * read
 
 
 def _preempts(config: EngineConfig) -> bool:
@@ -296,9 +333,9 @@ def _own_rounds(
     Only where steps are exclusive can a preempted request exchange a round for a cheaper stage. The
     ratio of their prices is monotone in the context, so its ends decide.
     """
-    share = np.ones(len(prompt))
     if step_time.mixed or not _preempts(config):
-        return share
+        return np.broadcast_to(1.0, len(prompt))
+    share = np.ones(len(prompt))
     for context in (prompt, prompt + np.maximum(rounds - 1, 0)):
         stage = minorant.per_step_prefill + minorant.per_prefill_token * context
         read = minorant.per_decode_seq + step_time.per_kv_token_decode * context
@@ -322,13 +359,19 @@ def _steps(
     best = _shared(occupied, slots)
     if config.max_num_batched_tokens is not None:
         tokens = rounds if occupied is rounds else prompt + rounds
-        best = np.maximum(best, _shared(tokens, config.max_num_batched_tokens))
+        np.maximum(best, _shared(tokens, config.max_num_batched_tokens), out=best)
+        del tokens
     if config.kv_room is not None:
         # After its j-th round a sequence holds prompt + j tokens.
         # (Floats: whole numbers up to 2**53, and no overflow beyond.)
-        held = occupied.astype(np.float64) * prompt + rounds * (rounds + 1) / 2
-        blocks = _suffix_sum(held) / config.kv_room
-        best = np.maximum(best, np.ceil(blocks).astype(np.int64))
+        held = occupied.astype(np.float64)
+        for part in _parts(len(held)):
+            held[part] *= prompt[part]
+            held[part] += rounds[part] * (rounds[part] + 1) / 2
+        held = _suffix_sum(held)
+        held /= config.kv_room
+        np.ceil(held, out=held)
+        np.maximum(best, held.astype(np.int64), out=best)
     else:  # nothing is ever preempted, so a request stays in one slot
         best[0] = max(best[0], simple_bound(occupied, slots)[0])
     return best
@@ -338,7 +381,10 @@ def _shared(amount: NDArray[np.int64], capacity: int | None) -> NDArray[np.int64
     """Steps needed for each suffix if one step does `capacity` of it."""
     if capacity is None:
         return np.zeros_like(amount)
-    return -(-_suffix_sum(amount) // capacity)
+    steps = _suffix_sum(amount)
+    np.negative(steps, out=steps)
+    steps //= capacity
+    return np.negative(steps, out=steps)
 
 
 def _suffix_sum(values: NDArray[_Number]) -> NDArray[_Number]:

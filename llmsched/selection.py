@@ -20,7 +20,7 @@ from llmsched.distribution import Distribution, Ramps, interpolated
 MOST = 2**17
 """Samples and ramps that are put in order at once."""
 
-_NEAR = 1.5
+_NEAR = 0.75
 """Percentage points on either side of a percentile in which it is sought first."""
 
 

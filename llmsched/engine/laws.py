@@ -19,7 +19,7 @@ from llmsched.errors import Defect
 from llmsched.hardware import StepTime
 from llmsched.ids import Ids
 
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 17
 """Requests that are looked at in one go, so that a long trace takes little memory."""
 
 

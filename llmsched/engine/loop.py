@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import TypeAlias
 
@@ -103,19 +104,19 @@ class Session:
         block: int = ROWS,
     ) -> None:
         self._policy, self._config, self._hardware = policy, config, hardware
+        self._intakes: list[Intake] = []
+        self._starts = [0]  # number of each submission's first request, and of the one to come
         self._rows = Rows(block)
         self._engine = Engine(
             _knobs(config),
             price_of(hardware.step_time),
             _cache(config),
             self._rows,
-            Referee(policy, hardware, self._id),
+            Referee(policy, hardware, partial(_id_of, self._intakes, self._starts)),
         )
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._instants = Instants()  # not the work's: nobody needs them once they are checked
-        self._intakes: list[Intake] = []
         self._classes: list[str] = []
-        self._starts = [0]  # number of each submission's first request, and of the one to come
         self._jobs = Jobs([], [], [], config, hardware)
         self._view = View(self._engine, self._jobs)
         self._begun = False
@@ -217,10 +218,6 @@ class Session:
         self._instants.add(table)
         self._rows.begin_block()
 
-    def _id(self, request: int) -> object:
-        at = bisect_right(self._starts, request) - 1
-        return self._intakes[at].trace.id[request - self._starts[at]]
-
     def result(self) -> SimulationResult:
         """Return what became of the requests, all of which have finished.
 
@@ -276,6 +273,12 @@ class Session:
         if len(traces) == 1:
             return traces[0]
         return Trace.joined(traces)
+
+
+def _id_of(intakes: list[Intake], starts: list[int], request: int) -> object:
+    """Return a request's id; no method, or a session would hold itself and outlive its use."""
+    at = bisect_right(starts, request) - 1
+    return intakes[at].trace.id[request - starts[at]]
 
 
 def _knobs(config: EngineConfig) -> Knobs:

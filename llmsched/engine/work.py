@@ -101,10 +101,11 @@ class Gaps:
         The further rounds of decode rows: first duration, rounds, sequences.
     """
 
-    def __init__(self, per_kv_token: float) -> None:
+    def __init__(self, per_kv_token: float, most_seqs: int) -> None:
         self.per_kv_token = per_kv_token
-        self.once, self.once_seqs = array("d"), array("i")
-        self.first, self.further, self.further_seqs = array("d"), array("i"), array("i")
+        seqs = "H" if most_seqs < 2**16 else "i"
+        self.once, self.once_seqs = array("d"), array(seqs)
+        self.first, self.further, self.further_seqs = array("d"), array("i"), array(seqs)
         self._last_end = 0.0  # of the last decode row
         self._born: NDArray[np.float64] = np.zeros(
             (3, 0)
@@ -197,7 +198,7 @@ class Work:
     kept: list[NDArray[np.float64]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.gaps = Gaps(self.step_time.per_kv_token_decode)
+        self.gaps = Gaps(self.step_time.per_kv_token_decode, self.config.max_num_seqs)
 
     def add(self, table: Table, withdrawn: Sequence[int]) -> None:
         """Take the next block of rows; its memory is the engine's again afterwards.
