@@ -30,9 +30,11 @@ from llmsched.hardware.step_time import Minorant, StepTime
 from llmsched.packing.packing import simple_bound
 from llmsched.trace import Trace
 
-_AT_ONCE = 2**16
 ROUNDING = 1e-9
 """Share by which sums of the same durations, taken in another order, may differ."""
+
+_AT_ONCE = 2**14
+"""Requests that are priced in one go."""
 
 
 def lower_bound(
@@ -186,53 +188,43 @@ class _Demand:
 
     def bounds(self, minorant: Minorant) -> Bounds:
         """Return the bounds at these prices."""
-        step_time, prompt, rounds = self.step_time, self.trace.input_tokens, self._rounds
-        price = request_prices(prompt, rounds, step_time, minorant)
+        step_time, config, prompt = self.step_time, self.config, self.trace.input_tokens
         step = minorant.per_step_prefill
         round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
-        kept = _not_undercut(prompt, step_time, minorant, self.config, self.slots)
-        own = _own_rounds(prompt, rounds, step_time, minorant, self.config)
-        single = kept if step_time.mixed else own
-        alone = self._chunks * np.float64(step)
-        alone += price.prefill
-        alone += own * rounds * round_
-        alone += single * price.decode
-        last_alone, least_alone = self._latest(alone)
-        del alone
-        work = price.prefill
-        work += kept * price.decode
-        del price
-        seconds = _suffix_sum(work)
-        del work
-        if step_time.mixed:
-            seconds += self._mixed * round_
-        else:
-            stages, decode = self._exclusive
-            seconds += stages * step + kept * decode * round_
-        seconds /= self.total_speed
-        last, least = self._latest(seconds)
-        least = max(least_alone, least)
+        kept = _not_undercut(prompt, step_time, minorant, config, self.slots)
+        budget = config.max_num_batched_tokens or int(prompt.max())
+        least = last = work = 0.0
+        for part in _parts(len(prompt)):  # from the last requests on, as suffixes are summed
+            p, r = prompt[part], self._rounds[part]
+            price = request_prices(p, r, step_time, minorant)
+            own = _own_rounds(p, r, step_time, minorant, config)
+            single = kept if step_time.mixed else own
+            chunks = -(-p // budget)
+            alone = chunks * step + price.prefill + own * r * round_ + single * price.decode
+            beyond = price.prefill + kept * price.decode
+            beyond[-1] += work
+            beyond = _suffix_sum(beyond)
+            work = float(beyond[0])
+            seconds = (self._shared_steps(part, step, round_, kept) + beyond) / self.total_speed
+            longest = np.maximum(alone, seconds)
+            least = max(least, float(longest.max()))
+            last = max(last, float((self.trace.arrival[part] + longest).max()))
         if not self.timed:
             return Bounds(least, least)
-        return Bounds(max(last_alone, last) - float(self.trace.arrival.min()), least)
+        return Bounds(last - float(self.trace.arrival.min()), least)
 
-    def _latest(self, seconds: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the latest that some seconds after an arrival can be, and the most seconds.
-
-        What is given is written over: a long trace has no room for more.
-        """
-        most = float(seconds.max())
-        seconds += self.trace.arrival
-        return float(seconds.max()), most
+    def _shared_steps(
+        self, part: slice, step: float, round_: float, kept: float
+    ) -> NDArray[np.float64]:
+        """Return the price of the fewest steps of some suffixes."""
+        if self.step_time.mixed:
+            return self._mixed[part] * np.float64(round_)
+        stages, decode = self._exclusive
+        return stages[part] * np.float64(step) + kept * decode[part] * round_
 
     @cached_property
     def _rounds(self) -> NDArray[np.int64]:
         return self.trace.output_tokens - 1
-
-    @cached_property
-    def _chunks(self) -> NDArray[np.int64]:
-        prompt = self.trace.input_tokens
-        return -(-prompt // (self.config.max_num_batched_tokens or int(prompt.max())))
 
     @cached_property
     def _mixed(self) -> NDArray[np.int64]:
@@ -260,37 +252,24 @@ def request_prices(
     prompt: NDArray[np.int64], rounds: NDArray[np.int64], step_time: StepTime, minorant: Minorant
 ) -> Price:
     """Price tokens and attention: the part of a request's cost that no batching can share."""
-    price = Price(np.empty(len(prompt)), np.empty(len(prompt)))
-    for part in _parts(len(prompt)):
-        p, r = prompt[part].astype(np.float64), rounds[part].astype(np.float64)
-        price.prefill[part] = _prefill_price(p, step_time, minorant)
-        price.decode[part] = _decode_price(p, r, step_time, minorant)
-    return price
-
-
-def _parts(n: int) -> Iterator[slice]:
-    """Yield parts of n rows, so that what is computed on the way takes little memory."""
-    return (slice(start, start + _AT_ONCE) for start in range(0, n, _AT_ONCE))
-
-
-def _prefill_price(
-    p: NDArray[np.float64], step_time: StepTime, minorant: Minorant
-) -> NDArray[np.float64]:
+    p, r = prompt.astype(np.float64), rounds.astype(np.float64)
     square, cross = step_time.per_prefill_token_sq, step_time.per_prefill_token_x_context
     # Chunks c of a prompt satisfy sum(c^2) + 2 sum(c * context) = p^2, and p <= sum(c^2) <= p^2.
     squares = p if square >= cross / 2 else p * p
     attention = cross / 2 * p * p + (square - cross / 2) * squares
-    return minorant.per_prefill_token * p + attention
-
-
-def _decode_price(
-    p: NDArray[np.float64], r: NDArray[np.float64], step_time: StepTime, minorant: Minorant
-) -> NDArray[np.float64]:
     read = r * p + r * (r - 1) / 2
     kv = min(step_time.per_kv_token_decode, step_time.per_kv_token_mixed)
     if not step_time.mixed:
         kv = step_time.per_kv_token_decode
-    return minorant.per_decode_seq * r + kv * read
+    return Price(
+        prefill=minorant.per_prefill_token * p + attention,
+        decode=minorant.per_decode_seq * r + kv * read,
+    )
+
+
+def _parts(n: int) -> Iterator[slice]:
+    """Yield parts of n rows, the last one first: so little memory is needed on the way."""
+    return (slice(max(0, end - _AT_ONCE), end) for end in range(n, 0, -_AT_ONCE))
 
 
 def _preempts(config: EngineConfig) -> bool:

@@ -28,7 +28,7 @@ _WRITTEN_OUT = 2**20
 """Gaps that differ from round to round, of one engine, up to which they are samples; else ramps."""
 
 
-_AT_ONCE = 2**16
+_AT_ONCE = 2**15
 """Rows whose gaps are looked at in one go, so that a long trace takes little memory."""
 
 
