@@ -15,6 +15,7 @@ packed slots plus all prefill work; whether that is how the bound of arXiv 2502.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -31,6 +32,9 @@ from llmsched.trace import Trace
 
 ROUNDING = 1e-9
 """Share by which sums of the same durations, taken in another order, may differ."""
+
+_AT_ONCE = 2**14
+"""Requests that are priced in one go."""
 
 
 def lower_bound(
@@ -184,36 +188,43 @@ class _Demand:
 
     def bounds(self, minorant: Minorant) -> Bounds:
         """Return the bounds at these prices."""
-        step_time, prompt, rounds = self.step_time, self.trace.input_tokens, self._rounds
-        price = request_prices(prompt, rounds, step_time, minorant)
+        step_time, config, prompt = self.step_time, self.config, self.trace.input_tokens
         step = minorant.per_step_prefill
         round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
-        kept = _not_undercut(prompt, step_time, minorant, self.config, self.slots)
-        own = _own_rounds(prompt, rounds, step_time, minorant, self.config)
-        single = kept if step_time.mixed else own
-        alone = self._chunks * step + price.prefill + own * rounds * round_ + single * price.decode
-        work = _suffix_sum(price.prefill + kept * price.decode)
-        if step_time.mixed:
-            seconds = self._mixed * round_ + work
-        else:
-            stages, decode = self._exclusive
-            seconds = stages * step + kept * decode * round_ + work
-        seconds /= self.total_speed
-        least = max(float(alone.max()), float(seconds.max()))
+        kept = _not_undercut(prompt, step_time, minorant, config, self.slots)
+        budget = config.max_num_batched_tokens or int(prompt.max())
+        least = last = work = 0.0
+        for part in _parts(len(prompt)):  # from the last requests on, as suffixes are summed
+            p, r = prompt[part], self._rounds[part]
+            price = request_prices(p, r, step_time, minorant)
+            own = _own_rounds(p, r, step_time, minorant, config)
+            single = kept if step_time.mixed else own
+            chunks = -(-p // budget)
+            alone = chunks * step + price.prefill + own * r * round_ + single * price.decode
+            beyond = price.prefill + kept * price.decode
+            beyond[-1] += work
+            beyond = _suffix_sum(beyond)
+            work = float(beyond[0])
+            seconds = (self._shared_steps(part, step, round_, kept) + beyond) / self.total_speed
+            longest = np.maximum(alone, seconds)
+            least = max(least, float(longest.max()))
+            last = max(last, float((self.trace.arrival[part] + longest).max()))
         if not self.timed:
             return Bounds(least, least)
-        arrival = self.trace.arrival
-        last = max(float((arrival + alone).max()), float((arrival + seconds).max()))
-        return Bounds(last - float(arrival.min()), least)
+        return Bounds(last - float(self.trace.arrival.min()), least)
+
+    def _shared_steps(
+        self, part: slice, step: float, round_: float, kept: float
+    ) -> NDArray[np.float64]:
+        """Return the price of the fewest steps of some suffixes."""
+        if self.step_time.mixed:
+            return self._mixed[part] * np.float64(round_)
+        stages, decode = self._exclusive
+        return stages[part] * np.float64(step) + kept * decode[part] * round_
 
     @cached_property
     def _rounds(self) -> NDArray[np.int64]:
         return self.trace.output_tokens - 1
-
-    @cached_property
-    def _chunks(self) -> NDArray[np.int64]:
-        prompt = self.trace.input_tokens
-        return -(-prompt // (self.config.max_num_batched_tokens or int(prompt.max())))
 
     @cached_property
     def _mixed(self) -> NDArray[np.int64]:
@@ -256,6 +267,11 @@ def request_prices(
     )
 
 
+def _parts(n: int) -> Iterator[slice]:
+    """Yield parts of n rows, the last one first: so little memory is needed on the way."""
+    return (slice(max(0, end - _AT_ONCE), end) for end in range(n, 0, -_AT_ONCE))
+
+
 def _preempts(config: EngineConfig) -> bool:
     return config.usable_blocks is not None and config.reserve == "none"
 
@@ -296,9 +312,9 @@ def _own_rounds(
     Only where steps are exclusive can a preempted request exchange a round for a cheaper stage. The
     ratio of their prices is monotone in the context, so its ends decide.
     """
-    share = np.ones(len(prompt))
     if step_time.mixed or not _preempts(config):
-        return share
+        return np.broadcast_to(1.0, len(prompt))
+    share = np.ones(len(prompt))
     for context in (prompt, prompt + np.maximum(rounds - 1, 0)):
         stage = minorant.per_step_prefill + minorant.per_prefill_token * context
         read = minorant.per_decode_seq + step_time.per_kv_token_decode * context
@@ -322,13 +338,19 @@ def _steps(
     best = _shared(occupied, slots)
     if config.max_num_batched_tokens is not None:
         tokens = rounds if occupied is rounds else prompt + rounds
-        best = np.maximum(best, _shared(tokens, config.max_num_batched_tokens))
+        np.maximum(best, _shared(tokens, config.max_num_batched_tokens), out=best)
+        del tokens
     if config.kv_room is not None:
         # After its j-th round a sequence holds prompt + j tokens.
         # (Floats: whole numbers up to 2**53, and no overflow beyond.)
-        held = occupied.astype(np.float64) * prompt + rounds * (rounds + 1) / 2
-        blocks = _suffix_sum(held) / config.kv_room
-        best = np.maximum(best, np.ceil(blocks).astype(np.int64))
+        held = occupied.astype(np.float64)
+        for part in _parts(len(held)):
+            held[part] *= prompt[part]
+            held[part] += rounds[part] * (rounds[part] + 1) / 2
+        held = _suffix_sum(held)
+        held /= config.kv_room
+        np.ceil(held, out=held)
+        np.maximum(best, held.astype(np.int64), out=best)
     else:  # nothing is ever preempted, so a request stays in one slot
         best[0] = max(best[0], simple_bound(occupied, slots)[0])
     return best
@@ -338,7 +360,10 @@ def _shared(amount: NDArray[np.int64], capacity: int | None) -> NDArray[np.int64
     """Steps needed for each suffix if one step does `capacity` of it."""
     if capacity is None:
         return np.zeros_like(amount)
-    return -(-_suffix_sum(amount) // capacity)
+    steps = _suffix_sum(amount)
+    np.negative(steps, out=steps)
+    steps //= capacity
+    return np.negative(steps, out=steps)
 
 
 def _suffix_sum(values: NDArray[_Number]) -> NDArray[_Number]:

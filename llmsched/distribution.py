@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +60,19 @@ class Ramps:
 
     @classmethod
     def joined(cls, several: Sequence[Ramps]) -> Ramps:
-        """Return the runs of several, which have one scale."""
+        """Return the runs of several, which have one scale, as far as there are any."""
         columns = zip(*((r.first, r.step, r.length, r.weight) for r in several), strict=True)
         first, step, length, weight = (np.concatenate(column) for column in columns)
-        return cls(first, step, length, weight, several[0].scale)
+        scale = next((r.scale for r in several if len(r.first)), 1.0)
+        return cls(first, step, length, weight, scale)
 
-    def take(self, which: NDArray[np.bool_]) -> Ramps:
+    @classmethod
+    def none(cls, scale: float = 1.0) -> Ramps:
+        """Return no runs."""
+        nothing = np.zeros(0, np.int64)
+        return cls(np.zeros(0), np.zeros(0), nothing, nothing, scale)
+
+    def take(self, which: NDArray[np.bool_] | slice) -> Ramps:
         """Return some of the runs."""
         return Ramps(
             self.first[which],
@@ -88,7 +96,7 @@ class Distribution:
     Parameters
     ----------
     values : float64, shape (n,)
-        NaN is no sample.
+        NaN is no sample. Without counts, they are put in order where they lie.
     counts : int64, shape (n,), optional
         How often each occurs; once by default.
     ramps : Ramps, optional
@@ -102,8 +110,8 @@ class Distribution:
     ) -> None:
         self._ranks: NDArray[np.int64] | None = None
         if counts is None:
-            self._values = np.sort(values)
-            self._values = self._values[: len(values) - np.count_nonzero(np.isnan(values))]
+            values.sort()
+            self._values = values[: len(values) - np.count_nonzero(np.isnan(values))]
             written = len(self._values)
             self._total = float(self._values.sum())
         else:
@@ -130,10 +138,9 @@ class Distribution:
         if not self.count:
             return float("nan")
         position = percent / 100 * (self.count - 1)
-        low, high = self._at(int(np.floor(position))), self._at(int(np.ceil(position)))
-        return float(low + (high - low) * (position - np.floor(position)))
+        return interpolated(self.at(floor(position)), self.at(ceil(position)), position)
 
-    def _at(self, place: int) -> float:
+    def at(self, place: int) -> float:
         """Return the value at a place from 0 of the sorted whole.
 
         With ramps it is the least float that more than `place` values do not exceed: bisected over
@@ -173,6 +180,11 @@ class Distribution:
     def _greatest(self) -> float:
         assert self._ramps is not None
         return float(max([self._ramps.value(self._ramps.length).max(), *self._values[-1:]]))
+
+
+def interpolated(low: float, high: float, position: float) -> float:
+    """Return the value at a position between two neighbouring places."""
+    return low + (high - low) * (position - floor(position))
 
 
 def _ordinal(x: float) -> int:

@@ -5,17 +5,19 @@ Names are those of vLLM's serving benchmark where it has one. A metric without s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.bounds import efficiency, gap_percent
 from llmsched.distribution import Distribution, Ramps, told_apart
-from llmsched.engine.result import Latencies, SimulationResult, latencies
+from llmsched.engine.result import SimulationResult, latency
 from llmsched.errors import InputError
 from llmsched.metric import RECORDED, SLO_METRICS
+from llmsched.selection import Piece, spread
 
 Summary: TypeAlias = dict[str, float | int]
 """Each metric by its name; NaN where it has no samples."""
@@ -26,35 +28,49 @@ _WRITTEN_OUT = 2**20
 """Gaps that differ from round to round, of one engine, up to which they are samples; else ramps."""
 
 
-def inter_token_latencies(result: SimulationResult) -> Distribution:
-    """Return every gap between two tokens of a sequence, in milliseconds; see `work.Gaps`."""
-    once = [pair for work in result.works for pair in work.gaps.once]
-    slopes = [work.gaps.slopes for work in result.works]
-    ramps = []
-    for of_one in slopes:
-        written, ramp = _further(np.concatenate(of_one, axis=1) if of_one else np.zeros((4, 0)))
-        once.append(written)
-        ramps.append(ramp)
-    once.append((result.resume_gap, np.ones(len(result.resume_gap), np.int64)))
-    gaps = np.concatenate([gaps for gaps, _ in once])
-    counts = np.concatenate([counts for _, counts in once])
-    gaps *= 1e3
-    return Distribution(gaps, counts, Ramps.joined(ramps))
+_AT_ONCE = 2**15
+"""Rows whose gaps are looked at in one go, so that a long trace takes little memory."""
+
+
+def inter_token_latencies(result: SimulationResult) -> Iterator[Piece]:
+    """Yield every gap between two tokens of a sequence, in milliseconds; see `work.Gaps`."""
+    for work in result.works:
+        gaps = work.gaps
+        for seconds, seqs in _blocks(gaps.once, gaps.once_seqs):
+            yield _samples(seconds, seqs)
+        ramps = int(np.asarray(gaps.further).sum()) > _WRITTEN_OUT
+        for first, further, seqs in _blocks(gaps.first, gaps.further, gaps.further_seqs):
+            yield _further(first, gaps.per_kv_token * seqs, further, seqs, ramps)
+    yield _samples(result.resume_gap, np.ones(len(result.resume_gap), np.int64))
+
+
+def _blocks(seconds: array[float], *counts: array[int]) -> Iterator[tuple[NDArray[Any], ...]]:
+    for start in range(0, len(seconds), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        yield np.asarray(seconds)[part], *(np.asarray(c)[part].astype(np.int64) for c in counts)
+
+
+def _samples(seconds: NDArray[np.float64], seqs: NDArray[np.int64]) -> Piece:
+    return Piece(seconds * 1e3, seqs, Ramps.none(1e3))
 
 
 def _further(
-    slopes: NDArray[np.float64],
-) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], Ramps]:
+    first: NDArray[np.float64],
+    growth: NDArray[np.float64],
+    further: NDArray[np.int64],
+    seqs: NDArray[np.int64],
+    ramps: bool,
+) -> Piece:
     """Return the further rounds of decode rows as gaps with counts, or, of very many, as ramps."""
-    first, growth = slopes[:2]
-    further, seqs = slopes[2:].astype(np.int64)
-    ramp = (further > 1) & told_apart(first, growth, further)
-    ramp &= further.sum() > _WRITTEN_OUT
+    if not growth.any():
+        return _samples(first, seqs * further)
+    ramp = (further > 1) & told_apart(first, growth, further) & ramps
     repeat = np.where(ramp, 0, further)
     index = np.repeat(np.arange(len(repeat)), repeat)
     step = np.arange(len(index)) - np.repeat(np.cumsum(repeat) - repeat, repeat) + 1
     gaps = first[index] + growth[index] * step
-    return (gaps, seqs[index]), Ramps(first[ramp], growth[ramp], further[ramp], seqs[ramp], 1e3)
+    kept = Ramps(first[ramp], growth[ramp], further[ramp], seqs[ramp], 1e3)
+    return Piece(gaps * 1e3, seqs[index], kept)
 
 
 def summarize(
@@ -115,11 +131,11 @@ class _Measured:
         self.lower_bound = lower_bound_s
         self._result, self._least_work, self._slo = result, least_work_s, slo
         self._clock = float(result.finish.max())
-        self._sorted = "", Distribution(np.zeros(0))  # the span that was asked for last
+        self._spread: tuple[str, dict[str, float]] = "", {}  # of the span that was asked for last
 
     @property
     def attained(self) -> float:
-        return _attained(latencies(self._result), self._slo)
+        return _attained(self._result, self._slo)
 
     def utilization(self) -> float:
         return utilization(self._result)
@@ -131,16 +147,20 @@ class _Measured:
         return gap_percent(self._result.policy, self.makespan, self.lower_bound, self._clock)
 
     def latency_ms(self, span: str, statistic: str) -> float:
-        if self._sorted[0] != span:
-            del self._sorted  # before the next one is sorted: of a long trace each is large
-            self._sorted = span, self._spread(span)
-        spread = self._sorted[1]
-        return spread.mean if statistic == "mean" else spread.percentile(_PERCENT[statistic])
+        if self._spread[0] != span:
+            self._spread = span, self._statistics(span)
+        return self._spread[1][statistic]
 
-    def _spread(self, span: str) -> Distribution:
+    def _statistics(self, span: str) -> dict[str, float]:
+        percents = list(_PERCENT.values())
         if span == "itl":
-            return inter_token_latencies(self._result)
-        return Distribution(getattr(latencies(self._result), span) * 1e3)
+            mean, found = spread(lambda: inter_token_latencies(self._result), percents)
+        else:
+            milliseconds = latency(self._result, span)
+            milliseconds *= 1e3
+            values = Distribution(milliseconds)
+            mean, found = values.mean, [values.percentile(percent) for percent in percents]
+        return {"mean": mean, **dict(zip(_PERCENT, found, strict=True))}
 
     def preemptions(self) -> int:
         return int(self._result.preemptions.sum())
@@ -191,14 +211,14 @@ def utilization(result: SimulationResult) -> float:
     return result.totals.busy_s / (result.config.max_num_seqs * seconds)
 
 
-def _attained(times: Latencies, slo: Mapping[str, float]) -> float:
+def _attained(result: SimulationResult, slo: Mapping[str, float]) -> float:
     """Return the requests that keep all limits; NaN without any limit."""
     if not slo:
         return float("nan")
-    attained = np.ones(len(times.ttft), dtype=np.bool_)
+    attained = np.ones(len(result.trace), dtype=np.bool_)
     for name, limit in slo.items():
         if name not in SLO_METRICS:
             raise InputError(f"slo: expected one of {', '.join(SLO_METRICS)}, got {name!r}")
-        seconds = getattr(times, name.removesuffix("_ms"))
+        seconds = latency(result, name.removesuffix("_ms"))
         attained &= ~(seconds * 1e3 > limit)  # NaN attains
     return int(attained.sum())

@@ -76,11 +76,13 @@ def token_gaps(result: SimulationResult) -> tuple[NDArray[np.float64], NDArray[n
     """Return every gap between two tokens of a sequence in seconds, and how often it occurs."""
     found = [(result.resume_gap, np.ones(len(result.resume_gap), np.int64))]
     for work in result.works:
-        found += work.gaps.once
-        for slopes in work.gaps.slopes:
-            for first, longer, rounds, seqs in slopes.T.tolist():
-                j = np.arange(1, int(rounds) + 1)
-                found.append((first + longer * j, np.full(len(j), int(seqs))))
+        gaps = work.gaps
+        found.append((np.array(gaps.once), np.array(gaps.once_seqs, np.int64)))
+        for first, rounds, seqs in zip(gaps.first, gaps.further, gaps.further_seqs, strict=True):
+            longer = gaps.per_kv_token * seqs
+            j = np.arange(1, rounds + 1) if longer else np.zeros(1)
+            often = np.full(len(j), seqs if longer else seqs * rounds)
+            found.append((np.array(first + longer * j), often))
     seconds, often = (np.concatenate(column) for column in zip(*found, strict=True))
     assert (often >= 0).all()
     return seconds[often > 0], often[often > 0]

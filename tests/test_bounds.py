@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from llmsched.bounds import (
     _Demand,
     _not_undercut,
     _own_rounds,
+    bounds,
     efficiency,
     gap_percent,
     least_work,
@@ -441,3 +443,13 @@ def test_decodes_of_exclusive_steps_read_their_context_at_the_price_of_decodes()
     )
     rows = [(0.0, 1, 3)]
     assert bound(rows, 1, profile) == 1 + 2 + 3 * 0.5 == replay("fcfs", rows, 1, profile).makespan
+
+
+@given(cases(), st.integers(1, 4))
+def test_bounds_are_the_same_however_many_requests_are_priced_at_once(
+    case: Case, many: int
+) -> None:
+    asked = (case.trace, case.hardware, case.config, case.concurrency)
+    whole = bounds(*asked)
+    with patch("llmsched.bounds._AT_ONCE", many):
+        assert bounds(*asked) == whole

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from llmsched import metrics
 from llmsched.batching.chunked import Chunked
@@ -19,7 +18,6 @@ from llmsched.catalog import find
 from llmsched.compare.gates import judge, parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
-from llmsched.distribution import Distribution, Ramps
 from llmsched.engine import SimulationResult
 from llmsched.engine.replicas import Assignment, merge
 from llmsched.engine.result import latencies
@@ -417,16 +415,9 @@ def written_out(
     """Return gaps that are samples, in milliseconds, and ramps: first, step, length, weight."""
     samples: list[float] = []
     ramps: list[tuple[float, float, int, int]] = []
-
-    class Told(Distribution):
-        def __init__(
-            self, values: NDArray[np.float64], counts: NDArray[np.int64], found: Ramps
-        ) -> None:
-            samples.extend(sorted(np.repeat(values, counts).tolist()))
-            columns = (found.first, found.step, found.length, found.weight)
-            ramps.extend(zip(*(column.tolist() for column in columns), strict=True))
-            super().__init__(values, counts, found)
-
-    with patch.object(metrics, "Distribution", Told):
-        metrics.inter_token_latencies(result)
-    return samples, ramps
+    for piece in metrics.inter_token_latencies(result):
+        samples += np.repeat(piece.values, piece.counts).tolist()
+        found = piece.ramps
+        columns = (found.first, found.step, found.length, found.weight)
+        ramps += zip(*(column.tolist() for column in columns), strict=True)
+    return sorted(samples), ramps

@@ -21,7 +21,7 @@ from llmsched.hardware import StepTime
 
 Names: TypeAlias = Callable[[int], object]
 
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 17
 """Requests that are looked at in one go, so that a long trace takes little memory."""
 
 
@@ -74,7 +74,7 @@ def check_requests(
         "arrival", "admission", "first token" and "finish", each float64, shape (n,).
     ends, prefill_ends : float64, shape (rows,)
         When steps end, and those of them that compute prompts, rising: last tokens, and first ones,
-        come at no other time. Infinity, when none comes, ends both.
+        come at no other time.
 
     Raises
     ------
@@ -155,6 +155,8 @@ def _instants(
 
 
 def _amid(times: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:
+    if not len(ends):
+        return np.ones(len(times), dtype=np.bool_)
     at = np.searchsorted(ends, times)
     amid: NDArray[np.bool_] = ends[np.minimum(at, len(ends) - 1)] != times
     return amid

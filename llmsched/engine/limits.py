@@ -71,7 +71,9 @@ def admit(
         As `check_limits` and `check_lengths`.
     """
     check_limits(trace, hardware, policy, config, concurrency)
-    lengths = trace.output_tokens if predicted is None else check_lengths(trace, predicted)
+    lengths = trace.output_tokens
+    if predicted is not None and predicted is not lengths:
+        lengths = check_lengths(trace, predicted)
     arrival = trace.arrival
     if concurrency is not None:
         arrival = np.zeros(len(trace))

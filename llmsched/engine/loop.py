@@ -17,7 +17,8 @@ from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue
 from llmsched.engine.result import SimulationResult
-from llmsched.engine.work import Work
+from llmsched.engine.table import Table
+from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import price_of
@@ -107,18 +108,18 @@ class Session:
         block: int = ROWS,
     ) -> None:
         self._policy, self._config, self._hardware = policy, config, hardware
+        self._submitted = _Submitted()
         self._rows = Rows(block)
         self._engine = Engine(
             _knobs(config),
             price_of(hardware.step_time),
             _cache(config),
             self._rows,
-            Referee(policy, hardware, self._id),
+            Referee(policy, hardware, self._submitted.id_of),
         )
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
-        self._intakes: list[Intake] = []
-        self._starts = [0]  # number of each submission's first request, and of the one to come
-        self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self))
+        self._instants = Instants()  # not the work's: nobody needs them once they are checked
+        self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self._submitted))
         self._view = View(self._engine, self._jobs)
         self._begun = False
         self._until = 0.0
@@ -141,13 +142,15 @@ class Session:
             intake.predicted,
             intake.limit,
         )
-        self._intakes.append(intake)
-        self._work.who = f"policy {self._policy.name} on {self._intakes[0].trace.name}"
-        self._starts.append(self._starts[-1] + len(trace))
+        self._submitted.add(intake)
+        self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
 
     def _check_order(self, intake: Intake) -> None:
         first, least, why = float(intake.arrival[0]), self._until, "it has been advanced to"
-        if self._intakes and (last := float(self._intakes[-1].arrival[-1])) > least:
+        if (
+            self._submitted.intakes
+            and (last := float(self._submitted.intakes[-1].arrival[-1])) > least
+        ):
             least, why = last, "the last one submitted"
         if first >= least and least < inf:
             return
@@ -195,7 +198,7 @@ class Session:
         for step, pristine in _STEPS:  # frozen, but nothing in Python is quite
             for field in fields(Step):
                 object.__setattr__(step, field.name, getattr(pristine, field.name))
-        for intake in self._intakes:
+        for intake in self._submitted.intakes:
             ledger(jobs).extend(intake.known_at_start())
         queue = policy.order.queue(jobs, view)
         check_queue(policy, queue)
@@ -203,7 +206,7 @@ class Session:
             queue.later = partial(self._later_keys, queue)
         decide = policy.rule.start(view)
         check_decide(policy, decide)
-        self._engine.begin(queue, decide, ledger(jobs), _Classes(self))
+        self._engine.begin(queue, decide, ledger(jobs), _Classes(self._submitted))
         self._begun = True
 
     def _later_keys(self, queue: RankQueue, first: int) -> list[float]:
@@ -213,30 +216,19 @@ class Session:
         keys = again.keys if isinstance(again, RankQueue) else []
         if first and keys[:1] != queue.keys[before:]:
             has = f"{keys[0]:g}" if keys else "none"
+            who = f"request {self._submitted.id_of(before)!r}"
             raise PolicyError(
-                f"policy {self._policy.name}: queue: keys: request {self._id(before)!r} had "
+                f"policy {self._policy.name}: queue: keys: {who} had "
                 f"{queue.keys[before]:g} and has {has} when the order is asked for later ones: an "
                 "array holds each request's own key, a function (lambda request: ...) may do more"
             )
         return keys[first - before :]
 
     def _fold(self) -> None:
-        self._work.add(self._rows.written(), self._rows.withdrawn)
+        table = Table(self._rows.written())
+        self._work.add(table, self._rows.withdrawn)
+        self._instants.add(table)
         self._rows.begin_block()
-
-    def _id(self, request: int) -> object:
-        trace, row = self.place(request)
-        return trace.id[row]
-
-    def place(self, request: int) -> tuple[Trace, int]:
-        """Return the trace that a request came with, and its row there."""
-        at = bisect_right(self._starts, request) - 1
-        return self._intakes[at].trace, request - self._starts[at]
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether any request has a class."""
-        return any(intake.trace.job_class is not None for intake in self._intakes)
 
     def result(self) -> SimulationResult:
         """Return what became of the requests, all of which have finished.
@@ -264,9 +256,10 @@ class Session:
             "finish": outcome["finish"],
         }
         who = self._work.who
-        marks = (self._work.ends, self._work.prefill_ends)
-        check_requests(who, self._id, times, *(np.concatenate([*m, [inf]]) for m in marks))
-        due = int((trace.input_tokens + trace.output_tokens - 1).sum())  # the last is not computed
+        marks = (self._instants.ends, self._instants.prefill_ends)
+        check_requests(who, self._submitted.id_of, times, *map(np.asarray, marks))
+        due = int(trace.input_tokens.sum()) + int(trace.output_tokens.sum())
+        due -= len(trace)  # the last token of each is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
@@ -288,23 +281,48 @@ class Session:
         )
 
     def _trace(self) -> Trace:
-        traces = [intake.trace for intake in self._intakes]
+        traces = [intake.trace for intake in self._submitted.intakes]
         if len(traces) == 1:
             return traces[0]
         return Trace.joined(traces)
 
 
-class _Classes:
-    """The classes of a session's requests, read only when somebody asks for them."""
+class _Submitted:
+    """What has been submitted, by number of request.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    Apart from the session: one that handed out its own methods would hold itself, and its memory
+    outlive its use.
+    """
+
+    def __init__(self) -> None:
+        self.intakes: list[Intake] = []
+        self._starts = [0]  # number of each submission's first request, and of the one to come
+
+    def add(self, intake: Intake) -> None:
+        self.intakes.append(intake)
+        self._starts.append(self._starts[-1] + len(intake.trace))
+
+    def place(self, request: int) -> tuple[Trace, int]:
+        """Return the trace that a request came with, and its row there."""
+        at = bisect_right(self._starts, request) - 1
+        return self.intakes[at].trace, request - self._starts[at]
+
+    def id_of(self, request: int) -> object:
+        trace, row = self.place(request)
+        return trace.id[row]
+
+
+class _Classes:
+    """The classes of requests, read only when somebody asks for them."""
+
+    def __init__(self, submitted: _Submitted) -> None:
+        self._submitted = submitted
 
     def __bool__(self) -> bool:
-        return self._session.has_classes
+        return any(intake.trace.job_class is not None for intake in self._submitted.intakes)
 
     def __getitem__(self, request: int) -> str:
-        trace, row = self._session.place(request)
+        trace, row = self._submitted.place(request)
         return "" if trace.job_class is None else str(trace.job_class[row])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +31,21 @@ class Latencies:
 
 def latencies(result: SimulationResult) -> Latencies:
     """Return queueing time, time to first token, time per further token, and end-to-end latency."""
+    return Latencies(*(latency(result, span.name) for span in fields(Latencies)))
+
+
+def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
+    """Return one of the `Latencies`, an array of its own."""
+    if span != "tpot":
+        ends: NDArray[np.float64] = getattr(result, _ENDS[span])
+        return ends - result.arrival
     rounds = result.trace.output_tokens - 1
-    spread = result.finish - result.first_token
-    return Latencies(
-        queue=result.admitted - result.arrival,
-        ttft=result.first_token - result.arrival,
-        tpot=np.divide(spread, rounds, out=np.full(len(rounds), np.nan), where=rounds > 0),
-        e2el=result.finish - result.arrival,
-    )
+    spent = result.finish - result.first_token
+    spent[rounds == 0] = np.nan
+    return np.divide(spent, rounds, out=spent, where=rounds > 0)
+
+
+_ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,10 @@ wants the rows themselves asks for them to be kept.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,17 +93,19 @@ class Gaps:
 
     Attributes
     ----------
-    once : list of (float64, int64)
-        Gaps and how many sequences each had.
-    slopes : list of float64, shape (4, k)
-        The further rounds of decode rows: first duration, by how much each is longer than the one
-        before it, rounds, sequences.
+    per_kv_token : float
+        Seconds by which each round of a decode row is longer than the one before it, a sequence.
+    once, once_seqs : array of float and int
+        Gaps that were waited for once, and how many sequences each had.
+    first, further, further_seqs : array of float, int and int
+        The further rounds of decode rows: first duration, rounds, sequences.
     """
 
-    def __init__(self, per_kv_token: float) -> None:
-        self.once: list[tuple[Column, NDArray[np.int64]]] = []
-        self.slopes: list[NDArray[np.float64]] = []
-        self._per_kv_token = per_kv_token
+    def __init__(self, per_kv_token: float, most_seqs: int) -> None:
+        self.per_kv_token = per_kv_token
+        seqs = "H" if most_seqs < 2**16 else "i"
+        self.once, self.once_seqs = array("d"), array(seqs)
+        self.first, self.further, self.further_seqs = array("d"), array("i"), array(seqs)
         self._last_end = 0.0  # of the last decode row
         self._born: NDArray[np.float64] = np.zeros(
             (3, 0)
@@ -128,7 +132,7 @@ class Gaps:
             return
         joins, born_end, seqs_born = joins[:here], born[1, :here], born[2, :here]
         seqs, rounds = decodes[rows], table["rounds"][rows]
-        growth = self._per_kv_token * seqs
+        growth = self.per_kv_token * seqs
         first = table["duration_s"][rows] / rounds - growth * (rounds - 1) / 2
         first_end = table["start_s"][rows] + first
         joined = np.bincount(joins, weights=seqs_born, minlength=len(rows))
@@ -138,17 +142,38 @@ class Gaps:
         self._once(first_end - last_end, carried)
         self._once(first_end[joins] - born_end, seqs_born)
         further = rounds - 1
-        even = np.flatnonzero((growth == 0) & (further > 0))
-        self._once(first[even], (seqs * further)[even])
-        uneven = np.flatnonzero((growth > 0) & (further > 0))
-        if len(uneven):
-            columns = (first, growth, further, seqs)
-            self.slopes.append(np.stack([column[uneven] for column in columns]))
+        some = further > 0
+        _append(self.first, first[some])
+        _append(self.further, further[some])
+        _append(self.further_seqs, seqs[some])
 
     def _once(self, gaps: Column, counts: Column) -> None:
-        some = np.flatnonzero(counts > 0)
-        if len(some):
-            self.once.append((gaps[some], counts[some].astype(np.int64)))
+        some = counts > 0
+        _append(self.once, gaps[some])
+        _append(self.once_seqs, counts[some])
+
+
+class Instants:
+    """When the rows end, in seconds: the instants at which tokens can come.
+
+    Attributes
+    ----------
+    ends, prefill_ends : array of float
+        Of all rows, for last tokens, and of those that compute prompts, for first ones.
+    """
+
+    def __init__(self) -> None:
+        self.ends, self.prefill_ends = array("d"), array("d")
+
+    def add(self, table: Table) -> None:
+        """Take the next block of rows."""
+        _append(self.ends, table.ends)
+        _append(self.prefill_ends, table.ends[table["prefill_seqs"] + table["resumed"] > 0])
+
+
+def _append(column: array[Any], values: Column) -> None:
+    """Let a column grow where it lies: of a long trace there is no room for a second copy."""
+    column.frombytes(values.astype(column.typecode).tobytes())
 
 
 @dataclass(eq=False)
@@ -159,9 +184,6 @@ class Work:
     ----------
     totals : Totals
     gaps : Gaps
-    ends, prefill_ends : list of float64
-        When the rows end, and those of them that compute prompts, in seconds: the instants at which
-        last tokens can come, and first ones.
     kept : list of float64 arrays, shape (rows, columns), or None
         The rows themselves, if they are to be kept.
     """
@@ -172,14 +194,13 @@ class Work:
     keep: bool = True
     rows: int = 0
     totals: Totals = field(default_factory=Totals)
-    ends: list[Column] = field(default_factory=list)
-    prefill_ends: list[Column] = field(default_factory=list)
+    last_end: float = 0.0
     kept: list[NDArray[np.float64]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.gaps = Gaps(self.step_time.per_kv_token_decode)
+        self.gaps = Gaps(self.step_time.per_kv_token_decode, self.config.max_num_seqs)
 
-    def add(self, columns: NDArray[np.float64], withdrawn: Sequence[int]) -> None:
+    def add(self, table: Table, withdrawn: Sequence[int]) -> None:
         """Take the next block of rows; its memory is the engine's again afterwards.
 
         Raises
@@ -187,18 +208,15 @@ class Work:
         Defect
             They break a law.
         """
-        table = Table(columns)
         if not len(table):
             return
-        last_end = float(self.ends[-1][-1]) if self.ends else 0.0
-        check_steps(self.who, self.config, self.step_time, table, self.rows, last_end)
+        check_steps(self.who, self.config, self.step_time, table, self.rows, self.last_end)
         self.totals += totals(table)
         self.gaps.add(table, self.rows, np.array(withdrawn, dtype=np.int64))
-        self.ends.append(table.ends)
-        self.prefill_ends.append(table.ends[table["prefill_seqs"] + table["resumed"] > 0])
+        self.last_end = float(table.ends[-1])
         self.rows += len(table)
         if self.keep:
-            self.kept.append(columns.T.copy())
+            self.kept.append(table.columns.T.copy())
 
 
 def step_rows(works: Iterable[Work]) -> NDArray[np.float64]:
