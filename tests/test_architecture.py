@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "llmsched"
 ROOMS = (
     ("version", "errors", "notes", "foreign", "columns", "ids"),
     ("kernel",),
-    ("files", "parameters", "metric", "distribution"),
+    ("files", "parameters", "metric", "distribution", "selection"),
     ("reading", "finding", "plugin", "schema"),
     ("config",),
     ("documents", "trace"),
