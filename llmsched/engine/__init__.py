@@ -3,7 +3,7 @@
 from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, MIXED, PREFILL, Step, View
 from llmsched.engine.limits import admit
-from llmsched.engine.loop import run
+from llmsched.engine.loop import Session, run
 from llmsched.engine.result import SimulationResult
 from llmsched.kernel.rows import STEP_COLUMNS
 
@@ -13,6 +13,7 @@ __all__ = [
     "PREFILL",
     "STEP_COLUMNS",
     "EngineConfig",
+    "Session",
     "SimulationResult",
     "Step",
     "View",

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from math import inf
+from math import inf, isnan
 from typing import TypeAlias
 
 import numpy as np
@@ -65,11 +65,10 @@ def run(
     Defect
         The result breaks a law: a mistake of this package.
     """
-    with blaming(policy):
-        session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps)
-        session.submit(intake)
-        session.advance(on_progress=on_progress)
-        return session.result()  # which asks the policy's parts how they are written
+    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps)
+    session.submit(intake)
+    session.advance(on_progress=on_progress)
+    return session.result()
 
 
 class Session:
@@ -88,7 +87,7 @@ class Session:
     --------
     >>> from llmsched import Trace, load_profile
     >>> from llmsched.catalog import find
-    >>> from llmsched.engine import admit
+    >>> from llmsched.engine import Session, admit
     >>> hardware, policy = load_profile("llama3-8b-a100"), find("vllm")
     >>> session = Session(policy, hardware.engine, hardware)
     >>> one, two = (Trace.from_columns([at], [80], [9]) for at in (0.0, 1.0))
@@ -167,18 +166,23 @@ class Session:
 
         Raises
         ------
+        InputError
+            `until` is no number.
         PolicyError, LivelockError, Defect
             As `run`.
         """
+        if isnan(until):
+            raise InputError(f"until: expected seconds, got {until}")
         if until <= 0:
             return  # more may be submitted that is known at 0, when the policy begins
-        if not self._begun:
-            self._begin()
-        self._until = max(self._until, until)
-        while self._engine.advance(until):
-            self._fold()
-            if on_progress is not None:
-                on_progress(self.finished, self._engine.submitted)
+        with blaming(self._policy):
+            if not self._begun:
+                self._begin()
+            self._until = max(self._until, until)
+            while self._engine.advance(until):
+                self._fold()
+                if on_progress is not None:
+                    on_progress(self.finished, self._engine.submitted)
 
     @property
     def view(self) -> View:
@@ -268,7 +272,7 @@ class Session:
             hardware=self._hardware,
             config=self._config,
             policy=self._policy.name,
-            detail=f"{self._policy.order} + {self._policy.rule}",
+            detail=self._detail(),
             arrival=outcome["arrival"],
             admitted=outcome["admitted"],
             first_token=outcome["first_token"],
@@ -279,6 +283,10 @@ class Session:
             resume_gap=np.array(gaps, dtype=np.float64),
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
+
+    def _detail(self) -> str:
+        with blaming(self._policy):
+            return f"{self._policy.order} + {self._policy.rule}"
 
     def _trace(self) -> Trace:
         traces = [intake.trace for intake in self._submitted.intakes]

@@ -23,8 +23,10 @@ SLOWER = "20x"
 def _choose() -> str:
     """Let this folder be imported from its sources if it must be, and return why."""
     folder = Path(__file__).parent
-    asked = os.environ.get("LLMSCHED_KERNEL") == "python"
-    why = "LLMSCHED_KERNEL=python" if asked else built.absent(folder)
+    asked = os.environ.get("LLMSCHED_KERNEL", "")
+    if asked not in ("", "python", "compiled"):
+        warn(f"LLMSCHED_KERNEL: expected python or compiled, got {asked!r}: as if not set")
+    why = "LLMSCHED_KERNEL=python" if asked == "python" else built.absent(folder)
     if not why and (why := built.stale(folder)):
         warn(f"{folder}: {why}; the sources run, {SLOWER} slower: `make kernel` compiles them")
         os.environ["LLMSCHED_KERNEL"] = "python"  # worker processes: the same kernel, no warning

@@ -136,11 +136,9 @@ class Prophet:
         return RankQueue(jobs.input_tokens * (-1) ** len(jobs))
 
 
-def all_at_once(intake: Intake) -> tuple[list[NDArray[Any]], list[str]]:
-    """A leak: the whole trace is known at the start."""
-    columns = [intake.arrival, intake.trace.input_tokens, intake.predicted, intake.limit]
-    classes = intake.trace.job_class
-    return columns, [] if classes is None else classes.tolist()
+def all_at_once(intake: Intake) -> list[NDArray[Any]]:
+    """A leak: what is known at the start is all of the trace."""
+    return [intake.arrival, intake.trace.input_tokens, intake.predicted, intake.limit]
 
 
 def test_the_law_notices_an_order_that_is_shown_the_future(
