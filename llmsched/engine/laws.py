@@ -129,6 +129,12 @@ def _limits(config: EngineConfig, table: Table, first: int) -> Iterator[str]:
         if most is not None and used.max() > most:
             row = int(used.argmax())
             yield f"step {first + row} uses {int(used[row])} of {name}, and {most} can be used"
+    seqs = table["prefill_seqs"] + table["decode_seqs"]
+    over = seqs > table["running"]
+    if over.any():
+        row = int(over.argmax())
+        running = int(table["running"][row])
+        yield f"step {first + row} computes {int(seqs[row])} sequences, and {running} are running"
 
 
 def _in_order(id_of: Names, times: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
 from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
-from llmsched.engine.referee import Referee, blaming, check_decide, check_queue
+from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
 from llmsched.engine.result import SimulationResult
 from llmsched.engine.table import Table
 from llmsched.engine.work import Instants, Work
@@ -210,7 +210,8 @@ class Session:
             queue.later = partial(self._later_keys, queue)
         decide = policy.rule.start(view)
         check_decide(policy, decide)
-        self._engine.begin(queue, decide, ledger(jobs), _Classes(self._submitted))
+        trusted = is_own(policy.order)
+        self._engine.begin(queue, decide, ledger(jobs), _Classes(self._submitted), trusted)
         self._begun = True
 
     def _later_keys(self, queue: RankQueue, first: int) -> list[float]:

@@ -56,6 +56,9 @@ def check_decide(policy: Policy, decide: object) -> None:
 
 _NOBODY: tuple[int, ...] = ()
 
+_MOST_NAMED = 1 << 24
+"""Requests that a step can name; more would only take time."""
+
 
 class Referee:
     """What the kernel asks where a policy's word cannot be taken for it.
@@ -108,6 +111,8 @@ class Referee:
             found.skip = frozenset(self._requests("skip", step.skip))
         if step.chunks is not None:
             found.chunks = self._chunks(step.chunks)
+        named = (step.preempt, step.skip, step.chunks or ())
+        found.lasting = all(isinstance(each, tuple | frozenset) for each in named)
         return found
 
     def _count(self, name: str, count: object) -> int:
@@ -118,11 +123,13 @@ class Referee:
         return min(int(count), UNBOUNDED)
 
     def _requests(self, name: str, requests: object) -> tuple[int, ...]:
-        if not isinstance(requests, Collection) or not all(map(_is_integer, requests)):
+        many = isinstance(requests, Collection) and len(requests) > _MOST_NAMED
+        if many or not isinstance(requests, Collection) or not all(map(_is_integer, requests)):
+            shown = f"{len(requests)} of them" if many else repr(requests)  # type: ignore[arg-type]  # many are a collection
             raise PolicyError(
-                f"{self._who}: Step: {name}: expected numbers of requests, got {requests!r}"
+                f"{self._who}: Step: {name}: expected numbers of requests, got {shown}"
             )
-        return tuple(int(request) for request in requests)
+        return tuple(_bounded(request) for request in requests)
 
     def _chunks(self, chunks: object) -> tuple[tuple[int, int], ...]:
         pairs = tuple(chunks) if isinstance(chunks, Collection) else (None,)
@@ -135,7 +142,7 @@ class Referee:
         requests = [int(request) for request, _ in pairs]
         if len(set(requests)) < len(requests):
             raise PolicyError(f"{self._who}: Step: chunks: a request is named twice")
-        return tuple((int(request), min(int(tokens), UNBOUNDED)) for request, tokens in pairs)
+        return tuple((_bounded(request), _bounded(tokens)) for request, tokens in pairs)
 
     def offered(self, state: State, request: object) -> int:
         """Return the waiting request that a queue offers, as a plain integer; -1 for none.
@@ -269,10 +276,18 @@ def blaming(policy: Policy) -> Iterator[None]:
         raise PolicyError(told(f"policy {policy.name}", error)) from error
 
 
+def is_own(part: object) -> bool:
+    """Whether an order or a rule is this package's."""
+    return type(part).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 def _is_foreign(policy: Policy) -> bool:
-    own = __name__.partition(".")[0]
-    parts = (policy.order, policy.rule)
-    return any(type(part).__module__.partition(".")[0] != own for part in parts)
+    return not (is_own(policy.order) and is_own(policy.rule))
+
+
+def _bounded(number: Any) -> int:
+    """Return an integer that C can hold; beyond all requests and tokens where it was beyond."""
+    return max(-1, min(int(number), UNBOUNDED))
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

@@ -36,7 +36,10 @@ def absent(folder: Path) -> str:
     stamp = folder / STAMP
     if not stamp.exists():
         return "no extension for this Python"
-    said = stamp.read_text(encoding="utf-8")
+    try:
+        said = stamp.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return f"{STAMP} cannot be read"
     return "" if "\n" in said else said
 
 

@@ -16,7 +16,8 @@ cdef class Engine(Steps):
     cdef bint pending
     cdef long long next_finish
 
-    cpdef begin(self, object queue, object decide, Known known, object classes)
+    cpdef begin(self, object queue, object decide, Known known, object classes,
+                bint trusted)
     @cython.locals(limit=double, preempted="long long")
     cpdef bint advance(self, double until=*) except? -1
     @cython.locals(rule=Rule, begun=bint, empty=bint, found=Proposal, proposal=Proposal)

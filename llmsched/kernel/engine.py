@@ -58,6 +58,7 @@ class Engine(Steps):
         decide: Callable[[], object],
         known: Known,
         classes: Any,
+        trusted: bool,
     ) -> None:
         """Let a policy decide from here on.
 
@@ -70,6 +71,8 @@ class Engine(Steps):
             What the policy knows of requests; filled as they arrive if it can look.
         classes : sequence of str
             Job classes of the requests submitted so far and later; empty if there are none.
+        trusted : bool
+            Whether nobody else can fill the queue; else what it offers is checked.
         """
         self.classes = classes
         self.decide = decide
@@ -78,7 +81,7 @@ class Engine(Steps):
             self.rule = rule
             self.insert = self.referee.proposal(rule.insert)
             self.otherwise = self.referee.proposal(rule.otherwise)
-        if type(queue) in (Queue, RankQueue, Weighted):
+        if trusted and type(queue) in (Queue, RankQueue, Weighted):
             own: Any = queue
             self.queue = own
         else:
@@ -130,6 +133,8 @@ class Engine(Steps):
         if found is not None and found.step is step:  # rules repeat themselves
             return found
         proposal: Proposal = self.referee.proposal(step)
+        if not proposal.lasting:
+            return proposal
         if len(self.proposals) >= _STEPS:  # of a rule that makes a new one each time
             self.proposals.clear()
         self.proposals[id(step)] = proposal

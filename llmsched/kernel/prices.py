@@ -153,7 +153,7 @@ class Curve(Price):
 
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         tokens = prefill_tokens + decode_seqs
-        if tokens >= _REMEMBERED:
+        if not 0 <= tokens < _REMEMBERED:
             return self.curve(tokens) + self.per_decode_seq * decode_seqs
         seconds = self.remembered[tokens]
         if seconds != seconds:  # NaN: not asked for yet

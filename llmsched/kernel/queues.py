@@ -109,7 +109,7 @@ class RankQueue(Queue):
             return float(self.function(request))
         if request >= len(self.keys) and self.later is not None:
             self.keys += self.later(len(self.keys))
-        if request >= len(self.keys):
+        if not 0 <= request < len(self.keys):
             raise ValueError(f"keys: got {len(self.keys)}, and none for request {request}")
         return self.keys[request]
 
@@ -159,6 +159,8 @@ class Weighted(RankQueue):
 
     def key(self, request: int) -> float:
         known = self._known
+        if not 0 <= request < known.count:
+            raise ValueError(f"expected a request that has arrived, got {request}")
         return (
             self.per_second * known.arrivals[request]
             + self.per_prompt_token * known.prompts[request]

@@ -24,6 +24,8 @@ class Proposal:
         Running requests to preempt first.
     skip : collection of int
         Waiting requests to pass over.
+    lasting : bool
+        Whether the same step will always amount to this: what it names cannot change.
     chunks : tuple of (int, int) or None
         Requests to compute and how many tokens of each, in place of the queue's order.
     """
@@ -40,6 +42,7 @@ class Proposal:
         self.preempt: tuple[int, ...] = ()
         self.skip: Collection[int] = ()
         self.chunks: tuple[tuple[int, int], ...] | None = None
+        self.lasting = True
 
 
 class Sight(Protocol):

@@ -31,7 +31,7 @@ cdef class Steps(Preemption):
     cdef list _not_skipped(self, Proposal proposal)
     cdef _begin(self, long long request, long long tokens, bint named)
     @cython.locals(request="long long", most="long long", slot="long long", left="long long",
-                   tokens="long long")
+                   tokens="long long", preempted="long long")
     cdef _compute_named(self, Proposal proposal, long long budget)
     @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
                    resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",

@@ -127,6 +127,7 @@ class Steps(Preemption):
     def _compute_named(self, proposal: Proposal, budget: int) -> None:
         """Compute the prompt tokens that a step names, as far as slots, budget and room go."""
         assert proposal.chunks is not None
+        preempted = self.preempted
         for request, most in proposal.chunks:
             self.referee.named(self, request, "chunks")
             slot = self.slot(request)
@@ -138,7 +139,11 @@ class Steps(Preemption):
                 if not self.extend(slot, tokens):
                     continue
                 self._schedule(slot, tokens)
-            elif self.running < self.knobs.slots and self.fits(request):
+            elif (
+                self.preempted == preempted  # else a slot of this step would be used twice
+                and self.running < self.knobs.slots
+                and self.fits(request)
+            ):
                 self._begin(request, tokens, True)
             else:
                 continue

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
 
 from llmsched.batching.prefill_first import PrefillFirst
-from llmsched.contract import DECODE, MIXED, PREFILL, Policy, Step
+from llmsched.contract import DECODE, MIXED, PREFILL, Decide, Jobs, Policy, Step, View
 from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
@@ -360,3 +360,77 @@ def test_the_users_of_a_closed_loop_are_counted(users: Any) -> None:
 def test_a_mixed_step_may_be_asked_for_again_and_again() -> None:
     policy = Policy("mixed", Fcfs(), Rule(lambda: MIXED))
     assert replay(policy, outputs(3, 3), 2, MIXED_PRICES).makespan == 1.5 + 2 * 1.25
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names whose prompts to compute, step by step; then goes on by itself."""
+
+    steps: tuple[tuple[tuple[int, int], ...], ...]
+    mixed: ClassVar[bool] = False
+
+    def start(self, view: View) -> Decide:
+        left = list(self.steps)
+
+        def decide() -> Step:
+            if left:
+                return Step(prefill=True, chunks=left.pop(0))
+            return PREFILL if view.can_prefill else DECODE
+
+        return decide
+
+
+def test_a_slot_that_a_preemption_frees_is_not_used_again_in_that_step() -> None:
+    # Six blocks of 16: request 1's second chunk takes 0's blocks away, or 0's chunk takes 1's.
+    steps = (((0, 16),), ((1, 48),), ((1, 16), (0, 48), (2, 16)))
+    rows = [(0.0, 64, 4), (0.0, 64, 4), (0.0, 32, 4)]
+    result = replay(
+        Policy("names", Fcfs(), Names(steps)),
+        rows,
+        3,
+        block_size=16,
+        num_gpu_blocks=7,
+        admission="first_chunk",
+    )
+    assert result.preemptions.sum() > 0
+    assert (result.column("prefill_seqs") <= result.column("running")).all()
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Hands over a queue of the kernel's own kind that holds what never came."""
+
+    request: int
+
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
+        queue = RankQueue(lambda request: -float(request))
+        queue.push(self.request)
+        return queue
+
+
+@pytest.mark.parametrize("request_", [1, 10**9, 10**12])
+def test_what_an_order_put_into_its_queue_beforehand_is_checked(request_: int) -> None:
+    policy = Policy("filled", Filled(request_), PrefillFirst())
+    with pytest.raises(PolicyError, match="expected a waiting request or -1"):
+        replay(policy, [(0.0, 2, 3), (5.0, 2, 2)], 1)
+
+
+def test_a_set_of_who_is_skipped_is_read_anew_each_time() -> None:
+    skip: set[int] = {0}
+
+    @dataclass(frozen=True)
+    class Forgiving:
+        mixed: ClassVar[bool] = False
+
+        def start(self, view: View) -> Decide:
+            insert = Step(prefill=True, skip=skip)
+
+            def decide() -> Step:
+                if view.decoding:
+                    skip.clear()
+                return insert if view.can_prefill else DECODE
+
+            return decide
+
+    result = replay(Policy("forgiving", Fcfs(), Forgiving()), [(0.0, 2, 2), (0.0, 2, 3)], 1)
+    assert result.admitted.argsort().tolist() == [1, 0]
