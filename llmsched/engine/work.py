@@ -173,7 +173,7 @@ class Instants:
 
 def _append(column: array[Any], values: Column) -> None:
     """Let a column grow where it lies: of a long trace there is no room for a second copy."""
-    column.frombytes(values.astype(column.typecode).tobytes())
+    column.frombytes(np.ascontiguousarray(values, column.typecode).view(np.uint8).data)
 
 
 @dataclass(eq=False)
