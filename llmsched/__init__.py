@@ -5,8 +5,8 @@ The data flows one way, and every import follows it (docs/architecture.md has th
     trace -> plan -> simulate -> metrics -> report
 
 Read `contract.py` first (what a policy and the engine promise each other), `policies.py` (every
-policy on one screen), then `engine/loop.py` (the engine, whole) and `bounds.py` (what no policy can
-beat).
+policy on one screen), then `kernel/engine.py` (the engine's loop) and `bounds.py` (what no policy
+can beat).
 
 The names below are imported when they are first used, so that ``llmsched --help`` need not wait for
 NumPy. Traces are read by `llmsched.importers.load`, policies found by `llmsched.catalog.find`.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from llmsched.contract import BatchingRule, Jobs, Order, Policy
 from llmsched.engine.limits import admit, that_fit
-from llmsched.engine.loop import run
+from llmsched.engine.session import run
 from llmsched.errors import LivelockError
 from llmsched.trace import Trace
 
@@ -63,14 +63,14 @@ class Rehearsal:
         if not len(known):
             return self.ladders[0][0]
         able = [ladder for ladder in self.ladders if _has_price(ladder[0], jobs)]
+        hardware, config = jobs.hardware, jobs.config
         batch = _batch(jobs, _sample(jobs, known, MOST_REPLAYED // len(able)))
 
         def makespan(candidate: Candidate) -> float:
             policy = Policy("rehearsal", *candidate)
             try:
-                return run(
-                    admit(batch, jobs.hardware, policy, jobs.config), policy, keep_steps=False
-                ).makespan
+                intake = admit(batch, hardware, policy, config)
+                return run(intake, policy, keep_steps=False).makespan
             except LivelockError:  # it does not get through these requests at all
                 return float("inf")
 
@@ -133,4 +133,4 @@ class _Trials:
 
 
 def _has_price(candidate: Candidate, jobs: Jobs) -> bool:
-    return jobs.hardware.step_time.mixed or not candidate[1].mixed
+    return jobs.step_time.mixed or not candidate[1].mixed

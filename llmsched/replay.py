@@ -19,9 +19,9 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult, admit, run
 from llmsched.engine.limits import Intake, check_concurrency
-from llmsched.engine.loop import Tick
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
+from llmsched.engine.session import Tick
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Summary, summarize
 from llmsched.trace import Trace

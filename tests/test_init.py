@@ -23,7 +23,7 @@ def test_an_unknown_name_is_an_ordinary_attribute_error() -> None:
 
 def test_every_file_that_the_docstring_names_is_there() -> None:
     folder = Path(llmsched.__file__).parent
-    for name in ("policies.py", "engine/loop.py", "bounds.py"):
+    for name in ("policies.py", "kernel/engine.py", "bounds.py"):
         assert f"`{name}`" in str(llmsched.__doc__)
         assert (folder / name).is_file()
 

@@ -3,8 +3,8 @@
 from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, MIXED, PREFILL, Step, View
 from llmsched.engine.limits import admit
-from llmsched.engine.loop import Session, run
 from llmsched.engine.result import SimulationResult
+from llmsched.engine.session import Session, run
 from llmsched.kernel.rows import STEP_COLUMNS
 
 __all__ = [

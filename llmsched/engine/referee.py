@@ -123,12 +123,13 @@ class Referee:
         return min(int(count), UNBOUNDED)
 
     def _requests(self, name: str, requests: object) -> tuple[int, ...]:
-        many = isinstance(requests, Collection) and len(requests) > _MOST_NAMED
-        if many or not isinstance(requests, Collection) or not all(map(_is_integer, requests)):
-            shown = f"{len(requests)} of them" if many else repr(requests)  # type: ignore[arg-type]  # many are a collection
-            raise PolicyError(
-                f"{self._who}: Step: {name}: expected numbers of requests, got {shown}"
-            )
+        where = f"{self._who}: Step: {name}: expected numbers of requests, got"
+        if not isinstance(requests, Collection):
+            raise PolicyError(f"{where} {requests!r}")
+        if len(requests) > _MOST_NAMED:
+            raise PolicyError(f"{where} {len(requests)} of them")
+        if not all(map(_is_integer, requests)):
+            raise PolicyError(f"{where} {requests!r}")
         return tuple(_bounded(request) for request in requests)
 
     def _chunks(self, chunks: object) -> tuple[tuple[int, int], ...]:

@@ -14,16 +14,15 @@ cdef class Engine(Steps):
     cdef dict proposals
     cdef Proposal proposal, insert, otherwise
     cdef bint pending
-    cdef long long next_finish
 
-    cpdef begin(self, object queue, object decide, Known known, object classes,
-                bint trusted)
+    cpdef begin(self, object queue, object decide, Known known, bint trusted)
     @cython.locals(limit=double, preempted="long long")
     cpdef bint advance(self, double until=*) except? -1
     @cython.locals(rule=Rule, begun=bint, empty=bint, found=Proposal, proposal=Proposal)
     cdef Proposal _ask(self)
     cdef bint _apply(self, Proposal proposal, double until) except? -1
-    @cython.locals(k="long long", n="long long", preempted="long long", duration=double, gap=double)
+    @cython.locals(k="long long", n="long long", to_finish="long long", preempted="long long",
+                   duration=double, gap=double)
     cdef bint _decode(self, Proposal proposal, double until) except? -1
     @cython.locals(finishing=list, first="long long")
-    cdef _look_ahead(self)
+    cdef long long _next_finish(self) except? -1

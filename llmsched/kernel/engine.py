@@ -12,7 +12,7 @@ from heapq import heappop
 from math import inf
 from typing import Any
 
-from llmsched.kernel.blocks import UNBOUNDED, Cache
+from llmsched.kernel.blocks import Cache
 from llmsched.kernel.known import Known
 from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue, RankQueue, Weighted
@@ -50,14 +50,12 @@ class Engine(Steps):
         self.proposals: dict[int, Proposal] = {}  # of steps that the rule has returned, by their id
         self.insert = self.otherwise = self.proposal  # those of the kernel's own rule
         self.pending = False  # a leap whose end is not known yet
-        self.next_finish = UNBOUNDED  # decode clock, as of the last look
 
     def begin(
         self,
         queue: object,
         decide: Callable[[], object],
         known: Known,
-        classes: Any,
         trusted: bool,
     ) -> None:
         """Let a policy decide from here on.
@@ -69,12 +67,9 @@ class Engine(Steps):
             Of a rule of the kernel's own its conditions alone are asked.
         known : Known
             What the policy knows of requests; filled as they arrive if it can look.
-        classes : sequence of str
-            Job classes of the requests submitted so far and later; empty if there are none.
         trusted : bool
             Whether nobody else can fill the queue; else what it offers is checked.
         """
-        self.classes = classes
         self.decide = decide
         if type(decide) in (Rule, Refill):
             rule: Any = decide
@@ -159,8 +154,8 @@ class Engine(Steps):
         n = self.decoding
         if not n:
             return False
-        self._look_ahead()
-        k = max(1, min(k, self.next_finish - self.clock, self.cache.rounds_left(self.clock)))
+        to_finish = self._next_finish() - self.clock
+        k = max(1, min(k, to_finish, self.cache.rounds_left(self.clock)))
         duration = self.price.rounds(n, self.kv_tokens, k)
         self.pending = False
         if proposal.heeds or self.running < self.knobs.slots:
@@ -177,12 +172,11 @@ class Engine(Steps):
         self.advance_rounds(n, k)
         return True
 
-    def _look_ahead(self) -> None:
-        """Find the decode clock of the next finish; something must be decoding."""
+    def _next_finish(self) -> int:
+        """Return the decode clock of the next finish; something must be decoding."""
         finishing = self.finishing
         while True:
             first = finishing[0]
-            self.next_finish = first >> _SLOT_BITS
-            if self.until[first & _SLOT] == self.next_finish:
-                return
+            if self.until[first & _SLOT] == first >> _SLOT_BITS:
+                return first >> _SLOT_BITS
             heappop(finishing)  # preempted meanwhile

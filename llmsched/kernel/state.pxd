@@ -21,7 +21,7 @@ cdef class State(Requests):
     cdef Rows rows
     cdef Known known
     cdef Queue queue
-    cdef object foreign, referee, classes
+    cdef object foreign, referee
     cdef bint reserves, watched
     cdef readonly double now, last_round_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting

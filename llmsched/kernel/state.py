@@ -110,7 +110,6 @@ class State(Requests):
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
         self.known: Known | None = None  # what policies know; None if they cannot look
-        self.classes: Any = ()  # of the requests, if they have any
         self.watched = False  # whether `slot_of` is kept
         self.slot_of: dict[int, int] = {}  # slots by running request
         self.now = 0.0

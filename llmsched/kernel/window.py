@@ -109,7 +109,9 @@ class Window:
 
     def sequences(self) -> list[Sequence]:
         """Return the running sequences in order of admission."""
-        state = self._state
+        state, known = self._state, self._state.known  # which whoever looks has been told
+        if known is None or not known.has_classes():
+            known = None
         found: list[Sequence] = []
         for request, slot in state.sequences():
             held, generated = state.held_tokens(slot), state.generated(slot)
@@ -123,7 +125,7 @@ class Window:
                     state.predicted[request] - generated,
                     state.cache.held(held, state.most(request)),
                     state.arrival[request],
-                    state.classes[request] if state.classes else "",
+                    "" if known is None else known.class_of(request),
                 )
             )
         return found
@@ -138,24 +140,28 @@ class Window:
         """
         return self._state.in_order()
 
+    def _waits(self, request: int) -> bool:
+        """Whether it is the number of a request that has arrived and waits."""
+        return 0 <= request < self._state.arrived and self._state.is_waiting(request)
+
     def prefill_tokens(self, request: int) -> int:
         """Return the tokens to compute of a waiting request: after a preemption more than its
         prompt's."""
-        if not 0 <= request < self._state.arrived or not self._state.is_waiting(request):
+        if not self._waits(request):
             return 0
         return self._state.need(request)
 
     def predicted_left(self, request: int) -> int:
         """Return the output tokens that a waiting request is predicted to get yet: after a
         preemption fewer than at first, and below 0 where it has outlived its prediction."""
-        if not 0 <= request < self._state.arrived or not self._state.is_waiting(request):
+        if not self._waits(request):
             return 0
         state = self._state
         return state.predicted[request] + state.prompt[request] - state.need(request)
 
     def fits(self, request: int) -> bool:
         """Whether a waiting request finds KV blocks beside what the next decode round takes."""
-        if not 0 <= request < self._state.arrived or not self._state.is_waiting(request):
+        if not self._waits(request):
             return False
         return self._state.fits(request)
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
-from llmsched.engine import STEP_COLUMNS, SimulationResult, loop
+from llmsched.engine import STEP_COLUMNS, SimulationResult, session
 from llmsched.errors import Defect
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
@@ -43,7 +43,7 @@ def with_step(row: int, **columns: float) -> Tamper:
                     block[STEP_COLUMNS.index(name), at] = value
             return block
 
-    return lambda patch: patch.setattr(loop, "Rows", Told)
+    return lambda patch: patch.setattr(session, "Rows", Told)
 
 
 def with_time(name: str, row: int, value: float) -> Tamper:
@@ -56,7 +56,7 @@ def with_time(name: str, row: int, value: float) -> Tamper:
             columns[name][row] = value
             return columns
 
-    return lambda patch: patch.setattr(loop, "Engine", Told)
+    return lambda patch: patch.setattr(session, "Engine", Told)
 
 
 def test_a_sound_replay_passes() -> None:
@@ -102,7 +102,7 @@ def test_a_sound_replay_passes() -> None:
 def test_a_broken_law_is_named_and_never_becomes_a_number(
     tamper: Tamper, broken: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "Session", partial(loop.Session, block=block))
+    monkeypatch.setattr(session, "Session", partial(session.Session, block=block))
     tamper(monkeypatch)
     with pytest.raises(Defect) as error:
         hand()
@@ -115,7 +115,7 @@ def test_the_token_budget_is_a_law(monkeypatch: pytest.MonkeyPatch) -> None:
     def unlimited(config: EngineConfig) -> Knobs:
         return Knobs(config.max_num_seqs)
 
-    monkeypatch.setattr(loop, "_knobs", unlimited)
+    monkeypatch.setattr(session, "_knobs", unlimited)
     with pytest.raises(Defect, match="step 0 uses 6 of max_num_batched_tokens, and 4 can be used"):
         replay("fcfs", [(0.0, 3, 1)] * 2, 2, max_num_batched_tokens=4)
 

@@ -329,7 +329,7 @@ def test_an_interrupt_is_not_the_policys_fault() -> None:
 def test_a_mistake_of_this_package_is_not_blamed_on_the_policy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("llmsched.engine.loop.Work.add", None)  # in every kernel
+    monkeypatch.setattr("llmsched.engine.session.Work.add", None)  # in every kernel
     with pytest.raises(TypeError):
         replay("fcfs", outputs(2, 3), 2)
 

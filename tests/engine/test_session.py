@@ -17,7 +17,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy, View
 from llmsched.engine import SimulationResult, admit
 from llmsched.engine.limits import Intake
-from llmsched.engine.loop import Session, run
+from llmsched.engine.session import Session, run
 from llmsched.errors import InputError, LivelockError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.stages import Stages

@@ -20,7 +20,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, PREFILL, Decide, Jobs, Policy, Step, View
 from llmsched.engine import admit
 from llmsched.engine.limits import Intake
-from llmsched.engine.loop import Session
+from llmsched.engine.session import Session
 from llmsched.errors import LivelockError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.stages import Stages

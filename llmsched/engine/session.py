@@ -211,7 +211,7 @@ class Session:
         decide = policy.rule.start(view)
         check_decide(policy, decide)
         trusted = is_own(policy.order)
-        self._engine.begin(queue, decide, ledger(jobs), _Classes(self._submitted), trusted)
+        self._engine.begin(queue, decide, ledger(jobs), trusted)
         self._begun = True
 
     def _later_keys(self, queue: RankQueue, first: int) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmsched.config import EngineConfig
-from llmsched.engine import loop
+from llmsched.engine import session
 from llmsched.engine.replicas import Assignment
 from llmsched.errors import InputError
 from llmsched.policies import NAMED
@@ -130,7 +130,7 @@ def test_a_replay_tells_how_far_it_is_and_is_none_the_other(
     slots = EngineConfig(max_num_seqs=2)
     silent = simulate(trace, STAGES, NAMED["fcfs"], slots, assignment=assignment)
     assert not told
-    monkeypatch.setattr(loop, "Session", partial(loop.Session, block=2))  # rows: two requests
+    monkeypatch.setattr(session, "Session", partial(session.Session, block=2))  # rows: two requests
     heard = simulate(
         trace,
         STAGES,
