@@ -29,7 +29,7 @@ ROOMS = (
     ("planning",),
     ("scenario", "compare", "calibration", "verify"),
     ("report",),
-    ("cli",),
+    ("api", "cli"),
     ("__main__", "__init__"),
 )
 """Lowest first. Rooms of one line may import each other, but not in a circle."""
