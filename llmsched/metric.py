@@ -155,12 +155,8 @@ _SPANS = {
     "queue": "time until the first admission to a slot",
 }
 _STATISTICS = ("mean", "median", "p90", "p95", "p99")
-_TITLED = {
-    "mean_ttft_ms": (("mean", "TTFT ms"), ",.0f"),
-    "p99_ttft_ms": (("p99", "TTFT ms"), ",.0f"),
-    "mean_tpot_ms": (("mean", "TPOT ms"), ",.2f"),
-    "p99_tpot_ms": (("p99", "TPOT ms"), ",.2f"),
-}
+_SHOWN = {f"{statistic}_{span}_ms" for statistic in ("mean", "p99") for span in ("ttft", "tpot")}
+"""The latencies that every table shows."""
 
 
 def _latencies() -> list[Metric]:
@@ -171,7 +167,6 @@ def _latencies() -> list[Metric]:
 
     def entry(span: str, statistic: str) -> Metric:
         name = f"{statistic}_{span}_ms"
-        title, form = _TITLED.get(name, (None, ",.2f"))
         return Metric(
             name,
             "ms",
@@ -179,8 +174,8 @@ def _latencies() -> list[Metric]:
             lambda m: m.latency_ms(span, statistic),
             f"{statistic} of: {_SPANS[span]}",
             100 + ranked.index(name),
-            title,
-            form,
+            (statistic, f"{span.upper()} ms") if name in _SHOWN else None,
+            ",.2f" if span in ("tpot", "itl") else ",.0f",
         )
 
     return [entry(span, statistic) for span in _SPANS for statistic in _STATISTICS]
@@ -276,6 +271,7 @@ _ALL = [
         lambda m: m.attained / m.seconds,
         "requests that keep the objective / makespan_s",
         190,
+        ("goodput", "req/s"),
     ),
     Metric(
         "slo_attainment",

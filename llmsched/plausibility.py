@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from llmsched.bounds import least_work
 from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.fitted import beyond_fit
+from llmsched.regime import load_of
 from llmsched.trace import Trace
 
 TOO_FAST, TOO_SLOW = 20.0, 1e-3
@@ -15,32 +13,6 @@ TOO_FAST, TOO_SLOW = 20.0, 1e-3
 
 _LEAST_REQUESTS = 10
 """Fewer may come together, or far apart, by chance."""
-
-_LEAST_WORK = 20
-"""Requests a slot that capacity is measured with: fewer measure how long the longest one takes."""
-
-_MOST_COPIED = 20_000
-
-
-def capacity(
-    trace: Trace,
-    hardware: HardwareProfile,
-    config: EngineConfig,
-    total_speed: float = 1,
-    least_work_s: float | None = None,
-) -> float:
-    """Return requests a second of this mix that no policy can exceed for long.
-
-    By the least work of the trace, which may be known; a short one is taken several times over.
-    """
-    wanted = min(_LEAST_WORK * config.max_num_seqs, _MOST_COPIED)
-    copies = -(-wanted // len(trace))
-    if copies > 1:
-        columns = (np.tile(c, copies) for c in (trace.input_tokens, trace.output_tokens))
-        trace = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
-    if copies > 1 or least_work_s is None:
-        least_work_s = least_work(trace, hardware, config, total_speed=total_speed)
-    return len(trace) / least_work_s
 
 
 def doubtful_arrivals(
@@ -60,11 +32,12 @@ def doubtful_arrivals(
     least_work_s : float, optional
         That of the trace on these engines, if it is known.
     """
-    span = float(trace.arrival[-1] - trace.arrival[0])
-    if len(trace) < _LEAST_REQUESTS or span == 0:
+    if len(trace) < _LEAST_REQUESTS:
         return None
-    rate = (len(trace) - 1) / span
-    ratio = rate / capacity(trace, hardware, config, total_speed, least_work_s)
+    load = load_of(trace, hardware, config, total_speed=total_speed, least_work_s=least_work_s)
+    if load is None:
+        return None
+    rate, ratio = load.offered, load.ratio
     if any(TOO_SLOW <= one <= TOO_FAST for one in (ratio, ratio / speed)):
         return None
     if ratio > 1:

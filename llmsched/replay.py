@@ -24,6 +24,7 @@ from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.session import Tick
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Summary, summarize
+from llmsched.regime import Load, load_of
 from llmsched.trace import Trace
 
 
@@ -158,6 +159,18 @@ class Case:
     def replicas(self) -> int:
         """Engines that share the requests."""
         return count_replicas(self.assignment)
+
+    @property
+    def load(self) -> Load | None:
+        """What the arrivals put on the engines; None of a batch."""
+        return load_of(
+            self.trace,
+            self.hardware,
+            self.config,
+            concurrency=self.concurrency,
+            total_speed=self.replicas,
+            least_work_s=self.least_work_s,
+        )
 
     @cached_property
     def _bounds(self) -> Bounds:

@@ -25,7 +25,7 @@ ROOMS = (
     ("engine",),
     ("bounds", "metrics"),
     ("orders", "batching", "rehearsal", "policies", "catalog"),
-    ("replay", "records", "plausibility"),
+    ("replay", "records", "plausibility", "regime"),
     ("planning",),
     ("scenario", "compare", "calibration", "verify"),
     ("report",),

@@ -9,15 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmsched.bounds import lower_bound
 from llmsched.cli import main
 from llmsched.cli.doubts import warn_of_study
 from llmsched.compare.study import prepare
 from llmsched.files import shipped
 from llmsched.hardware import load_profile
-from llmsched.plausibility import capacity, doubtful_arrivals, doubts
-from llmsched.policies import NAMED
-from llmsched.replay import simulate
+from llmsched.plausibility import doubtful_arrivals, doubts
 from llmsched.scenario import load_scenario
 from llmsched.trace import Trace
 
@@ -26,16 +23,6 @@ A100 = load_profile("llama3-8b-a100")
 
 def _trace(gap_s: float, n: int = 200) -> Trace:
     return Trace.from_columns(gap_s * np.arange(n), np.full(n, 500), np.full(n, 100), name="t")
-
-
-def test_capacity_is_more_than_any_policy_serves_and_less_than_twice() -> None:
-    served = capacity(_trace(0.0), A100, A100.engine)
-    batch = _trace(0.0, 5000)
-    best = len(batch) / simulate(batch, A100, NAMED["vllm"]).makespan
-    assert best < served < 2 * best
-    batch = _trace(0.0, 6000)  # enough as it is: over 20 requests a slot
-    assert capacity(batch, A100, A100.engine) == len(batch) / lower_bound(batch, A100)
-    assert capacity(batch, A100, A100.engine, 4) == pytest.approx(4 * served, rel=0.1)
 
 
 @pytest.mark.parametrize(

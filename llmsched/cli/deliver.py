@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -63,11 +63,33 @@ Format = Annotated[
     ),
 ]
 Pivot = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--pivot", metavar="METRIC", rich_help_panel=options.OUTPUT, help="What a matrix shows."
+        "--pivot",
+        metavar="METRIC",
+        show_default=False,
+        rich_help_panel=options.OUTPUT,
+        help="What a matrix shows. Default: makespan_s of batches and overload, else mean_ttft_ms, "
+        "or request_goodput with --slo.",
     ),
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="A,B,...",
+        show_default=False,
+        rich_help_panel=options.OUTPUT,
+        help="What a table shows, the first one with its change. Default: as the load calls for.",
+    ),
+]
+
+
+class View(TypedDict):
+    """What of a result a table shows."""
+
+    pivot: str | None
+    metrics: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +97,8 @@ class Delivery(options.Group):
     """In which format a result is shown or saved, and where."""
 
     format: Format = None
-    pivot: Pivot = "makespan_s"
+    pivot: Pivot = None
+    metrics: Metrics = None
     output: options.Output = None
 
     @property
@@ -95,6 +118,24 @@ class Delivery(options.Group):
             raise InputError(f"--output: expected {known}, or --format NAME; got {suffix!r}")
         return _SUFFIXES[suffix]
 
+    @property
+    def view(self) -> View:
+        """What of a result is shown.
+
+        Raises
+        ------
+        InputError
+            There is no such metric.
+        """
+        from llmsched.metric import find_metric
+        from llmsched.schema import within
+
+        with within("--pivot", ": "):
+            pivot = None if self.pivot is None else find_metric(self.pivot).name
+        with within("--metrics", ": "):
+            names = [] if self.metrics is None else self.metrics.split(",")
+            return {"pivot": pivot, "metrics": [find_metric(name.strip()).name for name in names]}
+
     def check(self, resume: Path | None = None) -> None:
         """Refuse before the run what would fail after it, or replace what it is judged by.
 
@@ -104,17 +145,13 @@ class Delivery(options.Group):
             An unknown format or metric, or an output that cannot be one.
         """
         from llmsched.files import claim
-        from llmsched.metric import find_metric
         from llmsched.report import FORMATS
 
         if self.format is not None:
             one_of("--format", self.format, FORMATS)
         _ = self.saved_format  # or the run would end with nowhere to put its result
         claim([("--output", self.output), ("--resume", resume)])
-        try:
-            find_metric(self.pivot)
-        except InputError as error:
-            raise InputError(f"--pivot: {error}") from error
+        _ = self.view
 
     def finish(self, document: Document, *, table: bool = False, summary: bool = True) -> None:
         """Show or save a result, add it to GitHub's job summary, and exit 1 if a gate failed.
@@ -134,7 +171,7 @@ class Delivery(options.Group):
 
         failed = [verdict for verdict in document["gates"] if not verdict["passed"]]
         if summary:
-            _summarize(render(document, "markdown"))
+            _summarize(render(document, "markdown", **self.view))
         warn_each(doubt_lines(document))
         shown = None
         try:
@@ -154,11 +191,11 @@ class Delivery(options.Group):
 
         shown: str | None = self.format or "table"
         if self.output is not None:
-            text = render(document, self.saved_format, pivot=self.pivot)
+            text = render(document, self.saved_format, **self.view)
             emit(text, self.output)
             shown = "table" if table else None
         if shown is not None:
-            text = render(document, shown, **terminal(), pivot=self.pivot)
+            text = render(document, shown, **terminal(), **self.view)
             emit(text, document=shown != "table")
         return shown
 

@@ -112,9 +112,9 @@ def simulate(
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
     if form == "json":
-        text = render_json(result, row, case.terms)
+        text = render_json(result, row, case.terms, case.load)
     else:
-        text = render_single(result, row, case.terms, **terminal(output))
+        text = render_single(result, row, case.terms, case.load, **terminal(output))
     write_files(
         [
             (requests, lambda: requests_csv(result)),

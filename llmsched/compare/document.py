@@ -23,6 +23,7 @@ from llmsched.errors import InputError, NotComparableError
 from llmsched.hardware.kinds import prices_mixed
 from llmsched.reading import read_whole
 from llmsched.records import record_inputs, record_output_limits
+from llmsched.regime import record_load
 from llmsched.scenario import Scenario
 from llmsched.version import __version__
 
@@ -97,7 +98,7 @@ def _records(cell: Cell) -> Document:
     records = record_inputs(cell.trace, cell.hardware, cell.engine)
     del records["llmsched"]  # it is the whole document's
     trace = {**records["trace"], **given, **_presented(cell)}
-    return {**records, "trace": trace, "lengths": cell.lengths}
+    return {**records, "trace": trace, "lengths": cell.lengths, **record_load(cell.load)}
 
 
 def _presented(cell: Cell) -> Document:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,14 @@ import orjson
 from llmsched.catalog import policy_files
 from llmsched.config import EngineConfig
 from llmsched.documents.result import Cases
+from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
 from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import check_mode, chosen_mode
+from llmsched.regime import Load, load_of
 from llmsched.scenario import HardwareSource, Scenario, Seed, TraceSource
 from llmsched.schema import checked
 from llmsched.synthesize import generate
@@ -63,6 +66,15 @@ class Cell:
     def name(self) -> str:
         """The label as one line, or the family's member; empty for the only cell of a study."""
         return self.member or ", ".join(self.label.values())
+
+    @cached_property
+    def load(self) -> Load | None:
+        """What its arrivals put on the engines; None of a batch."""
+        replicas = count_replicas(self.assignment)
+        users = self.source.concurrency
+        return load_of(
+            self.trace, self.hardware, self.engine, concurrency=users, total_speed=replicas
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,6 +145,14 @@ class Pair(Struct, forbid_unknown_fields=True):
 Rows = Annotated[list[Row], Meta(min_length=1)]
 
 
+class LoadRecord(Struct, forbid_unknown_fields=True):
+    """Requests a second that come, and of this mix at most can be served; seconds of arrivals."""
+
+    offered: Annotated[float, Meta(gt=0)]
+    most: Annotated[float, Meta(gt=0)]
+    span_s: Annotated[float, Meta(gt=0)]
+
+
 class Cell(Struct):
     """What ran, and a row a policy: means over the cases if there are several."""
 
@@ -153,6 +161,7 @@ class Cell(Struct):
     engine: EngineRecord
     lengths: Annotated[str, Meta(description="What policies knew of output lengths.")]
     results: Rows
+    load: Annotated[LoadRecord | UnsetType, Meta(description="Unless all come at once.")] = UNSET
     paired: list[Pair] | UnsetType = UNSET
     hardware_assumed: Annotated[
         Literal[True] | UnsetType, Meta(description="Nobody chose the profile.")
@@ -241,6 +250,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     engine: EngineRecord | UnsetType = UNSET
     lengths: str | UnsetType = UNSET
     results: Rows | UnsetType = UNSET
+    load: LoadRecord | UnsetType = UNSET
     paired: list[Pair] | UnsetType = UNSET
     cells: Annotated[list[LabelledCell], Meta(min_length=1)] | UnsetType = UNSET
     family: Family | UnsetType = UNSET

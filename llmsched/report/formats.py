@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from llmsched.compare.document import Document, dump
@@ -34,7 +34,8 @@ def render(
     *,
     width: int = 80,
     color: bool = False,
-    pivot: str = "makespan_s",
+    pivot: str | None = None,
+    metrics: Sequence[str] = (),
 ) -> str:
     """Return the document in one of :data:`FORMATS`.
 
@@ -42,7 +43,9 @@ def render(
     ----------
     width, color, pivot
         For the table: columns of the terminal, whether it shows colours, and the metric that a
-        matrix is shown by.
+        matrix is shown by: what its policies are judged by unless named.
+    metrics
+        For the table and Markdown: the metrics to show, in place of those that the load calls for.
 
     Raises
     ------
@@ -51,7 +54,9 @@ def render(
     """
     document = cleaned(document, printable=form != "json")
     if form == "table":
-        return render_table(document, width=width, color=color, pivot=pivot)
+        return render_table(document, width=width, color=color, pivot=pivot, metrics=metrics)
+    if form == "markdown":
+        return render_markdown(document, metrics)
     if form not in _FORMATS:
         raise InputError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
     return _FORMATS[form](document)

@@ -13,6 +13,7 @@ from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
 from llmsched.report.layout import BETTER, WORSE, figure, hardware_of, output_limits_of, slots_of
+from llmsched.report.lead import heading, leading, load_line
 from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -20,29 +21,23 @@ SUMMARY_LIMIT = 1024 * 1024
 
 _SPECIAL = re.compile(r"[\\`*\[|]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
 
-_COLUMNS = {
-    name: " ".join(filter(None, metric.title))
-    for name, metric in METRICS.items()
-    if metric.title is not None
-}
-"""The terminal's columns: name of the metric and title."""
-
 _SERVICE = ("mean_ttft_ms", "p99_ttft_ms", "slo_attainment")
 """What paired differences show of the service, beside the total and a share."""
 
 
-def render_markdown(document: Document) -> str:
+def render_markdown(document: Document, metrics: Sequence[str] = ()) -> str:
     """Return the verdict first, then the changes, then a table a cell."""
     blocks = [
         _head(document["scenario"]),
         *_gates(document),
         *_changes(document),
     ]
-    blocks += [_cell(document, cell) for cell in cells_of(document)]
+    blocks += [_cell(document, cell, metrics) for cell in cells_of(document)]
     if "family" in document:
         blocks.append(_family(document))
     if document["published"]:
-        blocks.append(_published(document["published"]))
+        names = leading(document, cells_of(document)[0], metrics)
+        blocks.append(_published(document["published"], names))
     if document["note"]:
         blocks.append(f"_{_plain(document['note'])}_")
     return "\n\n".join(blocks) + "\n"
@@ -116,16 +111,18 @@ def _changes(document: Document) -> list[str]:
     return blocks
 
 
-def _cell(document: Document, cell: Mapping[str, Any]) -> str:
+def _cell(document: Document, cell: Mapping[str, Any], metrics: Sequence[str]) -> str:
     trace = cell["trace"]
     where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
     where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
     where += f", {limits}" if (limits := output_limits_of(cell)) else ""
     name = cell_name(cell)
-    rows = [[row["policy"], *_values(row)] for row in cell["results"]]
+    names = leading(document, cell, metrics)
+    rows = [[row["policy"], *_values(row, names)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""
-    table = _table(["policy", *_COLUMNS.values()], rows)
-    blocks = [f"{head}{_plain(where)}", table]
+    table = _table(["policy", *_headings(names)], rows)
+    load = [_plain(line)] if (line := load_line(cell)) else []
+    blocks = [f"{head}{_plain(where)}", *load, table]
     if "paired" in cell:
         blocks.append(_paired(document, cell))
     return "\n\n".join(blocks)
@@ -160,14 +157,18 @@ def _family(document: Document) -> str:
     return f"{_plain(heading)}\n\n{_table(columns, rows)}"
 
 
-def _published(published: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[row["policy"], *_values(row["metrics"]), row["source"]] for row in published]
-    columns = ["published, not simulated", *_COLUMNS.values(), "source"]
+def _published(published: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    rows = [[row["policy"], *_values(row["metrics"], names), row["source"]] for row in published]
+    columns = ["published, not simulated", *_headings(names), "source"]
     return _table(columns, rows)
 
 
-def _values(row: Mapping[str, Any]) -> list[str]:
-    return [figure(row, name) for name in _COLUMNS]
+def _headings(names: Sequence[str]) -> list[str]:
+    return [_plain(" ".join(filter(None, heading(METRICS[name])))) for name in names]
+
+
+def _values(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [figure(row, name) for name in names]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bool = True) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.compare.document import cell_name, has_mixed_steps
 from llmsched.compare.gates import number
 from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
 from llmsched.report.console import Grid, Part
+from llmsched.report.lead import load_ratio
 
 BEST = "*"
 
@@ -21,8 +22,9 @@ def matrix_parts(cells: Sequence[Mapping[str, Any]], pivot: str) -> list[Part]:
     table = [[" × ".join(cells[0]["label"]), *policies]]
     table += [[cell_name(cell), *_values(cell, policies, metric)] for cell in cells]
     if metric.name == "makespan_s":
-        bounds = _bounds(cells)
-        table = [[label, bound, *row] for (label, *row), bound in zip(table, bounds, strict=True)]
+        table = _beside(table, ["bound", *map(_bound, cells)])
+    if any(loads := [load_ratio(cell) for cell in cells]):
+        table = _beside(table, ["load", *loads])
     titles, *rows = table
     return [f"{metric.name}{unit}{_legend(cells, metric)}", "", Grid(rows, [titles], names=32)]
 
@@ -56,8 +58,11 @@ def _text(value: float | None, best: float | None) -> str:
     return f"{BEST}{text}" if value == best else text
 
 
-def _bounds(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "bound"
-    for cell in cells:
-        bound = cell["results"][0].get("lower_bound_s")
-        yield "" if bound is None else f"{bound:,.2f}"
+def _beside(table: list[list[str]], column: Sequence[str]) -> list[list[str]]:
+    """Return the table with a column after its labels."""
+    return [[label, cell, *row] for (label, *row), cell in zip(table, column, strict=True)]
+
+
+def _bound(cell: Mapping[str, Any]) -> str:
+    bound = cell["results"][0].get("lower_bound_s")
+    return "" if bound is None else f"{bound:,.2f}"

@@ -13,6 +13,7 @@ from llmsched.engine.result import SimulationResult
 from llmsched.lengths import in_words
 from llmsched.metrics import Summary
 from llmsched.records import finite, record_inputs
+from llmsched.regime import Load, describe, record_load
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
 from llmsched.report.layout import wrapped
 
@@ -34,15 +35,17 @@ def render_single(
     result: SimulationResult,
     row: Summary,
     how: Mapping[str, Any],
+    load: Load | None = None,
     *,
     width: int = PLAIN_WIDTH,
     color: bool = False,
 ) -> str:
-    """Return the row of one replay as a page of `width` columns; `how` as in `render_json`."""
+    """Return the row of one replay as a page of `width` columns; the rest as in `render_json`."""
     trace = result.trace
     parts: list[Part] = [
         *wrapped("  " + _conditions(result, how), width, "  "),
         *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
+        *wrapped(f"  {described}" if (described := describe(load, [row])) else "", width, "  "),
         "",
         Grid([*_facts(row), *_objective(row, how)], text=True),
         "",
@@ -92,18 +95,23 @@ def _latencies(row: Summary) -> Grid:
     return Grid(rows, [["ms", *_STATISTICS]])
 
 
-def render_json(result: SimulationResult, row: Summary, how: Mapping[str, Any]) -> str:
+def render_json(
+    result: SimulationResult, row: Summary, how: Mapping[str, Any], load: Load | None = None
+) -> str:
     """Return the row with everything it was computed from.
 
     Parameters
     ----------
     how : mapping
         Lengths mode, seed, closed-loop concurrency and SLO of the run.
+    load : Load or None
+        What the arrivals put on the engine; None of a batch.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
         **record_inputs(result.trace, result.hardware, result.config),
         **how,
+        **record_load(load),
         "policy_detail": result.detail,
         "results": [{"policy": result.policy, **finite(row)}],
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
-from llmsched.compare.document import Document, cells_of
+from llmsched.compare.document import Document, cells_of, has_mixed_steps
 from llmsched.documents.row import Row
 from llmsched.lengths import in_words
-from llmsched.metric import METRICS
+from llmsched.metric import METRICS, NEITHER, Metric
 from llmsched.report.console import Grid, Part, page
 from llmsched.report.family import family_parts
 from llmsched.report.gates import change_parts, gate_lines
@@ -24,8 +25,12 @@ from llmsched.report.layout import (
     slots_of,
     wrapped,
 )
+from llmsched.report.lead import form_of, leading, load_line, primary, short_heading
 from llmsched.report.matrix import matrix_parts
 from llmsched.report.paired import LEGEND, paired_parts
+
+_MANY_PERCENT = 1000
+"""A change from which on it is easier to read as a factor."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,20 @@ class Column:
     text: Callable[[Row], str]
 
 
-def render_table(document: Document, *, width: int, color: bool, pivot: str) -> str:
+def render_table(
+    document: Document, *, width: int, color: bool, pivot: str | None, metrics: Sequence[str]
+) -> str:
     """Return the comparison as a page of `width` columns."""
     cells = cells_of(document)
     parts: list[Part] = [""]
     if len(cells) > 1:
-        parts += matrix_parts(cells, pivot)
+        for shown in [pivot] if pivot else dict.fromkeys(primary(document, c) for c in cells):
+            parts += [*matrix_parts(cells, shown), ""]
+        parts.pop()
     else:
-        parts += _policy_parts(document, cells[0])
+        if line := load_line(cells[0]):
+            parts = ["", *wrapped(line, width, "  "), ""]
+        parts += _policy_parts(document, cells[0], metrics)
     if "family" in document:
         parts += family_parts(document, width)
     for cell in cells:
@@ -90,7 +101,7 @@ def _stem(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".jsonl")
 
 
-def _policy_parts(document: Document, cell: Row) -> list[Part]:
+def _policy_parts(document: Document, cell: Row, metrics: Sequence[str]) -> list[Part]:
     rows = [*cell["results"]]
     bound = rows[0].get("lower_bound_s")
     if bound is not None:
@@ -102,7 +113,7 @@ def _policy_parts(document: Document, cell: Row) -> list[Part]:
         rows += ({"policy": row["policy"], **row["metrics"]} for row in published)
     columns = [
         (column.title, texts)
-        for column in _columns(document, cell)
+        for column in _columns(document, cell, metrics)
         if any(texts := [column.text(row) for row in rows])
     ]
     titles, cells = (zip(*part, strict=True) for part in zip(*columns, strict=True))
@@ -112,31 +123,22 @@ def _policy_parts(document: Document, cell: Row) -> list[Part]:
     return parts
 
 
-def _columns(document: Document, cell: Row) -> list[Column]:
-    """Return the columns: the total and what is asked for, then what has a title, by its rank."""
-    first = ["makespan_s", "slo_attainment"] if document["slo"] else ["makespan_s"]
-    titled = [metric.name for metric in METRICS.values() if metric.title is not None]
-    figures = [_figures(cell, name) for name in dict.fromkeys([*first, *titled])]
-    columns = [Column(("policy", ""), lambda row: policy_label(row["policy"])), *figures]
+def _columns(document: Document, cell: Row, metrics: Sequence[str]) -> list[Column]:
+    """Return the policy, the metric that it is judged by with its change, and the others."""
+    names = leading(document, cell, metrics)
+    columns = [Column(("policy", ""), lambda row: policy_label(row["policy"]))]
+    columns += [_figures(cell, METRICS[name]) for name in names]
     if _reference(document):
         versus = "base" if "against" in document else policy_label(_reference(document))
-        columns.insert(2, Column(("Δ total", f"vs {shortened(versus, 8)}"), _delta(document, cell)))
+        title = f"Δ {short_heading(METRICS[names[0]])}", f"vs {shortened(versus, 8)}"
+        columns.insert(2, Column(title, _delta(document, cell, names[0])))
     return columns
 
 
-def _figures(cell: Row, name: str) -> Column:
-    """Return the column of a metric: long times to a first token in seconds, short totals whole."""
-    title = METRICS[name].title or ("", name)
-    scale, form = 1.0, None
-    if name == "makespan_s" and _most(cell, name) < 1:
-        form = ".6f"
-    elif name.endswith("_ttft_ms") and _most(cell, "mean_ttft_ms") >= 10_000:
-        title, scale, form = (title[0], title[1].replace("ms", "s")), 1e-3, ",.2f"
-    return Column(title, lambda row: figure(row, name, form, scale))
-
-
-def _most(cell: Row, name: str) -> float:
-    return max((row.get(name) or 0.0) for row in cell["results"])
+def _figures(cell: Row, metric: Metric) -> Column:
+    """Return the column of a metric."""
+    title, scale, form = form_of(metric, cell["results"])
+    return Column(title, lambda row: figure(row, metric.name, form, scale))
 
 
 def _reference(document: Document) -> str:
@@ -146,18 +148,20 @@ def _reference(document: Document) -> str:
     return str(document.get("baseline") or "")
 
 
-def _delta(document: Document, cell: Row) -> Callable[[Row], str]:
-    """Return how a row's total time is shown against its reference."""
+def _delta(document: Document, cell: Row, metric: str) -> Callable[[Row], str]:
+    """Return how a row's metric is shown against its reference."""
     policies = {row["policy"]: row for row in cell["results"]}
+    before: dict[Any, float | None]
     if "against" in document:
-        before = {
+        before = {policy: row.get(metric) for policy, row in policies.items()}
+        before |= {
             change["policy"]: change["base"]
             for change in document["against"]["changes"]
-            if change["metric"] == "makespan_s"
+            if change["metric"] == metric
         }
         new = set(document["against"]["new"])
     else:
-        base = policies.get(document.get("baseline"), {}).get("makespan_s")
+        base = policies.get(document.get("baseline"), {}).get(metric)
         before, new = dict.fromkeys(policies, base), {document.get("baseline")}
 
     def text(row: Row) -> str:
@@ -165,17 +169,22 @@ def _delta(document: Document, cell: Row) -> Callable[[Row], str]:
             return ""
         if row["policy"] in new:
             return "new" if "against" in document else "–"
-        base = before.get(row["policy"], row["makespan_s"])
-        return marked("makespan_s", row["makespan_s"], base)
+        base, value = before.get(row["policy"]), row.get(metric)
+        return "" if base is None or value is None else marked(metric, value, base, mixed)
 
+    mixed = has_mixed_steps(cell)
     return text
 
 
-def marked(name: str, value: float, base: float) -> str:
-    """Return the change from `base` in percent, with a mark for better or worse."""
+def marked(name: str, value: float, base: float, mixed: bool = False) -> str:
+    """Return the change from `base` in percent, with a mark where it is better or worse."""
     metric = METRICS[name]
     if not metric.matters(base, value):
         return "="
-    mark = WORSE if metric.worsening(value - base) > 0 else BETTER
     percent = metric.percent(base, value)
-    return f"{mark} from 0" if percent is None else f"{mark} {percent:+z.2f}%"
+    change = "from 0" if percent is None else f"{percent:+z.2f}%"
+    if percent is not None and percent >= _MANY_PERCENT:
+        change = f"{1 + percent / 100:,.1f}x"
+    if metric.direction(mixed) == NEITHER:
+        return change
+    return f"{WORSE if metric.worsening(value - base) > 0 else BETTER} {change}"

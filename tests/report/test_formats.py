@@ -81,12 +81,19 @@ def _family() -> Document:
     return document(*rows, family={"members": [member], "ranges": ranges})
 
 
+def _arrivals() -> Document:
+    latencies = {"p99_tpot_ms": 50.0, "mean_e2el_ms": 12_000.0, "p99_e2el_ms": 60_000.0}
+    rows = [row("fcfs", **latencies), row("ljf", mean_ttft_ms=150.0, **latencies)]
+    return document(*rows, load={"offered": 0.1, "most": 0.4, "span_s": 95.0})
+
+
 DOCUMENTS = {
     "gated": _gated,
     "against": _against,
     "matrix": _matrix,
     "study": _study,
     "family": _family,
+    "arrivals": _arrivals,
 }
 
 

@@ -14,7 +14,7 @@ from llmsched.compare.document import Document
 from llmsched.compare.gates import parse_gate
 from llmsched.errors import InputError
 from llmsched.metric import METRICS
-from llmsched.report import layout, render, table
+from llmsched.report import layout, lead, render, table
 from llmsched.report.layout import shortened
 from tests.compare.results import cell, document, matrix, row
 from tests.report.test_formats import DOCUMENTS
@@ -39,7 +39,7 @@ def test_no_width_loses_or_cuts_a_number(name: str, width: int) -> None:
     names = {"policy", "max_num_seqs", "makespan_s,", "utilization,", "fcfs", "ljf", "sjf", "mine"}
     lost = Counter(ample) - Counter(here)
     assert not lost
-    assert set(Counter(here) - Counter(ample)) <= {*names, "points", "s"}
+    assert set(Counter(here) - Counter(ample)) <= {*names, "points", "s", "(lower", "bound)", "load"}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -78,11 +78,11 @@ def test_a_metric_with_a_title_has_a_column_and_no_other_edit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     titled = replace(METRICS["p90_e2el_ms"], title=("p90", "E2EL ms"))
-    monkeypatch.setattr(table, "METRICS", {**METRICS, titled.name: titled})
-    monkeypatch.setattr(layout, "METRICS", {**METRICS, titled.name: titled})
+    for module in (layout, lead, table):
+        monkeypatch.setattr(module, "METRICS", {**METRICS, titled.name: titled})
     text = render(document(row("fcfs", p90_e2el_ms=1234.5)), "table")
     assert "E2EL ms" in text
-    assert "1,234.50" in text.split()
+    assert "1,234" in text.split()
 
 
 def test_the_delta_is_marked_by_direction_in_plain_text() -> None:
@@ -235,3 +235,78 @@ def test_a_long_name_loses_its_middle() -> None:
 
 def _line(lines: list[str], policy: str) -> str:
     return next(line for line in lines if line.startswith(policy))
+
+
+def _arrivals(*rows: dict[str, Any], **changes: Any) -> Document:
+    load = {"offered": 2.0, "most": 4.0, "span_s": 95.0}
+    return document(*rows, load=load, **changes)
+
+
+def _heads(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if line.startswith("policy")]
+
+
+def test_where_arrivals_decide_the_total_latency_leads_and_the_total_is_there_too() -> None:
+    rows = [row("fcfs", completed=190), row("ljf", completed=190, mean_ttft_ms=150.0)]
+    text = render(_arrivals(*rows), "table", width=200)
+    assert "load 0.50: 2 requests/s of at most 4\n" in text
+    assert _heads(text) == ["policy mean Δ mean TTFT p99 mean total util eff gap to output"]
+    lines = text.splitlines()
+    assert _line(lines, "ljf").split()[1:4] == ["150", "✓", "-25.00%"]
+    assert "100.00" in _line(lines, "fcfs").split()
+    assert "latency" not in text
+
+
+def test_with_an_objective_the_policies_are_judged_by_goodput() -> None:
+    rows = [row("fcfs", completed=190, request_goodput=1.0, slo_attainment=0.5)]
+    rows += [row("ljf", completed=190, request_goodput=1.5, slo_attainment=0.75)]
+    text = render(_arrivals(*rows, slo={"ttft_ms": 200}), "table", width=200)
+    assert _heads(text)[0].startswith("policy goodput Δ goodput SLO mean p99")
+    assert _line(text.splitlines(), "ljf").split()[1:5] == ["1.50", "✓", "+50.00%", "75.0"]
+
+
+def test_an_overloaded_engine_is_judged_by_its_total() -> None:
+    rows = [row("fcfs", makespan_s=120.0, completed=190, mean_queue_ms=12_000.0)]
+    text = render(_arrivals(*rows), "table", width=200)
+    assert "overloaded: the queue grows, 2 offered, 1.58 served" in text
+    assert _heads(text)[0].startswith("policy total Δ total")
+
+
+def test_long_latencies_are_shown_in_seconds() -> None:
+    rows = [row("fcfs", completed=190, mean_e2el_ms=12_345.0, p99_e2el_ms=50_000.0)]
+    text = render(_arrivals(*rows), "table", width=200)
+    assert _line(text.splitlines(), "fcfs").split()[5:7] == ["12.35", "50.00"]
+    assert "E2EL s" in text
+
+
+def test_metrics_that_are_asked_for_are_the_columns_and_the_first_one_is_compared() -> None:
+    rows = [row("fcfs", kv_peak=0.5), row("ljf", kv_peak=0.5, mean_tpot_ms=10.0)]
+    asked = ["mean_tpot_ms", "kv_peak"]
+    text = render(document(*rows), "table", metrics=asked)
+    assert _heads(text) == ["policy mean Δ mean TPOT"]
+    assert _line(text.splitlines(), "ljf").split() == ["ljf", "10.00", "✓", "-50.00%", "0.50"]
+    table_ = render(document(*rows), "markdown", metrics=asked)
+    assert "| policy | mean TPOT ms | kv_peak |" in table_
+
+
+def test_a_change_of_a_metric_without_a_direction_has_no_mark() -> None:
+    rows = [row("fcfs", kv_peak=0.5), row("ljf", kv_peak=0.25)]
+    text = render(document(*rows), "table", metrics=["kv_peak"])
+    assert _line(text.splitlines(), "ljf").split() == ["ljf", "0.25", "-50.00%"]
+
+
+def test_a_change_beyond_a_thousand_percent_is_a_factor() -> None:
+    rows = [row("fcfs"), row("ljf", makespan_s=1100.0)]
+    assert "✗ 11.0x" in _line(render(document(*rows), "table").splitlines(), "ljf")
+
+
+def test_a_matrix_shows_the_load_and_what_each_of_its_cells_is_judged_by() -> None:
+    load = {"offered": 2.0, "most": 4.0, "span_s": 95.0}
+    rows = [row("fcfs", completed=190), row("ljf", completed=190)]
+    calm, batch = cell(*rows, label={"slots": "4"}, load=load), cell(*rows, label={"slots": "8"})
+    text = render(matrix(calm, calm | {"label": {"slots": "5"}}), "table")
+    assert "mean_ttft_ms, ms" in text
+    assert "makespan_s" not in text
+    lines = [" ".join(line.split()) for line in render(matrix(calm, batch), "table").splitlines()]
+    assert lines[lines.index("slots load fcfs ljf") + 1] == "4 0.50 *200.00 *200.00"
+    assert lines[lines.index("slots load bound fcfs ljf") + 1] == "4 0.50 80.00 *100.00 *100.00"

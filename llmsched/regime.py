@@ -1,0 +1,149 @@
+"""What load the arrivals put on the engine, and so which figures answer the user's question.
+
+A batch, or an engine that is offered more than it can serve, is measured by its total time. Below
+that the last arrival decides the total, whatever the policy: there it is latency that differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from llmsched.bounds import least_work
+from llmsched.config import EngineConfig
+from llmsched.hardware import HardwareProfile
+from llmsched.trace import Trace
+
+Regime: TypeAlias = Literal["batch", "arrivals", "overload"]
+
+_LEAST_WORK = 20
+"""Requests a slot that capacity is measured with: fewer measure how long the longest one takes."""
+
+_MOST_COPIED = 20_000
+
+_BEHIND = 0.97
+"""The share of what is offered below which an engine is behind: less is the end of the trace."""
+
+_EQUAL_PERCENT = 1.0
+"""The gap of the best total to its bound up to which nobody need look at totals."""
+
+
+def capacity(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    total_speed: float = 1,
+    least_work_s: float | None = None,
+) -> float:
+    """Return requests a second of this mix that no policy can exceed for long.
+
+    By the least work of the trace, which may be known; a short one is taken several times over.
+    """
+    wanted = min(_LEAST_WORK * config.max_num_seqs, _MOST_COPIED)
+    copies = -(-wanted // len(trace))
+    if copies > 1:
+        columns = (np.tile(c, copies) for c in (trace.input_tokens, trace.output_tokens))
+        trace = Trace.from_columns(np.zeros(copies * len(trace)), *columns)
+    if copies > 1 or least_work_s is None:
+        least_work_s = least_work(trace, hardware, config, total_speed=total_speed)
+    return len(trace) / least_work_s if least_work_s else np.inf
+
+
+@dataclass(frozen=True)
+class Load:
+    """What arrives, beside what can be served.
+
+    Attributes
+    ----------
+    offered : float
+        Requests a second.
+    most : float
+        Requests a second of this mix that no policy can exceed for long.
+    span_s : float
+        Seconds from the first arrival to the last.
+    """
+
+    offered: float
+    most: float
+    span_s: float
+
+    @property
+    def ratio(self) -> float:
+        """Above 1 the queue grows under every policy; below, under a slow one it may."""
+        return self.offered / self.most
+
+
+def load_of(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    *,
+    concurrency: int | None = None,
+    total_speed: float = 1,
+    least_work_s: float | None = None,
+) -> Load | None:
+    """Return the load of a trace; None where all come at once, in a closed loop, or cost nothing.
+
+    Parameters
+    ----------
+    total_speed, least_work_s
+        As in `capacity`.
+    """
+    span = float(trace.arrival[-1] - trace.arrival[0])
+    if span <= 0 or concurrency is not None:
+        return None
+    most = capacity(trace, hardware, config, total_speed, least_work_s)
+    return None if most == np.inf else Load((len(trace) - 1) / span, most, span)
+
+
+def record_load(load: Load | None) -> dict[str, Any]:
+    """Return what a document keeps of a load: nothing of a batch."""
+    return {} if load is None else {"load": asdict(load)}
+
+
+def regime_of(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> Regime:
+    """Return whose question a comparison answers.
+
+    The engine is overloaded if no policy could serve the load, or if the best one of those that ran
+    did not: it served less a second than came, and requests waited for it.
+    """
+    if load is None:
+        return "batch"
+    if load.ratio >= 1:
+        return "overload"
+    best = _best(rows)
+    if best is None:
+        return "arrivals"
+    after = best["makespan_s"] - load.span_s
+    waited = (best.get("mean_queue_ms") or 0.0) / 1e3
+    behind = _served(best) < _BEHIND * load.offered
+    # Of a queue that grows evenly the mean request waits half as long as the last one.
+    return "overload" if behind and waited > after / 4 else "arrivals"
+
+
+def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the load in one line; empty for a batch."""
+    if load is None:
+        return ""
+    best = _best(rows)
+    words = f"load {load.ratio:.2f}: {load.offered:.3g} requests/s of at most {load.most:.3g}"
+    if regime_of(load, rows) == "overload":
+        served = "" if best is None else f", {_served(best):.3g} served"
+        return f"{words}; overloaded: the queue grows, {load.offered:.3g} offered{served}"
+    gap = None if best is None else best.get("gap_percent")
+    if gap is not None and gap < _EQUAL_PERCENT:
+        words += f"; arrival-bound: no policy can end more than {gap:.2f} % sooner than the best"
+    return words
+
+
+def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the row of the shortest total, and of those the one whose requests waited least."""
+    ran = [row for row in rows if row.get("makespan_s") is not None]
+    return min(ran, key=lambda r: (r["makespan_s"], r.get("mean_queue_ms") or 0.0), default=None)
+
+
+def _served(row: Mapping[str, Any]) -> float:
+    return float(row["completed"] / row["makespan_s"])
