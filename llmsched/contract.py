@@ -158,8 +158,8 @@ class WaitingQueue(Protocol):
     """Waiting requests, by their index in the trace, in the order in which they are admitted.
 
     A queue may also have a method ``patience(extra)`` (see `View.patience`); ``waiting()``, which
-    returns all its requests in order, and ``remove(request)``, without which a rule can neither see
-    the order nor pass anybody over.
+    returns all its requests in order, and ``remove(request)``, a ``pop`` by name: without them a
+    rule can neither see the order nor pass anybody over.
     """
 
     release: Callable[[int], None] | None

@@ -110,12 +110,19 @@ def test_one_missing_extension_module_lets_all_sources_run(copy: Copy, name: str
     assert warned.startswith("warning: ")
 
 
+def _link(path: Path) -> Path:
+    """Make a link beside a file that, in its place, leads to itself."""
+    link = path.with_suffix(".link")
+    link.symlink_to(path.name)
+    return link
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
     "of no bytes": lambda path: os.truncate(path, 0),
     "one byte changed": lambda path: path.write_bytes(bytes([1]) + path.read_bytes()[1:]),
     "another of the same size": lambda path: path.write_bytes(bytes(path.stat().st_size)),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a link to itself": lambda path: os.replace(_link(path), path),
 }
 
 
