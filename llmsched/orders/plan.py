@@ -255,7 +255,7 @@ class PlanQueue:
         heapify(self._pool)
 
 
-_Entry = TypeVar("_Entry")
+_Entry = TypeVar("_Entry", bound=tuple[int, ...])
 
 
 def _taken(heap: list[_Entry], at: int) -> _Entry:

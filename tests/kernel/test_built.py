@@ -110,11 +110,9 @@ def test_one_missing_extension_module_lets_all_sources_run(copy: Copy, name: str
     assert warned.startswith("warning: ")
 
 
-def _link(path: Path) -> Path:
-    """Make a link beside a file that, in its place, leads to itself."""
-    link = path.with_suffix(".link")
-    link.symlink_to(path.name)
-    return link
+def _fold(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -122,7 +120,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "of no bytes": lambda path: os.truncate(path, 0),
     "one byte changed": lambda path: path.write_bytes(bytes([1]) + path.read_bytes()[1:]),
     "another of the same size": lambda path: path.write_bytes(bytes(path.stat().st_size)),
-    "a link to itself": lambda path: os.replace(_link(path), path),
+    "a folder, which cannot be read": _fold,
 }
 
 
