@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 import typer
+from typer.core import TyperCommand
 
 from llmsched.cli import app
+from llmsched.cli.command import GroupedHelp, _is_plain_path
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -56,3 +60,47 @@ def test_a_filter_is_given_once_for_an_axis(llmsched: Run) -> None:
     outcome = llmsched("compare", "--filter", "policy=fcfs", "--filter", "policy=ljf")
     message = "llmsched: --filter: expected one pattern of policy, got two\n"
     assert outcome == Outcome(2, "", message)
+
+
+WORDS = ["", "a", "é", "\udcff", "7", "-7", "007", "+7", "1_0", " 7", "7.", ".5", "0.5", "-0", "-"]
+WORDS += ["--", "1e3", "nan", "9" * 18, "9" * 19, "0.1234567890123456789", "none/x", "/", "\u0667"]
+
+
+@pytest.mark.parametrize("kind", [str, int, float, Path, list[str], bool])
+@pytest.mark.parametrize("required", [True, False])
+def test_what_is_read_here_is_read_as_typer_reads_it(kind: Any, required: bool) -> None:
+    def command(x: Any = ...) -> None: ...
+
+    option = typer.Option("--x", metavar="X")
+    command.__annotations__ = {"x": Annotated[kind if required else kind | None, option]}
+    command.__defaults__ = () if required else (None,)
+
+    def ours_and_typers() -> Iterator[Any]:
+        for read in (GroupedHelp, TyperCommand):
+            app = typer.Typer()
+            app.command(cls=read)(command)
+            built = typer.main.get_command(app)
+            yield (
+                built,
+                next(p for p in built.get_params(built.context_class(built)) if p.name == "x"),
+            )
+
+    def outcome(pair: Any, value: Any) -> Any:
+        built, parameter = pair
+        try:
+            return repr(parameter.process_value(built.context_class(built), value))
+        except typer.TyperException as error:
+            return type(error), error.format_message()
+
+    pairs = list(ours_and_typers())
+    words: list[Any] = [[word, "b"] if kind == list[str] else word for word in WORDS]
+    for value in (None, *words):
+        ours, typers = (outcome(pair, value) for pair in pairs)
+        assert ours == typers, value
+
+
+def test_a_file_that_exists_is_plain_where_it_can_be_read(tmp_path: Path) -> None:
+    assert _is_plain_path(str(tmp_path / "none"))
+    assert _is_plain_path(str(tmp_path))
+    (tmp_path / "loop").symlink_to("loop")
+    assert not _is_plain_path(str(tmp_path / "loop"))

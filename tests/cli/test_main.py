@@ -87,6 +87,13 @@ def test_a_replay_waits_for_no_pandas_until_it_writes_tables(tmp_path: Path) -> 
     assert _python(run.format(tables)).stdout.endswith("True\n")
 
 
+def test_words_that_are_plain_wait_for_no_pydantic(tmp_path: Path) -> None:
+    run = "import sys\nfrom llmsched.cli import main\nmain({})\nprint('pydantic' in sys.modules)"
+    plain = ["simulate", "--limit", "5", "--policy", "fcfs", "--speed", "0.5", "--class", "a"]
+    assert _python(run.format([*plain, "--output", str(tmp_path / "o")])).stdout == "False\n"
+    assert _python(run.format([*plain, "--seed", "five"])).stdout == "True\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
