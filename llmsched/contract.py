@@ -225,8 +225,9 @@ class Order(Protocol):
     def queue(self, jobs: Jobs, view: View) -> WaitingQueue:
         """Build the (empty) queue for one replay; `view` is for orders that follow the state.
 
-        An order that returns a `RankQueue` with an array of keys is asked again whenever requests
-        have arrived, with them alone, so its keys must be each request's own.
+        An order that returns a `RankQueue` with an array of keys is asked again, once several of
+        the requests that have arrived since then wait, with those alone: its keys must be each
+        request's own.
         """
 
 
