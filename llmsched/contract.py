@@ -158,8 +158,8 @@ class WaitingQueue(Protocol):
     """Waiting requests, by their index in the trace, in the order in which they are admitted.
 
     A queue may also have a method ``patience(extra)`` (see `View.patience`); ``waiting()``, which
-    returns all its requests in order, and ``remove(request)``, without which a rule can neither see
-    the order nor pass anybody over.
+    returns all its requests in order, and ``remove(request)``, a ``pop`` by name: without them a
+    rule can neither see the order nor pass anybody over.
     """
 
     release: Callable[[int], None] | None
@@ -225,8 +225,9 @@ class Order(Protocol):
     def queue(self, jobs: Jobs, view: View) -> WaitingQueue:
         """Build the (empty) queue for one replay; `view` is for orders that follow the state.
 
-        An order that returns a `RankQueue` with an array of keys is asked again whenever requests
-        have arrived, with them alone, so its keys must be each request's own.
+        An order that returns a `RankQueue` with an array of keys is asked again, once several of
+        the requests that have arrived since then wait, with those alone: its keys must be each
+        request's own.
         """
 
 

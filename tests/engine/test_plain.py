@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
@@ -78,6 +78,7 @@ def agree(case: Case, policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=max(10, settings().max_examples // 2))  # of each policy
 @given(data=st.data())
 def test_both_engines_agree_on_every_policy(name: str, data: st.DataObject) -> None:
     policy = POLICIES[name]
