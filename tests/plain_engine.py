@@ -334,9 +334,7 @@ class PlainEngine:
         if request.admitted != request.admitted:
             request.admitted = self.now
 
-    def _shortest_first(
-        self, chunks: list[tuple[Request, int]], budget: int, step: Step
-    ) -> None:
+    def _shortest_first(self, chunks: list[tuple[Request, int]], budget: int, step: Step) -> None:
         """One prompt after another, who has fewest tokens left, as long as one more pays."""
         begun = [request for request in self.running if request.begun]
         begun.sort(key=lambda request: request.goal - request.computed)
