@@ -58,8 +58,10 @@ NEW = (
     "sif+shortest_remaining:token_budget=512:decode=false",
 )
 OTHERS = (
+    "sif:ageing=10+chunked",
     "sif:ageing=100+chunked",
-    "sif:ageing=1000+chunked",
+    "sif:ageing=10+shortest_remaining",
+    "sif:ageing=100+shortest_remaining",
     "lwf:output_weight=4+chunked",
     "lwf:output_weight=16+chunked",
 )

@@ -305,7 +305,7 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     ]
     assert replay(policy, outputs(1, 1), 1).makespan == 1.5
     with pytest.raises(
-        InputError, match="rules chunked, lagrangian, prefill_first, static, whole_stage, drain"
+        InputError, match="rules chunked, .*, static, whole_stage, drain"
     ):
         find("nope")
 
