@@ -343,7 +343,7 @@ class PlainEngine:
         seqs = len(self.decoding()) if step.decode else 0
 
         def price(tokens: int) -> float:
-            return self.price.step(tokens, 0.0, 0.0, seqs, 0)
+            return self.price.step(tokens, 0, 0, seqs, 0)
 
         while budget > 0:
             begun = [request for request in begun if request in self.running]
