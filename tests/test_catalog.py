@@ -304,7 +304,7 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
         "drain",
     ]
     assert replay(policy, outputs(1, 1), 1).makespan == 1.5
-    with pytest.raises(InputError, match="rules chunked, .*, static, whole_stage, drain"):
+    with pytest.raises(InputError, match="static, whole_stage, drain"):
         find("nope")
 
 
