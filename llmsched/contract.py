@@ -58,6 +58,11 @@ class Step:
     split : bool
         Whether a prompt may be cut to fill the budget. If not, a prompt waits for a step that holds
         all of it; one longer than the whole budget is always cut.
+    shortest_first : bool
+        Whether prompts are taken by the tokens that they have left: of those begun the one with
+        fewest, the queue's next before it if that needs fewer. A begun one keeps what it has; only
+        its turn comes later. Another prompt joins the step only if that is better for the mean time
+        to the first token than a step after it. For `split`, without `skip` and `chunks`.
     max_tokens : int or None
         A token budget tighter than the engine's.
     max_new_seqs : int or None
@@ -77,6 +82,7 @@ class Step:
     rounds: int | None = None
     heed_arrivals: bool = False
     split: bool = False
+    shortest_first: bool = False
     max_tokens: int | None = None
     max_new_seqs: int | None = None
     preempt: tuple[int, ...] = ()

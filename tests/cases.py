@@ -203,10 +203,12 @@ class AnyStep:
         def decide() -> Step:
             if not view.can_prefill or (view.decoding and draw.random() < 0.4):
                 return draw.choice([DECODE, Step(decode=True, rounds=draw.choice([1, 2, 9]))])
+            split = draw.random() < 0.5
             return Step(
                 prefill=True,
                 decode=self.mixed and draw.random() < 0.5,
-                split=draw.random() < 0.5,
+                split=split,
+                shortest_first=split and draw.random() < 0.3,
                 max_tokens=draw.choice([None, 1, 7, 40]),
                 max_new_seqs=draw.choice([None, 1, 2]),
             )

@@ -266,9 +266,12 @@ class PlainEngine:
                 [step.max_tokens or NO_LIMIT, self.config.max_num_batched_tokens or NO_LIMIT]
             )
             budget = whole - (len(self.decoding()) if step.decode else 0)
-            budget = self._continue_prompts(chunks, budget)
-            if self._lost() == lost:
-                self._admit(chunks, budget, whole, step)
+            if step.shortest_first:
+                self._shortest_first(chunks, budget, step)
+            else:
+                budget = self._continue_prompts(chunks, budget)
+                if self._lost() == lost:
+                    self._admit(chunks, budget, whole, step)
         chunks = [chunk for chunk in chunks if chunk[0] in self.running]
         decodes = self.decoding() if step.decode else []
         if not chunks and not decodes:
@@ -315,18 +318,65 @@ class PlainEngine:
                 return
             if not self.fits(request):
                 return
-            assert self.queue.pop() == request.index
-            self.running.append(request)
-            request.goal, request.computed = request.known, 0
-            if self.config.reserve == "max_output":
-                self._take(request, self._blocks(request.prompt + request.limit - 1))
-            else:
-                self._take(request, self._blocks(tokens))
-            if request.admitted != request.admitted:
-                request.admitted = self.now
+            self._let_in(request, tokens)
             chunks.append((request, tokens))
             budget -= tokens
             admitted += 1
+
+    def _let_in(self, request: Request, tokens: int) -> None:
+        assert self.queue.pop() == request.index
+        self.running.append(request)
+        request.goal, request.computed = request.known, 0
+        if self.config.reserve == "max_output":
+            self._take(request, self._blocks(request.prompt + request.limit - 1))
+        else:
+            self._take(request, self._blocks(tokens))
+        if request.admitted != request.admitted:
+            request.admitted = self.now
+
+    def _shortest_first(self, chunks: list[tuple[Request, int]], budget: int, step: Step) -> None:
+        """One prompt after another, who has fewest tokens left, as long as one more pays."""
+        begun = [request for request in self.running if request.begun]
+        begun.sort(key=lambda request: request.goal - request.computed)
+        others = self.waiting() + len(begun) + 1
+        lost, admitted = self._lost(), 0
+        seqs = len(self.decoding()) if step.decode else 0
+
+        def price(tokens: int) -> float:
+            return self.price.step(tokens, 0, 0, seqs, 0)
+
+        while budget > 0:
+            begun = [request for request in begun if request in self.running]
+            left, following = NO_LIMIT, None
+            if begun:
+                following, left = begun[0], begun[0].goal - begun[0].computed
+            if (
+                self._lost() == lost
+                and admitted != step.max_new_seqs
+                and len(self.running) < self.config.max_num_seqs
+                and self.waiting()
+                and self.queue.peek() >= 0
+                and self.head().known < left
+                and self.fits(self.head())
+            ):
+                following, left = self.head(), self.head().known
+            if following is None:
+                return
+            tokens = min([left, budget, *self._threshold()])
+            if chunks:
+                now = price(sum(of for _, of in chunks))
+                longer = price(sum(of for _, of in chunks) + tokens) - now
+                if len(chunks) * longer > (others - len(chunks)) * (price(tokens) - longer):
+                    return
+            if following in self.running:
+                if not self._grow(following, tokens, prompt=True):
+                    return
+                begun.pop(0)
+            else:
+                self._let_in(following, tokens)
+                admitted += 1
+            chunks.append((following, tokens))
+            budget -= tokens
 
     def _execute(
         self, chunks: list[tuple[Request, int]], decodes: list[Request], mixed: bool

@@ -88,7 +88,7 @@ class Referee:
         if step.__class__ is not Step:
             raise PolicyError(f"{who}: expected a Step, got {step!r}")
         assert isinstance(step, Step)
-        for name in ("prefill", "decode", "split", "heed_arrivals"):
+        for name in ("prefill", "decode", "split", "shortest_first", "heed_arrivals"):
             flag = getattr(step, name)
             if flag.__class__ is not bool and type(flag).__name__ != "bool":  # NumPy's is one too
                 raise PolicyError(f"{who}: Step: {name}: expected True or False, got {flag!r}")
@@ -99,6 +99,9 @@ class Referee:
             )
         found = Proposal(step, bool(step.prefill), bool(step.decode), bool(step.split))
         found.heeds = bool(step.heed_arrivals)
+        found.shortest = bool(step.shortest_first)
+        if found.shortest and not (found.split and step.skip is _NOBODY and step.chunks is None):
+            raise PolicyError(f"{who}: Step: shortest_first: expected split, no skip, no chunks")
         if step.rounds is not None:
             found.rounds = self._count("rounds", step.rounds)
         if step.max_tokens is not None:

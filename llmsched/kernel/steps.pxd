@@ -1,6 +1,7 @@
 cimport cython
 
 from llmsched.kernel.preemption cimport Preemption
+from llmsched.kernel.prices cimport Price
 from llmsched.kernel.rows cimport Rows
 from llmsched.kernel.rules cimport Proposal
 
@@ -33,6 +34,15 @@ cdef class Steps(Preemption):
     @cython.locals(request="long long", most="long long", slot="long long", left="long long",
                    tokens="long long", preempted="long long")
     cdef _compute_named(self, Proposal proposal, long long budget)
+    @cython.locals(preempted="long long", whole="long long", at="long long", prompts="long long",
+                   full="long long", partial=list, begun=list, i="long long", slot="long long", left="long long",
+                   request="long long", tokens="long long", n="long long")
+    cdef _shortest_first(self, Proposal proposal, long long budget)
+    @cython.locals(request="long long")
+    cdef long long _shorter(self, long long left) except? -2
+    cdef long long _left(self, long long slot) noexcept
+    @cython.locals(price=Price, step=double, longer=double, spared=double)
+    cdef bint _pays(self, long long planned, long long tokens, long long n, long long prompts) except? -1
     @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
                    resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",
                    before="long long", target="long long", i="long long")

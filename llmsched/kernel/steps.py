@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any
 
-from llmsched.kernel.blocks import Cache
+from llmsched.kernel.blocks import UNBOUNDED, Cache
 from llmsched.kernel.preemption import Preemption
 from llmsched.kernel.prices import Price
 from llmsched.kernel.rows import Rows
@@ -40,6 +40,8 @@ class Steps(Preemption):
         self.chunks = 0
         if proposal.chunks is not None:
             self._compute_named(proposal, budget)
+        elif proposal.shortest:
+            self._shortest_first(proposal, budget)
         else:
             budget = self._go_on(budget)
             if self.preempted == before:
@@ -148,6 +150,62 @@ class Steps(Preemption):
             else:
                 continue
             budget -= tokens
+
+    def _shortest_first(self, proposal: Proposal, budget: int) -> None:
+        """Compute prompts, begun or waiting, fewest tokens left first, while one more pays."""
+        preempted, whole, at = self.preempted, budget, 0
+        prompts = self.waiting + len(self.partial)
+        n = self.decoding if proposal.decode else 0
+        full = min(self.knobs.slots, self.running + min(proposal.admissions, self.knobs.slots))
+        partial = list(self.partial)
+        begun = sorted([(self._left(slot) << _SLOT_BITS) + i for i, slot in enumerate(partial)])
+        while budget > 0:
+            slot = partial[begun[at] & _SLOT] if at < len(begun) else -1
+            if slot >= 0 and not self.admission[slot]:
+                at += 1  # preempted for one before it
+                continue
+            left = self._left(slot) if slot >= 0 else UNBOUNDED
+            request = -1
+            if self.running < full and self.preempted == preempted:
+                request = self._shorter(left)
+            if request >= 0:
+                left = self.need(request)
+            elif slot < 0:
+                return
+            tokens = min(left, self.knobs.threshold, budget)
+            if not self._pays(whole - budget, tokens, n, prompts):
+                return
+            if request >= 0:
+                self._begin(request, tokens, False)
+            elif self.extend(slot, tokens):
+                self._schedule(slot, tokens)
+                at += 1
+            else:
+                return
+            budget -= tokens
+
+    def _shorter(self, left: int) -> int:
+        """Return the next waiting request if it finds room and needs fewer tokens; else -1."""
+        request = self.next_waiting() if self.waiting else -1
+        return request if request >= 0 and self.need(request) < left and self.fits(request) else -1
+
+    def _left(self, slot: int) -> int:
+        """Tokens to compute of a begun prompt."""
+        return self.target[slot] - self.computed[slot]
+
+    def _pays(self, planned: int, tokens: int, n: int, prompts: int) -> bool:
+        """Whether another prompt is better in the step being made than in one after it.
+
+        Those in the step wait for the other's tokens; all others, and one that may yet arrive, are
+        spared a step's set-up.
+        """
+        if not self.chunks:
+            return True
+        price = self.price
+        step = price.step(planned, 0.0, 0.0, n, 0)
+        longer = price.step(planned + tokens, 0.0, 0.0, n, 0) - step
+        spared = price.step(tokens, 0.0, 0.0, n, 0) - longer
+        return self.chunks * longer <= (prompts + 1 - self.chunks) * spared
 
     def _compute(self, n: int, mixed: bool) -> None:
         """Price and execute a step of chunks beside one round of `n` decodes.

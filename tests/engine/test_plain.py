@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
+from llmsched.batching.shortest_remaining import ShortestRemaining
 from llmsched.batching.static import Static
 from llmsched.contract import Policy
 from llmsched.errors import PolicyError
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
+from llmsched.orders.lwf import Lwf
 from llmsched.orders.plan import Plan
 from llmsched.orders.random import Random
 from llmsched.orders.sjf import Sjf
@@ -33,6 +35,7 @@ COMPOSED = {
     "plan+lagrangian": Policy("", Plan(), Lagrangian(extra_rounds=4)),
     "plan+chunked": Policy("", Plan(), Chunked()),
     "fcfs+lagrangian": Policy("", Fcfs(), Lagrangian(multiplier=1.0, adapt=True)),
+    "lwf+shortest_remaining": Policy("", Lwf(0.5, ageing=9), ShortestRemaining(6, decode=False)),
 }
 POLICIES = {**NAMED, **COMPOSED}
 
