@@ -16,7 +16,7 @@ cdef class Linear(Price):
     cdef readonly double per_round, per_step, per_prefill_token, per_decode_seq
 
 cdef class Curve(Price):
-    cdef readonly double per_decode_seq
+    cdef readonly double per_decode_seq, prefill_extra
     cdef double[::1] remembered
     cpdef double curve(self, long long tokens) except? -1
 

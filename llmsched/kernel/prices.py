@@ -140,25 +140,37 @@ class Linear(Price):
 
 
 class Curve(Price):
-    """A price of all tokens of a step, remembered; subclasses supply `curve`."""
+    """A price of all tokens of a step, remembered; subclasses supply `curve`.
 
-    def __init__(self, shared: tuple[float, float, float, float], per_decode_seq: float) -> None:
+    A step that holds a prefill takes `prefill_extra` seconds more.
+    """
+
+    def __init__(
+        self,
+        shared: tuple[float, float, float, float],
+        per_decode_seq: float,
+        prefill_extra: float,
+    ) -> None:
         super().__init__(*shared)
         self.per_decode_seq = per_decode_seq
+        self.prefill_extra = prefill_extra
         self.remembered = floats(np.full(_REMEMBERED, np.nan))
 
     def curve(self, tokens: int) -> float:
-        """Return the seconds of a step of so many tokens, decode sequences not charged."""
+        """Return the seconds of so many tokens, decode sequences not charged."""
         raise NotImplementedError
 
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         tokens = prefill_tokens + decode_seqs
+        beside = self.per_decode_seq * decode_seqs
+        if prefill_tokens:
+            beside += self.prefill_extra
         if not 0 <= tokens < _REMEMBERED:
-            return self.curve(tokens) + self.per_decode_seq * decode_seqs
+            return self.curve(tokens) + beside
         seconds = self.remembered[tokens]
         if seconds != seconds:  # NaN: not asked for yet
             seconds = self.remembered[tokens] = self.curve(tokens)
-        return seconds + self.per_decode_seq * decode_seqs
+        return seconds + beside
 
 
 class Table(Curve):
@@ -175,8 +187,9 @@ class Table(Curve):
         values: tuple[float, ...],
         slopes: tuple[float, ...],
         per_decode_seq: float,
+        prefill_extra: float,
     ) -> None:
-        super().__init__(shared, per_decode_seq)
+        super().__init__(shared, per_decode_seq, prefill_extra)
         self.starts, self.values, self.slopes = starts, values, slopes
 
     def curve(self, tokens: int) -> float:
@@ -196,8 +209,9 @@ class Knee(Curve):
         per_token_compute: float,
         per_token_move: float,
         per_decode_seq: float,
+        prefill_extra: float,
     ) -> None:
-        super().__init__(shared, per_decode_seq)
+        super().__init__(shared, per_decode_seq, prefill_extra)
         self.fixed = fixed
         self.read_weights = read_weights
         self.per_token_compute = per_token_compute
