@@ -39,12 +39,11 @@ class EngineConfig:
         Most prompt tokens one request may compute in a step (vLLM v1); 0 means no threshold. With
         `max_num_partial_prefills` above 1 it limits no step, and says which prompts are long.
     max_num_partial_prefills, max_long_partial_prefills : int
-        Prompts that may be begun and unfinished at once, and how many of them may be longer than
-        the threshold; waiting ones that are not go before those that are too many. Who prefills
-        in a step shares its budget evenly; with 1 the first prompt takes what it can use. Only steps
-        that may cut prompts share. This is what vLLM's v0 scheduler does (PR 10235, version 0.7.3);
-        v1 never did it: 0.8 fell back to v0 or refused the two knobs (PR 13726), 0.19 to 0.24 refuse
-        them, and 0.27 has them no more (PR 49244).
+        Prompts that share a step's budget evenly, so that so many may be begun and unfinished at
+        once, and how many of them may be longer than the threshold: shorter ones pass those by.
+        With 1 the first prompt takes all that it can use. Only steps that may cut prompts share.
+        These are the definitions of vLLM's v0 scheduler (PR 10235). v1 never had them: since PR
+        13726 it fell back to v0 or refused, 0.19 to 0.24 refuse, 0.27 dropped them (PR 49244).
     admission : {"full_prompt", "first_chunk"}
         What must fit into the free blocks for a request to be admitted: all tokens known so far
         (vLLM v1) or only the first chunk.

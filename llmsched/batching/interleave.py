@@ -25,7 +25,7 @@ class Interleave:
     token_budget : int or None
         Tokens of a prefill step; None takes the engine's `max_num_batched_tokens`.
     mixed : bool
-        Whether chunks are computed beside a decode round, in mixed steps, not in steps of their own.
+        Whether chunks are computed beside a decode round, not in steps of their own.
     """
 
     n: int = 1

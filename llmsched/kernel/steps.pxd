@@ -37,6 +37,7 @@ cdef class Steps(Preemption):
                    slots="long long", named=bint, candidates=list, request="long long",
                    need="long long", tokens="long long")
     cdef _admit_sharing(self, Proposal proposal, long long budget, long long share)
+    cdef bint _can_pass(self) except? -1
     cdef list _not_skipped(self, Proposal proposal)
     cdef _begin(self, long long request, long long tokens, bint named)
     @cython.locals(request="long long", most="long long", slot="long long", left="long long",

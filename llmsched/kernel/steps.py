@@ -122,7 +122,10 @@ class Steps(Preemption):
         return max(1, whole // max(1, min(knobs.shares, prompts)))
 
     def _admit_sharing(self, proposal: Proposal, budget: int, share: int) -> None:
-        """Admit waiting requests with at most a share each; pass over long ones too many."""
+        """Admit waiting requests with at most a share each, and no long ones too many.
+
+        Others pass those by, unless somebody's queue gives out none but the next.
+        """
         knobs, cut, longs = self.knobs, 0, 0
         for slot in self.partial:
             if self.computed[slot] + self.chunk[slot] < self.target[slot]:
@@ -131,16 +134,13 @@ class Steps(Preemption):
         slots = min(knobs.slots - self.running, proposal.admissions)
         named = len(proposal.skip) > 0
         candidates = self._not_skipped(proposal) if named else []
-        while slots > 0 and budget > 0 and self.waiting:
-            if named:
-                request = candidates.pop() if candidates else -1
-            else:
-                request = self.next_waiting()
+        while slots > 0 and budget > 0 and (candidates or (self.waiting and not named)):
+            request = candidates.pop() if named else self.next_waiting()
             if request < 0:
                 return
             need = self.need(request)
             if need > knobs.long_prompt and longs >= knobs.long_shares:
-                if self.waiting == self.waiting_long:
+                if self.waiting == self.waiting_long or not self._can_pass():
                     return
                 if not named:
                     named, candidates = True, self._not_skipped(proposal)
@@ -153,6 +153,10 @@ class Steps(Preemption):
             longs += need > knobs.long_prompt
             budget -= tokens
             slots -= 1
+
+    def _can_pass(self) -> bool:
+        """Whether others than the next one can be taken out of the queue."""
+        return self.foreign is None or hasattr(self.foreign, "remove")
 
     def _not_skipped(self, proposal: Proposal) -> list[int]:
         """Return the waiting requests that a step does not pass over, the next one last."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
+from llmsched.batching.interleave import Interleave
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.static import Static
 from llmsched.contract import Policy
@@ -32,6 +33,8 @@ COMPOSED = {
     "ljf+chunked, whole prompts": Policy("", Ljf(), Chunked(split=False)),
     "plan+lagrangian": Policy("", Plan(), Lagrangian(extra_rounds=4)),
     "plan+chunked": Policy("", Plan(), Chunked()),
+    "fcfs+interleave": Policy("", Fcfs(), Interleave(2)),
+    "sjf+interleave, mixed": Policy("", Sjf(), Interleave(3, token_budget=5, mixed=True)),
     "fcfs+lagrangian": Policy("", Fcfs(), Lagrangian(multiplier=1.0, adapt=True)),
 }
 POLICIES = {**NAMED, **COMPOSED}
