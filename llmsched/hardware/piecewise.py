@@ -54,18 +54,10 @@ class Piecewise(StepTime):
         StepTime.__post_init__(self)
 
     def _price(self) -> Price:
-        return Table(
-            self._shared,
-            self._starts,
-            self._values,
-            self._slopes,
-            self.per_decode_seq,
-            self._prefill_extra,
-        )
+        return Table(self._shared, self._starts, self._values, self._slopes, self.per_decode_seq)
 
     @property
     def _prefill_extra(self) -> float:
-        """Seconds by which a step with a prefill takes longer than the table says."""
         return 0.0 if self.per_step_prefill is None else self.per_step_prefill - self.per_step
 
     @property

@@ -176,12 +176,10 @@ class Roofline(StepTime):
             self.per_token_compute,
             self.per_token_move,
             self.per_decode_seq,
-            self._prefill_extra,
         )
 
     @property
     def _prefill_extra(self) -> float:
-        """Seconds by which a step with a prefill takes longer than one without."""
         return 0.0 if self.fixed_prefill is None else self.fixed_prefill - self.fixed
 
     @property

@@ -140,37 +140,25 @@ class Linear(Price):
 
 
 class Curve(Price):
-    """A price of all tokens of a step, remembered; subclasses supply `curve`.
+    """A price of all tokens of a step, remembered; subclasses supply `curve`."""
 
-    A step that holds a prefill takes `prefill_extra` seconds more.
-    """
-
-    def __init__(
-        self,
-        shared: tuple[float, float, float, float],
-        per_decode_seq: float,
-        prefill_extra: float,
-    ) -> None:
+    def __init__(self, shared: tuple[float, float, float, float], per_decode_seq: float) -> None:
         super().__init__(*shared)
         self.per_decode_seq = per_decode_seq
-        self.prefill_extra = prefill_extra
         self.remembered = floats(np.full(_REMEMBERED, np.nan))
 
     def curve(self, tokens: int) -> float:
-        """Return the seconds of so many tokens, decode sequences not charged."""
+        """Return the seconds of a step of so many tokens, decode sequences not charged."""
         raise NotImplementedError
 
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         tokens = prefill_tokens + decode_seqs
-        beside = self.per_decode_seq * decode_seqs
-        if prefill_tokens:
-            beside += self.prefill_extra
         if not 0 <= tokens < _REMEMBERED:
-            return self.curve(tokens) + beside
+            return self.curve(tokens) + self.per_decode_seq * decode_seqs
         seconds = self.remembered[tokens]
         if seconds != seconds:  # NaN: not asked for yet
             seconds = self.remembered[tokens] = self.curve(tokens)
-        return seconds + beside
+        return seconds + self.per_decode_seq * decode_seqs
 
 
 class Table(Curve):
@@ -187,9 +175,8 @@ class Table(Curve):
         values: tuple[float, ...],
         slopes: tuple[float, ...],
         per_decode_seq: float,
-        prefill_extra: float,
     ) -> None:
-        super().__init__(shared, per_decode_seq, prefill_extra)
+        super().__init__(shared, per_decode_seq)
         self.starts, self.values, self.slopes = starts, values, slopes
 
     def curve(self, tokens: int) -> float:
@@ -209,9 +196,8 @@ class Knee(Curve):
         per_token_compute: float,
         per_token_move: float,
         per_decode_seq: float,
-        prefill_extra: float,
     ) -> None:
-        super().__init__(shared, per_decode_seq, prefill_extra)
+        super().__init__(shared, per_decode_seq)
         self.fixed = fixed
         self.read_weights = read_weights
         self.per_token_compute = per_token_compute
@@ -221,6 +207,21 @@ class Knee(Curve):
         # Python's own function in C as well: the C library's rounds otherwise.
         root: float = hypot(self.per_token_compute * tokens, self.read_weights)
         return self.fixed + self.per_token_move * tokens + root
+
+
+class Apart(Price):
+    """Another price, and more where a step holds a prefill."""
+
+    def __init__(
+        self, shared: tuple[float, float, float, float], price: Price, prefill_extra: float
+    ) -> None:
+        super().__init__(*shared)
+        self.price = price
+        self.prefill_extra = prefill_extra
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        seconds = self.price.base(prefill_tokens, decode_seqs)
+        return seconds + self.prefill_extra if prefill_tokens else seconds
 
 
 class Asked(Price):

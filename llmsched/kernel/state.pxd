@@ -22,7 +22,7 @@ cdef class State(Requests):
     cdef Known known
     cdef Queue queue
     cdef object foreign, referee
-    cdef bint reserves, watched
+    cdef bint reserves, sharing, watched
     cdef readonly double now, last_round_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
     cdef readonly long long waiting_long

@@ -118,6 +118,7 @@ class State(Requests):
         self.knobs, self.price, self.cache, self.rows = knobs, price, cache, rows
         self.referee = referee
         self.reserves = isinstance(cache, Reserved)
+        self.sharing = knobs.shares > 1
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
         self.known: Known | None = None  # what policies know; None if they cannot look
@@ -191,7 +192,7 @@ class State(Requests):
     def enqueue(self, request: int) -> None:
         """Let a request wait that has arrived or was preempted."""
         self.waiting += 1
-        if self.knobs.shares > 1:
+        if self.sharing:
             self.count_long(request, 1)
         if self.foreign is None:
             self.queue.push(request)
@@ -276,7 +277,7 @@ class State(Requests):
         """Give a waiting request a slot, and room for its first `tokens`; return the slot."""
         self.cache.admit(request, tokens, self.most(request))
         self.waiting -= 1
-        if self.knobs.shares > 1:
+        if self.sharing:
             self.count_long(request, -1)
         self.running += 1
         if not self.free_slots:

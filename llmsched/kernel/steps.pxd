@@ -20,7 +20,7 @@ cdef class Steps(Preemption):
     cdef _finish(self, long long slot)
     cdef _complete(self, long long slot)
     @cython.locals(before="long long", whole="long long", budget="long long", n="long long",
-                   most="long long", sharing=bint)
+                   share="long long")
     cdef bint prefill(self, Proposal proposal) except? -1
     cdef void _schedule(self, long long slot, long long tokens) noexcept
     @cython.locals(left="long long", i="long long")

@@ -40,17 +40,15 @@ class Steps(Preemption):
         self.chunks = 0
         if proposal.chunks is not None:
             self._compute_named(proposal, budget)
-        else:
-            most = self.knobs.threshold
-            sharing = self.knobs.shares > 1 and proposal.split
-            if sharing:
-                most = self._share(whole)
-            budget = self._go_on(budget, most)
+        elif self.sharing and proposal.split:
+            share = self._share(whole)
+            budget = self._go_on(budget, share)
             if self.preempted == before:
-                if sharing:
-                    self._admit_sharing(proposal, budget, most)
-                else:
-                    self._admit_next(proposal, budget, whole)
+                self._admit_sharing(proposal, budget, share)
+        else:
+            budget = self._go_on(budget, self.knobs.threshold)
+            if self.preempted == before:
+                self._admit_next(proposal, budget, whole)
         if self.preempted != before:
             self._drop_preempted()
         n = self.decoding if proposal.decode else 0

@@ -278,6 +278,8 @@ class Clairvoyant:
 def test_a_clairvoyant_rule_finds_nothing_to_read(case: Case) -> None:
     rule = Clairvoyant([])
     result = finished(case, Policy("clairvoyant", Fcfs(), rule))
+    # In a closed loop somebody comes at the very instant at which a free step has ended.
+    assume(result.column("duration_s").all())
     there = np.sort(result.arrival)
     for now, known, latest in rule.read:
         assert latest <= now + 1e-9
