@@ -36,7 +36,7 @@ from tests.hand import outputs, replay
 
 KNOWN = (
     f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
-    "rules chunked, lagrangian, prefill_first, static, whole_stage."
+    "rules chunked, interleave, lagrangian, prefill_first, static, whole_stage."
 )
 
 
@@ -295,6 +295,7 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     assert (policy.order, policy.rule) == (Ljf(), Drain())
     assert list(parts("batching")) == [
         "chunked",
+        "interleave",
         "lagrangian",
         "prefill_first",
         "static",
@@ -303,7 +304,8 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     ]
     assert replay(policy, outputs(1, 1), 1).makespan == 1.5
     with pytest.raises(
-        InputError, match="rules chunked, lagrangian, prefill_first, static, whole_stage, drain"
+        InputError,
+        match="rules chunked, interleave, lagrangian, prefill_first, static, whole_stage, drain",
     ):
         find("nope")
 
@@ -385,6 +387,7 @@ def test_parts_are_found_by_looking() -> None:
     assert list(parts("orders")) == ["fcfs", "ljf", "plan", "random", "sjf"]
     assert list(parts("batching")) == [
         "chunked",
+        "interleave",
         "lagrangian",
         "prefill_first",
         "static",

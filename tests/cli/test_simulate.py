@@ -159,7 +159,7 @@ def test_a_policy_comes_from_a_file(llmsched: Run, trace: Path, tmp_path: Path) 
 
 UNKNOWN = (
     f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
-    "rules chunked, lagrangian, prefill_first, static, whole_stage."
+    "rules chunked, interleave, lagrangian, prefill_first, static, whole_stage."
 )
 
 
