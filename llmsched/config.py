@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from llmsched.errors import InputError
 from llmsched.schema import check_fields
 
 MOST = 2**30
@@ -35,7 +36,15 @@ class EngineConfig:
     watermark : float
         Share of the usable blocks that an admission must leave free (vLLM v0's watermark).
     long_prefill_token_threshold : int
-        Most prompt tokens one request may compute in a step (vLLM v1); 0 means no threshold.
+        Most prompt tokens one request may compute in a step (vLLM v1); 0 means no threshold. With
+        `max_num_partial_prefills` above 1 it limits no step, and says which prompts are long.
+    max_num_partial_prefills, max_long_partial_prefills : int
+        Prompts that share a step's budget evenly, so that so many may be begun and unfinished at
+        once, and how many of them may be longer than the threshold: shorter ones pass those by.
+        With 1 the first prompt takes all that it can use. Only steps that may cut prompts share;
+        those that take the shortest first do not.
+        These are the definitions of vLLM's v0 scheduler (PR 10235). v1 never had them: since PR
+        13726 it fell back to v0 or refused, 0.19 to 0.24 refuse, 0.27 dropped them (PR 49244).
     admission : {"full_prompt", "first_chunk"}
         What must fit into the free blocks for a request to be admitted: all tokens known so far
         (vLLM v1) or only the first chunk.
@@ -59,6 +68,8 @@ class EngineConfig:
     num_gpu_blocks: _Two | None = None
     watermark: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     long_prefill_token_threshold: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    max_num_partial_prefills: _Count = 1
+    max_long_partial_prefills: _Count = 1
     admission: Literal["full_prompt", "first_chunk"] = "full_prompt"
     reserve: Literal["none", "max_output"] = "none"
     victim: Literal["last_arrived", "longest_remaining"] = "last_arrived"
@@ -67,6 +78,21 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        self._check_sharing()
+
+    def _check_sharing(self) -> None:
+        """Refuse knobs of shared prefills that contradict each other, as vLLM does."""
+        most, long = self.max_num_partial_prefills, self.max_long_partial_prefills
+        threshold, longest = self.long_prefill_token_threshold, self.max_model_len
+        if long > most:
+            what = f"at most {most}, max_num_partial_prefills"
+            raise InputError(f"max_long_partial_prefills: expected {what}; got {long}")
+        if most > 1 and not threshold:
+            what = f"an integer >= 1 with max_num_partial_prefills {most}"
+            raise InputError(f"long_prefill_token_threshold: expected {what}, got 0")
+        if most > 1 and longest is not None and threshold > longest:
+            what = f"at most {longest}, max_model_len"
+            raise InputError(f"long_prefill_token_threshold: expected {what}; got {threshold}")
 
     @property
     def usable_blocks(self) -> int | None:

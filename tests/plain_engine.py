@@ -20,7 +20,7 @@ from llmsched.contract import Jobs, Order, Policy, Step, View, WaitingQueue
 from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
 from llmsched.kernel.known import ledger
-from llmsched.kernel.queues import RankQueue
+from llmsched.kernel.queues import Queue, RankQueue
 from llmsched.trace import Trace
 
 SAME_INSTANT_S = 1e-9
@@ -164,6 +164,7 @@ class PlainEngine:
         self.free = NO_LIMIT if config.num_gpu_blocks is None else config.num_gpu_blocks - 1
         self.spare = 0 if config.num_gpu_blocks is None else int(config.watermark * self.free)
         self.usable, self.peak = self.free, 0
+        self.share = NO_LIMIT  # tokens of a prompt in the step being made
         self.steps: list[list[int]] = []
         order, self.rule = policy.order, policy.rule
         if policy.offline is not None:
@@ -236,8 +237,7 @@ class PlainEngine:
         return self._blocks(tokens) + self.spare <= self.free - self.demand()
 
     def _limits(self) -> Iterator[int]:
-        if self.config.long_prefill_token_threshold:
-            yield self.config.long_prefill_token_threshold
+        yield from self._threshold()
         if self.config.max_num_batched_tokens is not None:
             yield self.config.max_num_batched_tokens
 
@@ -266,11 +266,14 @@ class PlainEngine:
                 [step.max_tokens or NO_LIMIT, self.config.max_num_batched_tokens or NO_LIMIT]
             )
             budget = whole - (len(self.decoding()) if step.decode else 0)
+            self.share = self._share(whole) if self._sharing(step) else NO_LIMIT
             if step.shortest_first:
                 self._shortest_first(chunks, budget, step)
             else:
                 budget = self._continue_prompts(chunks, budget)
-                if self._lost() == lost:
+                if self._lost() == lost and self._sharing(step):
+                    self._admit_beside(chunks, budget, step)
+                elif self._lost() == lost:
                     self._admit(chunks, budget, whole, step)
         chunks = [chunk for chunk in chunks if chunk[0] in self.running]
         decodes = self.decoding() if step.decode else []
@@ -289,7 +292,8 @@ class PlainEngine:
         for request in [request for request in self.running if request.begun]:
             if request not in self.running:
                 continue
-            tokens = min([request.goal - request.computed, budget, *self._threshold()])
+            left = request.goal - request.computed
+            tokens = min([left, budget, self.share, *self._threshold()])
             if tokens <= 0:
                 break
             if not self._grow(request, tokens, prompt=True):
@@ -300,7 +304,60 @@ class PlainEngine:
 
     def _threshold(self) -> list[int]:
         threshold = self.config.long_prefill_token_threshold
-        return [threshold] if threshold else []
+        return [threshold] if threshold and self.config.max_num_partial_prefills == 1 else []
+
+    def _sharing(self, step: Step) -> bool:
+        """Whether prompts share the step's budget."""
+        return step.split and self.config.max_num_partial_prefills > 1
+
+    def _long(self, request: Request) -> bool:
+        return (request.goal or request.known) > self.config.long_prefill_token_threshold
+
+    def _share(self, whole: int) -> int:
+        """Tokens for each of those who would be prefilled, as far as they may be."""
+        prompts = [request for request in self.running if request.begun]
+        waits = [r for r in self.requests if r not in self.coming and r not in self.running]
+        for request in (r for r in waits if r.generated < r.output):
+            longs = sum(self._long(other) for other in prompts)
+            if not self._long(request) or longs < self.config.max_long_partial_prefills:
+                prompts.append(request)
+        together = min(len(prompts), self.config.max_num_partial_prefills)
+        return max(1, whole // max(1, together))
+
+    def _admit_beside(self, chunks: list[tuple[Request, int]], budget: int, step: Step) -> None:
+        """Admit one after the other who may be; who is long may have to let others pass."""
+        given = dict(chunks)
+        unfinished = [
+            request
+            for request in self.running
+            if request.begun and request.computed + given.get(request, 0) < request.goal
+        ]
+        longs = sum(self._long(request) for request in unfinished)
+        most_long = self.config.max_long_partial_prefills
+        admitted, queued = 0, None  # the queue's order, once somebody has to be passed over
+        while self.waiting() and budget > 0 and (queued is None or queued):
+            if len(self.running) == self.config.max_num_seqs or admitted == step.max_new_seqs:
+                return
+            if queued is None and self.queue.peek() < 0:
+                return
+            request = self.head() if queued is None else self.requests[queued.pop(0)]
+            if self._long(request) and longs >= most_long:
+                if not isinstance(self.queue, Queue):
+                    return
+                queued = self.queue.waiting() if queued is None else queued
+                continue
+            tokens = min(request.known, self.share, budget)
+            if tokens < request.known and len(unfinished) >= self.config.max_num_partial_prefills:
+                return
+            if not self.fits(request):
+                return
+            self._take_slot(request, tokens)
+            chunks.append((request, tokens))
+            if tokens < request.known:
+                unfinished.append(request)
+            longs += self._long(request)
+            budget -= tokens
+            admitted += 1
 
     def _admit(
         self, chunks: list[tuple[Request, int]], budget: int, whole: int, step: Step
@@ -318,13 +375,17 @@ class PlainEngine:
                 return
             if not self.fits(request):
                 return
-            self._let_in(request, tokens)
+            self._take_slot(request, tokens)
             chunks.append((request, tokens))
             budget -= tokens
             admitted += 1
 
-    def _let_in(self, request: Request, tokens: int) -> None:
-        assert self.queue.pop() == request.index
+    def _take_slot(self, request: Request, tokens: int) -> None:
+        if self.queue.peek() == request.index:
+            self.queue.pop()
+        else:
+            assert isinstance(self.queue, Queue)
+            self.queue.remove(request.index)
         self.running.append(request)
         request.goal, request.computed = request.known, 0
         if self.config.reserve == "max_output":
@@ -373,7 +434,7 @@ class PlainEngine:
                     return
                 begun.pop(0)
             else:
-                self._let_in(following, tokens)
+                self._take_slot(following, tokens)
                 admitted += 1
             chunks.append((following, tokens))
             budget -= tokens

@@ -36,7 +36,7 @@ from tests.hand import outputs, replay
 
 KNOWN = (
     f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, random, sif, "
-    "sjf; rules chunked, lagrangian, prefill_first, shortest_remaining, static, "
+    "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
     "whole_stage."
 )
 
@@ -296,6 +296,7 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     assert (policy.order, policy.rule) == (Ljf(), Drain())
     assert list(parts("batching")) == [
         "chunked",
+        "interleave",
         "lagrangian",
         "prefill_first",
         "shortest_remaining",
@@ -385,6 +386,7 @@ def test_parts_are_found_by_looking() -> None:
     assert list(parts("orders")) == ["fcfs", "ljf", "lwf", "plan", "random", "sif", "sjf"]
     assert list(parts("batching")) == [
         "chunked",
+        "interleave",
         "lagrangian",
         "prefill_first",
         "shortest_remaining",

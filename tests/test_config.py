@@ -42,6 +42,27 @@ def test_the_largest_and_the_smallest_values_are_accepted() -> None:
             {"long_prefill_token_threshold": -1},
             "long_prefill_token_threshold: expected an integer >= 0, got -1",
         ),
+        (
+            {"max_long_partial_prefills": 2},
+            "max_long_partial_prefills: expected at most 1, max_num_partial_prefills; got 2",
+        ),
+        (
+            {"max_num_partial_prefills": 2},
+            "long_prefill_token_threshold: expected an integer >= 1 with "
+            "max_num_partial_prefills 2, got 0",
+        ),
+        (
+            {
+                "max_num_partial_prefills": 2,
+                "long_prefill_token_threshold": 9000,
+                "max_model_len": 8192,
+            },
+            "long_prefill_token_threshold: expected at most 8192, max_model_len; got 9000",
+        ),
+        (
+            {"max_num_partial_prefills": 0},
+            "max_num_partial_prefills: expected an integer >= 1, got 0",
+        ),
         ({"watermark": 1.0}, "watermark: expected a number in [0, 1), got 1.0"),
         ({"watermark": float("nan")}, "watermark: expected a finite number, got nan"),
         ({"admission": "all"}, "admission: expected one of first_chunk, full_prompt; got 'all'"),

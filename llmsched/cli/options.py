@@ -157,7 +157,8 @@ EngineKnob = Annotated[
         metavar="KNOB=VALUE",
         rich_help_panel=ENGINE,
         help="Any other knob (watermark, admission, reserve, victim, max_output_tokens, "
-        "max_model_len, long_prefill_token_threshold); may be repeated.",
+        "max_model_len, long_prefill_token_threshold, max_num_partial_prefills, "
+        "max_long_partial_prefills); may be repeated.",
     ),
 ]
 Concurrency = Annotated[

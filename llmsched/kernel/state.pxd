@@ -11,7 +11,7 @@ cdef int _SLOT_BITS
 cdef long long _SLOT
 
 cdef class Knobs:
-    cdef readonly long long slots, budget, threshold
+    cdef readonly long long slots, budget, threshold, shares, long_shares, long_prompt
     cdef readonly bint first_chunk, longest_remaining
 
 cdef class State(Requests):
@@ -22,9 +22,10 @@ cdef class State(Requests):
     cdef Known known
     cdef Queue queue
     cdef object foreign, referee
-    cdef bint reserves, watched
+    cdef bint reserves, sharing, watched
     cdef readonly double now, last_round_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
+    cdef readonly long long waiting_long
     cdef readonly long long prompts_done
     cdef dict slot_of, resuming, last_token, _slots
     cdef readonly list partial
@@ -38,6 +39,7 @@ cdef class State(Requests):
     @cython.locals(request="long long")
     cpdef tell(self, Known known)
     cpdef enqueue(self, long long request)
+    cpdef count_long(self, long long request, long long change)
     cpdef long long next_waiting(self) except? -2
     cpdef list in_order(self)
     cpdef bint is_waiting(self, long long request) except? -1

@@ -38,6 +38,9 @@ class Knobs:
         Whether an admission needs room for its first chunk only.
     longest_remaining : bool
         Whether the victim is who has most predicted tokens to go, not who came last.
+    shares, long_shares, long_prompt : int
+        Prompts that share the budget of a step which may cut them, how many of them may be long,
+        and the tokens beyond which one is; 1 share: none of this.
     """
 
     def __init__(
@@ -47,12 +50,18 @@ class Knobs:
         threshold: int = UNBOUNDED,
         first_chunk: bool = False,
         longest_remaining: bool = False,
+        shares: int = 1,
+        long_shares: int = 1,
+        long_prompt: int = UNBOUNDED,
     ) -> None:
         self.slots = slots
         self.budget = budget
         self.threshold = threshold
         self.first_chunk = first_chunk
         self.longest_remaining = longest_remaining
+        self.shares = shares
+        self.long_shares = long_shares
+        self.long_prompt = long_prompt
 
 
 class Referee(Protocol):
@@ -96,6 +105,8 @@ class State(Requests):
         Computed, of prompts begun and not finished.
     arrived, waiting : int
         Requests that have arrived, and those of them without a slot that have not finished.
+    waiting_long : int
+        Those waiting whose prompt is too long to share the budget at will; 0 where none is shared.
     partial : list of int
         Slots whose prompt has been begun and not finished, in order of admission.
     """
@@ -107,6 +118,7 @@ class State(Requests):
         self.knobs, self.price, self.cache, self.rows = knobs, price, cache, rows
         self.referee = referee
         self.reserves = isinstance(cache, Reserved)
+        self.sharing = knobs.shares > 1
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
         self.known: Known | None = None  # what policies know; None if they cannot look
@@ -116,6 +128,7 @@ class State(Requests):
         self.clock = self.running = self.decoding = self.kv_tokens = self.prompt_tokens = 0
         self.arrived = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
+        self.waiting_long = 0
         self.prompts_done = 0  # prefills so far that yielded a token
         self.last_round_end = 0.0
         self.partial: list[int] = []
@@ -179,10 +192,17 @@ class State(Requests):
     def enqueue(self, request: int) -> None:
         """Let a request wait that has arrived or was preempted."""
         self.waiting += 1
+        if self.sharing:
+            self.count_long(request, 1)
         if self.foreign is None:
             self.queue.push(request)
         else:
             self.foreign.push(request)
+
+    def count_long(self, request: int, change: int) -> None:
+        """Count a request that begins to wait, or with -1 one that waits no more, if it is long."""
+        if self.need(request) > self.knobs.long_prompt:
+            self.waiting_long += change
 
     def next_waiting(self) -> int:
         """Return the request that the queue offers, which does wait; -1 if it offers none."""
@@ -257,6 +277,8 @@ class State(Requests):
         """Give a waiting request a slot, and room for its first `tokens`; return the slot."""
         self.cache.admit(request, tokens, self.most(request))
         self.waiting -= 1
+        if self.sharing:
+            self.count_long(request, -1)
         self.running += 1
         if not self.free_slots:
             self._more_slots()

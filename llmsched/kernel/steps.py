@@ -42,8 +42,13 @@ class Steps(Preemption):
             self._compute_named(proposal, budget)
         elif proposal.shortest:
             self._shortest_first(proposal, budget)
+        elif self.sharing and proposal.split:
+            share = self._share(whole)
+            budget = self._go_on(budget, share)
+            if self.preempted == before:
+                self._admit_sharing(proposal, budget, share)
         else:
-            budget = self._go_on(budget)
+            budget = self._go_on(budget, self.knobs.threshold)
             if self.preempted == before:
                 self._admit_next(proposal, budget, whole)
         if self.preempted != before:
@@ -69,14 +74,17 @@ class Steps(Preemption):
                 left += 1
         self.chunks = left
 
-    def _go_on(self, budget: int) -> int:
-        """Give tokens to the prompts that have been begun; return what is left of the budget."""
+    def _go_on(self, budget: int, most: int) -> int:
+        """Give tokens to the prompts that have been begun, to none more than `most`.
+
+        Returns what is left of the budget.
+        """
         if not self.partial:
             return budget
         for slot in list(self.partial):
             if not self.admission[slot]:
                 continue  # preempted for one before it
-            tokens = min(self.target[slot] - self.computed[slot], self.knobs.threshold, budget)
+            tokens = min(self.target[slot] - self.computed[slot], most, budget)
             if tokens <= 0 or not self.extend(slot, tokens):
                 break
             self._schedule(slot, tokens)
@@ -103,6 +111,52 @@ class Steps(Preemption):
             self._begin(request, tokens, len(proposal.skip) > 0)
             budget -= tokens
             slots -= 1
+
+    def _share(self, whole: int) -> int:
+        """Return the tokens that each prompt gets of a step that prompts share."""
+        knobs, longs = self.knobs, 0
+        for slot in self.partial:
+            longs += self.target[slot] > knobs.long_prompt
+        new = min(self.waiting_long, max(knobs.long_shares - longs, 0))
+        prompts = len(self.partial) + self.waiting - self.waiting_long + new
+        return max(1, whole // max(1, min(knobs.shares, prompts)))
+
+    def _admit_sharing(self, proposal: Proposal, budget: int, share: int) -> None:
+        """Admit waiting requests with at most a share each, and no long ones too many.
+
+        Others pass those by, unless somebody's queue gives out none but the next.
+        """
+        knobs, cut, longs = self.knobs, 0, 0
+        for slot in self.partial:
+            if self.computed[slot] + self.chunk[slot] < self.target[slot]:
+                cut += 1
+                longs += self.target[slot] > knobs.long_prompt
+        slots = min(knobs.slots - self.running, proposal.admissions)
+        named = len(proposal.skip) > 0
+        candidates = self._not_skipped(proposal) if named else []
+        while slots > 0 and budget > 0 and (candidates or (self.waiting and not named)):
+            request = candidates.pop() if named else self.next_waiting()
+            if request < 0:
+                return
+            need = self.need(request)
+            if need > knobs.long_prompt and longs >= knobs.long_shares:
+                if self.waiting == self.waiting_long or not self._can_pass():
+                    return
+                if not named:
+                    named, candidates = True, self._not_skipped(proposal)
+                continue
+            tokens = min(need, share, budget)
+            if (tokens < need and cut >= knobs.shares) or not self.fits(request):
+                return
+            self._begin(request, tokens, named)
+            cut += tokens < need
+            longs += need > knobs.long_prompt
+            budget -= tokens
+            slots -= 1
+
+    def _can_pass(self) -> bool:
+        """Whether others than the next one can be taken out of the queue."""
+        return self.foreign is None or hasattr(self.foreign, "remove")
 
     def _not_skipped(self, proposal: Proposal) -> list[int]:
         """Return the waiting requests that a step does not pass over, the next one last."""

@@ -373,17 +373,19 @@ def prices(replay: Replay) -> Iterator[str]:
 
 
 def first_come_first_served(replay: Replay) -> Iterator[str]:
-    """With order fcfs, nobody is admitted before an earlier arrival."""
-    if replay.order == "fcfs":
-        r = replay.requests
-        by_arrival = np.argsort(r.arrival_s, kind="stable")
+    """With order fcfs, nobody is admitted before an earlier arrival that may not be passed over."""
+    if replay.order != "fcfs":
+        return
+    r, config = replay.requests, replay.config
+    shared = config.max_num_partial_prefills > 1
+    long = shared & (r.input_tokens > config.long_prefill_token_threshold)
+    off = np.zeros(len(long), dtype=np.bool_)
+    for lane in (long, ~long):
+        by_arrival = np.flatnonzero(lane)[np.argsort(r.arrival_s[lane], kind="stable")]
         admitted = r.admitted_s[by_arrival]
         latest = np.maximum.accumulate(admitted)
-        yield from _wrong(
-            admitted < latest - slack(latest),
-            lambda i: f"request {r.id[by_arrival[i]]}",
-            "admitted before one that arrived earlier",
-        )
+        off[by_arrival] = admitted < latest - slack(latest)
+    yield from _wrong(off, _request(replay), "admitted before one that arrived earlier")
 
 
 _FIRST: tuple[Law, ...] = (same_requests, order_of_events, steps_in_order, rows_that_make_sense)

@@ -82,6 +82,8 @@ def test_the_engine_follows_the_command_line(llmsched: Run, trace: Path, tmp_pat
         "num_gpu_blocks": 9,
         "watermark": 0.1,
         "long_prefill_token_threshold": 0,
+        "max_num_partial_prefills": 1,
+        "max_long_partial_prefills": 1,
         "admission": "full_prompt",
         "reserve": "none",
         "victim": "last_arrived",
@@ -157,7 +159,8 @@ def test_a_policy_comes_from_a_file(llmsched: Run, trace: Path, tmp_path: Path) 
 
 UNKNOWN = (
     f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, random, sif, "
-    "sjf; rules chunked, lagrangian, prefill_first, shortest_remaining, static, whole_stage."
+    "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
+    "whole_stage."
 )
 
 
@@ -180,8 +183,9 @@ UNKNOWN = (
         (
             "--engine speed=3",
             "--engine: expected KNOB=VALUE with one of max_num_seqs, max_num_batched_tokens, "
-            "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, admission, "
-            "reserve, victim, max_output_tokens, max_model_len; got 'speed=3'",
+            "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, "
+            "max_num_partial_prefills, max_long_partial_prefills, admission, reserve, victim, "
+            "max_output_tokens, max_model_len; got 'speed=3'",
         ),
         ("--engine watermark=1", "--engine: watermark: expected a number in [0, 1), got 1"),
         (

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
+from llmsched.batching.interleave import Interleave
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.shortest_remaining import ShortestRemaining
 from llmsched.batching.static import Static
@@ -34,6 +35,8 @@ COMPOSED = {
     "ljf+chunked, whole prompts": Policy("", Ljf(), Chunked(split=False)),
     "plan+lagrangian": Policy("", Plan(), Lagrangian(extra_rounds=4)),
     "plan+chunked": Policy("", Plan(), Chunked()),
+    "fcfs+interleave": Policy("", Fcfs(), Interleave(2)),
+    "sjf+interleave, mixed": Policy("", Sjf(), Interleave(3, token_budget=5, mixed=True)),
     "fcfs+lagrangian": Policy("", Fcfs(), Lagrangian(multiplier=1.0, adapt=True)),
     "lwf+shortest_remaining": Policy("", Lwf(0.5, ageing=9), ShortestRemaining(6, decode=False)),
 }

@@ -270,6 +270,20 @@ def test_a_queue_jumper_is_a_fault_only_where_the_order_is_claimed(
     assert [fault.law for fault in found] == ["first come first served"]
 
 
+def test_short_prompts_that_pass_a_long_one_are_no_fault_where_prefills_are_shared(
+    tmp_path: Path,
+) -> None:
+    trace = Trace.from_columns([0.0] * 3, [50, 50, 2], [2, 2, 2])
+    hardware = HardwareProfile("p", Affine(per_step=0.01))
+    knobs = EngineConfig(4, 8, max_num_partial_prefills=2, long_prefill_token_threshold=9)
+    case = Case(trace, hardware, knobs, trace.output_tokens, None)
+    replay = evidence(case, case.replay(NAMED["vllm"]), tmp_path)
+    assert replay.requests.admitted_s[2] < replay.requests.admitted_s[1]
+    assert faults(replay) == []
+    alone = dataclasses.replace(replay, config=EngineConfig(4, 8))
+    assert [fault.law for fault in faults(alone)] == ["first come first served"]
+
+
 def test_each_law_is_broken_by_some_planted_fault() -> None:
     elsewhere = {"exclusive steps", "first come first served"}
     assert {law for _, law in PLANTED.values()} | elsewhere == set(LAWS)
