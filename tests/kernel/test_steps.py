@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
-from llmsched.contract import Policy
+from llmsched.batching.chunked import Chunked
+from llmsched.contract import Jobs, Policy, View, WaitingQueue
 from llmsched.engine import SimulationResult
 from tests.hand import MIXED, STAGES, Row, replay, steps
 
@@ -97,10 +100,32 @@ def test_the_order_decides_among_those_who_may_pass() -> None:
     assert 0.0 < result.admitted[2] < result.admitted[1]
 
 
+class _NextAlone:
+    """Requests in the order of arrival, none of which is to be had by name."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[int] = deque()
+        self.push, self.pop = self._waiting.append, self._waiting.popleft
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def peek(self) -> int:
+        return self._waiting[0]
+
+
+@dataclass(frozen=True)
+class _Fifo:
+    def queue(self, jobs: Jobs, view: View) -> WaitingQueue:
+        return _NextAlone()
+
+
 def test_a_queue_that_gives_out_the_next_alone_lets_nobody_pass() -> None:
     rows = [(0.0, 12, 9), (0.0, 12, 8), (0.0, 2, 1)]
-    result = shared(rows, 8, threshold=4, policy="plan+chunked")
-    assert result.admitted[2] >= result.admitted[1] > 0.0
+    alone = shared(rows, 8, threshold=4, policy=Policy("fifo", _Fifo(), Chunked()))
+    assert alone.admitted[2] >= alone.admitted[1] > 0.0
+    by_name = shared(rows, 8, threshold=4, policy="plan+chunked")
+    assert by_name.admitted[1] > by_name.admitted[2] == 0.0
 
 
 def test_steps_of_whole_prompts_do_not_share() -> None:

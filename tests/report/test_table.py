@@ -39,7 +39,14 @@ def test_no_width_loses_or_cuts_a_number(name: str, width: int) -> None:
     names = {"policy", "max_num_seqs", "makespan_s,", "utilization,", "fcfs", "ljf", "sjf", "mine"}
     lost = Counter(ample) - Counter(here)
     assert not lost
-    assert set(Counter(here) - Counter(ample)) <= {*names, "points", "s", "(lower", "bound)", "load"}
+    assert set(Counter(here) - Counter(ample)) <= {
+        *names,
+        "points",
+        "s",
+        "(lower",
+        "bound)",
+        "load",
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
