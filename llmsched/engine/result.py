@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from llmsched.config import EngineConfig
 from llmsched.engine.work import Totals, Work, step_rows
 from llmsched.hardware import HardwareProfile
 from llmsched.kernel.rows import STEP_COLUMNS
-from llmsched.trace import Trace
+from llmsched.trace import Trace, frozen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,6 +151,20 @@ class SimulationResult:
     def makespan(self) -> float:
         """Total inference time: seconds from the first arrival until the last request left."""
         return self.ended - float(self.arrival.min())
+
+    @property
+    def all_served(self) -> bool:
+        """Whether every request was completed with all of its output."""
+        whole = self.emitted is self.trace.output_tokens or (
+            self.emitted == self.trace.output_tokens
+        )
+        return bool(np.all(whole) and not self.status.any())
+
+    def served(self) -> Trace:
+        """Return the completed requests, with the outputs that they got; there must be any."""
+        rows = np.flatnonzero(self.status == COMPLETED)
+        part = self.trace.take(rows)
+        return replace(part, output_tokens=frozen(self.emitted[rows]))
 
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""
