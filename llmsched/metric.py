@@ -210,6 +210,8 @@ _ALL = [
         lambda m: m.refused,
         "requests turned away on arrival",
         212,
+        ("", "refused"),
+        ",.0f",
         kind=COUNT,
     ),
     Metric(
@@ -219,6 +221,8 @@ _ALL = [
         lambda m: m.aborted,
         "requests whose client left before the last token",
         214,
+        ("", "aborted"),
+        ",.0f",
         kind=COUNT,
     ),
     Metric(
@@ -406,7 +410,12 @@ _ALL = [
         "kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300, kind=SHARE
     ),
     Metric(
-        "lower_bound_s", "s", NEITHER, lambda m: m.lower_bound, "no policy ends sooner: proven", 50
+        "lower_bound_s",
+        "s",
+        NEITHER,
+        lambda m: m.lower_bound,
+        "no policy that completes these requests ends sooner: proven",
+        50,
     ),
     Metric(
         "gap_percent",

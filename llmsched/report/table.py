@@ -90,10 +90,15 @@ def _stem(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".jsonl")
 
 
+_RARE = ("refused", "aborted")
+"""Columns that are shown where they count anything."""
+
+
 def _policy_parts(document: Document, cell: Row) -> list[Part]:
     rows = [*cell["results"]]
     bound = rows[0].get("lower_bound_s")
-    if bound is not None:
+    alike = all(row.get("lower_bound_s") == bound for row in rows)  # they serve the same requests
+    if bound is not None and alike:
         rows.append({"policy": "(lower bound)", "makespan_s": bound})
     notes = {}
     if published := document["published"]:
@@ -115,7 +120,11 @@ def _policy_parts(document: Document, cell: Row) -> list[Part]:
 def _columns(document: Document, cell: Row) -> list[Column]:
     """Return the columns: the total and what is asked for, then what has a title, by its rank."""
     first = ["makespan_s", "slo_attainment"] if document["slo"] else ["makespan_s"]
-    titled = [metric.name for metric in METRICS.values() if metric.title is not None]
+    titled = [
+        metric.name
+        for metric in METRICS.values()
+        if metric.title is not None and (metric.name not in _RARE or _most(cell, metric.name))
+    ]
     figures = [_figures(cell, name) for name in dict.fromkeys([*first, *titled])]
     columns = [Column(("policy", ""), lambda row: policy_label(row["policy"])), *figures]
     if _reference(document):
