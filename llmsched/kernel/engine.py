@@ -95,7 +95,7 @@ class Engine(Steps):
         """
         while self.rows.count < self.rows.most:
             limit = self.now + _TOLERANCE_S
-            if self.deadlines:
+            if self.impatient:
                 self._arrive_before(self.now - _TOLERANCE_S)
                 if self._next_deadline() <= self.step_end + _TOLERANCE_S:
                     if limit >= until:

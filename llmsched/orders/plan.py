@@ -151,6 +151,8 @@ class PlanQueue:
                 own.remove(request)
                 self._load[owner] -= self._rounds[request]
                 self._served[request] = True
+                self._idle = [(-self._load[s], not self._own[s], s) for *_, s in self._idle]
+                heapify(self._idle)
                 return
         self._pool = [entry for entry in self._pool if entry[1] != request]
         heapify(self._pool)

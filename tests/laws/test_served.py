@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,12 @@ from llmsched.orders.fcfs import Fcfs
 from llmsched.policies import NAMED
 from llmsched.replay import Case as Replayed
 from llmsched.replay import replay
+from llmsched.verify.result import faults
 from tests.cases import ROUND_S, AnyStep, Case, cases
 from tests.engine.test_session import assert_same, begun, opened, part, replayed
 from tests.kernels import in_the_other
 from tests.policies_at_hand import WRITTEN
+from tests.verify.test_result import evidence
 
 POLICIES = [*NAMED.values(), *WRITTEN.values(), Policy("any", Fcfs(), AnyStep(3))]
 PATIENCE = [np.inf, np.inf, 1e-6, ROUND_S, 3 * ROUND_S, 0.0789, 0.3, 2.0]
@@ -127,3 +131,12 @@ def test_who_is_patient_enough_is_served_as_if_nobody_ever_left(run: tuple[Case,
     one, two = finished(free, policy), finished(patient, policy)
     assert not two.status.any()
     np.testing.assert_allclose(one.finish, two.finish, rtol=1e-9)
+
+
+@given(runs())
+def test_an_independent_reader_of_the_tables_finds_nothing_wrong(run: tuple[Case, Policy]) -> None:
+    case, policy = run
+    result = finished(case, policy)
+    assume((result.column("duration_s") > 0).all())
+    with TemporaryDirectory() as folder:
+        assert faults(evidence(case, result, Path(folder))) == []
