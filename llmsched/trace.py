@@ -222,8 +222,7 @@ class Trace:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what a simulation depends on: arrivals, lengths, ids, predictions, limits,
-        timeouts."""
+        """Hash of what a simulation depends on: all columns but classes and prefix hashes."""
         digest = hashlib.sha256()
         for column in (self.arrival, self.input_tokens, self.output_tokens):
             digest.update(column.data)
