@@ -60,6 +60,12 @@ class EngineConfig:
         Output limit of requests that declare none.
     max_model_len : int or None
         Most tokens of prompt and output together; None means no limit.
+    max_num_queued_reqs : int or None
+        Requests in the engine, waiting and running, at which one that arrives is refused; None
+        means no limit. As vLLM 0.29 (pull request 49445): checked as the request arrives.
+    max_num_queued_tokens : int or None
+        The same for the prompt tokens of all requests that have no first token yet, whole prompts
+        each; that of the request which arrives is not counted, so that a long one finds its turn.
     """
 
     max_num_seqs: _Count = 256
@@ -75,6 +81,8 @@ class EngineConfig:
     victim: Literal["last_arrived", "longest_remaining"] = "last_arrived"
     max_output_tokens: _Count | None = None
     max_model_len: _Two | None = None
+    max_num_queued_reqs: _Count | None = None
+    max_num_queued_tokens: _Count | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -98,6 +106,11 @@ class EngineConfig:
     def usable_blocks(self) -> int | None:
         """Blocks that may hold tokens: one is reserved (vLLM's null block)."""
         return None if self.num_gpu_blocks is None else self.num_gpu_blocks - 1
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether requests may be refused as they arrive."""
+        return self.max_num_queued_reqs is not None or self.max_num_queued_tokens is not None
 
     @property
     def kv_room(self) -> int | None:

@@ -165,7 +165,9 @@ class WaitingQueue(Protocol):
 
     A queue may also have a method ``patience(extra)`` (see `View.patience`); ``waiting()``, which
     returns all its requests in order, and ``remove(request)``, a ``pop`` by name: without them a
-    rule can neither see the order nor pass anybody over.
+    rule can neither see the order nor pass anybody over; and ``withdraw(request)``, told of a
+    request that it holds and that will not be served: refused, or its client has left. Without that
+    one such a request is popped, and released at once, when it comes to the head.
     """
 
     release: Callable[[int], None] | None

@@ -21,6 +21,7 @@ from llmsched.engine import SimulationResult, admit, run
 from llmsched.engine.limits import Intake, check_concurrency
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
+from llmsched.engine.result import COMPLETED
 from llmsched.engine.session import Tick
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Summary, summarize
@@ -176,6 +177,24 @@ class Case:
     def _bounds(self) -> Bounds:
         return bounds(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
 
+    def bounds_of(self, result: SimulationResult) -> Bounds:
+        """Return what is proven of a replay: for what it completed, whoever else was there.
+
+        Whoever was refused or left took nothing off the work of the others, so that a bound for
+        these alone holds. It counts from their first arrival, a total time from anybody's.
+        """
+        if result.all_served:
+            return self._bounds
+        if not (result.status == COMPLETED).any():
+            return Bounds(np.nan, np.nan)
+        served = result.served()
+        found = bounds(served, self.hardware, self.config, self.concurrency, self.replicas)
+        if self.concurrency is not None:
+            return found
+        return found._replace(
+            lower=found.lower + float(served.arrival.min() - self.trace.arrival.min())
+        )
+
     @property
     def lower_bound_s(self) -> float:
         """Seconds that no policy can beat."""
@@ -210,7 +229,6 @@ def replay(
         on_progress=on_progress,
         keep_steps=keep_steps,
     )
-    row = summarize(
-        result, lower_bound_s=case.lower_bound_s, least_work_s=case.least_work_s, slo=case.slo
-    )
+    found = case.bounds_of(result)
+    row = summarize(result, lower_bound_s=found.lower, least_work_s=found.least, slo=case.slo)
     return result, row

@@ -123,6 +123,16 @@ NumGpuBlocks = Annotated[
         help="KV-cache blocks of the device.",
     ),
 ]
+TimeoutMs = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout-ms",
+        metavar="MS",
+        rich_help_panel=TRACE,
+        help="Clients give up after so long, waiting or running, whatever the trace's timeout_ms "
+        "say: their requests are aborted when the step in flight ends.",
+    ),
+]
 Lengths = Annotated[
     str | None,
     typer.Option(
@@ -158,7 +168,7 @@ EngineKnob = Annotated[
         rich_help_panel=ENGINE,
         help="Any other knob (watermark, admission, reserve, victim, max_output_tokens, "
         "max_model_len, long_prefill_token_threshold, max_num_partial_prefills, "
-        "max_long_partial_prefills); may be repeated.",
+        "max_long_partial_prefills, max_num_queued_reqs, max_num_queued_tokens); may be repeated.",
     ),
 ]
 Concurrency = Annotated[
@@ -219,6 +229,7 @@ class Reading(Group):
     speed: Speed = None
     offline: Offline = False
     job_class: JobClass = None
+    timeout_ms: TimeoutMs = None
     on_error: OnError = None
 
     @property
@@ -239,6 +250,7 @@ class Reading(Group):
             speed=self.speed,
             offline=self.offline or None,
             classes=tuple(self.job_class) if self.job_class else None,
+            timeout_ms=self.timeout_ms,
             on_error=self.on_error,
         )
         try:

@@ -73,8 +73,8 @@ def _case(study: Study, cell: int, case: int) -> Case:
 def draw(cell: Cell, study: Study, case: int) -> Trace:
     """Return the requests of one case.
 
-    A bootstrap draws the trace's (input, output, prediction, limit) rows with replacement and
-    leaves the arrival times where they are; see Efron, "Bootstrap methods: another look at the
+    A bootstrap draws the trace's (input, output, prediction, limit, timeout) rows with replacement
+    and leaves the arrival times where they are; see Efron, "Bootstrap methods: another look at the
     jackknife", Annals of Statistics 7 (1979).
     """
     if study.cases is None or study.cases.draw == "lengths":
@@ -94,6 +94,7 @@ def case_seed(seed: int, case: int, purpose: str) -> int:
 
 def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
     predicted, limits = trace.predicted_output_tokens, trace.max_output_tokens
+    timeout = trace.timeout
     drawn = Trace.from_columns(
         trace.arrival,
         trace.input_tokens[rows],
@@ -101,6 +102,7 @@ def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
         job_class=None if trace.job_class is None else trace.job_class[rows],
         predicted_output_tokens=None if predicted is None else predicted[rows],
         max_output_tokens=None if limits is None else limits[rows],
+        timeout=None if timeout is None else timeout[rows],
         name=trace.name,
         note=trace.note,
     )

@@ -8,6 +8,7 @@ a profile built in Python that charges less than nothing: it is never turned int
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain, pairwise
 from typing import TypeAlias
 
@@ -63,8 +64,11 @@ def check_requests(
     times: Mapping[str, NDArray[np.float64]],
     ends: NDArray[np.float64],
     prefill_ends: NDArray[np.float64],
+    completed: NDArray[np.bool_],
 ) -> None:
     """Return if every request arrived, was admitted, got a token and finished, in this order.
+
+    A request that was not completed may lack the last of these; what came, came in this order.
 
     Parameters
     ----------
@@ -75,6 +79,7 @@ def check_requests(
     ends, prefill_ends : float64, shape (rows,)
         When steps end, and those of them that compute prompts, rising: last tokens, and first ones,
         come at no other time.
+    completed : bool, shape (n,)
 
     Raises
     ------
@@ -83,7 +88,9 @@ def check_requests(
     """
     marks = {"first token": prefill_ends, "finish": ends}
     with np.errstate(invalid="ignore"):
-        broken = next(chain(_in_order(id_of, times), _instants(id_of, times, marks)), "")
+        broken = next(
+            chain(_in_order(id_of, times, completed), _instants(id_of, times, marks, completed)), ""
+        )
     if broken:
         raise Defect(f"{who}: {broken}")
 
@@ -137,9 +144,15 @@ def _limits(config: EngineConfig, table: Table, first: int) -> Iterator[str]:
         yield f"step {first + row} computes {int(seqs[row])} sequences, and {running} are running"
 
 
-def _in_order(id_of: Names, times: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
+def _in_order(
+    id_of: Names, times: Mapping[str, NDArray[np.float64]], completed: NDArray[np.bool_]
+) -> Iterator[str]:
     for before, after in pairwise(times):
         bad = ~((times[before] <= times[after]) & np.isfinite(times[after]))  # NaN: it never came
+        if not completed.all():
+            latest = np.fmax.reduce([times[name] for name in times if name != after])
+            early = times[after] < (latest if after == "finish" else times[before])
+            bad = np.where(completed, bad, early)
         if bad.any():
             row = int(bad.argmax())
             yield (
@@ -149,15 +162,28 @@ def _in_order(id_of: Names, times: Mapping[str, NDArray[np.float64]]) -> Iterato
 
 
 def _instants(
-    id_of: Names, times: Mapping[str, NDArray[np.float64]], marks: Mapping[str, NDArray[np.float64]]
+    id_of: Names,
+    times: Mapping[str, NDArray[np.float64]],
+    marks: Mapping[str, NDArray[np.float64]],
+    completed: NDArray[np.bool_],
 ) -> Iterator[str]:
     for name, ends in marks.items():
+        if not completed.all():
+            came = np.flatnonzero(completed | np.isfinite(times[name]))
+            part = {name: times[name][came]}
+            names = partial(_renumbered, id_of, came)
+            yield from _instants(names, part, {name: ends}, completed[:0])
+            continue
         for start in range(0, len(times[name]), _AT_ONCE):
             some = times[name][start : start + _AT_ONCE]
             if not _amid(np.sort(some), ends).any():  # searched in order they are found sooner
                 continue
             row = int(_amid(some, ends).argmax())
             yield f"request {id_of(start + row)!r}: {name} at {some[row]:.6f} s, amid a step"
+
+
+def _renumbered(id_of: Names, rows: NDArray[np.int64], row: int) -> object:
+    return id_of(int(rows[row]))
 
 
 def _amid(times: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -192,7 +192,11 @@ class Referee:
                 f"{self._who}: this order's queue has no methods waiting and remove, so that a "
                 "rule can neither see its order nor pass anybody over"
             )
-        order = [self.offered(state, request) for request in queue.waiting()]
+        order = [
+            self.offered(state, request)
+            for request in queue.waiting()
+            if not (_is_integer(request) and state.is_gone(_bounded(request)))
+        ]
         if len(set(order)) != len(order) or -1 in order:
             raise PolicyError(
                 f"{self._who}: queue: waiting: expected each waiting request once, got {order}"
@@ -222,6 +226,8 @@ class Referee:
         if state.is_waiting(request):
             return ""
         where = "is in a slot" if state.slot(request) >= 0 else "has finished"
+        if state.is_gone(request):
+            where = "was refused, or its client has left"
         return f"{self._name(request)!r}, which {where}"
 
     def idle(self, state: State, step: object) -> None:
@@ -250,7 +256,7 @@ class Referee:
         if self._livelock.sees(
             mark=(state.clock, state.prompts_done, state.arrived),
             situation=(tuple(request for request, _ in running), held, state.waiting),
-            arrival_to_come=state.arrived < state.dated,
+            arrival_to_come=state.arrived < state.dated or bool(state.deadlines),
         ):
             raise LivelockError(
                 f"{self._who}: livelock at {state.now:.6f} s: {self._name(request)!r} is "

@@ -16,7 +16,8 @@ from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
 from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult
+from llmsched.engine.served import Served, check_served
 from llmsched.engine.table import Table
 from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
@@ -140,6 +141,7 @@ class Session:
             trace.output_tokens,
             intake.predicted,
             intake.limit,
+            trace.timeout,
         )
         self._submitted.add(intake)
         self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
@@ -192,7 +194,7 @@ class Session:
 
     @property
     def finished(self) -> int:
-        """Requests that have got their last token."""
+        """Requests that have left: with their last token, refused, or aborted."""
         engine = self._engine
         return engine.arrived - engine.waiting - engine.running
 
@@ -254,6 +256,13 @@ class Session:
         self._fold()
         outcome = self._engine.outcome()
         trace = self._trace()
+        status = outcome["status"].astype(np.int8)
+        completed = status == COMPLETED
+        emitted, computed_input, left = trace.output_tokens, trace.input_tokens, outcome["finish"]
+        if not completed.all():
+            outcome["finish"] = np.where(status == REFUSED, np.nan, left)
+            emitted = np.where(completed, emitted, outcome["emitted"])
+            computed_input = np.where(completed, computed_input, outcome["computed_input"])
         times = {
             "arrival": outcome["arrival"],
             "admission": outcome["admitted"],
@@ -262,9 +271,22 @@ class Session:
         }
         who = self._work.who
         marks = (self._instants.ends, self._instants.prefill_ends)
-        check_requests(who, self._submitted.id_of, times, *map(np.asarray, marks))
-        due = int(trace.input_tokens.sum()) + int(trace.output_tokens.sum())
-        due -= len(trace)  # the last token of each is not computed
+        ends, prefill_ends = map(np.asarray, marks)
+        check_requests(who, self._submitted.id_of, times, ends, prefill_ends, completed)
+        if self._engine.impatient or self._config.is_capped:
+            served = Served(
+                trace.input_tokens,
+                trace.output_tokens,
+                trace.timeout,
+                outcome["arrival"],
+                outcome["first_token"],
+                left,
+                status,
+                emitted,
+            )
+            check_served(who, self._submitted.id_of, self._config, served, ends)
+        due = int(computed_input.sum()) + int(emitted.sum())
+        due -= int((emitted > 0).sum())  # the last token of each is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
@@ -278,6 +300,9 @@ class Session:
             admitted=outcome["admitted"],
             first_token=outcome["first_token"],
             finish=outcome["finish"],
+            status=status,
+            emitted=emitted,
+            computed_input=computed_input,
             preemptions=outcome["preemptions"],
             recomputed_tokens=outcome["recomputed"],
             works=(self._work,),
@@ -346,6 +371,8 @@ def _knobs(config: EngineConfig) -> Knobs:
         config.max_num_partial_prefills,
         config.max_long_partial_prefills,
         threshold,
+        config.max_num_queued_reqs or UNBOUNDED,
+        config.max_num_queued_tokens or UNBOUNDED,
     )
 
 

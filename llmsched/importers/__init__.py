@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -32,7 +32,7 @@ from llmsched.importers._table import MAX_SECONDS, UNITS, OnProgress, Table, col
 from llmsched.notes import say
 from llmsched.reading import Lines, opened
 from llmsched.schema import Named, check_fields
-from llmsched.trace import Trace, frozen, seconds
+from llmsched.trace import LEAST_TIMEOUT_S, Trace, frozen, seconds
 
 __all__ = ["Format", "Imported", "TraceOptions", "formats", "load", "read", "tell"]
 
@@ -58,6 +58,9 @@ class TraceOptions:
         Every request arrives at time 0.
     classes : tuple of str
         Keep only requests of these classes; empty keeps all.
+    timeout_ms : float or None
+        Milliseconds after which every client gives up, whatever the file says; None follows the
+        file.
     on_error : {"fail", "skip"}
         Whether a row that cannot be accepted is an error or is dropped and counted.
     """
@@ -68,6 +71,7 @@ class TraceOptions:
     speed: Annotated[float, Meta(ge=1e-9, le=1e9)] = 1.0
     offline: bool = False
     classes: tuple[str, ...] = ()
+    timeout_ms: Annotated[float, Meta(ge=1e3 * LEAST_TIMEOUT_S, le=1e12)] | None = None
     on_error: Literal["fail", "skip"] = "fail"
 
     def __post_init__(self) -> None:
@@ -258,7 +262,11 @@ def _trace(
         time[:] = 0
     if options.speed != 1:
         time = _faster(time, options.speed)
-    return _picked(table, rows, seconds(time), plain(Path(path).name)), notes
+    trace = _picked(table, rows, seconds(time), plain(Path(path).name))
+    if options.timeout_ms is not None:
+        patience = np.full(len(trace), options.timeout_ms / 1e3)
+        trace = replace(trace, timeout=frozen(patience))
+    return trace, notes
 
 
 _Rows = NDArray[np.int64] | None
@@ -284,10 +292,19 @@ def _picked(table: Table, rows: _Rows, arrival: NDArray[np.float64], name: str) 
         job_class=frozen(_taken(classes, rows)) if len(classes) else None,
         predicted_output_tokens=frozen(_taken(predicted, rows)) if len(predicted) else None,
         max_output_tokens=frozen(limit) if limit.any() else None,
+        timeout=_timeout(table, rows),
         hash_ids=tuple(hashes if rows is None else (hashes[i] for i in rows)) if hashes else None,
         name=name,
         models=tuple(table.models),
     )
+
+
+def _timeout(table: Table, rows: _Rows) -> NDArray[np.float64] | None:
+    """Return the timeouts of rows in seconds; None where there are none."""
+    if not table.timeout.whole():
+        return None
+    timeout = _taken(np.array(table.timeout.whole(), dtype=np.float64), rows)
+    return frozen(timeout / 1e3) if np.isfinite(timeout).any() else None
 
 
 def _nanoseconds(time: NDArray[np.int64] | NDArray[np.float64], unit_ns: int) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from llmsched.errors import InputError
 from llmsched.importers._columns import Counts, Names, Rare, Times
 from llmsched.importers._format import Format, Record
 from llmsched.importers._source import Found, Refusal, as_json
-from llmsched.trace import MAX_TOKENS
+from llmsched.trace import LEAST_TIMEOUT_S, MAX_TOKENS
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in each unit of time."""
@@ -51,7 +51,8 @@ class Table:
     """Checked columns of the rows kept, in the order of the file.
 
     ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
-    empty, or as long as the others; ``limit`` is 0 where a request declares none.
+    empty, or as long as the others; ``limit`` is 0 where a request declares none, ``timeout`` (in
+    ms) infinite.
     """
 
     time: Times = field(default_factory=Times)
@@ -61,6 +62,7 @@ class Table:
     job_class: Rare[str] = field(default_factory=lambda: Rare(""))
     predicted: Counts = field(default_factory=Counts)
     limit: Rare[int] = field(default_factory=lambda: Rare(0))
+    timeout: Rare[float] = field(default_factory=lambda: Rare(math.inf))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
     models: dict[str, None] = field(default_factory=dict)  # each once, in order
     rows: int = 0
@@ -163,6 +165,7 @@ class Adder:
             (form.input_tokens, count, table.input_tokens, number, False),
             (form.time, time, table.time, text if date else number, may),
             (form.job_class, label_of, table.job_class, text, False),
+            (form.timeout, timeout_ms, table.timeout, number, False),
             (form.predicted, count, table.predicted, number, True),
             (form.hash_ids, _hashes, table.hash_ids, text, True),
         ]
@@ -294,6 +297,20 @@ def count(value: object, label: str) -> int:
     if value > MAX_TOKENS:
         raise Refusal(label, f"an integer <= {MAX_TOKENS}", as_json(value))
     return value
+
+
+def timeout_ms(value: object, label: str) -> float:
+    """Return milliseconds after which a client gives up; infinite where the row says nothing.
+
+    Raises
+    ------
+    Refusal
+    """
+    if value is MISSING or value is None or value == "":
+        return math.inf
+    if (type(value) is int or type(value) is float) and 1e3 * LEAST_TIMEOUT_S <= value < math.inf:
+        return float(value)
+    raise Refusal(label, f"a number >= {1e3 * LEAST_TIMEOUT_S:g}", as_json(value))
 
 
 def _output(value: object, label: str) -> int:

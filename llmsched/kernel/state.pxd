@@ -9,10 +9,12 @@ from llmsched.kernel.rows cimport Rows
 
 cdef int _SLOT_BITS
 cdef long long _SLOT
+cdef double _TOLERANCE_S
 
 cdef class Knobs:
     cdef readonly long long slots, budget, threshold, shares, long_shares, long_prompt
-    cdef readonly bint first_chunk, longest_remaining
+    cdef readonly long long most_requests, most_prompt_tokens
+    cdef readonly bint first_chunk, longest_remaining, capped
 
 cdef class State(Requests):
     cdef readonly Knobs knobs
@@ -23,10 +25,11 @@ cdef class State(Requests):
     cdef Queue queue
     cdef object foreign, referee
     cdef bint reserves, sharing, watched
-    cdef readonly double now, last_round_end
+    cdef readonly double now, last_round_end, step_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
     cdef readonly long long waiting_long
-    cdef readonly long long prompts_done
+    cdef readonly long long prompts_done, queued_tokens, just_left, just_begun, withdrawn
+    cdef readonly list deadlines
     cdef dict slot_of, resuming, last_token, _slots
     cdef readonly list partial
     cdef list free_slots, admissions
@@ -36,6 +39,13 @@ cdef class State(Requests):
     cdef double[::1] ready_end
 
     cpdef arrive(self, long long request)
+    @cython.locals(requests="long long", tokens="long long")
+    cpdef bint is_full(self, double arrival) noexcept
+    cpdef free_user(self)
+    cpdef void has_begun(self, long long request) noexcept
+    cpdef withdraw(self, long long request)
+    cpdef drop_withdrawn(self)
+    cpdef bint is_gone(self, long long request) noexcept
     @cython.locals(request="long long")
     cpdef tell(self, Known known)
     cpdef enqueue(self, long long request)

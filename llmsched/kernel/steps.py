@@ -313,6 +313,7 @@ class Steps(Preemption):
             del self.resuming[request]
         else:
             self.first_token[request] = self.now
+            self.has_begun(request)
         tokens = self.target[slot]
         self.prompt_tokens -= tokens
         left = self.last[slot] - tokens
@@ -359,6 +360,8 @@ class Steps(Preemption):
         rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
         rows.count = row + 1
         self.now += duration
+        self.step_end = self.now
+        self.just_left = self.just_begun = 0
 
     # Rounds.
 
@@ -403,7 +406,5 @@ class Steps(Preemption):
     def _complete(self, slot: int) -> None:
         self.finish[self.request[slot]] = self.now
         self.leave(slot, self.last[slot])
-        if self.dated < self.submitted:
-            assert self.dating is not None
-            self.dating[self.dated] = self.now
-            self.dated += 1
+        self.just_left += 1
+        self.free_user()

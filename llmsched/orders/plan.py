@@ -173,6 +173,21 @@ class PlanQueue:
         insort(ends, clock + rounds)
         return request
 
+    def withdraw(self, request: int) -> None:
+        """Forget a request that waited and will not be served."""
+        self._waiting -= 1
+        self._choice = None
+        for owner, own in enumerate(self._own):
+            if request in own:
+                own.remove(request)
+                self._load[owner] -= self._rounds[request]
+                self._served[request] = True
+                self._idle = [(-self._load[s], not self._own[s], s) for *_, s in self._idle]
+                heapify(self._idle)
+                return
+        self._pool = [entry for entry in self._pool if entry[1] != request]
+        heapify(self._pool)
+
     def patience(self, extra: int) -> int | None:
         """Return the rounds that the idle slots can wait for their next prefill at no price.
 

@@ -198,7 +198,7 @@ def plan_replicas(
     def seconds(trace: Trace, rows: NDArray[np.int64]) -> float:
         part, seen = trace.take(rows), tokens[rows]
         result = simulate(part, problem.hardware, how, problem.config, predicted=seen)
-        return float(result.finish.max() - trace.arrival.min())
+        return result.ended - float(trace.arrival.min())
 
     expected = problem.trace
     if (tokens != problem.trace.output_tokens).any():

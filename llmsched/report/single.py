@@ -47,7 +47,7 @@ def render_single(
         *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
         *wrapped(f"  {described}" if (described := describe(load, [row])) else "", width, "  "),
         "",
-        Grid([*_facts(row), *_objective(row, how)], text=True),
+        Grid([*_served(row, result), *_facts(row), *_objective(row, how)], text=True),
         "",
         _latencies(row),
         *(["", *wrapped(trace.note, width)] if trace.note else []),
@@ -76,6 +76,20 @@ def _facts(row: Summary) -> list[Fact]:
         ("preemptions", f"{row['preemptions']:,}", f"{row['recomputed_tokens']:,} tokens again"),
         ("KV cache at peak", f"{row['kv_peak_tokens']:,} tok", _kv(row)),
     ]
+
+
+def _served(row: Summary, result: SimulationResult) -> list[Fact]:
+    """Return how many requests were completed, if not all of them were."""
+    if row["completed"] == row["offered"]:
+        return []
+    said = []
+    if row["refused"]:
+        full = " (queue full)" if result.config.is_capped else ""
+        said.append(f"{row['refused']:,} refused{full}")
+    if row["aborted"]:
+        tokens = f"{row['wasted_tokens']:,} tokens and {row['wasted_input_tokens']:,} of prompts"
+        said.append(f"{row['aborted']:,} aborted, {tokens} wasted")
+    return [("served", f"{row['completed']:,} of {row['offered']:,}", "; ".join(said))]
 
 
 def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:

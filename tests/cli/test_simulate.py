@@ -89,6 +89,8 @@ def test_the_engine_follows_the_command_line(llmsched: Run, trace: Path, tmp_pat
         "victim": "last_arrived",
         "max_output_tokens": None,
         "max_model_len": None,
+        "max_num_queued_reqs": None,
+        "max_num_queued_tokens": None,
     }
     assert (document["concurrency"], document["slo"]) == (1, {"ttft_ms": 3000.0})
     (row,) = document["results"]
@@ -108,7 +110,8 @@ def test_the_tables_hold_each_request_and_each_step(
     assert outcome == Outcome(0, "", "")
     header, *rows = requests.read_text().splitlines()
     assert header == (
-        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions"
+        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions,"
+        "status,emitted_tokens"
     )
     assert [row.split(",")[0] for row in rows] == ["a", "b"]
     header, *rows = steps.read_text().splitlines()
@@ -336,3 +339,15 @@ def test_the_title_says_what_is_reserved_for(
     assert words in document["trace"]["output_limits"]
     greedy = llmsched(*base, "--policy", "vllm").out
     assert ("output limit" in greedy) is ("reserve" in options)
+
+
+def test_who_was_not_served_is_said(llmsched: Run, tmp_path: Path) -> None:
+    path = tmp_path / "three.jsonl"
+    row = '{"timestamp": 0, "input_length": 4, "output_length": 3'
+    path.write_text(f'{row}, "timeout_ms": 1}}\n{row}}}\n{row}}}\n')
+    out = llmsched(
+        *("simulate", path, "--policy", "vllm", "--hardware", "llama3-8b-a100"),
+        *("--engine", "max_num_queued_reqs=2"),
+    ).out
+    said = "served 1 of 3 1 refused (queue full); 1 aborted, 1 tokens and 4 of prompts wasted"
+    assert said in " ".join(out.split())

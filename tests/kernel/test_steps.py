@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,8 @@ def test_the_order_decides_among_those_who_may_pass() -> None:
 
 class _NextAlone:
     """Requests in the order of arrival, none of which is to be had by name."""
+
+    release: Callable[[int], None] | None = None
 
     def __init__(self) -> None:
         self._waiting: deque[int] = deque()

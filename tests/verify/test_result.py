@@ -162,7 +162,22 @@ def _later(row: int, by: float) -> Callable[[Replay], Replay]:
     return plant
 
 
+def _patience(seconds: float) -> Callable[[Replay], Replay]:
+    return lambda replay: dataclasses.replace(
+        replay,
+        trace=dataclasses.replace(replay.trace, timeout=np.full(len(replay.trace), seconds)),
+    )
+
+
+_SERVED = "everybody served or not"
+
 PLANTED = {
+    "a request got no token": (_change("requests", "emitted_tokens", 4, -99), _SERVED),
+    "one more was refused": (_change("requests", "status", 4, 1), _SERVED),
+    "an abort after the last token": (_change("requests", "status", 4, 2), _SERVED),
+    "all were accepted beyond a cap": (_knob(max_num_queued_reqs=2), "caps"),
+    "and the same of prompt tokens": (_knob(max_num_queued_tokens=9), "caps"),
+    "clients have left long before": (_patience(0.02), "timeouts"),
     "a request is missing": (_drop("requests", 4), "same requests"),
     "a prompt has grown": (_change("requests", "input_tokens", 4, 1), "same requests"),
     "an output was cut": (_change("requests", "output_tokens", 4, -1), "same requests"),
