@@ -39,7 +39,7 @@ class Trace:
     predicted_output_tokens : int64, shape (n,), or None
         Predicted output lengths that came with the trace, each >= 1.
     max_output_tokens : int64, shape (n,), or None
-        Output limits that clients declared, each at least the output; 0 where none is declared.
+        Output limits that clients declared, 0 where none is declared; a longer output is cut there.
     hash_ids : tuple of tuples of int, or None
         Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
     name : str
@@ -89,9 +89,9 @@ class Trace:
         Raises
         ------
         InputError
-            No rows, columns of different length, a token count outside 1..2**30 (an output limit: 0
-            or the output..2**30), an arrival that is negative or not finite, or an id used twice.
-            The message names the row (from 0).
+            No rows, columns of different length, a token count outside 1..2**30 (an output limit:
+            0..2**30), an arrival that is negative or not finite, or an id used twice. The message
+            names the row (from 0).
         """
         when = _times(name, arrival)
         n = len(when)
@@ -122,9 +122,8 @@ class Trace:
                 raise InputError(f"{name}: {field_}: expected {n} values, got {len(listed)}")
         if (twice := ids.repeated()) is not None:
             raise InputError(f"{name}: id: {twice!r} is used twice")
-        if limit is not None:
-            _check_declared(name, limit, output)
-            limit = limit if limit.any() else None
+        if limit is not None and not limit.any():
+            limit = None
         order = np.argsort(when, kind="stable")
         return cls(
             arrival=frozen(when[order]),
@@ -259,16 +258,6 @@ def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
             f"{name}: row {row}: timestamp: expected a finite time >= 0, got {column[row]}"
         )
     return column
-
-
-def _check_declared(name: str, limit: NDArray[np.int64], output: NDArray[np.int64]) -> None:
-    bad = (limit > 0) & (limit < output)
-    if bad.any():
-        row = int(bad.argmax())
-        expected = f"at least output_length {output[row]}"
-        raise InputError(
-            f"{name}: row {row}: max_output_tokens: expected {expected}, got {limit[row]}"
-        )
 
 
 def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) -> NDArray[np.int64]:
