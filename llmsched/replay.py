@@ -18,10 +18,11 @@ from llmsched.bounds import Bounds, bounds
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult, admit, run
-from llmsched.engine.limits import Intake, check_concurrency
+from llmsched.engine.limits import Intake, OnError, Served, check_concurrency, serve
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.session import Tick
+from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Summary, summarize
 from llmsched.trace import Trace
@@ -36,6 +37,7 @@ def simulate(
     predicted: NDArray[np.int64] | None = None,
     concurrency: int | None = None,
     assignment: Assignment | None = None,
+    on_error: OnError = "fail",
     on_progress: Tick | None = None,
     keep_steps: bool = True,
 ) -> SimulationResult:
@@ -52,6 +54,8 @@ def simulate(
         next one arrive whenever one finishes.
     assignment : Assignment, optional
         Which of several replicas runs which request; each has these knobs.
+    on_error : {"fail", "skip"}
+        Whether a request that can never fit is an error, or is refused and counted.
     on_progress : callable, optional
         Told now and then the requests that have finished and their total.
     keep_steps : bool
@@ -61,7 +65,7 @@ def simulate(
     ------
     InputError
         The profile cannot price the policy's steps, the knobs contradict each other, a request can
-        never fit, or `predicted` is not one length >= 1 a request.
+        never fit, all are refused, or `predicted` is not one length >= 1 a request.
     PolicyError, LivelockError, Defect
         As `llmsched.engine.run`.
 
@@ -75,9 +79,23 @@ def simulate(
     0.579
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
+    served = serve(trace, config, on_error, hardware.way_out)
+    if not len(served.rows):
+        raise InputError(f"{trace.name}: no request is served: {served.describe(config)}")
+
+    def admitted(part: Trace, known: NDArray[np.int64] | None) -> Intake:
+        return admit(
+            part,
+            hardware,
+            policy,
+            config,
+            predicted=known,
+            concurrency=concurrency,
+            on_error=on_error,
+        )
+
     if assignment is None:
-        jobs = admit(trace, hardware, policy, config, predicted=predicted, concurrency=concurrency)
-        return _on_one(jobs, policy, on_progress, keep_steps)
+        return _on_one(admitted(trace, predicted), policy, on_progress, keep_steps)
     seen = trace.output_tokens if predicted is None else predicted
     results: list[SimulationResult] = []
 
@@ -87,8 +105,7 @@ def simulate(
             on_progress(before + finished, len(trace))
 
     for rows in assignment.rows():
-        part, known = trace.take(rows), seen[rows]
-        jobs = admit(part, hardware, policy, config, predicted=known, concurrency=concurrency)
+        jobs = admitted(trace.take(rows), seen[rows])
         results.append(_on_one(jobs, policy, within, keep_steps))
     return merge(trace, assignment, results)
 
@@ -120,6 +137,8 @@ class Case:
         Which replica runs which request; None for one engine.
     slo : mapping or None
         Limits in milliseconds; see `metrics.summarize`.
+    on_error : {"fail", "skip"}
+        Whether a request that can never fit is an error, or is refused and counted.
     predicted : int64, shape (n,)
         Output lengths as policies see them.
 
@@ -137,6 +156,7 @@ class Case:
     concurrency: int | None = None
     assignment: Assignment | None = None
     slo: Mapping[str, float] | None = None
+    on_error: OnError = "fail"
     predicted: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -160,8 +180,38 @@ class Case:
         return count_replicas(self.assignment)
 
     @cached_property
+    def served(self) -> Served:
+        """What the engine takes of the trace.
+
+        Raises
+        ------
+        InputError
+            As `serve`.
+        """
+        return serve(self.trace, self.config, self.on_error, self.hardware.way_out)
+
+    @cached_property
     def _bounds(self) -> Bounds:
-        return bounds(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+        return self._bounds_of(self.served)
+
+    def _bounds_of(self, served: Served) -> Bounds:
+        return bounds(served.trace, self.hardware, self.config, self.concurrency, self.replicas)
+
+    def serves(self, policy: Policy) -> Served:
+        """Return what the engine takes with this policy's own knobs.
+
+        Raises
+        ------
+        InputError
+            As `serve`.
+        """
+        config = replace(self.config, **dict(policy.knobs))
+        return serve(self.trace, config, self.on_error, self.hardware.way_out)
+
+    def bounds(self, policy: Policy) -> Bounds:
+        """Return what no policy can beat on the requests that this one's engine takes."""
+        served = self.serves(policy)
+        return self._bounds if served.alike(self.served) else self._bounds_of(served)
 
     @property
     def lower_bound_s(self) -> float:
@@ -194,10 +244,9 @@ def replay(
         predicted=case.predicted,
         concurrency=case.concurrency,
         assignment=case.assignment,
+        on_error=case.on_error,
         on_progress=on_progress,
         keep_steps=keep_steps,
     )
-    row = summarize(
-        result, lower_bound_s=case.lower_bound_s, least_work_s=case.least_work_s, slo=case.slo
-    )
-    return result, row
+    lower, least = case.bounds(policy)
+    return result, summarize(result, lower_bound_s=lower, least_work_s=least, slo=case.slo)

@@ -22,7 +22,7 @@ from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import price_of
-from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
+from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Rationed, Reserved
 from llmsched.kernel.engine import Engine
 from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
@@ -349,5 +349,9 @@ def _cache(config: EngineConfig) -> Cache:
     usable = config.usable_blocks
     if usable is None:
         return Cache()
-    kind = Reserved if config.reserve == "max_output" else Blocks
-    return kind(usable, config.block_size, int(config.watermark * usable))
+    sizes = usable, config.block_size, int(config.watermark * usable)
+    if config.reserve == "none":
+        return Blocks(*sizes)
+    if config.reserve == "max_output":
+        return Reserved(*sizes)
+    return Rationed(*sizes, config.reserved_share)

@@ -12,7 +12,15 @@ from llmsched.metric import METRICS
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, figure, hardware_of, output_limits_of, slots_of
+from llmsched.report.layout import (
+    BETTER,
+    WORSE,
+    figure,
+    hardware_of,
+    output_limits_of,
+    slots_of,
+    unserved_of,
+)
 from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -120,7 +128,8 @@ def _cell(document: Document, cell: Mapping[str, Any]) -> str:
     trace = cell["trace"]
     where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
     where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
-    where += f", {limits}" if (limits := output_limits_of(cell)) else ""
+    said = filter(None, (output_limits_of(cell), unserved_of(cell)))
+    where += "".join(f", {words}" for words in said)
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""

@@ -22,6 +22,7 @@ from llmsched.report.layout import (
     policy_label,
     shortened,
     slots_of,
+    unserved_of,
     wrapped,
 )
 from llmsched.report.matrix import matrix_parts
@@ -83,6 +84,7 @@ def _facts(cell: Row) -> dict[str, str]:
         "slots": slots_of(cell),
         "lengths": in_words(cell["lengths"]),
         "limits": output_limits_of(cell),
+        "unserved": unserved_of(cell),
     }
 
 
