@@ -96,7 +96,7 @@ def simulate(
 
     if assignment is None:
         return _on_one(admitted(trace, predicted), policy, on_progress, keep_steps)
-    seen = trace.output_tokens if predicted is None else predicted
+    seen = None if predicted is trace.output_tokens else predicted
     results: list[SimulationResult] = []
 
     def within(finished: int, _: int) -> None:
@@ -105,7 +105,7 @@ def simulate(
             on_progress(before + finished, len(trace))
 
     for rows in assignment.rows():
-        jobs = admitted(trace.take(rows), seen[rows])
+        jobs = admitted(trace.take(rows), None if seen is None else seen[rows])
         results.append(_on_one(jobs, policy, within, keep_steps))
     return merge(trace, assignment, results)
 

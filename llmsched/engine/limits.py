@@ -56,25 +56,26 @@ class Intake:
 
     Attributes
     ----------
-    served : Served
-        The whole trace, and what is taken of it.
+    trace : Trace
+        Those that are taken, with the output that they are let have.
     arrival : float64, shape (taken,)
         Seconds; infinite where only a finish makes a request arrive, which nobody knows.
     predicted, limit : int64, shape (taken,)
         Output lengths as policies see them, and the limits of outputs.
+    served : Served or None
+        Where they are in the trace that they came with; None if that is the same one.
+    concurrency : int or None
+        Users of a closed loop.
     """
 
-    served: Served
+    trace: Trace
     arrival: NDArray[np.float64]
     predicted: NDArray[np.int64]
     limit: NDArray[np.int64]
     config: EngineConfig
     hardware: HardwareProfile
-
-    @property
-    def trace(self) -> Trace:
-        """The requests that are taken."""
-        return self.served.trace
+    served: Served | None = None
+    concurrency: int | None = None
 
     def known(self) -> Jobs:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
@@ -104,8 +105,7 @@ def admit(
     Parameters
     ----------
     predicted : int64, shape (n,), optional
-        Output lengths as the policy sees them; the true ones by default. One beyond a request's
-        limit is taken for the limit, which a policy sees as well.
+        Output lengths as the policy sees them; by default the true ones, as far as they come.
     concurrency : int, optional
         Closed loop: this many arrive at 0, and the others when one finishes, which nobody knows.
     on_error : {"fail", "skip"}
@@ -121,12 +121,14 @@ def admit(
     taken = served.trace
     lengths, limit = taken.output_tokens, output_limits(taken, config)
     if predicted is not None and predicted is not trace.output_tokens:
-        lengths = np.minimum(check_lengths(trace, predicted)[served.rows], limit)
+        lengths = check_lengths(trace, predicted)
+        lengths = lengths if len(taken) == len(trace) else lengths[served.rows]
     arrival = taken.arrival
     if concurrency is not None:
         arrival = np.zeros(len(taken))
         arrival[concurrency:] = np.inf
-    return Intake(served, arrival, lengths, limit, config, hardware)
+    partly = None if taken is trace else served
+    return Intake(taken, arrival, lengths, limit, config, hardware, partly, concurrency)
 
 
 def serve(

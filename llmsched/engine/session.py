@@ -132,8 +132,9 @@ class Session:
             One arrives before the time that the engine has been advanced to, or before one that
             was submitted earlier.
         """
-        self._check_order(intake)
         trace = intake.trace
+        if len(trace):
+            self._check_order(intake)
         self._engine.submit(
             intake.arrival,
             trace.input_tokens,

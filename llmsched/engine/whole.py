@@ -19,11 +19,11 @@ def with_refused(result: SimulationResult, intakes: Sequence[Intake]) -> Simulat
 
     What was cut keeps its length in the trace, and has fewer tokens emitted.
     """
-    if all(intake.served.trace is intake.served.whole for intake in intakes):
+    if all(intake.served is None for intake in intakes):
         return result
-    every = [intake.served for intake in intakes]
-    trace = Trace.joined([served.whole for served in every]) if every[1:] else every[0].whole
-    refusal = np.concatenate([served.refusal for served in every])
+    wholes = [one.trace if one.served is None else one.served.whole for one in intakes]
+    trace = Trace.joined(wholes) if wholes[1:] else wholes[0]
+    refusal = np.concatenate([_refusal(intake) for intake in intakes])
     refused = refusal > 0
     columns: dict[str, Any] = {}
     for name in PER_REQUEST:
@@ -37,6 +37,10 @@ def with_refused(result: SimulationResult, intakes: Sequence[Intake]) -> Simulat
     return replace(result, trace=trace, **columns)
 
 
+def _refusal(intake: Intake) -> NDArray[np.int8]:
+    return np.zeros(len(intake.trace), np.int8) if intake.served is None else intake.served.refusal
+
+
 def _arrivals(
     result: SimulationResult, intakes: Sequence[Intake], trace: Trace, refused: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
@@ -45,10 +49,11 @@ def _arrivals(
     A user of a closed loop who is refused goes on to the next request at once: it comes at the same
     time, and after the last one whenever a user is free.
     """
-    users = sum(int(np.isfinite(intake.arrival).sum()) for intake in intakes)
-    if users == len(result.arrival):
+    users = intakes[0].concurrency
+    if users is None:
         return trace.arrival[refused]
-    free = np.sort(result.finish)[len(result.arrival) - users]
-    after = np.cumsum(~refused)[refused]  # requests served before each
-    arrivals: NDArray[np.float64] = np.append(result.arrival, free)[after]
+    ends = np.sort(result.finish)
+    free = ends[len(ends) - users] if len(ends) >= users else 0.0
+    before = np.cumsum(~refused)[refused]
+    arrivals: NDArray[np.float64] = np.append(result.arrival, free)[before]
     return arrivals
