@@ -33,12 +33,18 @@ class Measured(Protocol):
     """What a metric is computed from: one replay, and what is proven of its requests.
 
     `seconds` is the total time, NaN where a profile charges nothing; `attained` counts requests
-    that kept the objective, NaN without one. All else is as `llmsched.metrics` says.
+    that kept the objective, NaN without one. Tokens are those of completed requests, wasted ones
+    those of aborted requests. All else is as `llmsched.metrics` says.
     """
 
-    requests: int
+    offered: int
+    completed: int
+    refused: int
+    aborted: int
     input_tokens: int
     output_tokens: int
+    wasted_tokens: int
+    wasted_input_tokens: int
     makespan: float
     seconds: float
     lower_bound: float
@@ -187,13 +193,40 @@ def _latencies() -> list[Metric]:
 
 
 _ALL = [
-    Metric("completed", "", HIGHER, lambda m: m.requests, "requests finished", 210, kind=COUNT),
+    Metric("offered", "", NEITHER, lambda m: m.offered, "requests", 205, kind=COUNT),
+    Metric(
+        "completed",
+        "",
+        HIGHER,
+        lambda m: m.completed,
+        "requests that got their last token",
+        210,
+        kind=COUNT,
+    ),
+    Metric(
+        "refused",
+        "",
+        LOWER,
+        lambda m: m.refused,
+        "requests turned away on arrival",
+        212,
+        kind=COUNT,
+    ),
+    Metric(
+        "aborted",
+        "",
+        LOWER,
+        lambda m: m.aborted,
+        "requests whose client left before the last token",
+        214,
+        kind=COUNT,
+    ),
     Metric(
         "total_input_tokens",
         "tokens",
         NEITHER,
         lambda m: m.input_tokens,
-        "prompt tokens",
+        "prompt tokens of completed requests",
         240,
         kind=COUNT,
     ),
@@ -202,8 +235,26 @@ _ALL = [
         "tokens",
         NEITHER,
         lambda m: m.output_tokens,
-        "tokens emitted",
+        "tokens emitted for completed requests",
         250,
+        kind=COUNT,
+    ),
+    Metric(
+        "wasted_tokens",
+        "tokens",
+        LOWER,
+        lambda m: m.wasted_tokens,
+        "tokens emitted for aborted requests",
+        255,
+        kind=COUNT,
+    ),
+    Metric(
+        "wasted_input_tokens",
+        "tokens",
+        LOWER,
+        lambda m: m.wasted_input_tokens,
+        "prompt tokens computed for aborted requests",
+        257,
         kind=COUNT,
     ),
     Metric(
@@ -246,7 +297,7 @@ _ALL = [
         "request_throughput",
         "requests/s",
         HIGHER,
-        lambda m: m.requests / m.seconds,
+        lambda m: m.completed / m.seconds,
         "completed / makespan_s",
         60,
     ),
@@ -281,8 +332,8 @@ _ALL = [
         "slo_attainment",
         "",
         HIGHER,
-        lambda m: m.attained / m.requests,
-        "requests that keep the objective / requests",
+        lambda m: m.attained / m.offered,
+        "requests that keep the objective / offered",
         200,
         ("SLO", "%"),
         ".1f",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from llmsched.bounds import efficiency, gap_percent
 from llmsched.distribution import Distribution, Ramps, told_apart
-from llmsched.engine.result import SimulationResult, latency
+from llmsched.engine.result import ABORTED, COMPLETED, SimulationResult, latency
 from llmsched.errors import InputError
 from llmsched.metric import RECORDED, SLO_METRICS
 from llmsched.selection import Piece, spread
@@ -90,7 +90,7 @@ def summarize(
         Seconds of engine time that the requests need at least; the row's efficiency is their share.
     slo : mapping, optional
         Limits in milliseconds by name (`ttft_ms`, `tpot_ms`, `e2el_ms`). A request attains the
-        objective if it keeps all of them; a single-token request keeps any TPOT.
+        objective if it is completed and keeps all of them; a single-token request keeps any TPOT.
 
     Raises
     ------
@@ -122,15 +122,19 @@ class _Measured:
         least_work_s: float,
         slo: Mapping[str, float],
     ) -> None:
-        trace = result.trace
-        self.requests = len(trace)
-        self.input_tokens = int(trace.input_tokens.sum())
-        self.output_tokens = int(trace.output_tokens.sum())
+        completed, aborted = result.status == COMPLETED, result.status == ABORTED
+        self.offered = len(result.trace)
+        self.completed, self.aborted = int(completed.sum()), int(aborted.sum())
+        self.refused = self.offered - self.completed - self.aborted
+        self.input_tokens = int(result.trace.input_tokens.sum(where=completed))
+        self.output_tokens = int(result.emitted.sum(where=completed))
+        self.wasted_tokens = int(result.emitted.sum(where=aborted))
+        self.wasted_input_tokens = int(result.computed_input.sum(where=aborted))
         self.makespan = result.makespan
         self.seconds = result.makespan or np.nan  # a profile may charge nothing for a step
         self.lower_bound = lower_bound_s
         self._result, self._least_work, self._slo = result, least_work_s, slo
-        self._clock = float(result.finish.max())
+        self._clock = result.ended
         self._spread: tuple[str, dict[str, float]] = "", {}  # of the span that was asked for last
 
     @property
@@ -176,7 +180,7 @@ class _Measured:
 
     def mean_batch(self) -> float:
         totals = self._result.totals
-        return totals.sequence_rounds / totals.rounds
+        return totals.sequence_rounds / (totals.rounds or np.nan)
 
     @property
     def _engine_seconds(self) -> float:
@@ -215,10 +219,10 @@ def _attained(result: SimulationResult, slo: Mapping[str, float]) -> float:
     """Return the requests that keep all limits; NaN without any limit."""
     if not slo:
         return float("nan")
-    attained = np.ones(len(result.trace), dtype=np.bool_)
+    attained = result.status == COMPLETED
     for name, limit in slo.items():
         if name not in SLO_METRICS:
             raise InputError(f"slo: expected one of {', '.join(SLO_METRICS)}, got {name!r}")
         seconds = latency(result, name.removesuffix("_ms"))
-        attained &= ~(seconds * 1e3 > limit)  # NaN attains
+        attained &= ~(seconds * 1e3 > limit)  # NaN attains: a single token has no TPOT
     return int(attained.sum())

@@ -20,7 +20,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult
 from llmsched.engine.replicas import Assignment, merge
-from llmsched.engine.result import latencies
+from llmsched.engine.result import ABORTED, COMPLETED, REFUSED, latencies, latency
 from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile, load_profile
@@ -269,7 +269,7 @@ def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
 def test_request_columns_are_those_of_the_file() -> None:
     columns = HAND.request_columns()
     names = "id arrival_s input_tokens output_tokens admitted_s first_token_s finish_s preemptions"
-    assert list(columns) == names.split()
+    assert list(columns) == [*names.split(), "status", "emitted_tokens"]
     assert columns["finish_s"].tolist() == [4.75, 2.0, 4.75]
 
 
@@ -421,3 +421,35 @@ def written_out(
         columns = (found.first, found.step, found.length, found.weight)
         ramps += zip(*(column.tolist() for column in columns), strict=True)
     return sorted(samples), ramps
+
+
+def test_a_request_that_is_not_completed_has_only_the_latencies_that_came() -> None:
+    gone = replace(
+        HAND,
+        finish=np.array([4.75, 2.0, np.nan]),
+        first_token=np.array([1.0, 1.0, np.nan]),
+        admitted=np.array([0.0, 0.0, np.nan]),
+        status=np.array([ABORTED, COMPLETED, REFUSED], np.int8),
+        emitted=np.array([3, 2, 0]),
+    )
+    assert latency(gone, "ttft").tolist()[:2] == [1.0, 1.0]
+    for span in ("e2el", "tpot"):
+        assert np.isnan(latency(gone, span)).tolist() == [True, False, True]
+    assert gone.makespan == 4.75
+
+
+def test_failures_are_counted_and_attain_no_objective() -> None:
+    gone = replace(
+        HAND,
+        finish=np.array([4.75, 2.0, np.nan]),
+        status=np.array([ABORTED, COMPLETED, REFUSED], np.int8),
+        emitted=np.array([3, 2, 0]),
+        computed_input=np.array([1, 1, 0]),
+    )
+    row = summarize(gone, slo={"tpot_ms": 1e9})
+    counts = ("offered", "completed", "refused", "aborted", "wasted_tokens", "wasted_input_tokens")
+    assert [row[name] for name in counts] == [3, 1, 1, 1, 3, 1]
+    assert (row["total_input_tokens"], row["total_output_tokens"]) == (1, 2)
+    assert row["request_throughput"] == 1 / 4.75
+    assert row["output_throughput"] == 2 / 4.75
+    assert (row["slo_attainment"], row["request_goodput"]) == (1 / 3, 1 / 4.75)

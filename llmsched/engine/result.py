@@ -18,10 +18,19 @@ from llmsched.trace import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
+COMPLETED, REFUSED, ABORTED = range(3)
+"""What becomes of a request: served to its end, turned away on arrival, or left by its client."""
+
+STATUS_WORDS = ("completed", "refused", "aborted")
+
 
 @dataclass(frozen=True)
 class Latencies:
-    """Per-request latencies in seconds, shape (n,); `tpot` is NaN for a single output token."""
+    """Per-request latencies in seconds, shape (n,); NaN where there is none.
+
+    `tpot` has no value for a single output token; `tpot` and `e2el` have none for a request that
+    was not completed, all of them none for one that was refused.
+    """
 
     queue: NDArray[np.float64]
     ttft: NDArray[np.float64]
@@ -36,16 +45,32 @@ def latencies(result: SimulationResult) -> Latencies:
 
 def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
     """Return one of the `Latencies`, an array of its own."""
+    ends: NDArray[np.float64] = getattr(result, _ENDS[span])
+    spent = ends - (result.first_token if span == "tpot" else result.arrival)
+    if ends is result.finish:
+        spent[result.status != COMPLETED] = np.nan  # it left, and got no last token
     if span != "tpot":
-        ends: NDArray[np.float64] = getattr(result, _ENDS[span])
-        return ends - result.arrival
-    rounds = result.trace.output_tokens - 1
-    spent = result.finish - result.first_token
-    spent[rounds == 0] = np.nan
+        return spent
+    rounds = result.emitted - 1
+    spent[rounds < 1] = np.nan
     return np.divide(spent, rounds, out=spent, where=rounds > 0)
 
 
-_ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish"}
+_ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish", "tpot": "finish"}
+
+
+PER_REQUEST = (
+    "arrival",
+    "admitted",
+    "first_token",
+    "finish",
+    "status",
+    "emitted",
+    "computed_input",
+    "preemptions",
+    "recomputed_tokens",
+)
+"""The columns of a result with one entry a request."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +83,13 @@ class SimulationResult:
         The policy's name, and its order and rule with all parameters, as chosen by its offline
         phase.
     arrival, admitted, first_token, finish : float64, shape (n,)
-        When each request arrived, was first admitted to a slot, got its first and its last token.
+        When each request arrived, was first admitted to a slot, got its first and its last token;
+        NaN where that did not come. The finish of an aborted one is when it left.
+    status : int8, shape (n,)
+        COMPLETED, REFUSED or ABORTED.
+    emitted, computed_input : int64, shape (n,)
+        Output tokens that each request got, and tokens of its prompt that were computed, each
+        counted once.
     preemptions, recomputed_tokens : int64, shape (n,)
         How often each request was preempted and how many computed tokens it lost by that.
     works : tuple of Work
@@ -78,6 +109,9 @@ class SimulationResult:
     admitted: NDArray[np.float64]
     first_token: NDArray[np.float64]
     finish: NDArray[np.float64]
+    status: NDArray[np.int8]
+    emitted: NDArray[np.int64]
+    computed_input: NDArray[np.int64]
     preemptions: NDArray[np.int64]
     recomputed_tokens: NDArray[np.int64]
     works: tuple[Work, ...]
@@ -109,9 +143,14 @@ class SimulationResult:
         return self.step_rows[:, STEP_COLUMNS.index(name)]
 
     @property
+    def ended(self) -> float:
+        """When the last request left, in seconds; NaN if all were refused."""
+        return float(np.fmax.reduce(self.finish))
+
+    @property
     def makespan(self) -> float:
-        """Total inference time: seconds from the first arrival to the last token."""
-        return float(self.finish.max() - self.arrival.min())
+        """Total inference time: seconds from the first arrival until the last request left."""
+        return self.ended - float(self.arrival.min())
 
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""
@@ -124,6 +163,8 @@ class SimulationResult:
             "first_token_s": self.first_token,
             "finish_s": self.finish,
             "preemptions": self.preemptions,
+            "status": np.array(STATUS_WORDS, dtype=object)[self.status],
+            "emitted_tokens": self.emitted,
         }
 
     @property

@@ -205,7 +205,7 @@ def plan_replicas(
             predicted=seen,
             on_error=problem.on_error,
         )
-        return float(result.finish.max() - trace.arrival.min())
+        return result.ended - float(trace.arrival.min())
 
     expected = problem.requests
     if (tokens != problem.requests.output_tokens).any():
