@@ -18,6 +18,7 @@ from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
 from llmsched.engine.result import SimulationResult
 from llmsched.engine.table import Table
+from llmsched.engine.whole import with_refused
 from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
@@ -247,7 +248,7 @@ class Session:
             A law is broken: a mistake of this package.
         """
         finished, submitted = self.finished, self._engine.submitted
-        if not submitted or finished < submitted:
+        if not self._submitted.intakes or finished < submitted:
             raise InputError(
                 f"policy {self._policy.name}: expected a session whose requests have all finished, "
                 f"got {finished} of {submitted}: submit, then advance()"
@@ -269,7 +270,7 @@ class Session:
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
-        return SimulationResult(
+        taken = SimulationResult(
             trace=trace,
             hardware=self._hardware,
             config=self._config,
@@ -280,6 +281,7 @@ class Session:
             first_token=outcome["first_token"],
             finish=outcome["finish"],
             status=np.zeros(len(trace), np.int8),
+            refusal=np.zeros(len(trace), np.int8),
             emitted=trace.output_tokens,
             computed_input=trace.input_tokens,
             preemptions=outcome["preemptions"],
@@ -288,6 +290,7 @@ class Session:
             resume_gap=np.array(gaps, dtype=np.float64),
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
+        return with_refused(taken, self._submitted.intakes)
 
     def _detail(self) -> str:
         with blaming(self._policy):

@@ -59,7 +59,8 @@ class TraceOptions:
     classes : tuple of str
         Keep only requests of these classes; empty keeps all.
     on_error : {"fail", "skip"}
-        Whether a row that cannot be accepted is an error or is dropped and counted.
+        Whether a row that cannot be accepted is an error or is dropped and counted; a replay asks
+        the same of a request that can never fit, which is refused then.
     """
 
     format: Named | None = None

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import orjson
 
 from llmsched.engine.limits import describe_output_limits
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.refusal import describe_unserved
+from llmsched.engine.result import COMPLETED, SimulationResult
 from llmsched.lengths import in_words
 from llmsched.metrics import Summary
 from llmsched.records import finite, record_inputs
@@ -100,9 +101,12 @@ def render_json(result: SimulationResult, row: Summary, how: Mapping[str, Any]) 
     how : mapping
         Lengths mode, seed, closed-loop concurrency and SLO of the run.
     """
+    inputs = record_inputs(result.trace, result.hardware, result.config)
+    if said := _unserved(result):
+        inputs["trace"]["unserved"] = said
     document = {
         "schema_version": SCHEMA_VERSION,
-        **record_inputs(result.trace, result.hardware, result.config),
+        **inputs,
         **how,
         "policy_detail": result.detail,
         "results": [{"policy": result.policy, **finite(row)}],
@@ -117,7 +121,15 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     words = describe_output_limits(result.trace, result.config)
     limits = f", {words}" if words else ""
     lengths = in_words(how["lengths"])
-    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
+    said = _unserved(result)
+    unserved = f", {said}" if said else ""
+    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}{unserved}"
+
+
+def _unserved(result: SimulationResult) -> str:
+    """Return who was refused and why, and how many answers were cut."""
+    short = (result.status == COMPLETED) & (result.emitted < result.trace.output_tokens)
+    return describe_unserved(result.refusal, int(short.sum()), result.trace.id, result.config)
 
 
 def _slots(result: SimulationResult) -> str:
