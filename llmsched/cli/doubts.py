@@ -37,7 +37,9 @@ def tell_of_engine(requests: int) -> None:
 def tell_of_served(served: Served, config: EngineConfig, name: str = "") -> None:
     """Say which requests the engine refuses and whose answers it cuts, in one line."""
     if said := served.describe(config):
-        say(f"{name or served.whole.name}: {said}")
+        longest = f"max_model_len {config.max_model_len or 0:,}"
+        more = "; --engine max_model_len=none takes any" if longest in said else ""
+        say(f"{name or served.whole.name}: {said}{more}")
 
 
 def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:

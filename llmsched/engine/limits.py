@@ -137,7 +137,7 @@ def serve(
     """Return what an engine takes of a trace, and how much output it lets each request have.
 
     A prompt that fills ``max_model_len`` is refused, and so is one that a declared limit takes
-    beyond it; without one the answer ends there. So does vLLM's server (0.5 to 0.16). An answer
+    beyond it; without one the answer ends there. vLLM's server has done so since 0.5. An answer
     beyond its output limit ends at the limit.
 
     Parameters
