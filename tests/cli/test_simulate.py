@@ -191,7 +191,8 @@ UNKNOWN = (
         ),
         (
             "--engine reserve=all",
-            "--engine: reserve: expected a text that matches none|max_output|ratio:",
+            "--engine: reserve: expected a text that matches "
+            "none|max_output|ratio:(0|1|1[.]0|0?[.][0-9]+), got 'all'",
         ),
         ("--max-num-seqs 0", "--max-num-seqs: expected an integer >= 1, got 0"),
         (
