@@ -281,7 +281,7 @@ def _parts(n: int) -> Iterator[slice]:
 
 
 def _preempts(config: EngineConfig) -> bool:
-    return config.usable_blocks is not None and config.reserve == "none"
+    return config.usable_blocks is not None and config.reserve != "max_output"
 
 
 def _not_undercut(

@@ -17,6 +17,7 @@ MOST_IN_A_BLOCK = 2**16
 
 _Count = Annotated[int, Meta(ge=1, le=MOST)]
 _Two = Annotated[int, Meta(ge=2, le=MOST)]
+_RESERVE = Meta(pattern="^(none|max_output|ratio:(0|1|1[.]0|0?[.][0-9]+))$")
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,22 @@ class EngineConfig:
     admission : {"full_prompt", "first_chunk"}
         What must fit into the free blocks for a request to be admitted: all tokens known so far
         (vLLM v1) or only the first chunk.
-    reserve : {"none", "max_output"}
+    reserve : {"none", "max_output", "ratio:R"}
         Whether admission sets aside blocks for prompt and whole output, so that nothing is ever
         evicted (Orca, OSDI '22, algorithm 1; TensorRT-LLM's GUARANTEED_NO_EVICT), or admits
-        greedily and preempts by recompute (vLLM; MAX_UTILIZATION). The output reserved is the
-        request's limit, never its true length, which nobody knows: `limits.output_limits`.
+        greedily and preempts by recompute (vLLM; MAX_UTILIZATION). In between, an admission leaves
+        room for the share R of what each running request's limit leaves it (SGLang's
+        new_token_ratio, which schedule_conservativeness scales, held constant), and where that
+        was too little the engine preempts. The output counted is the request's limit, never its
+        true length, which nobody knows: `limits.output_limits`.
     victim : {"last_arrived", "longest_remaining"}
         Which running sequence is preempted when blocks run out: the last one admitted (vLLM), or
         the one with most predicted tokens to go (shortest remaining first; Schrage, 1968).
     max_output_tokens : int or None
         Output limit of requests that declare none.
     max_model_len : int or None
-        Most tokens of prompt and output together; None means no limit.
+        Most tokens of prompt and output together, by default the profile's model's; None means no
+        limit. A prompt that fills it is refused, an answer ends at it.
     max_num_queued_reqs : int or None
         Requests in the engine, waiting and running, at which one that arrives is refused; None
         means no limit. As vLLM 0.29 (pull request 49445): checked as the request arrives.
@@ -77,7 +82,7 @@ class EngineConfig:
     max_num_partial_prefills: _Count = 1
     max_long_partial_prefills: _Count = 1
     admission: Literal["full_prompt", "first_chunk"] = "full_prompt"
-    reserve: Literal["none", "max_output"] = "none"
+    reserve: Annotated[str, _RESERVE] = "none"
     victim: Literal["last_arrived", "longest_remaining"] = "last_arrived"
     max_output_tokens: _Count | None = None
     max_model_len: _Two | None = None
@@ -101,6 +106,13 @@ class EngineConfig:
         if most > 1 and longest is not None and threshold > longest:
             what = f"at most {longest}, max_model_len"
             raise InputError(f"long_prefill_token_threshold: expected {what}; got {threshold}")
+
+    @property
+    def reserved_share(self) -> float:
+        """Share of what a request's output limit leaves that an admission counts as taken."""
+        if self.reserve == "none":
+            return 0.0
+        return float(self.reserve.partition(":")[2] or 1)
 
     @property
     def usable_blocks(self) -> int | None:

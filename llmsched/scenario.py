@@ -105,7 +105,7 @@ class TraceSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         if self.generate is not None:
             with within("generate"):
                 checked(self.generate, Generate)
-            if self.options:
+            if self.options.keys() - {"on_error"}:
                 raise InputError("options: expected beside a file, got them beside generate")
         with within("options"):
             checked(self.options, _Options)

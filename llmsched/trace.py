@@ -43,7 +43,7 @@ class Trace:
     predicted_output_tokens : int64, shape (n,), or None
         Predicted output lengths that came with the trace, each >= 1.
     max_output_tokens : int64, shape (n,), or None
-        Output limits that clients declared, each at least the output; 0 where none is declared.
+        Output limits that clients declared, 0 where none is declared; a longer output is cut there.
     timeout : float64, shape (n,), or None
         Seconds after its arrival at which each client gives up; infinite where it does not.
     hash_ids : tuple of tuples of int, or None
@@ -97,10 +97,9 @@ class Trace:
         Raises
         ------
         InputError
-            No rows, columns of different length, a token count outside 1..2**30 (an output limit: 0
-            or the output..2**30), an arrival that is negative or not finite, a timeout below a
-            microsecond, or an id used twice.
-            The message names the row (from 0).
+            No rows, columns of different length, a token count outside 1..2**30 (an output limit:
+            0..2**30), an arrival that is negative or not finite, a timeout below a microsecond, or
+            an id used twice. The message names the row (from 0).
         """
         when = _times(name, arrival)
         n = len(when)
@@ -137,9 +136,8 @@ class Trace:
                 raise InputError(f"{name}: {field_}: expected {n} values, got {len(listed)}")
         if (twice := ids.repeated()) is not None:
             raise InputError(f"{name}: id: {twice!r} is used twice")
-        if limit is not None:
-            _check_declared(name, limit, output)
-            limit = limit if limit.any() else None
+        if limit is not None and not limit.any():
+            limit = None
         if patience is not None and not np.isfinite(patience).any():
             patience = None
         order = np.argsort(when, kind="stable")
@@ -294,16 +292,6 @@ def _timeouts(name: str, values: ArrayLike) -> NDArray[np.float64]:
             f"{name}: row {row}: timeout_ms: expected {expected}, got {1e3 * column.flat[row]:g}"
         )
     return column
-
-
-def _check_declared(name: str, limit: NDArray[np.int64], output: NDArray[np.int64]) -> None:
-    bad = (limit > 0) & (limit < output)
-    if bad.any():
-        row = int(bad.argmax())
-        expected = f"at least output_length {output[row]}"
-        raise InputError(
-            f"{name}: row {row}: max_output_tokens: expected {expected}, got {limit[row]}"
-        )
 
 
 def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) -> NDArray[np.int64]:

@@ -137,11 +137,12 @@ def profiles(mixed: bool | None = None) -> st.SearchStrategy[HardwareProfile]:
 
 @st.composite
 def configs(draw: st.DrawFn, trace: Trace, kv: bool | None = None) -> EngineConfig:
-    """Knobs under which every request of `trace` fits; `kv` says whether blocks are limited."""
+    """Knobs under which every request of `trace` is served; `kv`: whether blocks are limited."""
     slots = draw(st.sampled_from([1, 2, 3, 5, 8, 40]))
     size = draw(st.sampled_from([1, 2, 4, 16]))
     watermark = draw(st.sampled_from([0.0, 0.0, 0.1, 0.34]))
-    longest = int((trace.input_tokens + trace.output_tokens).max())
+    declared = 0 if trace.max_output_tokens is None else trace.max_output_tokens
+    longest = int((trace.input_tokens + np.maximum(trace.output_tokens, declared)).max())
     knob = draw(st.sampled_from([None, None, None, int(trace.output_tokens.max()), 60]))
     blocks = None
     if draw(st.booleans()) if kv is None else kv:
@@ -161,7 +162,7 @@ def configs(draw: st.DrawFn, trace: Trace, kv: bool | None = None) -> EngineConf
         max_num_partial_prefills=shares,
         max_long_partial_prefills=draw(st.integers(1, shares)),
         admission=draw(st.sampled_from(["full_prompt", "first_chunk"])),
-        reserve=draw(st.sampled_from(["none", "none", "max_output"])),
+        reserve=draw(st.sampled_from(["none", "none", "max_output", "ratio:0.3", "ratio:0.7"])),
         victim=draw(st.sampled_from(["last_arrived", "longest_remaining"])),
         max_output_tokens=knob,
         max_model_len=length,

@@ -39,6 +39,7 @@ class Request:
     computed: int = 0
     goal: int = 0  # tokens to compute before it decodes; 0 while it waits
     blocks: int = 0
+    chunk: int = 0  # tokens of its prompt in the step being made
     admitted: float = float("nan")
     tokens_at: list[float] = field(default_factory=list)
     preemptions: int = 0
@@ -47,6 +48,10 @@ class Request:
     @property
     def known(self) -> int:
         return self.prompt + self.generated
+
+    @property
+    def most(self) -> int:
+        return self.prompt + self.limit - 1
 
     @property
     def begun(self) -> bool:
@@ -233,8 +238,25 @@ class PlainEngine:
         if self.config.admission == "first_chunk":
             tokens = min([tokens, *self._limits()])
         if self.config.reserve == "max_output":
-            tokens = request.prompt + request.limit - 1
+            tokens = request.most
+        if self.config.reserve.startswith("ratio"):
+            return self._fits_beside_shares(request, tokens)
         return self._blocks(tokens) + self.spare <= self.free - self.demand()
+
+    def _fits_beside_shares(self, request: Request, tokens: int) -> bool:
+        """Whether it fits if each takes its share of what its limit leaves it, or a round's."""
+        held = owed = due = 0
+        for one in self.running:
+            has = one.computed + one.chunk
+            held += self._blocks(has)
+            owed += self._blocks(self._expected(one, has)) - self._blocks(has)
+            if not one.begun:
+                due += self._blocks(has + 1) - self._blocks(has)
+        need = self._blocks(self._expected(request, tokens)) + self.spare
+        return min(need, self.usable) <= self.usable - held - max(owed, due)
+
+    def _expected(self, request: Request, tokens: int) -> int:
+        return tokens + int(self.config.reserved_share * (request.most - tokens))
 
     def _limits(self) -> Iterator[int]:
         yield from self._threshold()
@@ -299,6 +321,7 @@ class PlainEngine:
             if not self._grow(request, tokens, prompt=True):
                 break
             chunks.append((request, tokens))
+            request.chunk = tokens
             budget -= tokens
         return budget
 
@@ -377,6 +400,7 @@ class PlainEngine:
                 return
             self._take_slot(request, tokens)
             chunks.append((request, tokens))
+            request.chunk = tokens
             budget -= tokens
             admitted += 1
 
@@ -461,6 +485,7 @@ class PlainEngine:
             request.goal += 1
             self._emit(request)
         for request, tokens in chunks:
+            request.chunk = 0
             request.computed += tokens
             if request.computed == request.goal:
                 self._emit(request)
@@ -508,7 +533,7 @@ class PlainEngine:
     def _leave(self, request: Request) -> None:
         self.running.remove(request)
         self.free += request.blocks
-        request.blocks = request.computed = request.goal = 0
+        request.blocks = request.computed = request.goal = request.chunk = 0
         if self.queue.release is not None:
             self.queue.release(request.index)
 
@@ -542,12 +567,11 @@ def plain_limit(trace: Trace, config: EngineConfig, row: int) -> int:
     limit = declared or config.max_output_tokens
     if limit is not None:
         return limit if left is None else min(limit, left)
-    if left is not None:
-        limit = left
-    elif config.reserve == "max_output":
+    limit = 2**30
+    if config.reserve != "none":
         limit = max(trace.longest_of_whole, *trace.output_tokens.tolist(), 1)
-    else:
-        limit = 2**30
+    if left is not None:
+        limit = min(limit, left)
     if config.num_gpu_blocks is not None:
         usable = config.num_gpu_blocks - 1
         room = (usable - int(config.watermark * usable)) * config.block_size

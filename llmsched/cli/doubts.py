@@ -11,7 +11,9 @@ from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.compare.study import Run, Study
+    from llmsched.config import EngineConfig
     from llmsched.documents.row import Row
+    from llmsched.engine.limits import Served
     from llmsched.scenario import Scenario
     from llmsched.trace import Trace
 
@@ -30,6 +32,14 @@ def tell_of_engine(requests: int) -> None:
     """Say why a long replay will take as long as it does, where the kernel is not compiled."""
     if requests > LONG and kernel.WHY_PYTHON:
         say(kernel.which())
+
+
+def tell_of_served(served: Served, config: EngineConfig, name: str = "") -> None:
+    """Say which requests the engine refuses and whose answers it cuts, in one line."""
+    if said := served.describe(config):
+        longest = f"max_model_len {config.max_model_len or 0:,}"
+        more = "; --engine max_model_len=none takes any" if longest in said else ""
+        say(f"{name or served.whole.name}: {said}{more}")
 
 
 def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:
@@ -92,11 +102,13 @@ def warn_of_study(study: Study) -> None:
 
     for cell in study.cells:
         name = f"{cell.name}: " if cell.name else ""
+        served = cell.served()
+        tell_of_served(served, cell.engine, cell.name)
         if cell.source.generate:  # its rate was asked for
             found = beyond_fit(cell.hardware, cell.engine, len(cell.trace))
         else:
             found = doubts(
-                cell.trace,
+                served.trace,
                 cell.hardware,
                 cell.engine,
                 cell.source.concurrency,

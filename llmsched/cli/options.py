@@ -75,7 +75,8 @@ OnError = Annotated[
         "--on-error",
         metavar="fail|skip",
         rich_help_panel=TRACE,
-        help="What a bad row is: an error, or dropped and counted. Default: fail.",
+        help="What a row that cannot be read is, and a request that can never fit into the KV "
+        "cache: an error, or dropped or refused, and counted. Default: fail.",
     ),
 ]
 

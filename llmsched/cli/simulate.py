@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_engine, tell_of_truth, warn_each
+from llmsched.cli.doubts import tell_of_engine, tell_of_served, tell_of_truth, warn_each
 from llmsched.cli.inputs import one_of, parse_slo
 from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
@@ -91,10 +91,11 @@ def simulate(
         concurrency=terms.concurrency,
         assignment=None if terms.plan is None else read_replicas(terms.plan, loaded),
         slo=None if slo is None else parse_slo(slo),
+        on_error="skip" if reading.on_error == "skip" else "fail",
     )
     warn_each(
         doubts(
-            loaded,
+            case.served.trace,
             profile,
             config,
             case.concurrency,
@@ -106,6 +107,7 @@ def simulate(
     )
     tell_of_engine(len(loaded))
     chosen = find(policy)
+    tell_of_served(case.serves(chosen), config)
     name = "replay" if chosen.offline is None else "rehearsal and replay"
     with phase(name, "requests") as progress:
         result, row = replay(case, chosen, progress, keep_steps=steps is not None)

@@ -76,6 +76,7 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
     for policy in study.policies:  # its own knobs may reserve blocks
         config = replace(cell.engine, **dict(find(policy, study.folder).knobs))
         record["trace"] |= record_output_limits(cell.trace, config)
+    record["trace"] |= _unserved(study, cell)
     record["results"] = [
         mean_row(of_policy) if of_policy else {"policy": policy}
         for policy, of_policy in by_policy.items()
@@ -89,6 +90,18 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             for difference in paired_differences(of_policy, base, has_mixed_steps(record))
         ]
     return record
+
+
+def _unserved(study: Study, cell: Cell) -> Document:
+    """Return who is refused and who is cut, and by which policies where their own knobs decide."""
+    words = {
+        name: cell.served(find(name, study.folder)).describe(cell.engine) for name in study.policies
+    }
+    every = list(dict.fromkeys(words.values()))
+    if len(every) > 1:
+        groups = {said: [name for name in words if words[name] == said] for said in every if said}
+        every = ["; ".join(f"{', '.join(names)}: {said}" for said, names in groups.items())]
+    return {"unserved": every[0]} if any(every) else {}
 
 
 def _records(cell: Cell) -> Document:

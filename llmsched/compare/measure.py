@@ -67,6 +67,7 @@ def _case(study: Study, cell: int, case: int) -> Case:
         concurrency=here.source.concurrency,
         assignment=here.assignment,
         slo=study.slo,
+        on_error=here.on_error,
     )
 
 

@@ -20,7 +20,9 @@ import orjson
 
 from llmsched.catalog import policy_files
 from llmsched.config import EngineConfig
+from llmsched.contract import Policy
 from llmsched.documents.result import Cases
+from llmsched.engine.limits import OnError, Served, serve
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
@@ -75,6 +77,22 @@ class Cell:
         return load_of(
             self.trace, self.hardware, self.engine, concurrency=users, total_speed=replicas
         )
+
+    @property
+    def on_error(self) -> OnError:
+        """What a request that can never fit is, by the option that reads the trace."""
+        return "skip" if self.source.options.get("on_error") == "skip" else "fail"
+
+    def served(self, policy: Policy | None = None) -> Served:
+        """Return what the engine takes of the trace, with a policy's own knobs if it has some.
+
+        Raises
+        ------
+        InputError
+            As `serve`.
+        """
+        config = self.engine if policy is None else replace(self.engine, **dict(policy.knobs))
+        return serve(self.trace, config, self.on_error, self.hardware.way_out)
 
 
 @dataclass(frozen=True, eq=False)

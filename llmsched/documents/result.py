@@ -97,6 +97,9 @@ class TraceRecord(Struct, forbid_unknown_fields=True):
         str | UnsetType,
         Meta(description="Where the limits come from that KV blocks are reserved for."),
     ] = UNSET
+    unserved: Annotated[
+        str | UnsetType, Meta(description="Who is refused, and whose answers are cut.")
+    ] = UNSET
     options: dict[str, Any] | UnsetType = UNSET
     generate: dict[str, Any] | UnsetType = UNSET
 

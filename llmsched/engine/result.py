@@ -65,6 +65,7 @@ PER_REQUEST = (
     "first_token",
     "finish",
     "status",
+    "refusal",
     "emitted",
     "computed_input",
     "preemptions",
@@ -87,6 +88,8 @@ class SimulationResult:
         NaN where that did not come. The finish of an aborted one is when it left.
     status : int8, shape (n,)
         COMPLETED, REFUSED or ABORTED.
+    refusal : int8, shape (n,)
+        Why each was refused: a `Refusal`.
     emitted, computed_input : int64, shape (n,)
         Output tokens that each request got, and tokens of its prompt that were computed, each
         counted once.
@@ -110,6 +113,7 @@ class SimulationResult:
     first_token: NDArray[np.float64]
     finish: NDArray[np.float64]
     status: NDArray[np.int8]
+    refusal: NDArray[np.int8]
     emitted: NDArray[np.int64]
     computed_input: NDArray[np.int64]
     preemptions: NDArray[np.int64]

@@ -16,14 +16,16 @@ from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
 from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
+from llmsched.engine.refusal import Refusal
 from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult
 from llmsched.engine.served import Served, check_served
 from llmsched.engine.table import Table
+from llmsched.engine.whole import with_refused
 from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import price_of
-from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
+from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Rationed, Reserved
 from llmsched.kernel.engine import Engine
 from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
@@ -133,8 +135,9 @@ class Session:
             One arrives before the time that the engine has been advanced to, or before one that
             was submitted earlier.
         """
-        self._check_order(intake)
         trace = intake.trace
+        if len(trace):
+            self._check_order(intake)
         self._engine.submit(
             intake.arrival,
             trace.input_tokens,
@@ -248,7 +251,7 @@ class Session:
             A law is broken: a mistake of this package.
         """
         finished, submitted = self.finished, self._engine.submitted
-        if not submitted or finished < submitted:
+        if not self._submitted.intakes or finished < submitted:
             raise InputError(
                 f"policy {self._policy.name}: expected a session whose requests have all finished, "
                 f"got {finished} of {submitted}: submit, then advance()"
@@ -290,7 +293,7 @@ class Session:
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
-        return SimulationResult(
+        taken = SimulationResult(
             trace=trace,
             hardware=self._hardware,
             config=self._config,
@@ -301,6 +304,7 @@ class Session:
             first_token=outcome["first_token"],
             finish=outcome["finish"],
             status=status,
+            refusal=np.where(status == REFUSED, Refusal.QUEUE_FULL, 0).astype(np.int8),
             emitted=emitted,
             computed_input=computed_input,
             preemptions=outcome["preemptions"],
@@ -309,6 +313,7 @@ class Session:
             resume_gap=np.array(gaps, dtype=np.float64),
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
+        return with_refused(taken, self._submitted.intakes)
 
     def _detail(self) -> str:
         with blaming(self._policy):
@@ -380,5 +385,9 @@ def _cache(config: EngineConfig) -> Cache:
     usable = config.usable_blocks
     if usable is None:
         return Cache()
-    kind = Reserved if config.reserve == "max_output" else Blocks
-    return kind(usable, config.block_size, int(config.watermark * usable))
+    sizes = usable, config.block_size, int(config.watermark * usable)
+    if config.reserve == "none":
+        return Blocks(*sizes)
+    if config.reserve == "max_output":
+        return Reserved(*sizes)
+    return Rationed(*sizes, config.reserved_share)

@@ -62,7 +62,8 @@ class TraceOptions:
         Milliseconds after which every client gives up, whatever the file says; None follows the
         file.
     on_error : {"fail", "skip"}
-        Whether a row that cannot be accepted is an error or is dropped and counted.
+        Whether a row that cannot be accepted is an error or is dropped and counted; a replay asks
+        the same of a request that can never fit, which is refused then.
     """
 
     format: Named | None = None

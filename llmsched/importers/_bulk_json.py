@@ -98,7 +98,7 @@ class JsonBlocks:
         models = rows.column(form.model) or []
         table.models.update({model: None for model in models if isinstance(model, str)})
         self._add_names(rows.column(form.id), numbers)
-        self._add_limits([rows.column(label) for label in form.limits], outputs)
+        self._add_limits([rows.column(label) for label in form.limits], len(rows))
 
     def _add_times(self, rows: _Rows, above: int) -> None:
         form, table = self._form, self.table
@@ -122,13 +122,12 @@ class JsonBlocks:
             doubt(not {str, int, np.int64}.issuperset(map(type, names)))
         self.table.id.extend(Ids.of(map(str, names)))
 
-    def _add_limits(self, columns: list[list[object] | None], outputs: list[object]) -> None:
+    def _add_limits(self, columns: list[list[object] | None], count: int) -> None:
         if not any(columns):
-            self.table.limit.skip(len(outputs))
+            self.table.limit.skip(count)
             return
-        values = zip(*(column or [MISSING] * len(outputs) for column in columns), strict=True)
-        rows = zip(values, cast("list[int]", outputs), strict=True)
-        self.table.limit.extend([self._one.limit(said, output) for said, output in rows])
+        values = zip(*(column or [MISSING] * count for column in columns), strict=True)
+        self.table.limit.extend([self._one.limit(said) for said in values])
 
 
 class _Rows:

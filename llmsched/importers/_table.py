@@ -153,7 +153,6 @@ class Adder:
         self.id = form.id or "id"
         text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
         self.get_id = _nothing if form.id is None else text(form.id)
-        self.output = form.output_tokens
         self.get_model = None if form.model is None else text(form.model)
         self.limits = form.limits
         self.get_limits = [number(label) for label in form.limits]
@@ -190,7 +189,7 @@ class Adder:
         values = [self._value(column, record) for column in self.columns]
         said = [get(record) for get in self.get_limits]
         none = said.count(MISSING) == len(said)
-        limit = 0 if none else self.limit(said, cast(int, values[0]))
+        limit = 0 if none else self.limit(said)
         self.table.id.append(self._name(record))
         self.table.limit.append(limit)
         for column, value in zip(self.columns, values, strict=True):
@@ -210,7 +209,7 @@ class Adder:
                 return value
         return column.check(value, column.label)
 
-    def limit(self, values: Iterable[object], output: int) -> int:
+    def limit(self, values: Iterable[object]) -> int:
         """Return the output limit that a request declares, under `limits`; 0 if it declares none.
 
         Raises
@@ -224,8 +223,6 @@ class Adder:
             declared = count(value, label)
             if limit and declared != limit:
                 raise Refusal(label, f"{named} once more", f"{as_json(value)} and {limit}")
-            if declared < output:
-                raise Refusal(label, f"at least {self.output}", f"{as_json(value)} < {output}")
             limit, named = declared, label
         return limit
 

@@ -24,7 +24,7 @@ cdef class State(Requests):
     cdef Known known
     cdef Queue queue
     cdef object foreign, referee
-    cdef bint reserves, sharing, watched
+    cdef bint rations, reserves, sharing, watched
     cdef readonly double now, last_round_end, step_end
     cdef readonly long long clock, running, decoding, kv_tokens, prompt_tokens, arrived, waiting
     cdef readonly long long waiting_long
@@ -58,6 +58,8 @@ cdef class State(Requests):
     cpdef long long need(self, long long request) except? -1
     cpdef long long most(self, long long request) noexcept
     cpdef bint fits(self, long long request) except? -1
+    @cython.locals(slot="long long", blocks="long long", most="long long")
+    cpdef long long owed(self) except? -1
     cpdef bint can_prefill(self) except? -1
     @cython.locals(slot="long long", request="long long")
     cpdef long long next_prefill_tokens(self) except? -1

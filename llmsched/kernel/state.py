@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.columns import floats, ints
-from llmsched.kernel.blocks import UNBOUNDED, Cache, Reserved
+from llmsched.kernel.blocks import UNBOUNDED, Cache, Rationed, Reserved
 from llmsched.kernel.known import Known
 from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue
@@ -144,7 +144,8 @@ class State(Requests):
         super().__init__()
         self.knobs, self.price, self.cache, self.rows = knobs, price, cache, rows
         self.referee = referee
-        self.reserves = isinstance(cache, Reserved)
+        self.rations = isinstance(cache, Rationed)
+        self.reserves = self.rations or isinstance(cache, Reserved)
         self.sharing = knobs.shares > 1
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
@@ -338,7 +339,7 @@ class State(Requests):
         return self.prompt[request]
 
     def most(self, request: int) -> int:
-        """Tokens to reserve for a request, if any are: its output's last one is never computed."""
+        """Most tokens of a request, if any are reserved: its output's last one is not computed."""
         return self.prompt[request] + self.limit[request] - 1 if self.reserves else 0
 
     def fits(self, request: int) -> bool:
@@ -346,7 +347,17 @@ class State(Requests):
         tokens = self.need(request)
         if self.knobs.first_chunk:
             tokens = min(tokens, self.knobs.threshold, self.knobs.budget)
-        return self.cache.admits(request, tokens, self.most(request), self.clock)
+        owed = self.owed() if self.rations else 0
+        return self.cache.admits(request, tokens, self.most(request), self.clock, owed)
+
+    def owed(self) -> int:
+        """Blocks that an admission leaves to the running sequences for what they may yet become."""
+        blocks = 0
+        for slot in range(self.slots):
+            if self.admission[slot]:
+                most = self.most(self.request[slot])
+                blocks += self.cache.owed(self.held_tokens(slot), most)
+        return blocks
 
     def can_prefill(self) -> bool:
         """Whether a step with prefill would compute prompt tokens; see `Window.can_prefill`."""

@@ -43,6 +43,11 @@ def output_limits_of(cell: Mapping[str, Any]) -> str:
     return str(cell["trace"].get("output_limits", ""))
 
 
+def unserved_of(cell: Mapping[str, Any]) -> str:
+    """Return who is refused and whose answers are cut; empty if nobody's."""
+    return str(cell["trace"].get("unserved", ""))
+
+
 def shortened(text: str, limit: int) -> str:
     """Return the text with its middle cut out if it is longer than `limit`."""
     if len(text) <= limit:

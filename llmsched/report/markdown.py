@@ -12,7 +12,15 @@ from llmsched.metric import METRICS
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, figure, hardware_of, output_limits_of, slots_of
+from llmsched.report.layout import (
+    BETTER,
+    WORSE,
+    figure,
+    hardware_of,
+    output_limits_of,
+    slots_of,
+    unserved_of,
+)
 from llmsched.report.lead import heading, leading, load_line
 from llmsched.report.paired import told_pairs
 
@@ -115,7 +123,8 @@ def _cell(document: Document, cell: Mapping[str, Any], metrics: Sequence[str]) -
     trace = cell["trace"]
     where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
     where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
-    where += f", {limits}" if (limits := output_limits_of(cell)) else ""
+    said = filter(None, (output_limits_of(cell), unserved_of(cell)))
+    where += "".join(f", {words}" for words in said)
     name = cell_name(cell)
     names = leading(document, cell, metrics)
     rows = [[row["policy"], *_values(row, names)] for row in cell["results"]]

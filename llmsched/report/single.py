@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import orjson
 
 from llmsched.engine.limits import describe_output_limits
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.refusal import describe_unserved
+from llmsched.engine.result import COMPLETED, SimulationResult
 from llmsched.lengths import in_words
 from llmsched.metrics import Summary
 from llmsched.records import finite, record_inputs
@@ -79,16 +80,13 @@ def _facts(row: Summary) -> list[Fact]:
 
 
 def _served(row: Summary, result: SimulationResult) -> list[Fact]:
-    """Return how many requests were completed, if not all of them were."""
-    if row["completed"] == row["offered"]:
-        return []
-    said = []
-    if row["refused"]:
-        full = " (queue full)" if result.config.is_capped else ""
-        said.append(f"{row['refused']:,} refused{full}")
+    """Return how many requests were completed, if not all of them were, or not in full."""
+    said = [words] if (words := _unserved(result)) else []
     if row["aborted"]:
         tokens = f"{row['wasted_tokens']:,} tokens and {row['wasted_input_tokens']:,} of prompts"
         said.append(f"{row['aborted']:,} aborted, {tokens} wasted")
+    if not said:
+        return []
     return [("served", f"{row['completed']:,} of {row['offered']:,}", "; ".join(said))]
 
 
@@ -121,9 +119,12 @@ def render_json(
     load : Load or None
         What the arrivals put on the engine; None of a batch.
     """
+    inputs = record_inputs(result.trace, result.hardware, result.config)
+    if said := _unserved(result):
+        inputs["trace"]["unserved"] = said
     document = {
         "schema_version": SCHEMA_VERSION,
-        **record_inputs(result.trace, result.hardware, result.config),
+        **inputs,
         **how,
         **record_load(load),
         "policy_detail": result.detail,
@@ -140,6 +141,12 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     limits = f", {words}" if words else ""
     lengths = in_words(how["lengths"])
     return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
+
+
+def _unserved(result: SimulationResult) -> str:
+    """Return who was refused and why, and how many answers were cut."""
+    short = (result.status == COMPLETED) & (result.emitted < result.trace.output_tokens)
+    return describe_unserved(result.refusal, int(short.sum()), result.trace.id, result.config)
 
 
 def _slots(result: SimulationResult) -> str:

@@ -23,6 +23,7 @@ from llmsched.report.layout import (
     policy_label,
     shortened,
     slots_of,
+    unserved_of,
     wrapped,
 )
 from llmsched.report.lead import form_of, leading, load_line, primary, short_heading
@@ -94,6 +95,7 @@ def _facts(cell: Row) -> dict[str, str]:
         "slots": slots_of(cell),
         "lengths": in_words(cell["lengths"]),
         "limits": output_limits_of(cell),
+        "unserved": unserved_of(cell),
     }
 
 

@@ -197,7 +197,8 @@ UNKNOWN = (
         ),
         (
             "--engine reserve=all",
-            "--engine: reserve: expected one of max_output, none; got 'all'",
+            "--engine: reserve: expected a text that matches "
+            "none|max_output|ratio:(0|1|1[.]0|0?[.][0-9]+), got 'all'",
         ),
         ("--max-num-seqs 0", "--max-num-seqs: expected an integer >= 1, got 0"),
         (
@@ -208,7 +209,7 @@ UNKNOWN = (
         (
             "--num-gpu-blocks 4 --block-size 1",
             "two.jsonl: request 'a' can never fit: 3 + 2 tokens need 4 KV blocks of 1, and 3 can "
-            "be used",
+            "be used; 2 of 2 requests never fit: --on-error skip refuses them",
         ),
         ("--concurrency 0", "--concurrency: expected an integer >= 1, got 0"),
         ("--slo ttft=5", "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'ttft=5'"),

@@ -87,7 +87,6 @@ CASES = [
             (("completed", 200), ("refused", 3), ("makespan_s", 20.420), ("p99_ttft_ms", 30.0)),
         ),
         id="S4-unservable",
-        marks=mended_by(21),
     ),
     # S5: a model of 8,192 tokens refuses the prompt of 9,000 and ends the answer to 8,000 there:
     # 50 + 192 output tokens.
@@ -95,7 +94,6 @@ CASES = [
         "context.jsonl --policy vllm --engine max_model_len=8192",
         Right((("completed", 2), ("refused", 1), ("total_output_tokens", 242))),
         id="S5-context",
-        marks=mended_by(21),
     ),
     # S6: one prompt of 4,096 tokens is in the cache while it is computed: 256 of 1,000 blocks.
     pytest.param(
