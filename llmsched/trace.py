@@ -216,7 +216,7 @@ class Trace:
     @property
     def longest_output(self) -> int:
         """Greatest output of the whole trace: what an operator who knows it would allow."""
-        return max(self.longest_of_whole, int(self.output_tokens.max()))
+        return max(self.longest_of_whole, int(self.output_tokens.max(initial=0)))
 
     @cached_property
     def sha256(self) -> str:

@@ -400,7 +400,6 @@ class PlainEngine:
                 return
             self._take_slot(request, tokens)
             chunks.append((request, tokens))
-            request.chunk = tokens
             budget -= tokens
             admitted += 1
 
@@ -411,9 +410,9 @@ class PlainEngine:
             assert isinstance(self.queue, Queue)
             self.queue.remove(request.index)
         self.running.append(request)
-        request.goal, request.computed = request.known, 0
+        request.goal, request.computed, request.chunk = request.known, 0, tokens
         if self.config.reserve == "max_output":
-            self._take(request, self._blocks(request.prompt + request.limit - 1))
+            self._take(request, self._blocks(request.most))
         else:
             self._take(request, self._blocks(tokens))
         if request.admitted != request.admitted:

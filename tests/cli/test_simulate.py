@@ -188,7 +188,8 @@ UNKNOWN = (
             "--engine: expected KNOB=VALUE with one of max_num_seqs, max_num_batched_tokens, "
             "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, "
             "max_num_partial_prefills, max_long_partial_prefills, admission, reserve, victim, "
-            "max_output_tokens, max_model_len; got 'speed=3'",
+            "max_output_tokens, max_model_len, max_num_queued_reqs, max_num_queued_tokens; got "
+            "'speed=3'",
         ),
         ("--engine watermark=1", "--engine: watermark: expected a number in [0, 1), got 1"),
         (

@@ -40,6 +40,8 @@ def trying(draw: st.DrawFn) -> Drawn:
         num_gpu_blocks=draw(st.integers(2, case.config.num_gpu_blocks or 2)),
         max_model_len=draw(st.none() | st.integers(2, longest + 1)),
         max_output_tokens=draw(st.none() | st.integers(1, 20)),
+        max_num_partial_prefills=1,  # a threshold beyond the model's length contradicts more
+        max_long_partial_prefills=1,
     )
     trace = Trace.from_columns(*columns, max_output_tokens=limits)
     return replace(case, trace=trace, config=config, predicted=trace.output_tokens)
