@@ -49,6 +49,26 @@ _ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish"}
 
 
 @dataclass(frozen=True, eq=False)
+class Streams:
+    """What interrupted the requests' streams, from first to last token; arrays of shape (n,).
+
+    Attributes
+    ----------
+    worst_gap : float64
+        Seconds: the longest wait between two tokens; NaN of a request with one token.
+    cause : int64
+        The request that had most prompt tokens computed in that wait, `PREEMPTION`, or `DECODE`.
+    stall : float64
+        Seconds of steps that computed prompt tokens, and from the last token before a preemption
+        to the one after it; NaN of a request with one token.
+    """
+
+    worst_gap: NDArray[np.float64]
+    cause: NDArray[np.int64]
+    stall: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class SimulationResult:
     """The outcome of one replay. Times in seconds on the trace's clock, arrays in trace order.
 
@@ -65,6 +85,8 @@ class SimulationResult:
         What the steps of each engine amount to: one, or several replicas whose steps overlap.
     resume_gap : float64, shape (resumptions,)
         Seconds between the last token before a preemption and the next one after it.
+    streams : Streams or None
+        What interrupted each request's stream, if that was asked for.
     peak_blocks : int or None
         Most KV blocks in use at once, on one of several replicas; None if they were not limited.
     """
@@ -82,6 +104,7 @@ class SimulationResult:
     recomputed_tokens: NDArray[np.int64]
     works: tuple[Work, ...]
     resume_gap: NDArray[np.float64]
+    streams: Streams | None
     peak_blocks: int | None
 
     @cached_property

@@ -16,7 +16,7 @@ from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
 from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.result import SimulationResult, Streams
 from llmsched.engine.table import Table
 from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
@@ -27,6 +27,7 @@ from llmsched.kernel.engine import Engine
 from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
+from llmsched.kernel.stalls import Stalls
 from llmsched.kernel.state import Knobs
 from llmsched.trace import Trace
 
@@ -43,6 +44,7 @@ def run(
     on_progress: Tick | None = None,
     *,
     keep_steps: bool = True,
+    stalls: bool = True,
 ) -> SimulationResult:
     """Replay a trace on one engine with the order and the rule of `policy`.
 
@@ -54,6 +56,8 @@ def run(
         Told the requests that have finished and their total, every few thousand steps.
     keep_steps : bool
         Whether the result has the step table, or only what it amounts to.
+    stalls : bool
+        Whether it has the worst gap of each request's stream, and its stall.
 
     Raises
     ------
@@ -65,7 +69,8 @@ def run(
     Defect
         The result breaks a law: a mistake of this package.
     """
-    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps)
+    how = {"keep_steps": keep_steps, "stalls": stalls}
+    session = Session(policy, intake.config, intake.hardware, **how)
     session.submit(intake)
     session.advance(on_progress=on_progress)
     return session.result()
@@ -80,6 +85,8 @@ class Session:
         Its order and rule; an offline phase has been gone through, if there is one.
     keep_steps : bool
         Whether the result has the step table.
+    stalls : bool
+        Whether it has what interrupted the requests' streams.
     block : int
         Rows of the step table after which they are folded, and progress is told.
 
@@ -104,6 +111,7 @@ class Session:
         hardware: HardwareProfile,
         *,
         keep_steps: bool = True,
+        stalls: bool = True,
         block: int = ROWS,
     ) -> None:
         self._policy, self._config, self._hardware = policy, config, hardware
@@ -116,6 +124,7 @@ class Session:
             self._rows,
             Referee(policy, hardware, self._submitted.id_of),
         )
+        self._stalls = self._engine.stalls = Stalls() if stalls else None
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._instants = Instants()  # not the work's: nobody needs them once they are checked
         self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self._submitted))
@@ -141,6 +150,8 @@ class Session:
             intake.predicted,
             intake.limit,
         )
+        if self._stalls is not None:
+            self._stalls.submit(self._engine.submitted)
         self._submitted.add(intake)
         self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
 
@@ -268,6 +279,7 @@ class Session:
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
+        streams = None if self._stalls is None else Streams(*self._stalls.outcome(submitted))
         return SimulationResult(
             trace=trace,
             hardware=self._hardware,
@@ -282,6 +294,7 @@ class Session:
             recomputed_tokens=outcome["recomputed"],
             works=(self._work,),
             resume_gap=np.array(gaps, dtype=np.float64),
+            streams=streams,
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
 
