@@ -153,20 +153,31 @@ _SPANS = {
     "e2el": "time to the last token",
     "itl": "time between two tokens of a request",
     "queue": "time until the first admission to a slot",
+    "stall": "time between first and last token in steps with prompt tokens, or in a preemption",
 }
-_STATISTICS = ("mean", "median", "p90", "p95", "p99")
+_STATISTICS = {
+    **{name: name for name in ("mean", "median", "p90", "p95", "p99")},
+    "p999": "p99.9",
+    "max": "longest",
+}
+_SHOWN = {span: tuple(_STATISTICS) for span in _SPANS} | {"stall": ("mean", "p99")}
+"""The statistics that there are of a span."""
+
 _TITLED = {
     "mean_ttft_ms": (("mean", "TTFT ms"), ",.0f"),
     "p99_ttft_ms": (("p99", "TTFT ms"), ",.0f"),
     "mean_tpot_ms": (("mean", "TPOT ms"), ",.2f"),
     "p99_tpot_ms": (("p99", "TPOT ms"), ",.2f"),
+    "max_itl_ms": (("max", "ITL ms"), ",.0f"),
 }
 
 
 def _latencies() -> list[Metric]:
-    """Return five statistics of each span; reports have those between tokens beside each other."""
+    """Return the statistics of each span; reports have those between tokens beside each other."""
     ranked = [
-        f"{s}_{span}_ms" for span in ("ttft", "tpot", "itl", "e2el", "queue") for s in _STATISTICS
+        f"{s}_{span}_ms"
+        for span in ("ttft", "tpot", "itl", "stall", "e2el", "queue")
+        for s in _SHOWN[span]
     ]
 
     def entry(span: str, statistic: str) -> Metric:
@@ -177,13 +188,13 @@ def _latencies() -> list[Metric]:
             "ms",
             LOWER,
             lambda m: m.latency_ms(span, statistic),
-            f"{statistic} of: {_SPANS[span]}",
+            f"{_STATISTICS[statistic]} of: {_SPANS[span]}",
             100 + ranked.index(name),
             title,
             form,
         )
 
-    return [entry(span, statistic) for span in _SPANS for statistic in _STATISTICS]
+    return [entry(span, statistic) for span, shown in _SHOWN.items() for statistic in shown]
 
 
 _ALL = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from llmsched.config import EngineConfig
 from llmsched.engine.work import Totals, Work, step_rows
 from llmsched.hardware import HardwareProfile
 from llmsched.kernel.rows import STEP_COLUMNS
+from llmsched.kernel.stalls import DECODE, PREEMPTION
 from llmsched.trace import Trace
 
 if TYPE_CHECKING:
@@ -35,7 +37,13 @@ def latencies(result: SimulationResult) -> Latencies:
 
 
 def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
-    """Return one of the `Latencies`, an array of its own."""
+    """Return one of the `Latencies`, or the streams' `stall`, an array of its own.
+
+    A stall is NaN where nobody asked for streams.
+    """
+    if span == "stall":
+        n, streams = len(result.trace), result.streams
+        return np.full(n, np.nan) if streams is None else streams.stall.copy()
     if span != "tpot":
         ends: NDArray[np.float64] = getattr(result, _ENDS[span])
         return ends - result.arrival
@@ -46,6 +54,9 @@ def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
 
 
 _ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish"}
+
+
+_CAUSES = {DECODE: "decode", PREEMPTION: "preemption"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +77,25 @@ class Streams:
     worst_gap: NDArray[np.float64]
     cause: NDArray[np.int64]
     stall: NDArray[np.float64]
+
+    def causes(self, ids: Sequence[object], rows: Sequence[int] | slice = slice(None)) -> list[str]:
+        """Return in words where worst gaps came from, empty without one; `ids` are of all."""
+
+        def worded(gap: float, cause: int) -> str:
+            if gap != gap:  # NaN
+                return ""
+            return _CAUSES.get(cause) or f"prefill of {ids[cause]}"
+
+        pairs = zip(self.worst_gap[rows].tolist(), self.cause[rows].tolist(), strict=True)
+        return [worded(gap, cause) for gap, cause in pairs]
+
+    def columns(self, ids: Sequence[object]) -> dict[str, NDArray[Any]]:
+        """Return a column a name of the ``--requests`` file; `ids` are those of all requests."""
+        return {
+            "worst_gap_s": self.worst_gap,
+            "worst_gap_cause": np.array(self.causes(ids), dtype=object),
+            "stall_s": self.stall,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +168,7 @@ class SimulationResult:
 
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""
+        streams = {} if self.streams is None else self.streams.columns(self.trace.id)
         return {
             "id": np.asarray(self.trace.id),
             "arrival_s": self.arrival,
@@ -147,6 +178,7 @@ class SimulationResult:
             "first_token_s": self.first_token,
             "finish_s": self.finish,
             "preemptions": self.preemptions,
+            **streams,
         }
 
     @property

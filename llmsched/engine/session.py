@@ -69,8 +69,7 @@ def run(
     Defect
         The result breaks a law: a mistake of this package.
     """
-    how = {"keep_steps": keep_steps, "stalls": stalls}
-    session = Session(policy, intake.config, intake.hardware, **how)
+    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps, stalls=stalls)
     session.submit(intake)
     session.advance(on_progress=on_progress)
     return session.result()

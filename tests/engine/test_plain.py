@@ -87,7 +87,8 @@ def agree_on_streams(result: SimulationResult, plain: PlainEngine) -> None:
     for index, request in enumerate(plain.requests):
         worst, cause = float(streams.worst_gap[index]), int(streams.cause[index])
         if request.output == 1:
-            assert np.isnan(worst) and np.isnan(streams.stall[index]) and cause == DECODE
+            assert np.isnan([worst, streams.stall[index]]).all()
+            assert cause == DECODE
             continue
         stall, gaps = 0.0, np.diff(request.tokens_at)
         for token, gap in enumerate(gaps.tolist(), 1):
