@@ -1,4 +1,4 @@
-"""Worst gaps, their causes and stalls, worked out by hand; `tests/engine/test_plain.py` has more."""
+"""Worst gaps, their causes and stalls by hand; `tests/engine/test_plain.py` has more."""
 
 from __future__ import annotations
 
