@@ -53,6 +53,8 @@ class Stalls:
 
     def submit(self, requests: int) -> None:
         """Make room for so many requests in all."""
+        if self._requests and requests <= len(self._worst):
+            return
         floating, whole = _longer(self._requests, ("worst", "stall"), ("cause", "tokens"), requests)
         self._worst, self._stall = floating
         self._cause, self._tokens = whole

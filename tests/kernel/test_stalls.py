@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from llmsched.catalog import find
-from llmsched.engine import SimulationResult
+from llmsched.config import EngineConfig
+from llmsched.engine import Session, SimulationResult, admit
 from llmsched.engine.replicas import Assignment
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
@@ -57,6 +58,17 @@ def test_a_preemption_is_a_gap_and_a_stall_from_token_to_token() -> None:
     assert result.preemptions.tolist() == [0, 1]
     (gap,) = result.resume_gap.tolist()
     assert lost == (gap, PREEMPTION, gap)
+
+
+def test_many_requests_are_submitted_one_by_one() -> None:
+    policy, config = find("fcfs"), EngineConfig(max_num_seqs=2)
+    session = Session(policy, config, MIXED)
+    for at in range(100):
+        one = trace_of([(float(10 * at), 1, 2)])
+        session.advance(until=float(10 * at))
+        session.submit(admit(one, MIXED, policy, config))
+    session.advance()
+    assert told(session.result()) == [(1.125, DECODE, 0.0)] * 100
 
 
 def test_replicas_name_causes_by_the_rows_of_the_whole_trace() -> None:
