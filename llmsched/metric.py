@@ -159,16 +159,26 @@ _SPANS = {
     "e2el": "time to the last token",
     "itl": "time between two tokens of a request",
     "queue": "time until the first admission to a slot",
+    "stall": "time between first and last token in steps with prompt tokens, or in a preemption",
 }
-_STATISTICS = ("mean", "median", "p90", "p95", "p99")
+_STATISTICS = {
+    **{name: name for name in ("mean", "median", "p90", "p95", "p99")},
+    "p999": "p99.9",
+    "max": "longest",
+}
+_OF_SPAN = {span: tuple(_STATISTICS) for span in _SPANS} | {"stall": ("mean", "p99")}
+"""The statistics that there are of a span."""
+
 _SHOWN = {f"{statistic}_{span}_ms" for statistic in ("mean", "p99") for span in ("ttft", "tpot")}
 """The latencies that every table shows."""
 
 
 def _latencies() -> list[Metric]:
-    """Return five statistics of each span; reports have those between tokens beside each other."""
+    """Return the statistics of each span; reports have those between tokens beside each other."""
     ranked = [
-        f"{s}_{span}_ms" for span in ("ttft", "tpot", "itl", "e2el", "queue") for s in _STATISTICS
+        f"{s}_{span}_ms"
+        for span in ("ttft", "tpot", "itl", "stall", "e2el", "queue")
+        for s in _OF_SPAN[span]
     ]
 
     def entry(span: str, statistic: str) -> Metric:
@@ -178,13 +188,13 @@ def _latencies() -> list[Metric]:
             "ms",
             LOWER,
             lambda m: m.latency_ms(span, statistic),
-            f"{statistic} of: {_SPANS[span]}",
+            f"{_STATISTICS[statistic]} of: {_SPANS[span]}",
             100 + ranked.index(name),
             (statistic, f"{span.upper()} ms") if name in _SHOWN else None,
             ",.2f" if span in ("tpot", "itl") else ",.0f",
         )
 
-    return [entry(span, statistic) for span in _SPANS for statistic in _STATISTICS]
+    return [entry(span, statistic) for span, shown in _OF_SPAN.items() for statistic in shown]
 
 
 _ALL = [

@@ -22,7 +22,7 @@ from llmsched.selection import Piece, spread
 Summary: TypeAlias = dict[str, float | int]
 """Each metric by its name; NaN where it has no samples."""
 
-_PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
+_PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 
 _WRITTEN_OUT = 2**20
 """Gaps that differ from round to round, of one engine, up to which they are samples; else ramps."""

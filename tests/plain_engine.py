@@ -42,6 +42,8 @@ class Request:
     chunk: int = 0  # tokens of its prompt in the step being made
     admitted: float = float("nan")
     tokens_at: list[float] = field(default_factory=list)
+    token_steps: list[int] = field(default_factory=list)  # the step that each token came in
+    resumed: list[int] = field(default_factory=list)  # tokens that were the first after a loss
     preemptions: int = 0
     recomputed: int = 0
 
@@ -171,6 +173,7 @@ class PlainEngine:
         self.usable, self.peak = self.free, 0
         self.share = NO_LIMIT  # tokens of a prompt in the step being made
         self.steps: list[list[int]] = []
+        self.prompts: list[tuple[float, dict[int, int]]] = []  # seconds, prompt tokens by request
         order, self.rule = policy.order, policy.rule
         if policy.offline is not None:
             order, self.rule = policy.offline.choose(self._known_at_0(hardware))
@@ -468,16 +471,20 @@ class PlainEngine:
         self.peak = max(self.peak, self.usable - self.free)
         prefill = squares = crossed = 0
         seqs, kv = len(decodes), sum(request.computed for request in decodes)
+        prompts: dict[int, int] = {}
         for request, tokens in chunks:
             newest = tokens == 1 and request.computed + 1 == request.known and request.generated
             if mixed and newest:
                 seqs, kv = seqs + 1, kv + request.computed
             else:
                 prefill += tokens
+                prompts[request.index] = tokens
                 squares += tokens * tokens
                 crossed += tokens * request.computed
         self.steps.append([prefill, seqs, kv, len(self.running), self.waiting()])
-        self.now += self.price.step(prefill, squares, crossed, seqs, kv)
+        seconds = self.price.step(prefill, squares, crossed, seqs, kv)
+        self.prompts.append((seconds, prompts))
+        self.now += seconds
         self.clock += bool(decodes)
         for request in sorted(decodes, key=lambda request: request.index):
             request.computed += 1
@@ -492,6 +499,7 @@ class PlainEngine:
     def _emit(self, request: Request) -> None:
         request.generated += 1
         request.tokens_at.append(self.now)
+        request.token_steps.append(len(self.steps) - 1)
         self.fruitless = 0  # preemptions since somebody got a token
         if request.generated < request.output:
             return
@@ -522,6 +530,7 @@ class PlainEngine:
 
     def _preempt(self, request: Request) -> None:
         request.preemptions += 1
+        request.resumed.append(request.generated)
         request.recomputed += request.computed
         self._leave(request)
         self.queue.push(request.index)

@@ -125,8 +125,9 @@ def test_where_a_slower_policy_fills_more_slots_its_efficiency_is_still_lower() 
 
 def test_what_has_no_sample_is_nan_and_never_zero() -> None:
     row = summarize(replay("fcfs", outputs(1, 1), 2))
-    stats = ("mean", "median", "p90", "p95", "p99")
+    stats = ("mean", "median", "p90", "p95", "p99", "p999", "max")
     none = {f"{stat}_{name}_ms" for stat in stats for name in ("tpot", "itl")}
+    none |= {"mean_stall_ms", "p99_stall_ms"}
     none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
     none |= {"kv_peak", "kv_mean", "efficiency"}
     assert {name for name, value in row.items() if isnan(value)} == none
@@ -269,8 +270,23 @@ def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
 def test_request_columns_are_those_of_the_file() -> None:
     columns = HAND.request_columns()
     names = "id arrival_s input_tokens output_tokens admitted_s first_token_s finish_s preemptions"
-    assert list(columns) == [*names.split(), "status", "emitted_tokens"]
+    streams = "worst_gap_s worst_gap_cause stall_s"
+    assert list(columns) == [*names.split(), "status", "emitted_tokens", *streams.split()]
     assert columns["finish_s"].tolist() == [4.75, 2.0, 4.75]
+    assert columns["worst_gap_s"].tolist() == [1.75, 1.0, 1.0]
+    assert columns["worst_gap_cause"].tolist() == ["prefill of 2", "decode", "decode"]
+    assert columns["stall_s"].tolist() == [0.75, 0.0, 0.0]
+
+
+def test_the_longest_gap_and_stalls_are_told_beside_the_percentiles() -> None:
+    row = summarize(HAND)
+    assert (row["max_itl_ms"], row["p99_itl_ms"] < 1750, row["max_ttft_ms"]) == (1750, True, 2750)
+    assert row["p999_itl_ms"] == pytest.approx(1000 + 750 * (0.999 * 5 - 4))  # six gaps
+    assert row["mean_stall_ms"] == 250
+    assert row["p99_stall_ms"] == pytest.approx(750 * (0.99 * 2 - 1))
+    alone = summarize(replace(HAND, streams=None))
+    assert isnan(alone["mean_stall_ms"])
+    assert alone["max_itl_ms"] == 1750
 
 
 POLICIES = st.one_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from llmsched.config import EngineConfig
 from llmsched.engine.work import Totals, Work, step_rows
 from llmsched.hardware import HardwareProfile
 from llmsched.kernel.rows import STEP_COLUMNS
+from llmsched.kernel.stalls import DECODE, PREEMPTION
 from llmsched.trace import Trace, frozen
 
 if TYPE_CHECKING:
@@ -44,7 +46,13 @@ def latencies(result: SimulationResult) -> Latencies:
 
 
 def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
-    """Return one of the `Latencies`, an array of its own."""
+    """Return one of the `Latencies`, or the streams' `stall`, an array of its own.
+
+    A stall is NaN where nobody asked for streams.
+    """
+    if span == "stall":
+        n, streams = len(result.trace), result.streams
+        return np.full(n, np.nan) if streams is None else streams.stall.copy()
     ends: NDArray[np.float64] = getattr(result, _ENDS[span])
     spent = ends - (result.first_token if span == "tpot" else result.arrival)
     if ends is result.finish:
@@ -74,6 +82,48 @@ PER_REQUEST = (
 """The columns of a result with one entry a request."""
 
 
+_CAUSES = {DECODE: "decode", PREEMPTION: "preemption"}
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """What interrupted the requests' streams, from first to last token; arrays of shape (n,).
+
+    Attributes
+    ----------
+    worst_gap : float64
+        Seconds: the longest wait between two tokens; NaN of a request with one token.
+    cause : int64
+        The request that had most prompt tokens computed in that wait, `PREEMPTION`, or `DECODE`.
+    stall : float64
+        Seconds of steps that computed prompt tokens, and from the last token before a preemption
+        to the one after it; NaN of a request with one token.
+    """
+
+    worst_gap: NDArray[np.float64]
+    cause: NDArray[np.int64]
+    stall: NDArray[np.float64]
+
+    def causes(self, ids: Sequence[object], rows: Sequence[int] | slice = slice(None)) -> list[str]:
+        """Return in words where worst gaps came from, empty without one; `ids` are of all."""
+
+        def worded(gap: float, cause: int) -> str:
+            if gap != gap:  # NaN
+                return ""
+            return _CAUSES.get(cause) or f"prefill of {ids[cause]}"
+
+        pairs = zip(self.worst_gap[rows].tolist(), self.cause[rows].tolist(), strict=True)
+        return [worded(gap, cause) for gap, cause in pairs]
+
+    def columns(self, ids: Sequence[object]) -> dict[str, NDArray[Any]]:
+        """Return a column a name of the ``--requests`` file; `ids` are those of all requests."""
+        return {
+            "worst_gap_s": self.worst_gap,
+            "worst_gap_cause": np.array(self.causes(ids), dtype=object),
+            "stall_s": self.stall,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class SimulationResult:
     """The outcome of one replay. Times in seconds on the trace's clock, arrays in trace order.
@@ -99,6 +149,8 @@ class SimulationResult:
         What the steps of each engine amount to: one, or several replicas whose steps overlap.
     resume_gap : float64, shape (resumptions,)
         Seconds between the last token before a preemption and the next one after it.
+    streams : Streams or None
+        What interrupted each request's stream, if that was asked for.
     peak_blocks : int or None
         Most KV blocks in use at once, on one of several replicas; None if they were not limited.
     """
@@ -120,6 +172,7 @@ class SimulationResult:
     recomputed_tokens: NDArray[np.int64]
     works: tuple[Work, ...]
     resume_gap: NDArray[np.float64]
+    streams: Streams | None
     peak_blocks: int | None
 
     @cached_property
@@ -172,6 +225,7 @@ class SimulationResult:
 
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""
+        streams = {} if self.streams is None else self.streams.columns(self.trace.id)
         return {
             "id": np.asarray(self.trace.id),
             "arrival_s": self.arrival,
@@ -183,6 +237,7 @@ class SimulationResult:
             "preemptions": self.preemptions,
             "status": np.array(STATUS_WORDS, dtype=object)[self.status],
             "emitted_tokens": self.emitted,
+            **streams,
         }
 
     @property

@@ -17,7 +17,7 @@ from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
 from llmsched.engine.refusal import Refusal
-from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult
+from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult, Streams
 from llmsched.engine.served import Served, check_served
 from llmsched.engine.table import Table
 from llmsched.engine.whole import with_refused
@@ -30,6 +30,7 @@ from llmsched.kernel.engine import Engine
 from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
+from llmsched.kernel.stalls import Stalls
 from llmsched.kernel.state import Knobs
 from llmsched.trace import Trace
 
@@ -46,6 +47,7 @@ def run(
     on_progress: Tick | None = None,
     *,
     keep_steps: bool = True,
+    stalls: bool = True,
 ) -> SimulationResult:
     """Replay a trace on one engine with the order and the rule of `policy`.
 
@@ -57,6 +59,8 @@ def run(
         Told the requests that have finished and their total, every few thousand steps.
     keep_steps : bool
         Whether the result has the step table, or only what it amounts to.
+    stalls : bool
+        Whether it has the worst gap of each request's stream, and its stall.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def run(
     Defect
         The result breaks a law: a mistake of this package.
     """
-    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps)
+    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps, stalls=stalls)
     session.submit(intake)
     session.advance(on_progress=on_progress)
     return session.result()
@@ -83,6 +87,8 @@ class Session:
         Its order and rule; an offline phase has been gone through, if there is one.
     keep_steps : bool
         Whether the result has the step table.
+    stalls : bool
+        Whether it has what interrupted the requests' streams.
     block : int
         Rows of the step table after which they are folded, and progress is told.
 
@@ -107,6 +113,7 @@ class Session:
         hardware: HardwareProfile,
         *,
         keep_steps: bool = True,
+        stalls: bool = True,
         block: int = ROWS,
     ) -> None:
         self._policy, self._config, self._hardware = policy, config, hardware
@@ -119,6 +126,7 @@ class Session:
             self._rows,
             Referee(policy, hardware, self._submitted.id_of),
         )
+        self._stalls = self._engine.stalls = Stalls() if stalls else None
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._instants = Instants()  # not the work's: nobody needs them once they are checked
         self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self._submitted))
@@ -146,6 +154,8 @@ class Session:
             intake.limit,
             trace.timeout,
         )
+        if self._stalls is not None:
+            self._stalls.submit(self._engine.submitted)
         self._submitted.add(intake)
         self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
 
@@ -293,6 +303,7 @@ class Session:
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
+        streams = None if self._stalls is None else Streams(*self._stalls.outcome(submitted))
         taken = SimulationResult(
             trace=trace,
             hardware=self._hardware,
@@ -311,6 +322,7 @@ class Session:
             recomputed_tokens=outcome["recomputed"],
             works=(self._work,),
             resume_gap=np.array(gaps, dtype=np.float64),
+            streams=streams,
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
         return with_refused(taken, self._submitted.intakes)

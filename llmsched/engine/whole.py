@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.engine.limits import Intake
-from llmsched.engine.result import PER_REQUEST, REFUSED, SimulationResult
+from llmsched.engine.result import PER_REQUEST, REFUSED, SimulationResult, Streams
+from llmsched.kernel.stalls import DECODE
 from llmsched.trace import Trace
 
 
@@ -34,7 +35,21 @@ def with_refused(result: SimulationResult, intakes: Sequence[Intake]) -> Simulat
     columns["status"][refused] = REFUSED
     columns["refusal"][refused] = refusal[refused]
     columns["arrival"][refused] = _arrivals(result, intakes, trace, refused)
-    return replace(result, trace=trace, **columns)
+    streams = (
+        None
+        if result.streams is None
+        else _spread(result.streams, np.flatnonzero(~refused), len(trace))
+    )
+    return replace(result, trace=trace, streams=streams, **columns)
+
+
+def _spread(streams: Streams, rows: NDArray[np.int64], n: int) -> Streams:
+    """Return the streams of some rows among those of n requests, which the others have none of."""
+    worst_gap, stall = np.full(n, np.nan), np.full(n, np.nan)
+    cause = np.full(n, DECODE)
+    worst_gap[rows], stall[rows] = streams.worst_gap, streams.stall
+    cause[rows] = np.where(streams.cause >= 0, rows[streams.cause], streams.cause)
+    return Streams(worst_gap, cause, stall)
 
 
 def _refusal(intake: Intake) -> NDArray[np.int8]:

@@ -6,6 +6,7 @@ from llmsched.kernel.prices cimport Price
 from llmsched.kernel.queues cimport Queue
 from llmsched.kernel.requests cimport Requests
 from llmsched.kernel.rows cimport Rows
+from llmsched.kernel.stalls cimport Stalls
 
 cdef int _SLOT_BITS
 cdef long long _SLOT
@@ -22,6 +23,7 @@ cdef class State(Requests):
     cdef readonly Cache cache
     cdef Rows rows
     cdef Known known
+    cdef public Stalls stalls
     cdef Queue queue
     cdef object foreign, referee
     cdef bint rations, reserves, sharing, watched

@@ -22,6 +22,7 @@ from llmsched.kernel.queues import Queue
 from llmsched.kernel.requests import REFUSED, Requests
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal
+from llmsched.kernel.stalls import Stalls
 
 SLOT_BITS = 24
 """Bits of a slot's number, in one integer with a number that orders slots."""
@@ -150,6 +151,7 @@ class State(Requests):
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
         self.known: Known | None = None  # what policies know; None if they cannot look
+        self.stalls: Stalls | None = None  # who wants to know of streams sets it before all else
         self.watched = False  # whether `slot_of` is kept
         self.slot_of: dict[int, int] = {}  # slots by running request
         self.now = 0.0
@@ -441,6 +443,8 @@ class State(Requests):
 
     def stop_decoding(self, slot: int, tokens: int) -> None:
         """Take a sequence of `tokens` computed tokens out of the decode batch."""
+        if self.stalls is not None:
+            self.stalls.end(self.request[slot], self.since[slot], self.clock)
         self.until[slot] = -1
         self.decoding -= 1
         self.kv_tokens -= tokens

@@ -4,6 +4,7 @@ from llmsched.kernel.preemption cimport Preemption
 from llmsched.kernel.prices cimport Price
 from llmsched.kernel.rows cimport Rows
 from llmsched.kernel.rules cimport Proposal
+from llmsched.kernel.stalls cimport Stalls
 from llmsched.kernel.state cimport Knobs
 
 cdef int _SLOT_BITS
@@ -13,7 +14,7 @@ cdef class Steps(Preemption):
     cdef list finishing, ended
     cdef long long chunks
 
-    @cython.locals(rows=Rows, first="long long")
+    @cython.locals(rows=Rows, row="long long", growth=double, first_s=double, first="long long")
     cdef advance_rounds(self, long long n, long long rounds)
     @cython.locals(finishing=list, ended=list, before="long long", first="long long",
                    slot="long long")
@@ -55,9 +56,10 @@ cdef class Steps(Preemption):
     cdef bint _pays(self, long long planned, long long tokens, long long n, long long prompts) except? -1
     @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
                    resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",
-                   before="long long", target="long long", i="long long")
+                   before="long long", target="long long", i="long long", stalls=Stalls)
     cdef _compute(self, long long n, bint mixed)
-    @cython.locals(request="long long", tokens="long long", left="long long", until="long long")
+    @cython.locals(request="long long", tokens="long long", left="long long", until="long long",
+                   gap=double)
     cdef _begin_decoding(self, long long slot)
     @cython.locals(rows=Rows, row="long long", used="long long")
     cdef record(self, double duration, long long rounds, long long prefill_tokens,

@@ -270,6 +270,7 @@ class Steps(Preemption):
         tokens = seqs = first_tokens = resumed = 0
         squares = crossed = 0.0
         kv_tokens = self.kv_tokens if n else 0
+        stalls = self.stalls if self.decoding else None
         for i in range(self.chunks):
             slot = self.chunk_of[i]
             chunk, before, target = self.chunk[slot], self.computed[slot], self.target[slot]
@@ -286,6 +287,8 @@ class Steps(Preemption):
                     resumed += 1
                     kv_tokens += before
                     continue
+            if stalls is not None:
+                stalls.chunk(self.request[slot], chunk)
             tokens += chunk
             seqs += 1
             squares += float(chunk) * chunk
@@ -297,6 +300,8 @@ class Steps(Preemption):
         rows.squares[row], rows.crossed[row] = squares, crossed
         rows.blocks_end[row] = self.cache.used
         self.prompt_tokens += tokens + resumed
+        if self.stalls is not None and tokens:
+            self.stalls.prompt_s += duration
         if n:
             self.advance_rounds(n, 1)
         for i in range(self.chunks):
@@ -309,8 +314,11 @@ class Steps(Preemption):
         request = self.request[slot]
         self.prompts_done += 1
         if self.last_token and request in self.last_token:
-            self.rows.resume_gap.append(self.now - self.last_token.pop(request))
+            gap = self.now - self.last_token.pop(request)
+            self.rows.resume_gap.append(gap)
             del self.resuming[request]
+            if self.stalls is not None:
+                self.stalls.resume(request, gap)
         else:
             self.first_token[request] = self.now
             self.has_begun(request)
@@ -330,6 +338,8 @@ class Steps(Preemption):
         self.decoding += 1
         self.kv_tokens += tokens
         self.cache.grow(tokens, self.clock)
+        if self.stalls is not None:
+            self.stalls.begin(request, self.now)
         if self.knobs.longest_remaining:
             self.rank_victim(slot)
 
@@ -369,7 +379,18 @@ class Steps(Preemption):
         """Give each of the `n` decoding sequences `rounds` tokens; the last may end some."""
         self.cache.advance(self.clock, rounds)
         rows = self.rows
-        rows.blocks_end[rows.count - 1] = self.cache.used
+        row = rows.count - 1
+        rows.blocks_end[row] = self.cache.used
+        if self.stalls is not None:
+            growth = self.price.per_kv_token_decode * n
+            first_s = rows.duration[row] / rounds - growth * (rounds - 1) / 2
+            self.stalls.rounds(
+                self.clock,
+                rounds,
+                self.last_round_end,
+                rows.start[row] + first_s,
+                first_s + growth * (rounds - 1),
+            )
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
 import orjson
 
 from llmsched.engine.limits import describe_output_limits
@@ -48,7 +49,15 @@ def render_single(
         *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
         *wrapped(f"  {described}" if (described := describe(load, [row])) else "", width, "  "),
         "",
-        Grid([*_served(row, result), *_facts(row), *_objective(row, how)], text=True),
+        Grid(
+            [
+                *_served(row, result),
+                *_facts(row),
+                *_longest_gap(result),
+                *_objective(row, how),
+            ],
+            text=True,
+        ),
         "",
         _latencies(row),
         *(["", *wrapped(trace.note, width)] if trace.note else []),
@@ -88,6 +97,16 @@ def _served(row: Summary, result: SimulationResult) -> list[Fact]:
     if not said:
         return []
     return [("served", f"{row['completed']:,} of {row['offered']:,}", "; ".join(said))]
+
+
+def _longest_gap(result: SimulationResult) -> list[Fact]:
+    """Return the longest wait between two tokens of a request, and what was computed in it."""
+    streams = result.streams
+    if streams is None or np.isnan(streams.worst_gap).all():
+        return []
+    row = int(np.nanargmax(streams.worst_gap))
+    (cause,) = streams.causes(result.trace.id, [row])
+    return [("longest gap", f"{streams.worst_gap[row] * 1e3:,.1f} ms", cause)]
 
 
 def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:

@@ -111,7 +111,7 @@ def test_the_tables_hold_each_request_and_each_step(
     header, *rows = requests.read_text().splitlines()
     assert header == (
         "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions,"
-        "status,emitted_tokens"
+        "status,emitted_tokens,worst_gap_s,worst_gap_cause,stall_s"
     )
     assert [row.split(",")[0] for row in rows] == ["a", "b"]
     header, *rows = steps.read_text().splitlines()

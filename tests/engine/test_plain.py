@@ -15,7 +15,9 @@ from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.shortest_remaining import ShortestRemaining
 from llmsched.batching.static import Static
 from llmsched.contract import Policy
+from llmsched.engine import SimulationResult
 from llmsched.errors import PolicyError
+from llmsched.kernel.stalls import DECODE, PREEMPTION
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.lwf import Lwf
@@ -70,6 +72,7 @@ def agree(case: Case, policy: Policy) -> None:
     if result.peak_blocks is not None and not result.preemptions.any():
         # With preemptions the engine's peak may lie within the scheduling of a step.
         assert result.peak_blocks == plain.peak
+    agree_on_streams(result, plain)
     gaps = Counter(
         round(gap, 7) for request in theirs for gap in np.diff(request.tokens_at).tolist()
     )
@@ -81,6 +84,32 @@ def agree(case: Case, policy: Policy) -> None:
     np.testing.assert_allclose(
         sorted(ours_gaps.elements()), sorted(gaps.elements()), rtol=1e-9, atol=2e-7
     )
+
+
+def agree_on_streams(result: SimulationResult, plain: PlainEngine) -> None:
+    """Look at each gap of each request, and at every step in it."""
+    streams = result.streams
+    assert streams is not None
+    for index, request in enumerate(plain.requests):
+        worst, cause = float(streams.worst_gap[index]), int(streams.cause[index])
+        if request.output == 1:
+            assert np.isnan([worst, streams.stall[index]]).all()
+            assert cause == DECODE
+            continue
+        stall, gaps = 0.0, np.diff(request.tokens_at)
+        for token, gap in enumerate(gaps.tolist(), 1):
+            within = plain.prompts[request.token_steps[token - 1] + 1 :]
+            within = within[: request.token_steps[token] - request.token_steps[token - 1]]
+            lost = token in request.resumed
+            stall += gap if lost else sum(seconds for seconds, prompts in within if prompts)
+            if gap >= gaps.max() - 1e-9:  # one of the worst
+                most = sum((Counter(prompts) for _, prompts in within), Counter()).most_common()
+                possible = {who for who, tokens in most if tokens == most[0][1]} or {DECODE}
+                if cause in ({PREEMPTION} if lost else possible):
+                    cause = index  # it is explained: nobody's own prompt is in its way
+        assert cause == index
+        assert worst == pytest.approx(gaps.max(), rel=1e-9, abs=1e-9)
+        assert streams.stall[index] == pytest.approx(stall, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -181,6 +181,34 @@ def test_gaps_between_tokens_add_up_to_the_time_from_first_to_last(
 
 
 @given(runs())
+def test_streams_are_what_requests_and_steps_say(run: tuple[Case, Policy]) -> None:
+    """Of who was never preempted: the steps between its first and last token say it all."""
+    result = finished(*run)
+    streams = result.streams
+    assert streams is not None
+    names = ("start_s", "duration_s", "rounds", "decode_seqs", "prefill_tokens")
+    start, seconds, rounds, decodes, prompts = (result.column(name) for name in names)
+    growth = result.hardware.step_time.per_kv_token_decode * decodes * (rounds - 1) / 2
+    ends, first_end = start + seconds, start + seconds / rounds - growth
+    last = seconds / rounds + growth
+    for request in np.flatnonzero(result.preemptions == 0).tolist():
+        if result.trace.output_tokens[request] == 1:
+            assert np.isnan(streams.stall[request])
+            continue
+        began = result.first_token[request]
+        within = (start >= began) & (ends <= result.finish[request])
+        stall = seconds[within & (prompts > 0)].sum()
+        assert streams.stall[request] == pytest.approx(stall, rel=1e-9, abs=1e-9)
+        own = within & (decodes > 0)
+        before = np.concatenate(([began], ends[own][:-1]))
+        gaps = np.concatenate((first_end[own] - before, last[own & (rounds > 1)]))
+        assert streams.worst_gap[request] == pytest.approx(gaps.max(), rel=1e-9, abs=1e-9)
+    if (result.trace.output_tokens > 1).any():
+        longest = summarize(result)["max_itl_ms"]
+        assert np.nanmax(streams.worst_gap) * 1e3 == pytest.approx(longest, rel=1e-12)
+
+
+@given(runs())
 def test_utilization_is_a_share(run: tuple[Case, Policy]) -> None:
     result = finished(*run)
     assume(result.column("duration_s").any())  # a profile may charge nothing for a prefill
