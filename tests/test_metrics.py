@@ -128,7 +128,7 @@ def test_what_has_no_sample_is_nan_and_never_zero() -> None:
     stats = ("mean", "median", "p90", "p95", "p99")
     none = {f"{stat}_{name}_ms" for stat in stats for name in ("tpot", "itl")}
     none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
-    none |= {"kv_peak", "kv_mean", "efficiency"}
+    none |= {"kv_peak", "kv_mean", "efficiency", "first_wave", "jain_index", "service_ratio"}
     assert {name for name, value in row.items() if isnan(value)} == none
 
 
@@ -181,7 +181,10 @@ def test_a_row_holds_plain_numbers_that_json_can_hold(
 def test_an_unknown_objective_is_refused() -> None:
     with pytest.raises(InputError) as error:
         summarize(HAND, slo={"itl_ms": 5.0})
-    assert str(error.value) == "slo: expected one of ttft_ms, tpot_ms, e2el_ms, got 'itl_ms'"
+    assert str(error.value) == (
+        "slo: expected one of ttft_ms, tpot_ms, e2el_ms or a statistic like p99_ttft_ms, "
+        "got 'itl_ms'"
+    )
 
 
 def test_a_prompt_being_computed_is_in_the_kv_cache() -> None:

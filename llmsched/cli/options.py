@@ -53,6 +53,16 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", rich_help_panel=TRACE, help="Only the first N requests."),
 ]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="TIME", rich_help_panel=TRACE, help="Arrivals from then on: 90, 10m, 2h."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", rich_help_panel=TRACE, help="Arrivals before then."),
+]
 Speed = Annotated[
     float | None,
     typer.Option(
@@ -66,7 +76,10 @@ Offline = Annotated[
 JobClass = Annotated[
     list[str] | None,
     typer.Option(
-        "--class", metavar="NAME", rich_help_panel=TRACE, help="Only this class; may be repeated."
+        "--class",
+        metavar="NAME",
+        rich_help_panel=TRACE,
+        help="Replay this class without the others (among them: --by class); may be repeated.",
     ),
 ]
 OnError = Annotated[
@@ -181,8 +194,9 @@ PlanFile = Annotated[
 Slo = Annotated[
     str | None,
     typer.Option(
-        metavar="METRIC=MS,...",
-        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput.",
+        metavar="[CLASS:]METRIC=MS,...",
+        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput; on p99_ttft_ms and "
+        "others: met or missed.",
     ),
 ]
 
@@ -214,6 +228,8 @@ class Reading(Group):
 
     trace_format: TraceFormat = None
     time_unit: TimeUnit = None
+    since: Since = None
+    until: Until = None
     limit: Limit = None
     speed: Speed = None
     offline: Offline = False
@@ -234,6 +250,8 @@ class Reading(Group):
         options = given(
             format=self.trace_format,
             time_unit=self.time_unit,
+            since=self.since,
+            until=self.until,
             limit=self.limit,
             speed=self.speed,
             offline=self.offline or None,
@@ -242,9 +260,10 @@ class Reading(Group):
         )
         try:
             TraceOptions(**options)
-        except InputError as error:  # two options are not called as the fields that they set
+        except InputError as error:  # some options are not called as the fields that they set
             field, colon, rest = str(error).partition(": ")
-            flag = {"format": "--trace-format", "classes": "--class"}.get(field, field)
+            flags = {"format": "--trace-format", "classes": "--class", "since": "--from"}
+            flag = flags.get(field, field)
             raise InputError(f"{flag}{colon}{rest}") from error
         return options
 

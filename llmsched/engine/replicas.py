@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.result import PER_REQUEST, SimulationResult
 from llmsched.trace import Trace
 
 
@@ -42,16 +42,15 @@ def merge(
     """
     back = np.argsort(np.concatenate(assignment.rows()))
     config = results[0].config
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(result, name) for result in results])[back]
+        for name in PER_REQUEST
+    }
     return replace(
         results[0],
         trace=trace,
         config=replace(config, max_num_seqs=config.max_num_seqs * assignment.replicas),
-        arrival=np.concatenate([result.arrival for result in results])[back],
-        admitted=np.concatenate([result.admitted for result in results])[back],
-        first_token=np.concatenate([result.first_token for result in results])[back],
-        finish=np.concatenate([result.finish for result in results])[back],
-        preemptions=np.concatenate([result.preemptions for result in results])[back],
-        recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
+        **columns,
         works=tuple(work for result in results for work in result.works),
         resume_gap=np.concatenate([result.resume_gap for result in results]),
         peak_blocks=max((result.peak_blocks for result in results), key=lambda peak: peak or 0),

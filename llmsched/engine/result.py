@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,9 @@ def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
     return np.divide(spent, rounds, out=spent, where=rounds > 0)
 
 
+PER_REQUEST = ("arrival", "admitted", "first_token", "finish", "preemptions", "recomputed_tokens")
+"""The fields of a result that have an entry a request."""
+
 _ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish"}
 
 
@@ -83,6 +86,11 @@ class SimulationResult:
     works: tuple[Work, ...]
     resume_gap: NDArray[np.float64]
     peak_blocks: int | None
+
+    def of(self, rows: NDArray[np.int64]) -> SimulationResult:
+        """Return the same replay, all its steps, with only some of the requests (rising)."""
+        columns = {name: getattr(self, name)[rows] for name in PER_REQUEST}
+        return replace(self, trace=self.trace.take(rows), **columns)
 
     @cached_property
     def step_rows(self) -> NDArray[np.float64]:
@@ -124,6 +132,7 @@ class SimulationResult:
             "first_token_s": self.first_token,
             "finish_s": self.finish,
             "preemptions": self.preemptions,
+            **({} if self.trace.job_class is None else {"class": self.trace.job_class}),
         }
 
     @property

@@ -12,7 +12,16 @@ from llmsched.metric import METRICS
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, figure, hardware_of, output_limits_of, slots_of
+from llmsched.report.groups import objective_lines
+from llmsched.report.layout import (
+    BETTER,
+    WORSE,
+    counted_of,
+    figure,
+    hardware_of,
+    output_limits_of,
+    slots_of,
+)
 from llmsched.report.paired import told_pairs
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -120,15 +129,30 @@ def _cell(document: Document, cell: Mapping[str, Any]) -> str:
     trace = cell["trace"]
     where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
     where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
-    where += f", {limits}" if (limits := output_limits_of(cell)) else ""
+    for more in (output_limits_of(cell), counted_of(cell)):
+        where += f", {more}" if more else ""
     name = cell_name(cell)
     rows = [[row["policy"], *_values(row)] for row in cell["results"]]
     head = f"### {_plain(name)}\n\n" if name else ""
     table = _table(["policy", *_COLUMNS.values()], rows)
     blocks = [f"{head}{_plain(where)}", table]
+    blocks += _groups(document, cell)
     if "paired" in cell:
         blocks.append(_paired(document, cell))
     return "\n\n".join(blocks)
+
+
+def _groups(document: Document, cell: Mapping[str, Any]) -> list[str]:
+    """Return a table of the groups, and which limits on statistics are met."""
+    rows = [
+        [row["policy"], group["group"], *_values(group)]
+        for row in cell["results"]
+        for group in row.get("groups", ())
+    ]
+    columns = ["policy", document.get("by", ""), *_COLUMNS.values()]
+    blocks = [_table(columns, rows)] if rows else []
+    lines = [f"- {_plain(line)}" for line in objective_lines(cell["results"]) if line]
+    return [*blocks, "\n".join(lines)] if lines else blocks
 
 
 def _paired(document: Document, cell: Mapping[str, Any]) -> str:
