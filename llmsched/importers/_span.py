@@ -76,9 +76,8 @@ class Span:
             if not DATE.fullmatch(str(end)):
                 return round(seconds_of(end) * 1e9)
             if start is None:
-                raise InputError(
-                    f"expected seconds or a span like 10m: no dates in this file; got {end!r}"
-                )
+                expected = "seconds or a span like 10m, as this file has no dates"
+                raise InputError(f"expected {expected}; got {end!r}")
             try:
                 return date_ns(end, name) - start
             except Refusal as error:
