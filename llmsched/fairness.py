@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.engine.result import SimulationResult
-from llmsched.grouping import by_class
 
 INPUT_WEIGHT, OUTPUT_WEIGHT = 1, 2
 
@@ -23,11 +22,11 @@ INPUT_WEIGHT, OUTPUT_WEIGHT = 1, 2
 def service_rates(result: SimulationResult) -> NDArray[np.float64]:
     """Return the service of each class per second, shape (classes,); empty without classes."""
     trace = result.trace
-    if trace.job_class is None:
+    names, of = trace.classes
+    if not names:
         return np.zeros(0)
-    groups = by_class(trace)
     left = ~np.isnan(result.finish)
-    of, classes = groups.of[left], len(groups.names)
+    of, classes = of[left], len(names)
     tokens = INPUT_WEIGHT * trace.input_tokens + OUTPUT_WEIGHT * trace.output_tokens
     service = np.bincount(of, tokens[left], classes)
     seconds = busy_seconds(of, result.arrival[left], result.finish[left], classes)

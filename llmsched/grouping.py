@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from llmsched.errors import InputError
 from llmsched.trace import Trace
 
-NO_CLASS = "(none)"
-"""What the requests of a trace with classes are called that have none."""
-
 MOST = 1000
 """Groups that a result may have: a row each."""
 
@@ -55,11 +52,6 @@ def check_by(by: str) -> None:
     _parsed(by)
 
 
-def classes_of(trace: Trace) -> tuple[str, ...]:
-    """Return the names of the classes of a trace; none if it has none."""
-    return () if trace.job_class is None else by_class(trace).names
-
-
 def grouped(trace: Trace, by: str) -> Groups:
     """Return the groups of a trace.
 
@@ -93,14 +85,10 @@ def by_class(trace: Trace) -> Groups:
     InputError
         It has none.
     """
-    if trace.job_class is None:
+    names, of = trace.classes
+    if not names:
         raise InputError("by: expected a length (input, output): the trace has no classes")
-    places: dict[str, int] = {}
-    met = [places.setdefault(name or NO_CLASS, len(places)) for name in trace.job_class.tolist()]
-    names = sorted(places)
-    sorted_place = np.empty(len(names), np.int32)
-    sorted_place[[places[name] for name in names]] = np.arange(len(names))
-    return Groups(tuple(names), sorted_place[np.array(met, np.int32)])
+    return Groups(names, of)
 
 
 def _by_length(column: NDArray[np.int64], edges: Sequence[int]) -> Groups:

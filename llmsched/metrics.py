@@ -17,7 +17,7 @@ from llmsched.bounds import efficiency, gap_percent
 from llmsched.distribution import Distribution, Ramps, told_apart
 from llmsched.engine.result import SimulationResult, latency
 from llmsched.fairness import jain_index, service_rates, service_ratio
-from llmsched.grouping import NO_CLASS, Groups
+from llmsched.grouping import Groups
 from llmsched.metric import RECORDED, SLO_METRICS
 from llmsched.objective import check_limit, split
 from llmsched.selection import Piece, spread
@@ -305,10 +305,9 @@ def _limits(
         for group, metric in [split(name)]
         if group and metric == span
     }
-    classes = result.trace.job_class
-    if not own or classes is None:
+    names, of = result.trace.classes
+    if not own or not names:
         return general
-    limit = np.full(len(classes), np.inf if general is None else general)
-    for group, value in own.items():
-        limit[classes == ("" if group == NO_CLASS else group)] = value
+    limits = [own.get(name, np.inf if general is None else general) for name in names]
+    limit = np.array(limits)[of]
     return limit if np.isfinite(limit).any() else None

@@ -23,7 +23,7 @@ from llmsched.engine.limits import Intake, check_concurrency
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.session import Tick
-from llmsched.grouping import Groups, classes_of, grouped
+from llmsched.grouping import Groups, grouped
 from llmsched.hardware import HardwareProfile
 from llmsched.metrics import Summary, summarize, summarize_groups
 from llmsched.objective import check_classes, has_classes
@@ -152,7 +152,7 @@ class Case:
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)
         if self.slo:
-            check_classes(self.slo, classes_of(self.trace))
+            check_classes(self.slo, self.trace.classes[0])
             if self.by is None and has_classes(self.slo):
                 object.__setattr__(self, "by", "class")
         if self.concurrency is None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llmsched.errors import InputError
-from llmsched.grouping import MOST, classes_of, grouped
+from llmsched.grouping import MOST, grouped
 from llmsched.trace import Trace
 
 
@@ -52,7 +52,7 @@ def test_what_groups_nothing_is_refused(by: str) -> None:
 
 
 def test_a_trace_without_classes_has_none() -> None:
-    assert classes_of(trace_of([1])) == ()
+    assert trace_of([1]).classes[0] == ()
     with pytest.raises(InputError, match=r"by: expected a length .*: the trace has no classes"):
         grouped(trace_of([1]), "class")
 

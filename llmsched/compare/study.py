@@ -24,7 +24,7 @@ from llmsched.counted import EVERY, Counted
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
-from llmsched.grouping import classes_of, grouped
+from llmsched.grouping import grouped
 from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
@@ -233,7 +233,7 @@ def _by(scenario: Scenario, cells: Sequence[Cell], policies: Sequence[str]) -> s
     InputError
         A trace does not have what they are made of, or lacks a class that has a limit.
     """
-    classes = {cell.name: classes_of(cell.trace) for cell in cells}
+    classes = {cell.name: cell.trace.classes[0] for cell in cells}
     with scenario.blamed("slo"):
         for known in classes.values():
             check_classes(scenario.slo, known)

@@ -279,7 +279,7 @@ def check_comparison(document: Mapping[str, Any], source: str) -> None:
         cells = {f"cells[{i}].": cell for i, cell in enumerate(document["cells"])}
         labels = (", ".join(cell.label.values()) for cell in found.cells)
         check_once(labels, f"{source}: cells", "label")
-    with within(source):
+    with within(source, ": "):
         for name in found.slo:
             check_limit(name)
     whole = found.cases is UNSET
