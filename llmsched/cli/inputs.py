@@ -84,7 +84,7 @@ def parse_slo(text: str) -> dict[str, float]:
         An unknown metric, or a limit that is not a positive number.
     """
     from llmsched.metric import SLO_METRICS
-    from llmsched.objective import check_limit
+    from llmsched.objective import STATISTICS, check_limit, split
 
     limits: dict[str, float] = {}
     for part in text.split(","):
@@ -93,9 +93,10 @@ def parse_slo(text: str) -> dict[str, float]:
             limit = float(value)
         except ValueError:
             limit = -1.0
-        if not equals or not 0 < limit < float("inf"):
+        known = split(name)[1] in (*SLO_METRICS, *STATISTICS)
+        if not equals or not known or not 0 < limit < float("inf"):
             wanted = " or ".join(f"{metric}=MS" for metric in SLO_METRICS)
-            raise InputError(f"--slo: expected [CLASS:]METRIC=MS ({wanted}), got {part!r}")
+            raise InputError(f"--slo: expected {wanted}, got {part!r}")
         check_limit(name)
         if name in limits:
             raise InputError(f"--slo: expected one limit on {name}, got two")

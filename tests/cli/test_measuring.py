@@ -95,7 +95,7 @@ def test_limits_of_a_class_whose_name_has_colons(llmsched: Run, folder: Path) ->
     ("options", "message"),
     [
         (("--slo", "x:ttft_ms=1"), "--slo: class: expected one of a:b=c, long; got 'x'"),
-        (("--slo", "ttft_ms=0"), "--slo: expected [CLASS:]METRIC=MS (ttft_ms=MS or tpot_ms=MS"),
+        (("--slo", "ttft_ms=0"), "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'tt"),
         (("--by", "klass"), "--by: expected class, input, output, or a length with edges"),
         (("--warmup", 3), "--warmup: expected some of the requests to count (3, the last after"),
         (("--window", "5"), "--window: expected A..B, in seconds or with a unit; got '5'"),
