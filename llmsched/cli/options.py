@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmsched.hardware import HardwareProfile
     from llmsched.trace import Trace
 
+_OTHERWISE = {"format": "--trace-format", "classes": "--class", "since": "--from"}
 TRACE = "Trace"
 ENGINE = "Engine"
 OUTPUT = "Output"
@@ -79,7 +80,7 @@ JobClass = Annotated[
         "--class",
         metavar="NAME",
         rich_help_panel=TRACE,
-        help="Replay this class without the others (among them: --by class); may be repeated.",
+        help="Only it (see --by); may be repeated.",
     ),
 ]
 OnError = Annotated[
@@ -195,8 +196,7 @@ Slo = Annotated[
     str | None,
     typer.Option(
         metavar="[CLASS:]METRIC=MS,...",
-        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput; on p99_ttft_ms and "
-        "others: met or missed.",
+        help="Limits on ttft_ms, tpot_ms, e2el_ms, or statistics (p99_ttft_ms).",
     ),
 ]
 
@@ -262,8 +262,7 @@ class Reading(Group):
             TraceOptions(**options)
         except InputError as error:  # some options are not called as the fields that they set
             field, colon, rest = str(error).partition(": ")
-            flags = {"format": "--trace-format", "classes": "--class", "since": "--from"}
-            flag = flags.get(field, field)
+            flag = _OTHERWISE.get(field, field)
             raise InputError(f"{flag}{colon}{rest}") from error
         return options
 
