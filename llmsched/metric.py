@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
@@ -32,7 +33,7 @@ _LAST = 1000
 class Measured(Protocol):
     """What a metric is computed from: one replay, and what is proven of its requests.
 
-    `seconds` is the total time, NaN where a profile charges nothing; `attained` counts requests
+    `seconds` is `measured_s`, NaN where a profile charges nothing; `attained` counts requests
     that kept the objective, NaN without one. Tokens are those of completed requests, wasted ones
     those of aborted requests. All else is as `llmsched.metrics` says.
     """
@@ -48,6 +49,7 @@ class Measured(Protocol):
     makespan: float
     seconds: float
     lower_bound: float
+    measured_s: float
 
     @property
     def attained(self) -> float: ...
@@ -78,6 +80,12 @@ class Measured(Protocol):
 
     def kv_mean(self) -> float: ...
 
+    def first_wave(self) -> float: ...
+
+    def jain_index(self) -> float: ...
+
+    def service_ratio(self) -> float: ...
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -105,6 +113,8 @@ class Metric:
         Any number from 0, a whole one, or one from 0 to 1.
     only_exclusive : bool
         Whether `better` holds only on profiles whose steps are either prefill or decode.
+    whole_only : bool
+        Whether it is of the whole replay alone: a group of the requests has none.
     """
 
     name: str
@@ -118,6 +128,7 @@ class Metric:
     scale: float = 1.0
     kind: str = REAL
     only_exclusive: bool = False
+    whole_only: bool = False
 
     @property
     def greatest(self) -> float:
@@ -173,6 +184,10 @@ _SHOWN = {f"{statistic}_{span}_ms" for statistic in ("mean", "p99") for span in 
 """The latencies that every table shows."""
 
 
+_of_replay = partial(Metric, whole_only=True)
+"""What the engine does, or what is proven of it: no part of the requests has its own."""
+
+
 def _latencies() -> list[Metric]:
     """Return the statistics of each span; reports have those between tokens beside each other."""
     ranked = [
@@ -192,6 +207,8 @@ def _latencies() -> list[Metric]:
             100 + ranked.index(name),
             (statistic, f"{span.upper()} ms") if name in _SHOWN else None,
             ",.2f" if span in ("tpot", "itl") else ",.0f",
+            # The step table knows no requests; what is known of each is its worst gap and its mean.
+            whole_only=span == "itl" and statistic not in ("mean", "max"),
         )
 
     return [entry(span, statistic) for span, shown in _OF_SPAN.items() for statistic in shown]
@@ -266,7 +283,7 @@ _ALL = [
         257,
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "makespan_s",
         "s",
         LOWER,
@@ -275,7 +292,7 @@ _ALL = [
         10,
         ("total", "s"),
     ),
-    Metric(
+    _of_replay(
         "utilization",
         "",
         HIGHER,
@@ -290,7 +307,7 @@ _ALL = [
         only_exclusive=True,
         kind=SHARE,
     ),
-    Metric(
+    _of_replay(
         "efficiency",
         "",
         HIGHER,
@@ -307,7 +324,7 @@ _ALL = [
         "requests/s",
         HIGHER,
         lambda m: m.completed / m.seconds,
-        "completed / makespan_s",
+        "completed / measured_s",
         60,
     ),
     Metric(
@@ -315,7 +332,7 @@ _ALL = [
         "tokens/s",
         HIGHER,
         lambda m: m.output_tokens / m.seconds,
-        "total_output_tokens / makespan_s",
+        "total_output_tokens / measured_s",
         70,
         ("output", "tok/s"),
         ",.0f",
@@ -325,7 +342,7 @@ _ALL = [
         "tokens/s",
         HIGHER,
         lambda m: (m.input_tokens + m.output_tokens) / m.seconds,
-        "(total_input_tokens + total_output_tokens) / makespan_s",
+        "(total_input_tokens + total_output_tokens) / measured_s",
         80,
     ),
     *_latencies(),
@@ -334,7 +351,7 @@ _ALL = [
         "requests/s",
         HIGHER,
         lambda m: m.attained / m.seconds,
-        "requests that keep the objective / makespan_s",
+        "requests that keep the objective / measured_s",
         190,
         ("goodput", "req/s"),
     ),
@@ -370,7 +387,7 @@ _ALL = [
         230,
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "steps",
         "",
         NEITHER,
@@ -381,7 +398,7 @@ _ALL = [
         ",.0f",
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "prefill_steps",
         "",
         NEITHER,
@@ -390,8 +407,8 @@ _ALL = [
         270,
         kind=COUNT,
     ),
-    Metric("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
-    Metric(
+    _of_replay("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
+    _of_replay(
         "kv_peak_tokens",
         "tokens",
         NEITHER,
@@ -400,10 +417,10 @@ _ALL = [
         310,
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "kv_mean_tokens", "tokens", NEITHER, lambda m: m.kv_mean_tokens(), "mean over time", 320
     ),
-    Metric(
+    _of_replay(
         "kv_peak",
         "",
         NEITHER,
@@ -412,10 +429,10 @@ _ALL = [
         290,
         kind=SHARE,
     ),
-    Metric(
+    _of_replay(
         "kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300, kind=SHARE
     ),
-    Metric(
+    _of_replay(
         "lower_bound_s",
         "s",
         NEITHER,
@@ -423,7 +440,7 @@ _ALL = [
         "no policy that completes these requests ends sooner: proven",
         50,
     ),
-    Metric(
+    _of_replay(
         "gap_percent",
         "%",
         LOWER,
@@ -432,6 +449,40 @@ _ALL = [
         40,
         ("gap to", "bound %"),
         ".2f",
+    ),
+    Metric(
+        "measured_s",
+        "s",
+        NEITHER,
+        lambda m: m.measured_s,
+        "first arrival to last token of the requests that count: all without a warm-up or window",
+        330,
+    ),
+    _of_replay(
+        "first_wave",
+        "",
+        NEITHER,
+        lambda m: m.first_wave(),
+        "share of p99_ttft_ms that goes away without the requests that arrive first, together",
+        340,
+        kind=SHARE,
+    ),
+    Metric(
+        "jain_index",
+        "",
+        HIGHER,
+        lambda m: m.jain_index(),
+        "Jain's index of class service per second: (sum)^2 / (classes * sum of squares)",
+        350,
+        kind=SHARE,
+    ),
+    Metric(
+        "service_ratio",
+        "",
+        LOWER,
+        lambda m: m.service_ratio(),
+        "greatest class service per second / least",
+        360,
     ),
 ]
 

@@ -17,6 +17,7 @@ from llmsched import lengths
 from llmsched.bounds import Bounds, bounds
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
+from llmsched.counted import EVERY, Counted
 from llmsched.engine import SimulationResult, admit, run
 from llmsched.engine.limits import Intake, OnError, Served, check_concurrency, serve
 from llmsched.engine.referee import blaming
@@ -24,8 +25,10 @@ from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.result import COMPLETED
 from llmsched.engine.session import Tick
 from llmsched.errors import InputError
+from llmsched.grouping import Groups, grouped
 from llmsched.hardware import HardwareProfile
-from llmsched.metrics import Summary, summarize
+from llmsched.metrics import Summary, summarize, summarize_groups
+from llmsched.objective import check_classes, has_classes
 from llmsched.regime import Load, load_of
 from llmsched.trace import Trace
 
@@ -138,9 +141,14 @@ class Case:
     assignment : Assignment or None
         Which replica runs which request; None for one engine.
     slo : mapping or None
-        Limits in milliseconds; see `metrics.summarize`.
+        Limits in milliseconds; see `metrics.summarize` and `objective.held`.
     on_error : {"fail", "skip"}
         Whether a request that can never fit is an error, or is refused and counted.
+    counted : Counted
+        Which requests metrics are of.
+    by : str or None
+        Groups with metrics of their own; see `grouping.grouped`. Where it is None and `slo` has
+        limits for classes, by class.
     predicted : int64, shape (n,)
         Output lengths as policies see them.
 
@@ -159,10 +167,18 @@ class Case:
     assignment: Assignment | None = None
     slo: Mapping[str, float] | None = None
     on_error: OnError = "fail"
+    counted: Counted = EVERY
+    by: str | None = None
     predicted: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)
+        if self.slo:
+            check_classes(self.slo, self.trace.classes[0])
+            if self.by is None and has_classes(self.slo):
+                object.__setattr__(self, "by", "class")
+        if self.concurrency is None:
+            self.counted.rows(self.trace.arrival)
         predicted = lengths.predict(self.trace, self.lengths, self.seed)
         object.__setattr__(self, "predicted", predicted)
 
@@ -174,7 +190,14 @@ class Case:
             "seed": self.seed,
             "concurrency": self.concurrency,
             "slo": self.slo,
+            **({} if self.by is None else {"by": self.by}),
+            **self.counted.given,
         }
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """The groups that have metrics of their own."""
+        return None if self.by is None else grouped(self.trace, self.by)
 
     @property
     def replicas(self) -> int:
@@ -282,5 +305,19 @@ def replay(
         keep_steps=keep_steps,
     )
     found = case.bounds_of(result)
-    row = summarize(result, lower_bound_s=found.lower, least_work_s=found.least, slo=case.slo)
+    row = summarize(
+        result,
+        lower_bound_s=found.lower,
+        least_work_s=found.least,
+        slo=case.slo,
+        rows=case.counted.rows(result.arrival),
+    )
     return result, row
+
+
+def group_rows(case: Case, result: SimulationResult) -> dict[str, Summary]:
+    """Return the row of each group of a replay, in their order; none where none are asked for."""
+    if case.groups is None:
+        return {}
+    rows = case.counted.rows(result.arrival)
+    return summarize_groups(result, case.groups, slo=case.slo, rows=rows)

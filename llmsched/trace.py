@@ -19,6 +19,9 @@ _T = TypeVar("_T", bound=np.generic)
 MAX_TOKENS = 2**30
 """Token counts above this are refused: sums over a million requests stay exact in int64."""
 
+NO_CLASS = "(none)"
+"""What the class of requests without one is called, in a trace where others have one."""
+
 
 LEAST_TIMEOUT_S = 1e-6
 """Shorter timeouts are refused: what the engine takes for one instant is shorter still."""
@@ -217,6 +220,21 @@ class Trace:
     def longest_output(self) -> int:
         """Greatest output of the whole trace: what an operator who knows it would allow."""
         return max(self.longest_of_whole, int(self.output_tokens.max(initial=0)))
+
+    @cached_property
+    def classes(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """The names of the job classes, in order, and the place of each request's among them.
+
+        None where the trace has no classes; a request without one is in `NO_CLASS`.
+        """
+        if self.job_class is None:
+            return (), np.zeros(0, np.int32)
+        places: dict[str, int] = {}
+        met = [places.setdefault(name or NO_CLASS, len(places)) for name in self.job_class.tolist()]
+        names = sorted(places)
+        rank = np.empty(len(names), np.int32)
+        rank[[places[name] for name in names]] = np.arange(len(names))
+        return tuple(names), rank[np.array(met, np.int32)]
 
     @cached_property
     def sha256(self) -> str:

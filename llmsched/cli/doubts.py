@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmsched import kernel, notes
 from llmsched.notes import say
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LONG = 100_000
 """Requests of a replay from which on it matters which kernel runs."""
+
+
+_WAVE = 0.1
+"""Share of p99 TTFT that goes away with the first wave from which on that is worth a line."""
 
 
 def warn_each(lines: Iterable[str]) -> None:
@@ -79,6 +83,33 @@ def tell_of_equal_cases(rows: Mapping[Run, Row]) -> None:
     if names := [policy for policy, same in alike.items() if same]:
         what = "what was drawn makes no difference to them"
         say(f"every case is the same for {', '.join(names)}: {what}")
+
+
+def tell_of_first_wave(rows: Mapping[str, Mapping[str, Any]], wave: int, where: str = "") -> None:
+    """Say of which policies p99 TTFT is mostly that of the requests that arrive together at first.
+
+    Parameters
+    ----------
+    rows : mapping
+        By policy.
+    wave : int
+        How many arrive so.
+    """
+    names = [policy for policy, row in rows.items() if (row.get("first_wave") or 0) >= _WAVE]
+    if names and wave:
+        whose = f" of {', '.join(names)}" if len(rows) > 1 else ""
+        say(f"{where}p99 TTFT{whose} is the first wave: --warmup {wave} leaves out those requests")
+
+
+def tell_of_first_waves(study: Study, rows: Mapping[Run, Row]) -> None:
+    """Say it of each cell of a comparison, by its first case."""
+    from llmsched.counted import first_wave
+
+    for i, cell in enumerate(study.cells):
+        n, users = len(cell.trace), cell.source.concurrency
+        wave = first_wave(cell.trace.arrival) if users is None else users if 1 < users < n else 0
+        found = {run.policy: row for run, row in rows.items() if (run.cell, run.case) == (i, 0)}
+        tell_of_first_wave(found, wave, f"{cell.name}: " if cell.name else "")
 
 
 def _tell_left_out(study: Study, pattern: str) -> None:

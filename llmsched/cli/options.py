@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmsched.hardware import HardwareProfile
     from llmsched.trace import Trace
 
+_OTHERWISE = {"format": "--trace-format", "classes": "--class", "since": "--from"}
 TRACE = "Trace"
 ENGINE = "Engine"
 OUTPUT = "Output"
@@ -53,6 +54,16 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", rich_help_panel=TRACE, help="Only the first N requests."),
 ]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="TIME", rich_help_panel=TRACE, help="Arrivals from then on: 90, 10m, 2h."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", rich_help_panel=TRACE, help="Arrivals before then."),
+]
 Speed = Annotated[
     float | None,
     typer.Option(
@@ -66,7 +77,10 @@ Offline = Annotated[
 JobClass = Annotated[
     list[str] | None,
     typer.Option(
-        "--class", metavar="NAME", rich_help_panel=TRACE, help="Only this class; may be repeated."
+        "--class",
+        metavar="NAME",
+        rich_help_panel=TRACE,
+        help="Only it (see --by); may be repeated.",
     ),
 ]
 OnError = Annotated[
@@ -193,8 +207,8 @@ PlanFile = Annotated[
 Slo = Annotated[
     str | None,
     typer.Option(
-        metavar="METRIC=MS,...",
-        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput.",
+        metavar="[CLASS:]METRIC=MS,...",
+        help="Limits on ttft_ms, tpot_ms, e2el_ms, or statistics (p99_ttft_ms).",
     ),
 ]
 
@@ -226,6 +240,8 @@ class Reading(Group):
 
     trace_format: TraceFormat = None
     time_unit: TimeUnit = None
+    since: Since = None
+    until: Until = None
     limit: Limit = None
     speed: Speed = None
     offline: Offline = False
@@ -247,6 +263,8 @@ class Reading(Group):
         options = given(
             format=self.trace_format,
             time_unit=self.time_unit,
+            since=self.since,
+            until=self.until,
             limit=self.limit,
             speed=self.speed,
             offline=self.offline or None,
@@ -256,9 +274,9 @@ class Reading(Group):
         )
         try:
             TraceOptions(**options)
-        except InputError as error:  # two options are not called as the fields that they set
+        except InputError as error:  # some options are not called as the fields that they set
             field, colon, rest = str(error).partition(": ")
-            flag = {"format": "--trace-format", "classes": "--class"}.get(field, field)
+            flag = _OTHERWISE.get(field, field)
             raise InputError(f"{flag}{colon}{rest}") from error
         return options
 

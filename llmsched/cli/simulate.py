@@ -8,8 +8,15 @@ from typing import Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_engine, tell_of_served, tell_of_truth, warn_each
+from llmsched.cli.doubts import (
+    tell_of_engine,
+    tell_of_first_wave,
+    tell_of_served,
+    tell_of_truth,
+    warn_each,
+)
 from llmsched.cli.inputs import one_of, parse_slo
+from llmsched.cli.measuring import Measuring
 from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
@@ -59,6 +66,7 @@ def simulate(
     engine: options.Engine,
     terms: options.Terms,
     slo: options.Slo = None,
+    measuring: Measuring,
     reading: options.Reading,
     requests: Requests = None,
     steps: Steps = None,
@@ -67,12 +75,13 @@ def simulate(
 ) -> None:
     """Replay one trace under one policy."""
     from llmsched.catalog import find, needs_lengths
+    from llmsched.counted import Counted, first_wave
     from llmsched.files import claim
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
     from llmsched.planning.stored import read_replicas
     from llmsched.plausibility import doubts
-    from llmsched.replay import Case, replay
+    from llmsched.replay import Case, group_rows, replay
     from llmsched.report.single import render_json, render_single
     from llmsched.report.tables import requests_csv, steps_csv
 
@@ -80,7 +89,9 @@ def simulate(
     claim([("--requests", requests), ("--steps", steps), ("--output", output)])
     if terms.plan is not None and terms.concurrency is not None:
         raise InputError("--plan: expected without --concurrency: a plan says who runs where")
+    asked = measuring.given
     loaded = reading.load(trace)
+    measuring.tell_of_classes(reading.job_class)
     profile, config = engine.load(trace)
     case = Case(
         loaded,
@@ -92,6 +103,8 @@ def simulate(
         assignment=None if terms.plan is None else read_replicas(terms.plan, loaded),
         slo=None if slo is None else parse_slo(slo),
         on_error="skip" if reading.on_error == "skip" else "fail",
+        counted=Counted(asked.get("warmup"), asked.get("window")),
+        by=asked.get("by"),
     )
     warn_each(
         doubts(
@@ -111,12 +124,14 @@ def simulate(
     name = "replay" if chosen.offline is None else "rehearsal and replay"
     with phase(name, "requests") as progress:
         result, row = replay(case, chosen, progress, keep_steps=steps is not None)
+    groups = group_rows(case, result)
+    tell_of_first_wave({result.policy: row}, first_wave(result.arrival))
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
     if form == "json":
-        text = render_json(result, row, case.terms, case.load)
+        text = render_json(result, row, case.terms, groups, case.load)
     else:
-        text = render_single(result, row, case.terms, case.load, **terminal(output))
+        text = render_single(result, row, case.terms, groups, case.load, **terminal(output))
     write_files(
         [
             (requests, lambda: requests_csv(result)),

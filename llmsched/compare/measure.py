@@ -13,8 +13,8 @@ from llmsched import catalog
 from llmsched.compare.study import Cell, Run, Study, load_trace
 from llmsched.documents.row import Row
 from llmsched.errors import LlmschedError
-from llmsched.records import finite
-from llmsched.replay import Case, replay
+from llmsched.records import finite, listed_groups
+from llmsched.replay import Case, group_rows, replay
 from llmsched.trace import Trace
 
 _FIRST = 10_000
@@ -27,8 +27,9 @@ def measure(study: Study, task: Run) -> Row:
     A metric without samples is None, as JSON has it.
     """
     policy = catalog.find(task.policy, study.folder)
-    _, row = replay(_case(study, task.cell, task.case), policy)
-    return {"policy": task.policy, **finite(row)}
+    case = _case(study, task.cell, task.case)
+    result, row = replay(case, policy)
+    return {"policy": task.policy, **finite(row), **listed_groups(group_rows(case, result))}
 
 
 def pace(study: Study, task: Run) -> float:
@@ -68,6 +69,8 @@ def _case(study: Study, cell: int, case: int) -> Case:
         assignment=here.assignment,
         slo=study.slo,
         on_error=here.on_error,
+        counted=study.counted,
+        by=study.by,
     )
 
 

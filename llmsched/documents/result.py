@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from llmsched.config import EngineConfig
+from llmsched.counted import Warmup
 from llmsched.documents.row import Figures, Row, check_figures, check_row
 from llmsched.errors import InputError
-from llmsched.metric import METRICS, Limited
+from llmsched.metric import METRICS
+from llmsched.objective import check_limit
 from llmsched.schema import (
     Named,
     check_fields,
@@ -27,8 +29,14 @@ CaseCount = Annotated[int, Meta(ge=2, le=10**7)]
 Positive = Annotated[int, Meta(ge=1)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Objective = Annotated[
-    dict[Limited, Annotated[float, Meta(gt=0)]], Meta(description="Limits in ms by metric.")
+    dict[str, Annotated[float, Meta(gt=0)]],
+    Meta(
+        description="Limits in ms by [CLASS:]METRIC: ttft_ms, tpot_ms, e2el_ms, or a statistic as "
+        "p99_ttft_ms."
+    ),
 ]
+By = Annotated[Named, Meta(description="class, input, output or a length with edges: input:512.")]
+Window = Annotated[Named, Meta(description="A..B: requests that arrive then count, seconds.")]
 
 
 _Knobs = some_of(EngineConfig)
@@ -93,6 +101,7 @@ class TraceRecord(Struct, forbid_unknown_fields=True):
         None
     )
     plan_sha256: Annotated[Digest | UnsetType, Meta(description="Who runs what.")] = UNSET
+    counted: Annotated[str | UnsetType, Meta(description="Which requests metrics are of.")] = UNSET
     output_limits: Annotated[
         str | UnsetType,
         Meta(description="Where the limits come from that KV blocks are reserved for."),
@@ -246,6 +255,9 @@ class Comparison(Struct, forbid_unknown_fields=True):
     published: list[Published]
     gates: list[Verdict]
     cases: CasesRecord | UnsetType = UNSET
+    by: By | UnsetType = UNSET
+    warmup: Warmup | UnsetType = UNSET
+    window: Window | UnsetType = UNSET
     selection: Selection | UnsetType = UNSET
     trace: TraceRecord | UnsetType = UNSET
     hardware: HardwareRecord | UnsetType = UNSET
@@ -280,6 +292,9 @@ def check_comparison(document: Mapping[str, Any], source: str) -> None:
         cells = {f"cells[{i}].": cell for i, cell in enumerate(document["cells"])}
         labels = (", ".join(cell.label.values()) for cell in found.cells)
         check_once(labels, f"{source}: cells", "label")
+    with within(source, ": "):
+        for name in found.slo:
+            check_limit(name)
     whole = found.cases is UNSET
     for where, cell in cells.items():
         _check_cell(cell, source, where, whole)

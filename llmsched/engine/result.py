@@ -104,6 +104,10 @@ class Streams:
     cause: NDArray[np.int64]
     stall: NDArray[np.float64]
 
+    def of(self, rows: NDArray[np.int64]) -> Streams:
+        """Return those of some requests; causes stay numbers among all."""
+        return Streams(self.worst_gap[rows], self.cause[rows], self.stall[rows])
+
     def causes(self, ids: Sequence[object], rows: Sequence[int] | slice = slice(None)) -> list[str]:
         """Return in words where worst gaps came from, empty without one; `ids` are of all."""
 
@@ -175,6 +179,12 @@ class SimulationResult:
     streams: Streams | None
     peak_blocks: int | None
 
+    def of(self, rows: NDArray[np.int64]) -> SimulationResult:
+        """Return the same replay, all its steps, with only some of the requests (rising)."""
+        columns = {name: getattr(self, name)[rows] for name in PER_REQUEST}
+        streams = None if self.streams is None else self.streams.of(rows)
+        return replace(self, trace=self.trace.take(rows), streams=streams, **columns)
+
     @cached_property
     def step_rows(self) -> NDArray[np.float64]:
         """One row a step, or one a run of decode rounds with an unchanged batch.
@@ -238,6 +248,7 @@ class SimulationResult:
             "status": np.array(STATUS_WORDS, dtype=object)[self.status],
             "emitted_tokens": self.emitted,
             **streams,
+            **({} if self.trace.job_class is None else {"class": self.trace.job_class}),
         }
 
     @property

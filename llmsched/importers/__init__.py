@@ -28,10 +28,11 @@ from llmsched.importers._bulk import is_long, read_blocks
 from llmsched.importers._doubt import Doubtful
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Found, Refusal
+from llmsched.importers._span import Instant, Span
 from llmsched.importers._table import MAX_SECONDS, UNITS, OnProgress, Table, collect
 from llmsched.notes import say
 from llmsched.reading import Lines, opened
-from llmsched.schema import Named, check_fields
+from llmsched.schema import Named, check_fields, within
 from llmsched.trace import LEAST_TIMEOUT_S, Trace, frozen, seconds
 
 __all__ = ["Format", "Imported", "TraceOptions", "formats", "load", "read", "tell"]
@@ -50,8 +51,11 @@ class TraceOptions:
         Name of the format; None detects it.
     time_unit : {"s", "ms", "us", "ns"} or None
         What numeric times count; None follows the format.
+    since, until : number, str or None
+        Keep the requests that arrive from `since` until before `until`: seconds after the first
+        request of the file, spans like "10m", or dates where the file has dates.
     limit : int or None
-        Keep the first `limit` requests in order of arrival.
+        Keep the first `limit` requests in order of arrival, of those.
     speed : float
         Requests arrive this many times faster.
     offline : bool
@@ -68,6 +72,8 @@ class TraceOptions:
 
     format: Named | None = None
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
     speed: Annotated[float, Meta(ge=1e-9, le=1e9)] = 1.0
     offline: bool = False
@@ -79,6 +85,7 @@ class TraceOptions:
         check_fields(self)
         if self.format is not None:
             named(self.format)
+        Span(self.since, self.until)
 
 
 @dataclass(frozen=True)
@@ -245,11 +252,21 @@ def _trace(
     """Put the rows into one order and on one clock; return the trace and notes about it."""
     notes = []
     rows = _of_classes(table, path, options.classes)
+    span = Span(options.since, options.until)
+    start = None
     if len(table.time):
+        start = int(table.time.whole().min()) if form.unit == "date" else None
         time = _taken(_nanoseconds(table.time.whole(), unit_ns), rows)
     else:
         notes.append("no arrival times in this format: every request arrives at time 0")
         time = np.zeros(len(table) if rows is None else len(rows), np.int64)
+    if not span.is_whole:
+        with within(path, ": "):
+            inside = span.rows(time, start)
+        notes.append(
+            f"{len(inside):,} of {len(time):,} requests arrive {span}; others are left out"
+        )
+        rows, time = inside if rows is None else rows[inside], time[inside]
     late = int(np.count_nonzero(time[1:] < time[:-1]))
     if late:
         notes.append(

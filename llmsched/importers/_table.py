@@ -37,7 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_DATE = re.compile(
+DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 
@@ -157,7 +157,7 @@ class Adder:
         self.limits = form.limits
         self.get_limits = [number(label) for label in form.limits]
         date = unit == "date"
-        time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
+        time = date_ns if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
         may = form.time_may_be_missing
         plan: list[tuple[str | None, _Check, _Target, _Getter, bool]] = [
             (form.output_tokens, _output, table.output_tokens, number, False),
@@ -328,9 +328,9 @@ def _time_below(limit: int) -> _Check:
     return check
 
 
-def _date(value: object, label: str) -> int:
+def date_ns(value: object, label: str) -> int:
     """Return a date and time (UTC unless it says otherwise) as Unix nanoseconds."""
-    match = _DATE.fullmatch(value) if type(value) is str else None
+    match = DATE.fullmatch(value) if type(value) is str else None
     if match is not None:
         day, clock, fraction, zone = match.groups()
         with suppress(ValueError):

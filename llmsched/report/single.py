@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
 
+from llmsched.counted import Counted
 from llmsched.engine.limits import describe_output_limits
 from llmsched.engine.refusal import describe_unserved
 from llmsched.engine.result import COMPLETED, SimulationResult
 from llmsched.lengths import in_words
+from llmsched.metric import SLO_METRICS
 from llmsched.metrics import Summary
-from llmsched.records import finite, record_inputs
+from llmsched.objective import held, split
+from llmsched.records import finite, listed_groups, record_inputs
 from llmsched.regime import Load, describe, record_load
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
+from llmsched.report.groups import group_parts, objective_lines
 from llmsched.report.layout import wrapped
 
 SCHEMA_VERSION = 1
@@ -37,13 +42,14 @@ def render_single(
     result: SimulationResult,
     row: Summary,
     how: Mapping[str, Any],
+    groups: Mapping[str, Summary] = MappingProxyType({}),
     load: Load | None = None,
     *,
     width: int = PLAIN_WIDTH,
     color: bool = False,
 ) -> str:
-    """Return the row of one replay as a page of `width` columns; the rest as in `render_json`."""
-    trace = result.trace
+    """Return the row of one replay as a page of `width` columns; others as in `render_json`."""
+    trace, listed = result.trace, [_row(result, row, how, groups)]
     parts: list[Part] = [
         *wrapped("  " + _conditions(result, how), width, "  "),
         *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
@@ -60,6 +66,8 @@ def render_single(
         ),
         "",
         _latencies(row),
+        *group_parts(listed, how.get("by", "")),
+        *objective_lines(listed),
         *(["", *wrapped(trace.note, width)] if trace.note else []),
     ]
     title = f"{result.policy} on {trace.name} ({len(trace):,} requests)"
@@ -110,9 +118,13 @@ def _longest_gap(result: SimulationResult) -> list[Fact]:
 
 
 def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:
-    if not how["slo"]:
+    if math.isnan(row["slo_attainment"]):
         return []
-    limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
+    limits = ", ".join(
+        f"{name} <= {limit:g}"
+        for name, limit in how["slo"].items()
+        if split(name)[1] in SLO_METRICS
+    )
     goodput = f"goodput {row['request_goodput']:.2f} requests/s"
     return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
 
@@ -127,14 +139,20 @@ def _latencies(row: Summary) -> Grid:
 
 
 def render_json(
-    result: SimulationResult, row: Summary, how: Mapping[str, Any], load: Load | None = None
+    result: SimulationResult,
+    row: Summary,
+    how: Mapping[str, Any],
+    groups: Mapping[str, Summary] = MappingProxyType({}),
+    load: Load | None = None,
 ) -> str:
     """Return the row with everything it was computed from.
 
     Parameters
     ----------
     how : mapping
-        Lengths mode, seed, closed-loop concurrency and SLO of the run.
+        Lengths mode, seed, closed-loop concurrency and SLO of the run, and which requests count.
+    groups : mapping
+        Row a group.
     load : Load or None
         What the arrivals put on the engine; None of a batch.
     """
@@ -147,9 +165,21 @@ def render_json(
         **how,
         **record_load(load),
         "policy_detail": result.detail,
-        "results": [{"policy": result.policy, **finite(row)}],
+        "results": [_row(result, row, how, groups)],
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _row(
+    result: SimulationResult,
+    row: Summary,
+    how: Mapping[str, Any],
+    groups: Mapping[str, Summary],
+) -> dict[str, Any]:
+    """Return the row as a document has it, with its groups and the limits that it meets."""
+    listed = {"policy": result.policy, **finite(row), **listed_groups(groups)}
+    objectives = held(how["slo"] or {}, listed)
+    return {**listed, "objectives": objectives} if objectives else listed
 
 
 def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
@@ -159,7 +189,11 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     words = describe_output_limits(result.trace, result.config)
     limits = f", {words}" if words else ""
     lengths = in_words(how["lengths"])
-    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
+    measured = Counted(how.get("warmup"), how.get("window")).words(
+        result.arrival, len(result.arrival)
+    )
+    counted = f", {measured}" if measured else ""
+    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}{counted}"
 
 
 def _unserved(result: SimulationResult) -> str:

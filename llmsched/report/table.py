@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.document import Document, cells_of, has_mixed_steps
+from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.documents.row import Row
 from llmsched.lengths import in_words
 from llmsched.metric import METRICS, NEITHER, Metric
 from llmsched.report.console import Grid, Part, page
 from llmsched.report.family import family_parts
 from llmsched.report.gates import change_parts, gate_lines
+from llmsched.report.groups import group_parts, objective_lines
 from llmsched.report.layout import (
     BETTER,
     WORSE,
+    counted_of,
     figure,
     hardware_of,
     output_limits_of,
@@ -56,6 +58,8 @@ def render_table(
         if line := load_line(cells[0]):
             parts = ["", *wrapped(line, width, "  "), ""]
         parts += _policy_parts(document, cells[0], metrics)
+    for cell in cells:
+        parts += _group_parts(document, cell)
     if "family" in document:
         parts += family_parts(document, width)
     for cell in cells:
@@ -67,6 +71,12 @@ def render_table(
     parts += gate_lines(document)
     parts += ["", *wrapped(document["note"], width)] if document["note"] else []
     return page(parts, title=title(document, cells), width=width, color=color)
+
+
+def _group_parts(document: Document, cell: Row) -> list[Part]:
+    parts = group_parts(cell["results"], document.get("by", ""))
+    parts += objective_lines(cell["results"])
+    return ["", f"{cell_name(cell)}:", *parts] if parts and cell["label"] else parts
 
 
 def title(document: Document, cells: Sequence[Row]) -> str:
@@ -96,6 +106,7 @@ def _facts(cell: Row) -> dict[str, str]:
         "lengths": in_words(cell["lengths"]),
         "limits": output_limits_of(cell),
         "unserved": unserved_of(cell),
+        "counted": counted_of(cell),
     }
 
 

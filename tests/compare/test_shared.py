@@ -75,7 +75,7 @@ def test_a_trace_has_the_same_columns_in_a_worker() -> None:
     trace = study.cells[0].trace
     with _worker(study) as ask:
         columns = ask(_columns)
-    assert columns.keys() == vars(trace).keys()
+    assert columns.keys() == {one.name for one in fields(trace)}
     for name, column in columns.items():
         assert np.array_equal(np.asarray(column), np.asarray(getattr(trace, name))), name
         assert type(column) is type(getattr(trace, name))
