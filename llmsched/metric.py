@@ -215,7 +215,7 @@ def _latencies() -> list[Metric]:
 
 
 _ALL = [
-    Metric("offered", "", NEITHER, lambda m: m.offered, "requests", 205, kind=COUNT),
+    Metric("offered", "", NEITHER, lambda m: m.offered, "requests", 205, form=",.0f", kind=COUNT),
     Metric(
         "completed",
         "",
@@ -223,6 +223,7 @@ _ALL = [
         lambda m: m.completed,
         "requests that got their last token",
         210,
+        form=",.0f",
         kind=COUNT,
     ),
     Metric(

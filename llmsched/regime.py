@@ -24,6 +24,9 @@ _LEAST_WORK = 20
 
 _MOST_COPIED = 20_000
 
+_LEAST_REQUESTS = 10
+"""Fewer may come together, or far apart, by chance."""
+
 _BEHIND = 0.97
 """The share of what is offered below which an engine is behind: less is the end of the trace."""
 
@@ -85,7 +88,9 @@ def load_of(
     total_speed: float = 1,
     least_work_s: float | None = None,
 ) -> Load | None:
-    """Return the load of a trace; None where all come at once, in a closed loop, or cost nothing.
+    """Return the load of a trace; None of a batch, in a closed loop, or where work costs nothing.
+
+    Requests that come all at once are a batch, and so is a handful.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def load_of(
         As in `capacity`.
     """
     span = float(trace.arrival[-1] - trace.arrival[0])
-    if span <= 0 or concurrency is not None:
+    if span <= 0 or concurrency is not None or len(trace) < _LEAST_REQUESTS:
         return None
     most = capacity(trace, hardware, config, total_speed, least_work_s)
     return None if most == np.inf else Load((len(trace) - 1) / span, most, span)

@@ -32,6 +32,7 @@ def test_capacity_is_more_than_any_policy_serves_and_less_than_twice() -> None:
 def test_requests_that_come_at_once_or_when_others_leave_are_no_load() -> None:
     assert load_of(_trace(0.0), A100, A100.engine) is None
     assert load_of(_trace(0.1), A100, A100.engine, concurrency=4) is None
+    assert load_of(_trace(0.1, 9), A100, A100.engine) is None
     assert record_load(None) == {}
     assert describe(None, []) == ""
     assert regime_of(None, []) == "batch"
