@@ -21,7 +21,7 @@ from llmsched.latency_bounds.isolated import Isolated, isolated
 from llmsched.latency_bounds.percentile import order_statistics, percentiles, ranks
 from llmsched.latency_bounds.queue import completions
 from llmsched.latency_bounds.shares import Shares, shares_of
-from llmsched.latency_bounds.slots import credit, first_tokens
+from llmsched.latency_bounds.slots import credit, first_tokens_in_slots
 from llmsched.latency_bounds.steps import Steps, steps_of, why_not
 from llmsched.trace import Trace
 
@@ -31,6 +31,7 @@ PERCENT: Mapping[str, float] = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99":
 
 _LOOKS = 2000
 """Arrivals at which the queue of a schedule with slots is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
@@ -82,14 +83,14 @@ class LatencyBounds:
         if self.reason:
             return {}
         values = {
-            "mean_ttft_ms": 1e3 * self._mean_first(self._first),
-            "mean_e2el_ms": 1e3 * self._mean_last(self._first),
-            **self._percentiles("ttft", self._alone.first),
-            **self._percentiles("e2el", self._alone.whole),
+            "mean_ttft_ms": 1e3 * self._mean_first(self.first_tokens),
+            "mean_e2el_ms": 1e3 * self._mean_last(self.first_tokens),
+            **self._percentiles("ttft", self.alone.first),
+            **self._percentiles("e2el", self.alone.whole),
             **self._tpot(),
         }
         if self.slo:
-            values["slo_attainment"] = self._attainable(None)
+            values["slo_attainment"] = self.attainable(self.slo)
         return {name: Bound(value) for name, value in values.items()}
 
     def at_most(self, preemptions: int) -> Mapping[str, Bound]:
@@ -99,7 +100,7 @@ class LatencyBounds:
         """
         if self.reason:
             return {}
-        first = self._with_slots(preemptions)
+        first = self.first_tokens_at_most(preemptions)
         sharper = {
             "mean_ttft_ms": 1e3 * self._mean_first(first),
             "mean_e2el_ms": 1e3 * self._mean_last(first),
@@ -108,11 +109,25 @@ class LatencyBounds:
         for name, value in sharper.items():
             if value > bounds[name].value:
                 bounds[name] = Bound(value, preemptions)
-        if self.slo and (share := self._attainable(preemptions)) < bounds["slo_attainment"].value:
-            bounds["slo_attainment"] = Bound(share, preemptions)
+        if self.slo:
+            share = self.attainable(self.slo, preemptions)
+            if share < bounds["slo_attainment"].value:
+                bounds["slo_attainment"] = Bound(share, preemptions)
         return bounds
 
-    # What the bounds are made of.
+    def attainable(self, slo: Mapping[str, float], preemptions: int | None = None) -> float:
+        """Return the largest share of requests that can keep all limits, in milliseconds.
+
+        With at most so many preemptions, or, if None, with any number.
+        """
+        free, priced = self._shares
+        credits: list[float] = []
+        if preemptions is not None:
+            decode = (each.decode for each in priced)
+            credits = [credit(self.trace, self.config, each, preemptions) for each in decode]
+        limits = {name.removesuffix("_ms"): limit / 1e3 for name, limit in slo.items()}
+        keep = Attainment(self.trace, self.alone, free, priced)
+        return keep.most(Limits(**limits), credits=credits) / len(self.trace)
 
     @cached_property
     def _longest(self) -> int:
@@ -123,7 +138,7 @@ class LatencyBounds:
         return steps_of(self.hardware.step_time, self.config, self._longest)
 
     @cached_property
-    def _alone(self) -> Isolated:
+    def alone(self) -> Isolated:
         return isolated(self.trace, self._steps, self._longest)
 
     @cached_property
@@ -135,50 +150,50 @@ class LatencyBounds:
         return max(self._shares[1], key=lambda each: float(each.whole.sum()))
 
     @cached_property
-    def _first(self) -> Floats:
+    def first_tokens(self) -> Floats:
         """When 1, 2, … requests have their first token at the earliest."""
         arrival = self.trace.arrival
-        best = np.sort(arrival + self._alone.first)
+        best = np.sort(arrival + self.alone.first)
         for each in self._shares[0]:
             np.maximum(best, completions(arrival, each.prompt) + each.step, out=best)
         return best
 
     @cached_property
-    def _last(self) -> Floats:
+    def last_tokens(self) -> Floats:
         """When 1, 2, … requests have their last token at the earliest."""
         arrival = self.trace.arrival
-        best = np.sort(arrival + self._alone.whole)
+        best = np.sort(arrival + self.alone.whole)
         for each in self._shares[1]:
             np.maximum(best, completions(arrival, each.whole) + each.step, out=best)
         return best
 
-    def _with_slots(self, preemptions: int) -> Floats:
+    def first_tokens_at_most(self, preemptions: int) -> Floats:
         """Return when 1, 2, … requests have their first token, if few lose their slots."""
         config = self.config
-        found = first_tokens(self.trace, config, self._shares[1], preemptions, _LOOKS)
-        best = np.maximum(self._first, found)
+        found = first_tokens_in_slots(self.trace, config, self._shares[1], preemptions, _LOOKS)
+        best = np.maximum(self.first_tokens, found)
         # All but so many of those with a first token have their last one too.
         held = config.max_num_seqs + preemptions
         if held < len(best):
-            best[held:] = np.maximum(best[held:], self._last[:-held])
+            best[held:] = np.maximum(best[held:], self.last_tokens[:-held])
         return best
 
     def _mean_first(self, first: Floats) -> float:
         return float(np.mean(first - self.trace.arrival))
 
     def _mean_last(self, first: Floats) -> float:
-        whole = float(np.mean(self._last - self.trace.arrival))
-        apart = self._mean_first(first) + float(self._alone.further.mean())
+        whole = float(np.mean(self.last_tokens - self.trace.arrival))
+        apart = self._mean_first(first) + float(self.alone.further.mean())
         return max(whole, apart, self._crowd / len(self.trace))
 
     @cached_property
     def _crowd(self) -> float:
-        return crowd(self.trace, self._steps, self._alone, self._busiest, self._longest)
+        return crowd(self.trace, self._steps, self.alone, self._busiest, self._longest)
 
     def _tpot(self) -> dict[str, float]:
         """Return bounds on the time per output token: nothing is known of its queue."""
         rounds = self.trace.output_tokens - 1
-        least = np.sort(self._alone.further[rounds > 0] / rounds[rounds > 0])
+        least = np.sort(self.alone.further[rounds > 0] / rounds[rounds > 0])
         if not len(least):
             return {}
         found = percentiles(least, list(PERCENT.values()), {})
@@ -191,7 +206,7 @@ class LatencyBounds:
         percents = list(PERCENT.values())
         least = np.sort(alone)
         # One division of steps each: those after the first move a percentile little.
-        keep = Attainment(self.trace, self._alone, self._shares[0][:1], [self._busiest])
+        keep = Attainment(self.trace, self.alone, self._shares[0][:1], [self._busiest])
 
         def on_time(limit: float, enough: int) -> int:
             return keep.most(Limits(**{span: limit}), enough)
@@ -200,17 +215,6 @@ class LatencyBounds:
         found = percentiles(least, percents, order_statistics(least, wanted, on_time))
         names = (f"{name}_{span}_ms" for name in PERCENT)
         return {name: 1e3 * value for name, value in zip(names, found, strict=True)}
-
-    def _attainable(self, preemptions: int | None) -> float:
-        """Return the largest share of requests that can keep all limits."""
-        free, priced = self._shares
-        credits: list[float] = []
-        if preemptions is not None:
-            decode = (each.decode for each in priced)
-            credits = [credit(self.trace, self.config, each, preemptions) for each in decode]
-        limits = {name.removesuffix("_ms"): limit / 1e3 for name, limit in self.slo.items()}
-        keep = Attainment(self.trace, self._alone, free, priced)
-        return keep.most(Limits(**limits), credits=credits) / len(self.trace)
 
 
 def latency_bounds(

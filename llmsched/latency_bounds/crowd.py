@@ -73,10 +73,11 @@ def _climb(value: Callable[[float, float], float], *grid: Floats) -> float:
     return max(0.0, *found.values())
 
 
-def _worth(
-    trace: Trace, steps: Steps, per_token: float, ratio: float, longest: int
-) -> Floats:
-    """Return each request's value at theta = 1; a decode is worth no more than computing it again."""
+def _worth(trace: Trace, steps: Steps, per_token: float, ratio: float, longest: int) -> Floats:
+    """Return each request's value at theta = 1.
+
+    A decode is worth no more than computing its context again, which yields a token too.
+    """
     tokens = np.arange(longest + 1.0)
     coefficient = steps.square - steps.cross / 2
     squares = tokens if coefficient >= 0 else tokens * steps.chunk
@@ -240,4 +241,5 @@ def _excess(theta: Floats, rates: Floats, levels: NDArray[np.int64]) -> Floats:
     at = np.clip(levels, 1, slots) - 1
     best = fewer[:, at] - np.maximum(levels, 1)
     np.maximum(best, more[:, at], out=best, where=levels <= slots)
-    return np.maximum(best, -levels.astype(np.float64))
+    floor: Floats = np.maximum(best, -levels.astype(np.float64))
+    return floor

@@ -57,4 +57,5 @@ def over_decodes(trace: Trace, token: Floats) -> Floats:
     """Return each request's sum over its decodes of what one costs at its context, shape (n,)."""
     total = np.append(0.0, np.cumsum(token))
     prompt = trace.input_tokens
-    return np.maximum(0.0, total[prompt + trace.output_tokens - 1] - total[prompt])
+    spent: Floats = total[prompt + trace.output_tokens - 1] - total[prompt]
+    return np.maximum(spent, 0.0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _EXACT = 8192
-"""Tokens up to which at least every cut is tried; beyond two chunks more than that a line goes on."""
+"""Tokens, or two chunks if those are more, up to which every cut is tried; from there on a line."""
 
 _TOO_MANY = 2**14
 """Chunks of more tokens are not tried one by one."""

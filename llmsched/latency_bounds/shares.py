@@ -52,17 +52,15 @@ def shares_of(trace: Trace, steps: Steps, longest: int) -> tuple[list[Shares], l
         deltas = np.array([steps.decode_share(sigma, kept * least) for kept in _KEPT])
         decodes = int((trace.output_tokens - 1).sum())
         most = int((_KEPT * alone.prompt.sum() + deltas * decodes).argmax())
-        for i in dict.fromkeys((0, most // 2, most)):
-            priced.append(_divided(trace, steps, longest, sigma, float(deltas[i])))
+        chosen = deltas[list(dict.fromkeys((0, most // 2, most)))].tolist()
+        priced += [_divided(trace, steps, longest, sigma, delta) for delta in chosen]
     return free, priced
 
 
-def _divided(
-    trace: Trace, steps: Steps, longest: int, sigma: float, delta: float
-) -> Shares:
+def _divided(trace: Trace, steps: Steps, longest: int, sigma: float, delta: float) -> Shares:
     per_token = steps.per_token(sigma, delta)
     prompt = prompt_cost(steps, per_token * np.arange(1, steps.chunk + 1), longest)
     np.maximum(prompt, 0.0, out=prompt)
-    token = delta + steps.kv * np.arange(longest + 1)
+    token = delta + steps.kv * np.arange(longest + 1.0)
     np.minimum(token[:-1], prompt[1:], out=token[:-1])
     return Shares(sigma, prompt[trace.input_tokens], over_decodes(trace, token))

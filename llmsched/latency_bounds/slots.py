@@ -37,7 +37,7 @@ def credit(trace: Trace, config: EngineConfig, decode: Floats, preemptions: int)
     return min(owed, fill + float(largest[:preemptions].sum()))
 
 
-def first_tokens(
+def first_tokens_in_slots(
     trace: Trace, config: EngineConfig, shares: Sequence[Shares], preemptions: int, looks: int
 ) -> Floats:
     """Return when 1, 2, … requests have their first token at the earliest, in order.

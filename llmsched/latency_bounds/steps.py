@@ -128,7 +128,8 @@ class Steps:
         # Only its own tokens: n decodes fill up T = c + n.
         window = _window_min(self.prefill + excess * self.tokens, self.slots)[: self.chunk]
         own = window - excess * chunk - sigma
-        return np.minimum(best, own / chunk if share else own)
+        least: Floats = np.minimum(best, own / chunk if share else own)
+        return least
 
 
 def why_not(step_time: StepTime, config: EngineConfig, longest: int) -> str:
