@@ -319,7 +319,7 @@ def table(folder: Path, loads: Sequence[float], rows: int) -> Iterator[str]:
     joined = [
         Policy(f"{name}+{rule}", Least(output), find(f"fcfs+{rule}").rule)
         for name, output in (("sif", False), ("least", True))
-        for rule in ("chunked", "chunked:512", "prefill_first")
+        for rule in ("chunked", "chunked:token_budget=512", "prefill_first")
     ]
     for (name, file), (short, profile) in product(TRACES.items(), PROFILES.items()):
         whole = load(folder / file, TraceOptions(limit=rows))

@@ -23,7 +23,7 @@ ROOMS = (
     ("hardware", "packing"),
     ("contract", "modelname"),
     ("engine",),
-    ("bounds", "metrics"),
+    ("bounds", "latency_bounds", "metrics"),
     ("orders", "batching", "rehearsal", "policies", "catalog"),
     ("replay", "records", "plausibility"),
     ("planning",),

@@ -50,8 +50,9 @@ def _by_lines(cost: Floats, longest: int) -> Floats:
     chunk, tokens = np.arange(1, len(cost) + 1), np.arange(longest + 1)
     chunks = -(-tokens // len(cost))
     steepest = float((cost / chunk).min())
+    through = float(cost[-1] - cost[0]) / max(1, len(cost) - 1)  # exact where costs are on a line
     best = np.full(longest + 1, -np.inf)
-    for slope in np.linspace(0.0, steepest, _LINES) if steepest > 0 else (steepest,):
+    for slope in (*np.linspace(min(0.0, steepest), steepest, _LINES), min(through, steepest)):
         each = max(0.0, float((cost - slope * chunk).min()))
         np.maximum(best, each * chunks + slope * tokens, out=best)
     return best

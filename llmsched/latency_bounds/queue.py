@@ -40,15 +40,18 @@ def completions_on_credit(release: Floats, work: Floats, credit: float, looks: i
     """Return the earliest times by which 1, 2, … requests are completed, some work being owed.
 
     By a time t that is as if the machine, from then on with no new requests, had gone on for
-    `credit` seconds: of the requests that came by t. It is looked at so many arrivals, and again
-    after the last one; a count not reached at a look is reached later.
+    `credit` seconds: of the requests that came by t. So many arrivals are looked at, each up to the
+    next one, and the last one; what is first found to be done at a look may have been since the
+    one before.
     """
     n = len(release)
     every = max(1, n // looks)
     left: list[float] = []  # what remains, the least first
-    counts, times = [0], [float(release[0])]
-    now, done = 0.0, 0
-    for i, (r, w) in enumerate(zip(release.tolist(), work.tolist(), strict=True)):
+    best = np.empty(n)
+    now, done, reached, since = 0.0, 0, 0, float(release[0])
+    following = np.append(release[1:], np.inf).tolist()
+    rows = zip(release.tolist(), work.tolist(), following, strict=True)
+    for i, (r, w, after) in enumerate(rows):
         while left:
             end = now + left[0]
             if end > r:
@@ -58,19 +61,25 @@ def completions_on_credit(release: Floats, work: Floats, credit: float, looks: i
             done += 1
             now = end
         now = r
-        if i % every == 0:
-            counts.append(done + _affordable(left, credit))
-            times.append(r)
         insort(left, w)
-    reached = np.searchsorted(counts, np.arange(1, n + 1)) - 1  # the last look without so many
-    best = np.array(times)[reached]
-    best[done:] = np.maximum(best[done:], now + np.cumsum(left) - credit)
+        if i % every and i < n - 1:
+            continue
+        sums = _sums(left, credit + after - r)
+        already = done + bisect_right(sums, credit)
+        if already > reached:
+            best[reached:already] = since
+            reached = already
+        if done + len(sums) > reached:
+            best[reached : done + len(sums)] = r + np.array(sums[reached - done :]) - credit
+            reached = done + len(sums)
+        since = after
     return best
 
 
-def _affordable(left: list[float], credit: float) -> int:
-    """Return how many of the shortest can be ended within a credit."""
+def _sums(left: list[float], most: float) -> list[float]:
+    """Return the sums of the first 1, 2, … numbers, as far as they are not above `most`."""
     few = 64
-    while few < len(left) and sum(left[:few]) <= credit:
+    while few < len(left) and sum(left[:few]) <= most:
         few *= 2
-    return bisect_right(list(accumulate(left[:few])), credit)
+    sums = list(accumulate(left[:few]))
+    return sums[: bisect_right(sums, most)]

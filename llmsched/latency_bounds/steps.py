@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 MOST_TOKENS = 2**20
 """Tokens of a context, or of a table, beyond which no bound is claimed: the arrays get too long."""
 
+_LOOKED_AT = 2**12
+"""Tokens of a step up to which at least its price is looked up."""
+
 _KINDS = (Affine, Piecewise, Roofline, Stages)
 
 
@@ -159,7 +162,7 @@ def steps_of(step_time: StepTime, config: EngineConfig, longest: int) -> Steps:
     slots = config.max_num_seqs
     budget = config.max_num_batched_tokens or longest * slots
     chunk = min(budget, config.long_prefill_token_threshold or budget, longest)
-    kept = min(budget, max(chunk + slots, _last_knot(step_time) + 2))
+    kept = min(budget, max(chunk + slots, _last_knot(step_time) + 2, _LOOKED_AT))
     base = step_time.base
     prefill = np.array([base(tokens, 0) for tokens in range(1, kept + 1)])
     tokens = np.arange(1.0, kept + 1)
