@@ -23,6 +23,7 @@ from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.session import Tick
 from llmsched.hardware import HardwareProfile
+from llmsched.latency_bounds import LatencyBounds, latency_bounds
 from llmsched.metrics import Summary, summarize
 from llmsched.trace import Trace
 
@@ -162,6 +163,18 @@ class Case:
     @cached_property
     def _bounds(self) -> Bounds:
         return bounds(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+
+    @cached_property
+    def latency_bounds(self) -> LatencyBounds:
+        """What no schedule can beat of latency, or why nothing is proven; computed when asked."""
+        return latency_bounds(
+            self.trace,
+            self.hardware,
+            self.config,
+            concurrency=self.concurrency,
+            replicas=self.replicas,
+            slo=self.slo,
+        )
 
     @property
     def lower_bound_s(self) -> float:

@@ -172,6 +172,7 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     slo: Objective = {}
     gates: Several[Named] = []
     cases: Cases | None = None
+    latency_bound: bool = False
     published: Several[Published] = []
     family: Several[MemberSection] = []
     note: str = ""
@@ -221,6 +222,7 @@ class Scenario(Struct, frozen=True):
     slo: Mapping[str, float] = {}
     gates: tuple[str, ...] = ()
     cases: Cases | None = None
+    latency_bound: bool = False
     published: tuple[Published, ...] = ()
     family: tuple[Member, ...] = ()
     note: str = ""
@@ -293,6 +295,7 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         slo={str(name): limit for name, limit in found.slo.items()},
         gates=several(found.gates),
         cases=found.cases,
+        latency_bound=found.latency_bound,
         published=several(found.published),
         family=tuple(_member(one, beside) for one in several(found.family)),
         note=found.note,

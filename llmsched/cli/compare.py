@@ -141,6 +141,7 @@ def compare(
     fail_on: FailOn = None,
     no_gates: NoGates = False,
     slo: Slo = None,
+    latency_bound: options.LatencyBound = False,
     delivery: Delivery,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
@@ -158,6 +159,7 @@ def compare(
         slo=None if slo is None else parse_slo(slo),
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, selection.cases, selection.draw),
+        latency_bound=latency_bound or None,
     )
     others = (engine.changes, presented, reading.given, given(hardware=engine.hardware))
     scenario = replace(_of_this_workload(scenario, changes, *others), **changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
+from llmsched.notes import say
 
 PolicyName = Annotated[
     str,
@@ -59,6 +60,7 @@ def simulate(
     engine: options.Engine,
     terms: options.Terms,
     slo: options.Slo = None,
+    latency_bound: options.LatencyBound = False,
     reading: options.Reading,
     requests: Requests = None,
     steps: Steps = None,
@@ -68,6 +70,7 @@ def simulate(
     """Replay one trace under one policy."""
     from llmsched.catalog import find, needs_lengths
     from llmsched.files import claim
+    from llmsched.latency_bounds import are_due, bounds_record
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
     from llmsched.planning.stored import read_replicas
@@ -111,10 +114,16 @@ def simulate(
         result, row = replay(case, chosen, progress, keep_steps=steps is not None)
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
+    proven: dict[str, Any] = {}
+    if are_due(loaded, case.concurrency, case.replicas, asked=latency_bound):
+        if latency_bound and case.latency_bounds.reason:
+            say(f"no bound on latency: {case.latency_bounds.reason}")
+        else:
+            proven = bounds_record(case.latency_bounds, [{"policy": result.policy, **row}])
     if form == "json":
-        text = render_json(result, row, case.terms)
+        text = render_json(result, row, case.terms, proven)
     else:
-        text = render_single(result, row, case.terms, **terminal(output))
+        text = render_single(result, row, case.terms, proven, **terminal(output))
     write_files(
         [
             (requests, lambda: requests_csv(result)),

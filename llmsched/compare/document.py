@@ -21,6 +21,7 @@ from llmsched.documents.row import Row
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, NotComparableError
 from llmsched.hardware.kinds import prices_mixed
+from llmsched.latency_bounds import are_due, bounds_record, latency_bounds
 from llmsched.reading import read_whole
 from llmsched.records import record_inputs, record_output_limits
 from llmsched.scenario import Scenario
@@ -79,6 +80,8 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
         mean_row(of_policy) if of_policy else {"policy": policy}
         for policy, of_policy in by_policy.items()
     ]
+    if bounds := _bounds(scenario, study, cell, record["results"]):
+        record["bounds"] = bounds
     base = by_policy.get(scenario.baseline or "")
     if study.cases is not None and base:
         record["paired"] = [
@@ -88,6 +91,30 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             for difference in paired_differences(of_policy, base, has_mixed_steps(record))
         ]
     return record
+
+
+def _bounds(scenario: Scenario, study: Study, cell: Cell, rows: Sequence[Row]) -> Document:
+    """Return what no schedule beats of the cell's latencies, once its rows are there.
+
+    Of several cases each would have its own.
+    """
+    replicas = count_replicas(cell.assignment)
+    concurrency = cell.source.concurrency
+    asked = scenario.latency_bound
+    if study.cases is not None or not are_due(cell.trace, concurrency, replicas, asked=asked):
+        return {}
+    done = [row for row in rows if "makespan_s" in row]
+    if not done:
+        return {}
+    bounds = latency_bounds(
+        cell.trace,
+        cell.hardware,
+        cell.engine,
+        concurrency=concurrency,
+        replicas=replicas,
+        slo=study.slo,
+    )
+    return bounds_record(bounds, done)
 
 
 def _records(cell: Cell) -> Document:

@@ -142,7 +142,23 @@ class Pair(Struct, forbid_unknown_fields=True):
     worst_case: Count
 
 
+class Proven(Struct, forbid_unknown_fields=True):
+    """A value in the metric's unit that no schedule of the scope beats."""
+
+    value: Annotated[float, Meta(ge=0)]
+    scope: Annotated[str, Meta(description="The schedules that it holds for.")]
+
+
+class BoundRecord(Proven, forbid_unknown_fields=True, kw_only=True):
+    """For every schedule, and what is proven beyond that for those that preempt little."""
+
+    limited: Proven | UnsetType = UNSET
+
+
 Rows = Annotated[list[Row], Meta(min_length=1)]
+BoundRecords = Annotated[
+    dict[str, BoundRecord], Meta(description="What no schedule beats, by metric.")
+]
 
 
 class Cell(Struct):
@@ -154,6 +170,7 @@ class Cell(Struct):
     lengths: Annotated[str, Meta(description="What policies knew of output lengths.")]
     results: Rows
     paired: list[Pair] | UnsetType = UNSET
+    bounds: BoundRecords | UnsetType = UNSET
     hardware_assumed: Annotated[
         Literal[True] | UnsetType, Meta(description="Nobody chose the profile.")
     ] = UNSET
@@ -242,6 +259,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     lengths: str | UnsetType = UNSET
     results: Rows | UnsetType = UNSET
     paired: list[Pair] | UnsetType = UNSET
+    bounds: BoundRecords | UnsetType = UNSET
     cells: Annotated[list[LabelledCell], Meta(min_length=1)] | UnsetType = UNSET
     family: Family | UnsetType = UNSET
     against: Against | UnsetType = UNSET
@@ -293,6 +311,11 @@ def _check_cell(cell: Mapping[str, Any], source: str, where: str, whole: bool) -
     check_once((row["policy"] for row in cell["results"]), place, "policy")
     pairs = checked(cell.get("paired") or [], list[Pair], source)
     _check_known(pairs, f"{source}: {where}paired")
+    for name in cell.get("bounds") or {}:
+        if name not in METRICS or not METRICS[name].bounded:
+            raise InputError(
+                f"{source}: {where}bounds: expected metrics with a bound, got {name!r}"
+            )
 
 
 def _check_baseline(cell: Mapping[str, Any], baseline: str | None, source: str) -> None:

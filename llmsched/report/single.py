@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from llmsched.engine.limits import describe_output_limits
 from llmsched.engine.result import SimulationResult
 from llmsched.lengths import in_words
+from llmsched.metric import HIGHER, METRICS
 from llmsched.metrics import Summary
 from llmsched.records import finite, record_inputs
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
@@ -34,19 +36,21 @@ def render_single(
     result: SimulationResult,
     row: Summary,
     how: Mapping[str, Any],
+    proven: Mapping[str, Any] = MappingProxyType({}),
     *,
     width: int = PLAIN_WIDTH,
     color: bool = False,
 ) -> str:
-    """Return the row of one replay as a page of `width` columns; `how` as in `render_json`."""
+    """Return the row of one replay as a page of `width` columns; the rest as in `render_json`."""
     trace = result.trace
     parts: list[Part] = [
         *wrapped("  " + _conditions(result, how), width, "  "),
         *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
         "",
-        Grid([*_facts(row), *_objective(row, how)], text=True),
+        Grid([*_facts(row), *_objective(row, how, proven)], text=True),
         "",
-        _latencies(row),
+        _latencies(row, proven),
+        *(["", *wrapped(_scopes(proven), width)] if proven else []),
         *(["", *wrapped(trace.note, width)] if trace.note else []),
     ]
     title = f"{result.policy} on {trace.name} ({len(trace):,} requests)"
@@ -75,30 +79,57 @@ def _facts(row: Summary) -> list[Fact]:
     ]
 
 
-def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:
+def _objective(row: Summary, how: Mapping[str, Any], proven: Mapping[str, Any]) -> list[Fact]:
     if not how["slo"]:
         return []
     limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
     goodput = f"goodput {row['request_goodput']:.2f} requests/s"
-    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
+    remark = f"{limits}; {goodput}"
+    if bound := proven.get("slo_attainment"):
+        remark += f"; upper bound {100 * bound['value']:.2f} %"
+    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", remark)]
 
 
-def _latencies(row: Summary) -> Grid:
-    """Return the statistics of each span, in milliseconds."""
-    rows = [
-        [label, *(_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)]
-        for label, key in _LATENCIES
-    ]
+def _latencies(row: Summary, proven: Mapping[str, Any]) -> Grid:
+    """Return the statistics of each span, in milliseconds, each above what none can beat."""
+    rows = []
+    for label, key in _LATENCIES:
+        names = [f"{name}_{key}_ms" for name in _STATISTICS]
+        rows.append([label, *(_milliseconds(row[name]) for name in names)])
+        if names[0] in proven:
+            bounds = (_milliseconds(proven[name]["value"]) for name in names)
+            rows.append(["  lower bound", *bounds])
     return Grid(rows, [["ms", *_STATISTICS]])
 
 
-def render_json(result: SimulationResult, row: Summary, how: Mapping[str, Any]) -> str:
+def _scopes(proven: Mapping[str, Any]) -> str:
+    """Say of which schedules the bounds hold, and what is proven of those that preempt little."""
+    said = [f"Bounds hold for {next(iter(proven.values()))['scope']}."]
+    for name, bound in proven.items():
+        if limited := bound.get("limited"):
+            metric = METRICS[name]
+            value = f"{limited['value']:,.1f} ms"
+            if metric.unit != "ms":
+                value = f"{100 * limited['value']:.2f} %"
+            side = "at most" if metric.better == HIGHER else "at least"
+            said.append(f"For {limited['scope']}: {name} {side} {value}.")
+    return " ".join(said)
+
+
+def render_json(
+    result: SimulationResult,
+    row: Summary,
+    how: Mapping[str, Any],
+    proven: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """Return the row with everything it was computed from.
 
     Parameters
     ----------
     how : mapping
         Lengths mode, seed, closed-loop concurrency and SLO of the run.
+    proven : mapping
+        Bounds on latency by metric; see `latency_bounds.bounds_record`.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -106,6 +137,7 @@ def render_json(result: SimulationResult, row: Summary, how: Mapping[str, Any]) 
         **how,
         "policy_detail": result.detail,
         "results": [{"policy": result.policy, **finite(row)}],
+        **({"bounds": dict(proven)} if proven else {}),
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
 

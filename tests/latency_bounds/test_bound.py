@@ -1,9 +1,9 @@
-"""Bounds on latency: worked out by hand, refused where nothing is proven, and what naive ones miss."""
+"""Bounds on latency: by hand, refused where nothing is proven, and what naive ones miss."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -168,7 +168,7 @@ def test_limits_on_decodes_alone_are_kept_by_who_can() -> None:
         ({"replicas": 2}, "several engines share the requests"),
     ],
 )
-def test_where_nothing_is_proven_there_is_a_reason(more: dict[str, int], reason: str) -> None:
+def test_where_nothing_is_proven_there_is_a_reason(more: dict[str, Any], reason: str) -> None:
     bounds = latency_bounds(trace_of(outputs(3)), MIXED, EngineConfig(2), **more)
     assert bounds.reason == reason
     assert not bounds.every

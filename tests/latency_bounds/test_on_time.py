@@ -25,7 +25,7 @@ def windows(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def brute(release: np.ndarray, work: np.ndarray, due: np.ndarray) -> int:
-    def on_time(chosen: list[int]) -> bool:
+    def on_time(chosen: tuple[int, ...]) -> bool:
         end = -np.inf
         for i in chosen:
             end = max(end, release[i]) + work[i]

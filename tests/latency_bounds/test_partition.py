@@ -17,7 +17,8 @@ costs = st.lists(st.floats(-1, 10), min_size=1, max_size=7).map(np.array)
 def brute(cost: np.ndarray, tokens: int) -> float:
     if not tokens:
         return 0.0
-    return min(cost[c - 1] + brute(cost, tokens - c) for c in range(1, min(len(cost), tokens) + 1))
+    chunks = range(1, min(len(cost), tokens) + 1)
+    return min(float(cost[c - 1]) + brute(cost, tokens - c) for c in chunks)
 
 
 @given(costs)
@@ -45,6 +46,6 @@ def test_lines_stand_in_for_chunks_too_many_to_try(cost: np.ndarray) -> None:
 
 
 def test_lines_are_exact_for_a_set_up_and_a_price_a_token() -> None:
-    cost = 2.0 + 0.5 * np.arange(1, 5)
+    cost = 2.0 + 0.5 * np.arange(1.0, 5.0, dtype=np.float64)
     with patch("llmsched.latency_bounds.partition._TOO_MANY", 0):
         assert least_partition(cost, 9)[9] == pytest.approx(3 * 2.0 + 9 * 0.5)
