@@ -20,6 +20,7 @@ REAL, COUNT, SHARE = "real", "count", "share"
 Limited = Literal["ttft_ms", "tpot_ms", "e2el_ms"]
 SLO_METRICS: tuple[str, ...] = get_args(Limited)
 """Latencies that a service-level objective may limit, each a per-request value."""
+SLO_SPANS = tuple(name.removesuffix("_ms") for name in SLO_METRICS)
 
 NOTICED_PERCENT = 0.1
 """The smallest change against a base that a report calls better or worse."""
@@ -111,6 +112,8 @@ class Metric:
         What the table multiplies it by: 100 for a share in percent.
     kind : {"real", "count", "share"}
         Any number from 0, a whole one, or one from 0 to 1.
+    bounded : bool
+        Whether `llmsched.latency_bounds` proves how good it can be.
     only_exclusive : bool
         Whether `better` holds only on profiles whose steps are either prefill or decode.
     whole_only : bool
@@ -127,6 +130,7 @@ class Metric:
     form: str = ",.2f"
     scale: float = 1.0
     kind: str = REAL
+    bounded: bool = False
     only_exclusive: bool = False
     whole_only: bool = False
 
@@ -209,6 +213,7 @@ def _latencies() -> list[Metric]:
             ",.2f" if span in ("tpot", "itl") else ",.0f",
             # The step table knows no requests; what is known of each is its worst gap and its mean.
             whole_only=span == "itl" and statistic not in ("mean", "max"),
+            bounded=span in SLO_SPANS,
         )
 
     return [entry(span, statistic) for span, shown in _OF_SPAN.items() for statistic in shown]
@@ -367,6 +372,7 @@ _ALL = [
         ".1f",
         100,
         kind=SHARE,
+        bounded=True,
     ),
     Metric(
         "preemptions",

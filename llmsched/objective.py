@@ -63,6 +63,12 @@ def has_classes(slo: Mapping[str, float]) -> bool:
     return any(split(name)[0] for name in slo)
 
 
+def alike(slo: Mapping[str, float] | None) -> dict[str, float]:
+    """Return the limits that all requests have alike; none if a class has its own."""
+    limits = {name: limit for name, limit in (slo or {}).items() if split(name)[1] in SLO_METRICS}
+    return {} if has_classes(limits) else limits
+
+
 def held(slo: Mapping[str, float], row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return which limits on statistics a row meets, that of a class by the row's group of it.
 

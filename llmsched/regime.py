@@ -123,10 +123,11 @@ def regime_of(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> Regime:
     if best is None:
         return "arrivals"
     after = best["makespan_s"] - load.span_s
-    waited = (best.get("mean_queue_ms") or 0.0) / 1e3
+    waited = (best.get("p99_queue_ms") or 0.0) / 1e3
     behind = _served(best) < _BEHIND * load.offered
-    # Of a queue that grows evenly the mean request waits half as long as the last one.
-    return "overload" if behind and waited > after / 4 else "arrivals"
+    # Where a queue grows, somebody waits as long as what is left takes at the end, whatever the
+    # order; else that time is the last request's own.
+    return "overload" if behind and waited > after / 2 else "arrivals"
 
 
 def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -147,7 +148,7 @@ def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
 def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the row of the shortest total, and of those the one whose requests waited least."""
     ran = [row for row in rows if row.get("makespan_s") is not None]
-    return min(ran, key=lambda r: (r["makespan_s"], r.get("mean_queue_ms") or 0.0), default=None)
+    return min(ran, key=lambda r: (r["makespan_s"], r.get("p99_queue_ms") or 0.0), default=None)
 
 
 def _served(row: Mapping[str, Any]) -> float:

@@ -27,8 +27,9 @@ from llmsched.engine.session import Tick
 from llmsched.errors import InputError
 from llmsched.grouping import Groups, grouped
 from llmsched.hardware import HardwareProfile
+from llmsched.latency_bounds import LatencyBounds, latency_bounds
 from llmsched.metrics import Summary, summarize, summarize_groups
-from llmsched.objective import check_classes, has_classes
+from llmsched.objective import alike, check_classes, has_classes
 from llmsched.regime import Load, load_of
 from llmsched.trace import Trace
 
@@ -260,6 +261,18 @@ class Case:
             return Bounds(np.nan, np.nan)
         completed = result.trace if result.all_served else result.served()
         return self._bounds if _alike(completed, self.served.trace) else self._bounds_for(completed)
+
+    @cached_property
+    def latency_bounds(self) -> LatencyBounds:
+        """What no schedule can beat of latency, or why nothing is proven; computed when asked."""
+        return latency_bounds(
+            self.served.trace,
+            self.hardware,
+            self.config,
+            concurrency=self.concurrency,
+            replicas=self.replicas,
+            slo=alike(self.slo),
+        )
 
     @property
     def lower_bound_s(self) -> float:

@@ -178,6 +178,7 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     window: Window | None = None
     gates: Several[Named] = []
     cases: Cases | None = None
+    latency_bound: bool = False
     published: Several[Published] = []
     family: Several[MemberSection] = []
     note: str = ""
@@ -235,6 +236,7 @@ class Scenario(Struct, frozen=True):
     window: str | None = None
     gates: tuple[str, ...] = ()
     cases: Cases | None = None
+    latency_bound: bool = False
     published: tuple[Published, ...] = ()
     family: tuple[Member, ...] = ()
     note: str = ""
@@ -310,6 +312,7 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         window=found.window,
         gates=several(found.gates),
         cases=found.cases,
+        latency_bound=found.latency_bound,
         published=several(found.published),
         family=tuple(_member(one, beside) for one in several(found.family)),
         note=found.note,

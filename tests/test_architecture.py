@@ -23,7 +23,7 @@ ROOMS = (
     ("hardware", "packing"),
     ("contract", "modelname"),
     ("engine",),
-    ("bounds", "fairness", "metrics"),
+    ("bounds", "latency_bounds", "fairness", "metrics"),
     ("orders", "batching", "rehearsal", "policies", "catalog"),
     ("replay", "records", "plausibility", "regime"),
     ("planning",),

@@ -149,6 +149,7 @@ def compare(
     no_gates: NoGates = False,
     slo: Slo = None,
     measuring: Measuring,
+    latency_bound: options.LatencyBound = False,
     delivery: Delivery,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
@@ -167,6 +168,7 @@ def compare(
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, selection.cases, selection.draw),
         **measuring.given,
+        latency_bound=latency_bound or None,
     )
     changes |= _counted_otherwise(changes)
     measuring.tell_of_classes(reading.job_class)

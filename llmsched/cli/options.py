@@ -204,6 +204,15 @@ PlanFile = Annotated[
         help="Replay on all replicas of a plan (`llmsched plan --replicas N --output PLAN.json`).",
     ),
 ]
+LatencyBound = Annotated[
+    bool,
+    typer.Option(
+        "--latency-bound",
+        rich_help_panel=OUTPUT,
+        help="Bounds on latency also beyond 20,000 requests, and for a batch; else they are there "
+        "where arrivals bind.",
+    ),
+]
 Slo = Annotated[
     str | None,
     typer.Option(

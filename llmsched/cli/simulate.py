@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
+from llmsched.notes import say
 
 PolicyName = Annotated[
     str,
@@ -67,6 +68,7 @@ def simulate(
     terms: options.Terms,
     slo: options.Slo = None,
     measuring: Measuring,
+    latency_bound: options.LatencyBound = False,
     reading: options.Reading,
     requests: Requests = None,
     steps: Steps = None,
@@ -77,6 +79,7 @@ def simulate(
     from llmsched.catalog import find, needs_lengths
     from llmsched.counted import Counted, first_wave
     from llmsched.files import claim
+    from llmsched.latency_bounds import are_due, bounds_record
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
     from llmsched.planning.stored import read_replicas
@@ -128,10 +131,17 @@ def simulate(
     tell_of_first_wave({result.policy: row}, first_wave(result.arrival))
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
+    proven: dict[str, Any] = {}
+    if are_due(loaded, case.concurrency, case.replicas, asked=latency_bound):
+        if latency_bound and case.latency_bounds.reason:
+            say(f"no bound on latency: {case.latency_bounds.reason}")
+        else:
+            proven = bounds_record(case.latency_bounds, [{"policy": result.policy, **row}])
     if form == "json":
-        text = render_json(result, row, case.terms, groups, case.load)
+        text = render_json(result, row, case.terms, groups, case.load, proven)
     else:
-        text = render_single(result, row, case.terms, groups, case.load, **terminal(output))
+        page = terminal(output)
+        text = render_single(result, row, case.terms, groups, case.load, proven, **page)
     write_files(
         [
             (requests, lambda: requests_csv(result)),

@@ -22,7 +22,8 @@ from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, NotComparableError
 from llmsched.grouping import grouped
 from llmsched.hardware.kinds import prices_mixed
-from llmsched.objective import held
+from llmsched.latency_bounds import are_due, bounds_record, latency_bounds
+from llmsched.objective import alike, held
 from llmsched.reading import read_whole
 from llmsched.records import listed_groups, record_inputs, record_output_limits
 from llmsched.regime import record_load
@@ -87,6 +88,8 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
     record["results"] = [
         _result(study, cell, policy, of_policy) for policy, of_policy in by_policy.items()
     ]
+    if bounds := _bounds(scenario, study, cell, record["results"]):
+        record["bounds"] = bounds
     base = by_policy.get(scenario.baseline or "")
     if study.cases is not None and base:
         record["paired"] = [
@@ -121,6 +124,30 @@ def _result(study: Study, cell: Cell, policy: str, rows: Sequence[Row]) -> Row:
     row = mean_row(rows)
     objectives = held(study.slo or {}, row)
     return {**row, "objectives": objectives} if objectives else row
+
+
+def _bounds(scenario: Scenario, study: Study, cell: Cell, rows: Sequence[Row]) -> Document:
+    """Return what no schedule beats of the cell's latencies, once its rows are there.
+
+    Of several cases each would have its own.
+    """
+    replicas = count_replicas(cell.assignment)
+    concurrency = cell.source.concurrency
+    asked = scenario.latency_bound
+    if study.cases is not None or not are_due(cell.trace, concurrency, replicas, asked=asked):
+        return {}
+    done = [row for row in rows if "makespan_s" in row]
+    if not done:
+        return {}
+    bounds = latency_bounds(
+        cell.served().trace,
+        cell.hardware,
+        cell.engine,
+        concurrency=concurrency,
+        replicas=replicas,
+        slo=alike(study.slo),
+    )
+    return bounds_record(bounds, done)
 
 
 def _records(cell: Cell) -> Document:

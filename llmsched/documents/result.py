@@ -154,7 +154,23 @@ class Pair(Struct, forbid_unknown_fields=True):
     worst_case: Count
 
 
+class Proven(Struct, forbid_unknown_fields=True):
+    """A value in the metric's unit that no schedule of the scope beats."""
+
+    value: Annotated[float, Meta(ge=0)]
+    scope: Annotated[str, Meta(description="The schedules that it holds for.")]
+
+
+class BoundRecord(Proven, forbid_unknown_fields=True, kw_only=True):
+    """For every schedule, and what is proven beyond that for those that preempt little."""
+
+    limited: Proven | UnsetType = UNSET
+
+
 Rows = Annotated[list[Row], Meta(min_length=1)]
+BoundRecords = Annotated[
+    dict[str, BoundRecord], Meta(description="What no schedule beats, by metric.")
+]
 
 
 class LoadRecord(Struct, forbid_unknown_fields=True):
@@ -175,6 +191,7 @@ class Cell(Struct):
     results: Rows
     load: Annotated[LoadRecord | UnsetType, Meta(description="Unless all come at once.")] = UNSET
     paired: list[Pair] | UnsetType = UNSET
+    bounds: BoundRecords | UnsetType = UNSET
     hardware_assumed: Annotated[
         Literal[True] | UnsetType, Meta(description="Nobody chose the profile.")
     ] = UNSET
@@ -267,6 +284,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     results: Rows | UnsetType = UNSET
     load: LoadRecord | UnsetType = UNSET
     paired: list[Pair] | UnsetType = UNSET
+    bounds: BoundRecords | UnsetType = UNSET
     cells: Annotated[list[LabelledCell], Meta(min_length=1)] | UnsetType = UNSET
     family: Family | UnsetType = UNSET
     against: Against | UnsetType = UNSET
@@ -321,6 +339,11 @@ def _check_cell(cell: Mapping[str, Any], source: str, where: str, whole: bool) -
     check_once((row["policy"] for row in cell["results"]), place, "policy")
     pairs = checked(cell.get("paired") or [], list[Pair], source)
     _check_known(pairs, f"{source}: {where}paired")
+    for name in cell.get("bounds") or {}:
+        if name not in METRICS or not METRICS[name].bounded:
+            raise InputError(
+                f"{source}: {where}bounds: expected metrics with a bound, got {name!r}"
+            )
 
 
 def _check_baseline(cell: Mapping[str, Any], baseline: str | None, source: str) -> None:

@@ -23,6 +23,7 @@ from llmsched.regime import Load, describe, record_load
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
 from llmsched.report.groups import group_parts, objective_lines
 from llmsched.report.layout import wrapped
+from llmsched.report.proven import scopes
 
 SCHEMA_VERSION = 1
 
@@ -44,6 +45,7 @@ def render_single(
     how: Mapping[str, Any],
     groups: Mapping[str, Summary] = MappingProxyType({}),
     load: Load | None = None,
+    proven: Mapping[str, Any] = MappingProxyType({}),
     *,
     width: int = PLAIN_WIDTH,
     color: bool = False,
@@ -60,12 +62,13 @@ def render_single(
                 *_served(row, result),
                 *_facts(row),
                 *_longest_gap(result),
-                *_objective(row, how),
+                *_objective(row, how, proven),
             ],
             text=True,
         ),
         "",
-        _latencies(row),
+        _latencies(row, proven),
+        *(["", *wrapped(scopes(proven), width)] if proven else []),
         *group_parts(listed, how.get("by", "")),
         *objective_lines(listed),
         *(["", *wrapped(trace.note, width)] if trace.note else []),
@@ -117,7 +120,7 @@ def _longest_gap(result: SimulationResult) -> list[Fact]:
     return [("longest gap", f"{streams.worst_gap[row] * 1e3:,.1f} ms", cause)]
 
 
-def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:
+def _objective(row: Summary, how: Mapping[str, Any], proven: Mapping[str, Any]) -> list[Fact]:
     if math.isnan(row["slo_attainment"]):
         return []
     limits = ", ".join(
@@ -126,15 +129,21 @@ def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:
         if split(name)[1] in SLO_METRICS
     )
     goodput = f"goodput {row['request_goodput']:.2f} requests/s"
-    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
+    remark = f"{limits}; {goodput}"
+    if bound := proven.get("slo_attainment"):
+        remark += f"; upper bound {100 * bound['value']:.2f} %"
+    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", remark)]
 
 
-def _latencies(row: Summary) -> Grid:
-    """Return the statistics of each span, in milliseconds."""
-    rows = [
-        [label, *(_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)]
-        for label, key in _LATENCIES
-    ]
+def _latencies(row: Summary, proven: Mapping[str, Any]) -> Grid:
+    """Return the statistics of each span, in milliseconds, each above what none can beat."""
+    rows = []
+    for label, key in _LATENCIES:
+        names = [f"{name}_{key}_ms" for name in _STATISTICS]
+        rows.append([label, *(_milliseconds(row[name]) for name in names)])
+        if names[0] in proven:
+            bounds = (_milliseconds(proven[name]["value"]) for name in names)
+            rows.append(["  lower bound", *bounds])
     return Grid(rows, [["ms", *_STATISTICS]])
 
 
@@ -144,6 +153,7 @@ def render_json(
     how: Mapping[str, Any],
     groups: Mapping[str, Summary] = MappingProxyType({}),
     load: Load | None = None,
+    proven: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Return the row with everything it was computed from.
 
@@ -155,6 +165,8 @@ def render_json(
         Row a group.
     load : Load or None
         What the arrivals put on the engine; None of a batch.
+    proven : mapping
+        Bounds on latency by metric; see `latency_bounds.bounds_record`.
     """
     inputs = record_inputs(result.trace, result.hardware, result.config)
     if said := _unserved(result):
@@ -166,6 +178,7 @@ def render_json(
         **record_load(load),
         "policy_detail": result.detail,
         "results": [_row(result, row, how, groups)],
+        **({"bounds": dict(proven)} if proven else {}),
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
 

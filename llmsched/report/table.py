@@ -19,7 +19,6 @@ from llmsched.report.layout import (
     BETTER,
     WORSE,
     counted_of,
-    figure,
     hardware_of,
     output_limits_of,
     policy_label,
@@ -31,6 +30,7 @@ from llmsched.report.layout import (
 from llmsched.report.lead import form_of, leading, load_line, primary, short_heading
 from llmsched.report.matrix import matrix_parts
 from llmsched.report.paired import LEGEND, paired_parts
+from llmsched.report.proven import bound_row, bounded, scopes
 
 _MANY_PERCENT = 1000
 """A change from which on it is easier to read as a factor."""
@@ -57,7 +57,7 @@ def render_table(
     else:
         if line := load_line(cells[0]):
             parts = ["", *wrapped(line, width, "  "), ""]
-        parts += _policy_parts(document, cells[0], metrics)
+        parts += _policy_parts(document, cells[0], metrics, width)
     for cell in cells:
         parts += _group_parts(document, cell)
     if "family" in document:
@@ -114,12 +114,10 @@ def _stem(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".jsonl")
 
 
-def _policy_parts(document: Document, cell: Row, metrics: Sequence[str]) -> list[Part]:
+def _policy_parts(document: Document, cell: Row, metrics: Sequence[str], width: int) -> list[Part]:
     rows = [*cell["results"]]
-    bound = rows[0].get("lower_bound_s")
-    alike = all(row.get("lower_bound_s") == bound for row in rows)  # they serve the same requests
-    if bound is not None and alike:
-        rows.append({"policy": "(lower bound)", "makespan_s": bound})
+    if bound := bound_row(cell):
+        rows.append(bound)
     notes = {}
     if published := document["published"]:
         sources = ", ".join(dict.fromkeys(row["source"] for row in published))
@@ -134,6 +132,8 @@ def _policy_parts(document: Document, cell: Row, metrics: Sequence[str]) -> list
     parts: list[Part] = [Grid([*cells], [*titles], notes=notes)]
     if _reference(document):
         parts += ["", f"{BETTER} better, {WORSE} worse than {_reference(document)}"]
+    if "bounds" in cell:
+        parts += ["", *wrapped(scopes(cell["bounds"]), width)]
     return parts
 
 
@@ -152,7 +152,7 @@ def _columns(document: Document, cell: Row, metrics: Sequence[str]) -> list[Colu
 def _figures(cell: Row, metric: Metric) -> Column:
     """Return the column of a metric."""
     title, scale, form = form_of(metric, cell["results"])
-    return Column(title, lambda row: figure(row, metric.name, form, scale))
+    return Column(title, lambda row: bounded(row, metric.name, form, scale))
 
 
 def _reference(document: Document) -> str:

@@ -353,3 +353,25 @@ def test_who_was_not_served_is_said(llmsched: Run, tmp_path: Path) -> None:
     ).out
     said = "served 1 of 3 1 refused (queue full); 1 aborted, 1 tokens and 4 of prompts wasted"
     assert said in " ".join(out.split())
+
+
+def test_latencies_have_bounds_where_arrivals_bind_or_if_asked(
+    llmsched: Run, trace: Path, tmp_path: Path
+) -> None:
+    profile = tmp_path / "hand.yaml"
+    profile.write_text(PROFILE)
+    arguments = ("simulate", trace, "--policy", "vllm", "--hardware", profile, "--format", "json")
+    # 1 + 3 * 0.25 s alone; the other one comes at 1 s and takes 1 + 4 * 0.25 s.
+    bounds = json.loads(llmsched(*arguments).out)["bounds"]
+    assert bounds["median_ttft_ms"] == {"value": 1875.0, "scope": "every schedule"}
+    batch = (*arguments, "--offline")
+    assert "bounds" not in json.loads(llmsched(*batch).out)
+    assert "mean_ttft_ms" in json.loads(llmsched(*batch, "--latency-bound").out)["bounds"]
+
+
+def test_why_there_is_no_bound_is_said_if_one_was_asked_for(llmsched: Run, trace: Path) -> None:
+    arguments = ("simulate", trace, "--policy", "fcfs", "--concurrency", 1)
+    assert "no bound on latency" not in llmsched(*arguments).err
+    outcome = llmsched(*arguments, "--latency-bound")
+    assert outcome.code == 0
+    assert "no bound on latency: in a closed loop arrivals depend on the schedule" in outcome.err

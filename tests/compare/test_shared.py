@@ -140,7 +140,9 @@ def test_a_replay_makes_no_texts_in_a_worker() -> None:
 def _refusal() -> str:
     cell = _given.cells[0]
     with pytest.raises(InputError) as caught:
-        simulate(cell.trace, cell.hardware, find("fcfs"), EngineConfig(num_gpu_blocks=2, block_size=1))
+        simulate(
+            cell.trace, cell.hardware, find("fcfs"), EngineConfig(num_gpu_blocks=2, block_size=1)
+        )
     return str(caught.value)
 
 
