@@ -218,7 +218,9 @@ class _Demand:
     ) -> NDArray[np.float64]:
         """Return the price of the fewest steps of some suffixes."""
         if self.step_time.mixed:
-            return self._mixed[part] * np.float64(round_)
+            steps = self._mixed[part] * np.float64(round_)
+            # Some of them hold a prefill, which may make them dearer.
+            return steps if step <= round_ else steps + self._stages[part] * (step - round_)
         stages, decode = self._exclusive
         return stages[part] * np.float64(step) + kept * decode[part] * round_
 
@@ -234,13 +236,19 @@ class _Demand:
         return np.maximum(steps, _suffix_max(rounds + 1))
 
     @cached_property
+    def _stages(self) -> NDArray[np.int64]:
+        """Fewest steps of each suffix that hold a prefill."""
+        prompt = self.trace.input_tokens
+        return np.maximum(
+            _shared(np.ones_like(prompt), self.slots),
+            _shared(prompt, self.config.max_num_batched_tokens),
+        )
+
+    @cached_property
     def _exclusive(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Fewest prefill stages and decode rounds of each suffix, where they do not."""
         prompt, rounds, config = self.trace.input_tokens, self._rounds, self.config
-        stages = np.maximum(
-            _shared(np.ones_like(prompt), self.slots),
-            _shared(prompt, config.max_num_batched_tokens),
-        )
+        stages = self._stages
         decode = _steps(prompt, rounds, rounds, config, self.slots)
         if _preempts(config):
             # Prices of resumptions make up for the fraction.
@@ -273,7 +281,7 @@ def _parts(n: int) -> Iterator[slice]:
 
 
 def _preempts(config: EngineConfig) -> bool:
-    return config.usable_blocks is not None and config.reserve == "none"
+    return config.usable_blocks is not None and config.reserve != "max_output"
 
 
 def _not_undercut(

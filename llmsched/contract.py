@@ -58,6 +58,11 @@ class Step:
     split : bool
         Whether a prompt may be cut to fill the budget. If not, a prompt waits for a step that holds
         all of it; one longer than the whole budget is always cut.
+    shortest_first : bool
+        Whether prompts are taken by the tokens that they have left: of those begun the one with
+        fewest, the queue's next before it if that needs fewer. A begun one keeps what it has; only
+        its turn comes later. Another prompt joins the step only if that is better for the mean time
+        to the first token than a step after it. For `split`, without `skip` and `chunks`.
     max_tokens : int or None
         A token budget tighter than the engine's.
     max_new_seqs : int or None
@@ -77,6 +82,7 @@ class Step:
     rounds: int | None = None
     heed_arrivals: bool = False
     split: bool = False
+    shortest_first: bool = False
     max_tokens: int | None = None
     max_new_seqs: int | None = None
     preempt: tuple[int, ...] = ()
@@ -158,8 +164,10 @@ class WaitingQueue(Protocol):
     """Waiting requests, by their index in the trace, in the order in which they are admitted.
 
     A queue may also have a method ``patience(extra)`` (see `View.patience`); ``waiting()``, which
-    returns all its requests in order, and ``remove(request)``, without which a rule can neither see
-    the order nor pass anybody over.
+    returns all its requests in order, and ``remove(request)``, a ``pop`` by name: without them a
+    rule can neither see the order nor pass anybody over; and ``withdraw(request)``, told of a
+    request that it holds and that will not be served: refused, or its client has left. Without that
+    one such a request is popped, and released at once, when it comes to the head.
     """
 
     release: Callable[[int], None] | None
@@ -225,8 +233,9 @@ class Order(Protocol):
     def queue(self, jobs: Jobs, view: View) -> WaitingQueue:
         """Build the (empty) queue for one replay; `view` is for orders that follow the state.
 
-        An order that returns a `RankQueue` with an array of keys is asked again whenever requests
-        have arrived, with them alone, so its keys must be each request's own.
+        An order that returns a `RankQueue` with an array of keys is asked again, once several of
+        the requests that have arrived since then wait, with those alone: its keys must be each
+        request's own.
         """
 
 

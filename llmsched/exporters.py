@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from llmsched.errors import InputError
 from llmsched.files import write_whole
@@ -20,6 +23,7 @@ from llmsched.trace import Trace, nanoseconds
 
 _ID, _CLASS, _PREDICTED, _HASHES = "id", "class", "predicted_output_length", "hash_ids"
 _LIMIT = "max_output_tokens"
+_TIMEOUT = "timeout_ms"
 
 
 def write(trace: Trace, path: str | Path, to: str = "native") -> tuple[str, ...]:
@@ -64,6 +68,7 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _CLASS: trace.job_class is not None,
         _PREDICTED: trace.predicted_output_tokens is not None,
         _LIMIT: trace.max_output_tokens is not None,
+        _TIMEOUT: trace.timeout is not None,
         _HASHES: trace.hash_ids is not None,
     }
     kept = _writer(to)[1]
@@ -102,7 +107,7 @@ def _azure(trace: Trace) -> Iterator[str]:
 
 
 _WRITERS: dict[str, tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]] = {
-    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _HASHES)),
+    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _HASHES)),
     "mooncake": (_mooncake, (_HASHES,)),
     "vidur": (_vidur, ()),
     "azure": (_azure, ()),
@@ -137,6 +142,7 @@ def _extras(trace: Trace) -> Iterator[str]:
         _CLASS: trace.job_class,
         _PREDICTED: None if predicted is None else predicted.tolist(),
         _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
+        _TIMEOUT: _milliseconds(trace.timeout),
         _HASHES: trace.hash_ids,
     }
     there = {name: column for name, column in columns.items() if column is not None}
@@ -145,6 +151,13 @@ def _extras(trace: Trace) -> Iterator[str]:
             name: value for name, column in there.items() if (value := column[row]) is not None
         }
         yield f",{orjson.dumps(pairs).decode()[1:-1]}" if pairs else ""
+
+
+def _milliseconds(timeout: NDArray[np.float64] | None) -> list[float | None] | None:
+    """Return timeouts as they were read: to 15 digits."""
+    if timeout is None:
+        return None
+    return [float(f"{1e3 * t:.15g}") if math.isfinite(t) else None for t in timeout.tolist()]
 
 
 def _decimal(ns: int, places: int) -> str:

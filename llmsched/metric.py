@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
@@ -19,6 +20,7 @@ REAL, COUNT, SHARE = "real", "count", "share"
 Limited = Literal["ttft_ms", "tpot_ms", "e2el_ms"]
 SLO_METRICS: tuple[str, ...] = get_args(Limited)
 """Latencies that a service-level objective may limit, each a per-request value."""
+SLO_SPANS = tuple(name.removesuffix("_ms") for name in SLO_METRICS)
 
 NOTICED_PERCENT = 0.1
 """The smallest change against a base that a report calls better or worse."""
@@ -32,16 +34,23 @@ _LAST = 1000
 class Measured(Protocol):
     """What a metric is computed from: one replay, and what is proven of its requests.
 
-    `seconds` is the total time, NaN where a profile charges nothing; `attained` counts requests
-    that kept the objective, NaN without one. All else is as `llmsched.metrics` says.
+    `seconds` is `measured_s`, NaN where a profile charges nothing; `attained` counts requests
+    that kept the objective, NaN without one. Tokens are those of completed requests, wasted ones
+    those of aborted requests. All else is as `llmsched.metrics` says.
     """
 
-    requests: int
+    offered: int
+    completed: int
+    refused: int
+    aborted: int
     input_tokens: int
     output_tokens: int
+    wasted_tokens: int
+    wasted_input_tokens: int
     makespan: float
     seconds: float
     lower_bound: float
+    measured_s: float
 
     @property
     def attained(self) -> float: ...
@@ -72,6 +81,12 @@ class Measured(Protocol):
 
     def kv_mean(self) -> float: ...
 
+    def first_wave(self) -> float: ...
+
+    def jain_index(self) -> float: ...
+
+    def service_ratio(self) -> float: ...
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -97,8 +112,12 @@ class Metric:
         What the table multiplies it by: 100 for a share in percent.
     kind : {"real", "count", "share"}
         Any number from 0, a whole one, or one from 0 to 1.
+    bounded : bool
+        Whether `llmsched.latency_bounds` proves how good it can be.
     only_exclusive : bool
         Whether `better` holds only on profiles whose steps are either prefill or decode.
+    whole_only : bool
+        Whether it is of the whole replay alone: a group of the requests has none.
     """
 
     name: str
@@ -111,7 +130,9 @@ class Metric:
     form: str = ",.2f"
     scale: float = 1.0
     kind: str = REAL
+    bounded: bool = False
     only_exclusive: bool = False
+    whole_only: bool = False
 
     @property
     def greatest(self) -> float:
@@ -153,16 +174,30 @@ _SPANS = {
     "e2el": "time to the last token",
     "itl": "time between two tokens of a request",
     "queue": "time until the first admission to a slot",
+    "stall": "time between first and last token in steps with prompt tokens, or in a preemption",
 }
-_STATISTICS = ("mean", "median", "p90", "p95", "p99")
+_STATISTICS = {
+    **{name: name for name in ("mean", "median", "p90", "p95", "p99")},
+    "p999": "p99.9",
+    "max": "longest",
+}
+_OF_SPAN = {span: tuple(_STATISTICS) for span in _SPANS} | {"stall": ("mean", "p99")}
+"""The statistics that there are of a span."""
+
 _SHOWN = {f"{statistic}_{span}_ms" for statistic in ("mean", "p99") for span in ("ttft", "tpot")}
 """The latencies that every table shows."""
 
 
+_of_replay = partial(Metric, whole_only=True)
+"""What the engine does, or what is proven of it: no part of the requests has its own."""
+
+
 def _latencies() -> list[Metric]:
-    """Return five statistics of each span; reports have those between tokens beside each other."""
+    """Return the statistics of each span; reports have those between tokens beside each other."""
     ranked = [
-        f"{s}_{span}_ms" for span in ("ttft", "tpot", "itl", "e2el", "queue") for s in _STATISTICS
+        f"{s}_{span}_ms"
+        for span in ("ttft", "tpot", "itl", "stall", "e2el", "queue")
+        for s in _OF_SPAN[span]
     ]
 
     def entry(span: str, statistic: str) -> Metric:
@@ -172,23 +207,58 @@ def _latencies() -> list[Metric]:
             "ms",
             LOWER,
             lambda m: m.latency_ms(span, statistic),
-            f"{statistic} of: {_SPANS[span]}",
+            f"{_STATISTICS[statistic]} of: {_SPANS[span]}",
             100 + ranked.index(name),
             (statistic, f"{span.upper()} ms") if name in _SHOWN else None,
             ",.2f" if span in ("tpot", "itl") else ",.0f",
+            # The step table knows no requests; what is known of each is its worst gap and its mean.
+            whole_only=span == "itl" and statistic not in ("mean", "max"),
+            bounded=span in SLO_SPANS,
         )
 
-    return [entry(span, statistic) for span in _SPANS for statistic in _STATISTICS]
+    return [entry(span, statistic) for span, shown in _OF_SPAN.items() for statistic in shown]
 
 
 _ALL = [
-    Metric("completed", "", HIGHER, lambda m: m.requests, "requests finished", 210, kind=COUNT),
+    Metric("offered", "", NEITHER, lambda m: m.offered, "requests", 205, form=",.0f", kind=COUNT),
+    Metric(
+        "completed",
+        "",
+        HIGHER,
+        lambda m: m.completed,
+        "requests that got their last token",
+        210,
+        form=",.0f",
+        kind=COUNT,
+    ),
+    Metric(
+        "refused",
+        "",
+        LOWER,
+        lambda m: m.refused,
+        "requests turned away on arrival",
+        212,
+        ("", "refused"),
+        ",.0f",
+        kind=COUNT,
+    ),
+    Metric(
+        "aborted",
+        "",
+        LOWER,
+        lambda m: m.aborted,
+        "requests whose client left before the last token",
+        214,
+        ("", "aborted"),
+        ",.0f",
+        kind=COUNT,
+    ),
     Metric(
         "total_input_tokens",
         "tokens",
         NEITHER,
         lambda m: m.input_tokens,
-        "prompt tokens",
+        "prompt tokens of completed requests",
         240,
         kind=COUNT,
     ),
@@ -197,11 +267,29 @@ _ALL = [
         "tokens",
         NEITHER,
         lambda m: m.output_tokens,
-        "tokens emitted",
+        "tokens emitted for completed requests",
         250,
         kind=COUNT,
     ),
     Metric(
+        "wasted_tokens",
+        "tokens",
+        LOWER,
+        lambda m: m.wasted_tokens,
+        "tokens emitted for aborted requests",
+        255,
+        kind=COUNT,
+    ),
+    Metric(
+        "wasted_input_tokens",
+        "tokens",
+        LOWER,
+        lambda m: m.wasted_input_tokens,
+        "prompt tokens computed for aborted requests",
+        257,
+        kind=COUNT,
+    ),
+    _of_replay(
         "makespan_s",
         "s",
         LOWER,
@@ -210,7 +298,7 @@ _ALL = [
         10,
         ("total", "s"),
     ),
-    Metric(
+    _of_replay(
         "utilization",
         "",
         HIGHER,
@@ -225,7 +313,7 @@ _ALL = [
         only_exclusive=True,
         kind=SHARE,
     ),
-    Metric(
+    _of_replay(
         "efficiency",
         "",
         HIGHER,
@@ -241,8 +329,8 @@ _ALL = [
         "request_throughput",
         "requests/s",
         HIGHER,
-        lambda m: m.requests / m.seconds,
-        "completed / makespan_s",
+        lambda m: m.completed / m.seconds,
+        "completed / measured_s",
         60,
     ),
     Metric(
@@ -250,7 +338,7 @@ _ALL = [
         "tokens/s",
         HIGHER,
         lambda m: m.output_tokens / m.seconds,
-        "total_output_tokens / makespan_s",
+        "total_output_tokens / measured_s",
         70,
         ("output", "tok/s"),
         ",.0f",
@@ -260,7 +348,7 @@ _ALL = [
         "tokens/s",
         HIGHER,
         lambda m: (m.input_tokens + m.output_tokens) / m.seconds,
-        "(total_input_tokens + total_output_tokens) / makespan_s",
+        "(total_input_tokens + total_output_tokens) / measured_s",
         80,
     ),
     *_latencies(),
@@ -269,7 +357,7 @@ _ALL = [
         "requests/s",
         HIGHER,
         lambda m: m.attained / m.seconds,
-        "requests that keep the objective / makespan_s",
+        "requests that keep the objective / measured_s",
         190,
         ("goodput", "req/s"),
     ),
@@ -277,13 +365,14 @@ _ALL = [
         "slo_attainment",
         "",
         HIGHER,
-        lambda m: m.attained / m.requests,
-        "requests that keep the objective / requests",
+        lambda m: m.attained / m.offered,
+        "requests that keep the objective / offered",
         200,
         ("SLO", "%"),
         ".1f",
         100,
         kind=SHARE,
+        bounded=True,
     ),
     Metric(
         "preemptions",
@@ -305,7 +394,7 @@ _ALL = [
         230,
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "steps",
         "",
         NEITHER,
@@ -316,7 +405,7 @@ _ALL = [
         ",.0f",
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "prefill_steps",
         "",
         NEITHER,
@@ -325,8 +414,8 @@ _ALL = [
         270,
         kind=COUNT,
     ),
-    Metric("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
-    Metric(
+    _of_replay("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
+    _of_replay(
         "kv_peak_tokens",
         "tokens",
         NEITHER,
@@ -335,10 +424,10 @@ _ALL = [
         310,
         kind=COUNT,
     ),
-    Metric(
+    _of_replay(
         "kv_mean_tokens", "tokens", NEITHER, lambda m: m.kv_mean_tokens(), "mean over time", 320
     ),
-    Metric(
+    _of_replay(
         "kv_peak",
         "",
         NEITHER,
@@ -347,13 +436,18 @@ _ALL = [
         290,
         kind=SHARE,
     ),
-    Metric(
+    _of_replay(
         "kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300, kind=SHARE
     ),
-    Metric(
-        "lower_bound_s", "s", NEITHER, lambda m: m.lower_bound, "no policy ends sooner: proven", 50
+    _of_replay(
+        "lower_bound_s",
+        "s",
+        NEITHER,
+        lambda m: m.lower_bound,
+        "no policy that completes these requests ends sooner: proven",
+        50,
     ),
-    Metric(
+    _of_replay(
         "gap_percent",
         "%",
         LOWER,
@@ -362,6 +456,40 @@ _ALL = [
         40,
         ("gap to", "bound %"),
         ".2f",
+    ),
+    Metric(
+        "measured_s",
+        "s",
+        NEITHER,
+        lambda m: m.measured_s,
+        "first arrival to last token of the requests that count: all without a warm-up or window",
+        330,
+    ),
+    _of_replay(
+        "first_wave",
+        "",
+        NEITHER,
+        lambda m: m.first_wave(),
+        "share of p99_ttft_ms that goes away without the requests that arrive first, together",
+        340,
+        kind=SHARE,
+    ),
+    Metric(
+        "jain_index",
+        "",
+        HIGHER,
+        lambda m: m.jain_index(),
+        "Jain's index of class service per second: (sum)^2 / (classes * sum of squares)",
+        350,
+        kind=SHARE,
+    ),
+    Metric(
+        "service_ratio",
+        "",
+        LOWER,
+        lambda m: m.service_ratio(),
+        "greatest class service per second / least",
+        360,
     ),
 ]
 

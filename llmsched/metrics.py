@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,15 +15,17 @@ from numpy.typing import NDArray
 
 from llmsched.bounds import efficiency, gap_percent
 from llmsched.distribution import Distribution, Ramps, told_apart
-from llmsched.engine.result import SimulationResult, latency
-from llmsched.errors import InputError
+from llmsched.engine.result import ABORTED, COMPLETED, SimulationResult, latency
+from llmsched.fairness import jain_index, service_rates, service_ratio
+from llmsched.grouping import Groups
 from llmsched.metric import RECORDED, SLO_METRICS
+from llmsched.objective import check_limit, split
 from llmsched.selection import Piece, spread
 
 Summary: TypeAlias = dict[str, float | int]
 """Each metric by its name; NaN where it has no samples."""
 
-_PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
+_PERCENT = {"median": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 
 _WRITTEN_OUT = 2**20
 """Gaps that differ from round to round, of one engine, up to which they are samples; else ramps."""
@@ -79,6 +82,7 @@ def summarize(
     lower_bound_s: float = np.nan,
     least_work_s: float = np.nan,
     slo: Mapping[str, float] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> Summary:
     """Return the flat row of one replay.
 
@@ -90,12 +94,18 @@ def summarize(
         Seconds of engine time that the requests need at least; the row's efficiency is their share.
     slo : mapping, optional
         Limits in milliseconds by name (`ttft_ms`, `tpot_ms`, `e2el_ms`). A request attains the
-        objective if it keeps all of them; a single-token request keeps any TPOT.
+        objective if it is completed and keeps all of them; a single-token request keeps any TPOT.
+        One of a class (`chat:ttft_ms`) stands in for the general one there. Limits on statistics
+        are no request's: see `objective.held`.
+    rows : int64, optional
+        The requests that count, rising; all by default. Latencies, counts, tokens and what is made
+        of them are of these alone, rates over the time from their first arrival to the last one's
+        end. What the engine does, the total time and its bound stay those of the whole replay.
 
     Raises
     ------
     InputError
-        `slo` names an unknown metric.
+        `slo` names what has no limit.
     Defect
         The replay ended before the bound, or sooner than its work can be done.
 
@@ -108,34 +118,71 @@ def summarize(
     >>> summarize(result)["total_output_tokens"]
     14
     """
-    measured = _Measured(result, lower_bound_s, least_work_s, slo or {})
+    for name in slo or {}:
+        check_limit(name)
+    counted = result if rows is None else result.of(rows)
+    measured = _Measured(result, counted, lower_bound_s, least_work_s, slo or {})
     return {metric.name: metric.compute(measured) for metric in RECORDED}
 
 
+def summarize_groups(
+    result: SimulationResult,
+    groups: Groups,
+    *,
+    slo: Mapping[str, float] | None = None,
+    rows: NDArray[np.int64] | None = None,
+) -> dict[str, Summary]:
+    """Return a row a group, as of `summarize`; what is of the whole replay alone is NaN.
+
+    Rates are over the same time for all groups, so that those of the groups add up.
+    """
+    counted = result if rows is None else result.of(rows)
+    found = {}
+    for name, of_group in groups.rows(rows):
+        part = _Measured(result, result.of(of_group), np.nan, np.nan, slo or {}, counted.makespan)
+        found[name] = {
+            metric.name: np.nan if metric.whole_only else metric.compute(part)
+            for metric in RECORDED
+        }
+    return found
+
+
 class _Measured:
-    """One replay, as the entries of `llmsched.metric` ask for it."""
+    """One replay, as the entries of `llmsched.metric` ask for it.
+
+    `counted` is the same replay with the requests that count. `measured_s` is that of a whole,
+    where they are a group of it.
+    """
 
     def __init__(
         self,
         result: SimulationResult,
+        counted: SimulationResult,
         lower_bound_s: float,
         least_work_s: float,
         slo: Mapping[str, float],
+        measured_s: float | None = None,
     ) -> None:
-        trace = result.trace
-        self.requests = len(trace)
-        self.input_tokens = int(trace.input_tokens.sum())
-        self.output_tokens = int(trace.output_tokens.sum())
+        completed, aborted = counted.status == COMPLETED, counted.status == ABORTED
+        self.offered = len(counted.trace)
+        self.completed, self.aborted = int(completed.sum()), int(aborted.sum())
+        self.refused = self.offered - self.completed - self.aborted
+        self.input_tokens = int(counted.trace.input_tokens.sum(where=completed))
+        self.output_tokens = int(counted.emitted.sum(where=completed))
+        self.wasted_tokens = int(counted.emitted.sum(where=aborted))
+        self.wasted_input_tokens = int(counted.computed_input.sum(where=aborted))
         self.makespan = result.makespan
-        self.seconds = result.makespan or np.nan  # a profile may charge nothing for a step
+        self.measured_s = counted.makespan if measured_s is None else measured_s
+        self.seconds = self.measured_s or np.nan  # a profile may charge nothing for a step
         self.lower_bound = lower_bound_s
         self._result, self._least_work, self._slo = result, least_work_s, slo
-        self._clock = float(result.finish.max())
+        self._counted = counted
+        self._clock = result.ended
         self._spread: tuple[str, dict[str, float]] = "", {}  # of the span that was asked for last
 
     @property
     def attained(self) -> float:
-        return _attained(self._result, self._slo)
+        return _attained(self._counted, self._slo)
 
     def utilization(self) -> float:
         return utilization(self._result)
@@ -153,20 +200,26 @@ class _Measured:
 
     def _statistics(self, span: str) -> dict[str, float]:
         percents = list(_PERCENT.values())
+        if span == "itl" and self._counted is not self._result:
+            return {
+                **dict.fromkeys(_PERCENT, np.nan),
+                "mean": _mean_gap_ms(self._counted),
+                "max": _worst_gap_ms(self._counted),
+            }
         if span == "itl":
             mean, found = spread(lambda: inter_token_latencies(self._result), percents)
         else:
-            milliseconds = latency(self._result, span)
+            milliseconds = latency(self._counted, span)
             milliseconds *= 1e3
             values = Distribution(milliseconds)
             mean, found = values.mean, [values.percentile(percent) for percent in percents]
         return {"mean": mean, **dict(zip(_PERCENT, found, strict=True))}
 
     def preemptions(self) -> int:
-        return int(self._result.preemptions.sum())
+        return int(self._counted.preemptions.sum())
 
     def recomputed_tokens(self) -> int:
-        return int(self._result.recomputed_tokens.sum())
+        return int(self._counted.recomputed_tokens.sum())
 
     def steps(self) -> int:
         return self._result.totals.rounds
@@ -176,7 +229,7 @@ class _Measured:
 
     def mean_batch(self) -> float:
         totals = self._result.totals
-        return totals.sequence_rounds / totals.rounds
+        return totals.sequence_rounds / (totals.rounds or np.nan)
 
     @property
     def _engine_seconds(self) -> float:
@@ -200,6 +253,26 @@ class _Measured:
             return float("nan")
         return self._result.totals.block_s / (usable * self._engine_seconds)
 
+    def first_wave(self) -> float:
+        """Return what share of the p99 of TTFT is that of the requests which arrive first."""
+        first = self._counted.arrival == self._result.arrival.min()
+        if not 1 < np.count_nonzero(first) < len(first):
+            return float("nan")
+        later = latency(self._counted, "ttft")[~first]
+        later *= 1e3
+        p99 = self.latency_ms("ttft", "p99")
+        return max(0.0, 1 - Distribution(later).percentile(99) / p99) if p99 else float("nan")
+
+    @cached_property
+    def _service_rates(self) -> NDArray[np.float64]:
+        return service_rates(self._counted)
+
+    def jain_index(self) -> float:
+        return jain_index(self._service_rates)
+
+    def service_ratio(self) -> float:
+        return service_ratio(self._service_rates)
+
 
 def utilization(result: SimulationResult) -> float:
     """Return the share of slot-seconds in which a request is computed: a decode, or its prefill.
@@ -211,14 +284,48 @@ def utilization(result: SimulationResult) -> float:
     return result.totals.busy_s / (result.config.max_num_seqs * seconds)
 
 
+def _mean_gap_ms(result: SimulationResult) -> float:
+    """Return the mean time between two tokens of the completed: the gaps of each add up."""
+    completed = result.status == COMPLETED
+    gaps = int((result.emitted[completed] - 1).sum())
+    spent = (result.finish - result.first_token).sum(where=completed)
+    return 1e3 * float(spent) / gaps if gaps else np.nan
+
+
+def _worst_gap_ms(result: SimulationResult) -> float:
+    """Return the longest time between two tokens of one of these requests, where it is known."""
+    streams = result.streams
+    return np.nan if streams is None else 1e3 * float(np.fmax.reduce(streams.worst_gap))
+
+
 def _attained(result: SimulationResult, slo: Mapping[str, float]) -> float:
-    """Return the requests that keep all limits; NaN without any limit."""
-    if not slo:
-        return float("nan")
-    attained = np.ones(len(result.trace), dtype=np.bool_)
-    for name, limit in slo.items():
-        if name not in SLO_METRICS:
-            raise InputError(f"slo: expected one of {', '.join(SLO_METRICS)}, got {name!r}")
-        seconds = latency(result, name.removesuffix("_ms"))
-        attained &= ~(seconds * 1e3 > limit)  # NaN attains
-    return int(attained.sum())
+    """Return the requests that keep all their limits; NaN where none of them has any."""
+    attained = result.status == COMPLETED
+    limited = False
+    for span in SLO_METRICS:
+        limit = _limits(result, slo, span)
+        if limit is not None:
+            limited = True
+            attained &= ~(
+                latency(result, span.removesuffix("_ms")) * 1e3 > limit
+            )  # a token has no TPOT
+    return int(attained.sum()) if limited else float("nan")
+
+
+def _limits(
+    result: SimulationResult, slo: Mapping[str, float], span: str
+) -> float | NDArray[np.float64] | None:
+    """Return the limit of each request on one latency, its class's before the general one."""
+    general = slo.get(span)
+    own = {
+        group: limit
+        for name, limit in slo.items()
+        for group, metric in [split(name)]
+        if group and metric == span
+    }
+    names, of = result.trace.classes
+    if not own or not names:
+        return general
+    limits = [own.get(name, np.inf if general is None else general) for name in names]
+    limit = np.array(limits)[of]
+    return limit if np.isfinite(limit).any() else None

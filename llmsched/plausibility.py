@@ -11,9 +11,6 @@ from llmsched.trace import Trace
 TOO_FAST, TOO_SLOW = 20.0, 1e-3
 """Arrivals per second over what the engine can serve; a wrong unit is a factor of 1,000."""
 
-_LEAST_REQUESTS = 10
-"""Fewer may come together, or far apart, by chance."""
-
 
 def doubtful_arrivals(
     trace: Trace,
@@ -32,8 +29,6 @@ def doubtful_arrivals(
     least_work_s : float, optional
         That of the trace on these engines, if it is known.
     """
-    if len(trace) < _LEAST_REQUESTS:
-        return None
     load = load_of(trace, hardware, config, total_speed=total_speed, least_work_s=least_work_s)
     if load is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmsched.batching.chunked import Chunked
 from llmsched.batching.lagrangian import Lagrangian
 from llmsched.batching.prefill_first import PrefillFirst
+from llmsched.batching.shortest_remaining import ShortestRemaining
 from llmsched.batching.static import Static
 from llmsched.batching.whole_stage import WholeStage
 from llmsched.contract import Policy
@@ -12,6 +13,7 @@ from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.plan import Plan
 from llmsched.orders.random import Random
+from llmsched.orders.sif import Sif
 from llmsched.orders.sjf import Sjf
 from llmsched.rehearsal import Candidate, Rehearsal
 
@@ -79,6 +81,12 @@ NAMED = {
             Chunked(split=False),
             "mixed steps, whole prompts, KV blocks reserved for the output limit (Orca)",
             knobs=(("reserve", "max_output"),),
+        ),
+        Policy(
+            "srpt",
+            Sif(),
+            ShortestRemaining(),
+            "shortest remaining prompt first, beside the decodes; no predictions",
         ),
         Policy("random", Random(), PrefillFirst(), "seeded random order (control)"),
     )

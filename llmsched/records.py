@@ -46,6 +46,12 @@ def record_output_limits(trace: Trace, engine: EngineConfig) -> dict[str, Any]:
     return {"output_limits": words} if words else {}
 
 
+def listed_groups(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a row of JSON has of its groups, by their names."""
+    groups = [{"group": name, **finite(row)} for name, row in rows.items()]
+    return {"groups": groups} if groups else {}
+
+
 def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as JSON has it: what is not a finite number is None."""
     return {

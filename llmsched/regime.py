@@ -24,6 +24,9 @@ _LEAST_WORK = 20
 
 _MOST_COPIED = 20_000
 
+_LEAST_REQUESTS = 10
+"""Fewer may come together, or far apart, by chance."""
+
 _BEHIND = 0.97
 """The share of what is offered below which an engine is behind: less is the end of the trace."""
 
@@ -85,7 +88,9 @@ def load_of(
     total_speed: float = 1,
     least_work_s: float | None = None,
 ) -> Load | None:
-    """Return the load of a trace; None where all come at once, in a closed loop, or cost nothing.
+    """Return the load of a trace; None of a batch, in a closed loop, or where work costs nothing.
+
+    Requests that come all at once are a batch, and so is a handful.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def load_of(
         As in `capacity`.
     """
     span = float(trace.arrival[-1] - trace.arrival[0])
-    if span <= 0 or concurrency is not None:
+    if span <= 0 or concurrency is not None or len(trace) < _LEAST_REQUESTS:
         return None
     most = capacity(trace, hardware, config, total_speed, least_work_s)
     return None if most == np.inf else Load((len(trace) - 1) / span, most, span)
@@ -118,10 +123,11 @@ def regime_of(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> Regime:
     if best is None:
         return "arrivals"
     after = best["makespan_s"] - load.span_s
-    waited = (best.get("mean_queue_ms") or 0.0) / 1e3
+    waited = (best.get("p99_queue_ms") or 0.0) / 1e3
     behind = _served(best) < _BEHIND * load.offered
-    # Of a queue that grows evenly the mean request waits half as long as the last one.
-    return "overload" if behind and waited > after / 4 else "arrivals"
+    # Where a queue grows, somebody waits as long as what is left takes at the end, whatever the
+    # order; else that time is the last request's own.
+    return "overload" if behind and waited > after / 2 else "arrivals"
 
 
 def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -142,7 +148,7 @@ def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
 def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the row of the shortest total, and of those the one whose requests waited least."""
     ran = [row for row in rows if row.get("makespan_s") is not None]
-    return min(ran, key=lambda r: (r["makespan_s"], r.get("mean_queue_ms") or 0.0), default=None)
+    return min(ran, key=lambda r: (r["makespan_s"], r.get("p99_queue_ms") or 0.0), default=None)
 
 
 def _served(row: Mapping[str, Any]) -> float:

@@ -70,7 +70,7 @@ class Rehearsal:
             policy = Policy("rehearsal", *candidate)
             try:
                 intake = admit(batch, hardware, policy, config)
-                return run(intake, policy, keep_steps=False).makespan
+                return run(intake, policy, keep_steps=False, stalls=False).makespan
             except LivelockError:  # it does not get through these requests at all
                 return float("inf")
 

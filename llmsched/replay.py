@@ -17,13 +17,19 @@ from llmsched import lengths
 from llmsched.bounds import Bounds, bounds
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
+from llmsched.counted import EVERY, Counted
 from llmsched.engine import SimulationResult, admit, run
-from llmsched.engine.limits import Intake, check_concurrency
+from llmsched.engine.limits import Intake, OnError, Served, check_concurrency, serve
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
+from llmsched.engine.result import COMPLETED
 from llmsched.engine.session import Tick
+from llmsched.errors import InputError
+from llmsched.grouping import Groups, grouped
 from llmsched.hardware import HardwareProfile
-from llmsched.metrics import Summary, summarize
+from llmsched.latency_bounds import LatencyBounds, latency_bounds
+from llmsched.metrics import Summary, summarize, summarize_groups
+from llmsched.objective import alike, check_classes, has_classes
 from llmsched.regime import Load, load_of
 from llmsched.trace import Trace
 
@@ -37,6 +43,7 @@ def simulate(
     predicted: NDArray[np.int64] | None = None,
     concurrency: int | None = None,
     assignment: Assignment | None = None,
+    on_error: OnError = "fail",
     on_progress: Tick | None = None,
     keep_steps: bool = True,
 ) -> SimulationResult:
@@ -53,6 +60,8 @@ def simulate(
         next one arrive whenever one finishes.
     assignment : Assignment, optional
         Which of several replicas runs which request; each has these knobs.
+    on_error : {"fail", "skip"}
+        Whether a request that can never fit is an error, or is refused and counted.
     on_progress : callable, optional
         Told now and then the requests that have finished and their total.
     keep_steps : bool
@@ -62,7 +71,7 @@ def simulate(
     ------
     InputError
         The profile cannot price the policy's steps, the knobs contradict each other, a request can
-        never fit, or `predicted` is not one length >= 1 a request.
+        never fit, all are refused, or `predicted` is not one length >= 1 a request.
     PolicyError, LivelockError, Defect
         As `llmsched.engine.run`.
 
@@ -76,10 +85,24 @@ def simulate(
     0.579
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
+    served = serve(trace, config, on_error, hardware.way_out)
+    if not len(served.rows):
+        raise InputError(f"{trace.name}: no request is served: {served.describe(config)}")
+
+    def admitted(part: Trace, known: NDArray[np.int64] | None) -> Intake:
+        return admit(
+            part,
+            hardware,
+            policy,
+            config,
+            predicted=known,
+            concurrency=concurrency,
+            on_error=on_error,
+        )
+
     if assignment is None:
-        jobs = admit(trace, hardware, policy, config, predicted=predicted, concurrency=concurrency)
-        return _on_one(jobs, policy, on_progress, keep_steps)
-    seen = trace.output_tokens if predicted is None else predicted
+        return _on_one(admitted(trace, predicted), policy, on_progress, keep_steps)
+    seen = None if predicted is trace.output_tokens else predicted
     results: list[SimulationResult] = []
 
     def within(finished: int, _: int) -> None:
@@ -88,8 +111,7 @@ def simulate(
             on_progress(before + finished, len(trace))
 
     for rows in assignment.rows():
-        part, known = trace.take(rows), seen[rows]
-        jobs = admit(part, hardware, policy, config, predicted=known, concurrency=concurrency)
+        jobs = admitted(trace.take(rows), None if seen is None else seen[rows])
         results.append(_on_one(jobs, policy, within, keep_steps))
     return merge(trace, assignment, results)
 
@@ -120,7 +142,14 @@ class Case:
     assignment : Assignment or None
         Which replica runs which request; None for one engine.
     slo : mapping or None
-        Limits in milliseconds; see `metrics.summarize`.
+        Limits in milliseconds; see `metrics.summarize` and `objective.held`.
+    on_error : {"fail", "skip"}
+        Whether a request that can never fit is an error, or is refused and counted.
+    counted : Counted
+        Which requests metrics are of.
+    by : str or None
+        Groups with metrics of their own; see `grouping.grouped`. Where it is None and `slo` has
+        limits for classes, by class.
     predicted : int64, shape (n,)
         Output lengths as policies see them.
 
@@ -138,10 +167,19 @@ class Case:
     concurrency: int | None = None
     assignment: Assignment | None = None
     slo: Mapping[str, float] | None = None
+    on_error: OnError = "fail"
+    counted: Counted = EVERY
+    by: str | None = None
     predicted: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)
+        if self.slo:
+            check_classes(self.slo, self.trace.classes[0])
+            if self.by is None and has_classes(self.slo):
+                object.__setattr__(self, "by", "class")
+        if self.concurrency is None:
+            self.counted.rows(self.trace.arrival)
         predicted = lengths.predict(self.trace, self.lengths, self.seed)
         object.__setattr__(self, "predicted", predicted)
 
@@ -153,7 +191,14 @@ class Case:
             "seed": self.seed,
             "concurrency": self.concurrency,
             "slo": self.slo,
+            **({} if self.by is None else {"by": self.by}),
+            **self.counted.given,
         }
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """The groups that have metrics of their own."""
+        return None if self.by is None else grouped(self.trace, self.by)
 
     @property
     def replicas(self) -> int:
@@ -173,8 +218,61 @@ class Case:
         )
 
     @cached_property
+    def served(self) -> Served:
+        """What the engine takes of the trace.
+
+        Raises
+        ------
+        InputError
+            As `serve`.
+        """
+        return serve(self.trace, self.config, self.on_error, self.hardware.way_out)
+
+    @cached_property
     def _bounds(self) -> Bounds:
-        return bounds(self.trace, self.hardware, self.config, self.concurrency, self.replicas)
+        return self._bounds_for(self.served.trace)
+
+    def _bounds_for(self, part: Trace) -> Bounds:
+        """Return the bounds of some requests; a total time counts from anybody's arrival."""
+        found = bounds(part, self.hardware, self.config, self.concurrency, self.replicas)
+        if self.concurrency is not None or not len(part):
+            return found
+        late = float(part.arrival.min() - self.trace.arrival.min())
+        return found._replace(lower=found.lower + late)
+
+    def serves(self, policy: Policy) -> Served:
+        """Return what the engine takes with this policy's own knobs.
+
+        Raises
+        ------
+        InputError
+            As `serve`.
+        """
+        config = replace(self.config, **dict(policy.knobs))
+        return serve(self.trace, config, self.on_error, self.hardware.way_out)
+
+    def bounds_of(self, result: SimulationResult) -> Bounds:
+        """Return what is proven of a replay: for what it completed, whoever else was there.
+
+        Whoever was refused or left took nothing off the work of the others, so that a bound for
+        these alone holds.
+        """
+        if not (result.status == COMPLETED).any():
+            return Bounds(np.nan, np.nan)
+        completed = result.trace if result.all_served else result.served()
+        return self._bounds if _alike(completed, self.served.trace) else self._bounds_for(completed)
+
+    @cached_property
+    def latency_bounds(self) -> LatencyBounds:
+        """What no schedule can beat of latency, or why nothing is proven; computed when asked."""
+        return latency_bounds(
+            self.served.trace,
+            self.hardware,
+            self.config,
+            concurrency=self.concurrency,
+            replicas=self.replicas,
+            slo=alike(self.slo),
+        )
 
     @property
     def lower_bound_s(self) -> float:
@@ -185,6 +283,14 @@ class Case:
     def least_work_s(self) -> float:
         """Seconds of engine time that the requests need at least."""
         return self._bounds.least
+
+
+def _alike(one: Trace, other: Trace) -> bool:
+    """Whether two parts of a trace are the same requests with the same outputs."""
+    if one is other:
+        return True
+    names = ("arrival", "input_tokens", "output_tokens")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
 
 
 def replay(
@@ -207,10 +313,24 @@ def replay(
         predicted=case.predicted,
         concurrency=case.concurrency,
         assignment=case.assignment,
+        on_error=case.on_error,
         on_progress=on_progress,
         keep_steps=keep_steps,
     )
+    found = case.bounds_of(result)
     row = summarize(
-        result, lower_bound_s=case.lower_bound_s, least_work_s=case.least_work_s, slo=case.slo
+        result,
+        lower_bound_s=found.lower,
+        least_work_s=found.least,
+        slo=case.slo,
+        rows=case.counted.rows(result.arrival),
     )
     return result, row
+
+
+def group_rows(case: Case, result: SimulationResult) -> dict[str, Summary]:
+    """Return the row of each group of a replay, in their order; none where none are asked for."""
+    if case.groups is None:
+        return {}
+    rows = case.counted.rows(result.arrival)
+    return summarize_groups(result, case.groups, slo=case.slo, rows=rows)

@@ -17,11 +17,14 @@ from msgspec import Meta, Struct, to_builtins
 from msgspec.structs import replace
 
 from llmsched.config import EngineConfig
-from llmsched.documents.result import Cases, Objective, Published
+from llmsched.counted import Counted, Warmup
+from llmsched.documents.result import By, Cases, Objective, Published, Window
 from llmsched.documents.yaml import read_mapping
 from llmsched.errors import InputError
+from llmsched.grouping import check_by
 from llmsched.hardware.profile import Choice
 from llmsched.importers import TraceOptions
+from llmsched.objective import check_limit
 from llmsched.schema import (
     Named,
     Several,
@@ -105,7 +108,7 @@ class TraceSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         if self.generate is not None:
             with within("generate"):
                 checked(self.generate, Generate)
-            if self.options:
+            if self.options.keys() - {"on_error"}:
                 raise InputError("options: expected beside a file, got them beside generate")
         with within("options"):
             checked(self.options, _Options)
@@ -170,13 +173,22 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     seed: Seed = 0
     baseline: Named | None = None
     slo: Objective = {}
+    by: By | None = None
+    warmup: Warmup | None = None
+    window: Window | None = None
     gates: Several[Named] = []
     cases: Cases | None = None
+    latency_bound: bool = False
     published: Several[Published] = []
     family: Several[MemberSection] = []
     note: str = ""
 
     def __post_init__(self) -> None:
+        for name in self.slo:
+            check_limit(name)
+        if self.by is not None:
+            check_by(self.by)
+        Counted(self.warmup, self.window)
         with within("engine"):
             checked(self.engine, _Knobs)
             for knob, values in self.engine.items():
@@ -219,8 +231,12 @@ class Scenario(Struct, frozen=True):
     seed: int = 0
     baseline: str | None = None
     slo: Mapping[str, float] = {}
+    by: str | None = None
+    warmup: int | str | None = None
+    window: str | None = None
     gates: tuple[str, ...] = ()
     cases: Cases | None = None
+    latency_bound: bool = False
     published: tuple[Published, ...] = ()
     family: tuple[Member, ...] = ()
     note: str = ""
@@ -291,8 +307,12 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         seed=found.seed,
         baseline=found.baseline,
         slo={str(name): limit for name, limit in found.slo.items()},
+        by=found.by,
+        warmup=found.warmup,
+        window=found.window,
         gates=several(found.gates),
         cases=found.cases,
+        latency_bound=found.latency_bound,
         published=several(found.published),
         family=tuple(_member(one, beside) for one in several(found.family)),
         note=found.note,

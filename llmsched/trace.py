@@ -19,6 +19,13 @@ _T = TypeVar("_T", bound=np.generic)
 MAX_TOKENS = 2**30
 """Token counts above this are refused: sums over a million requests stay exact in int64."""
 
+NO_CLASS = "(none)"
+"""What the class of requests without one is called, in a trace where others have one."""
+
+
+LEAST_TIMEOUT_S = 1e-6
+"""Shorter timeouts are refused: what the engine takes for one instant is shorter still."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -39,7 +46,9 @@ class Trace:
     predicted_output_tokens : int64, shape (n,), or None
         Predicted output lengths that came with the trace, each >= 1.
     max_output_tokens : int64, shape (n,), or None
-        Output limits that clients declared, each at least the output; 0 where none is declared.
+        Output limits that clients declared, 0 where none is declared; a longer output is cut there.
+    timeout : float64, shape (n,), or None
+        Seconds after its arrival at which each client gives up; infinite where it does not.
     hash_ids : tuple of tuples of int, or None
         Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
     name : str
@@ -59,6 +68,7 @@ class Trace:
     job_class: NDArray[np.object_] | None = None
     predicted_output_tokens: NDArray[np.int64] | None = None
     max_output_tokens: NDArray[np.int64] | None = None
+    timeout: NDArray[np.float64] | None = None
     hash_ids: tuple[tuple[int, ...], ...] | None = None
     name: str = field(default="trace")
     note: str = ""
@@ -79,6 +89,7 @@ class Trace:
         job_class: Sequence[str] | NDArray[np.object_] | None = None,
         predicted_output_tokens: ArrayLike | None = None,
         max_output_tokens: ArrayLike | None = None,
+        timeout: ArrayLike | None = None,
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
         name: str = "trace",
         note: str = "",
@@ -89,9 +100,9 @@ class Trace:
         Raises
         ------
         InputError
-            No rows, columns of different length, a token count outside 1..2**30 (an output limit: 0
-            or the output..2**30), an arrival that is negative or not finite, or an id used twice.
-            The message names the row (from 0).
+            No rows, columns of different length, a token count outside 1..2**30 (an output limit:
+            0..2**30), an arrival that is negative or not finite, a timeout below a microsecond, or
+            an id used twice. The message names the row (from 0).
         """
         when = _times(name, arrival)
         n = len(when)
@@ -112,8 +123,14 @@ class Trace:
             if max_output_tokens is None
             else token_counts(name, "max_output_tokens", max_output_tokens, least=0)
         )
+        patience = None if timeout is None else _timeouts(name, timeout)
         columns = {"input_length": prompt, "output_length": output}
-        optional = {"class": classes, label: predicted, "max_output_tokens": limit}
+        optional = {
+            "class": classes,
+            label: predicted,
+            "max_output_tokens": limit,
+            "timeout_ms": patience,
+        }
         for field_, column in {**columns, **optional}.items():
             if column is not None and column.shape != (n,):
                 raise InputError(f"{name}: {field_}: expected {n} values, got shape {column.shape}")
@@ -122,9 +139,10 @@ class Trace:
                 raise InputError(f"{name}: {field_}: expected {n} values, got {len(listed)}")
         if (twice := ids.repeated()) is not None:
             raise InputError(f"{name}: id: {twice!r} is used twice")
-        if limit is not None:
-            _check_declared(name, limit, output)
-            limit = limit if limit.any() else None
+        if limit is not None and not limit.any():
+            limit = None
+        if patience is not None and not np.isfinite(patience).any():
+            patience = None
         order = np.argsort(when, kind="stable")
         return cls(
             arrival=frozen(when[order]),
@@ -134,6 +152,7 @@ class Trace:
             job_class=None if classes is None else frozen(classes[order]),
             predicted_output_tokens=None if predicted is None else frozen(predicted[order]),
             max_output_tokens=None if limit is None else frozen(limit[order]),
+            timeout=None if patience is None else frozen(patience[order]),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             name=name,
             note=note,
@@ -159,6 +178,7 @@ class Trace:
             max_output_tokens=None
             if self.max_output_tokens is None
             else of(self.max_output_tokens),
+            timeout=None if self.timeout is None else of(self.timeout),
             hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
             name=self.name if name is None else name,
             note=self.note,
@@ -191,6 +211,7 @@ class Trace:
             id=ids if ids.repeated() is None else None,
             job_class=of("job_class", ""),
             max_output_tokens=of("max_output_tokens", 0),
+            timeout=of("timeout", np.inf),
             name=parts[0].name,
             note=parts[0].note,
         )
@@ -198,11 +219,26 @@ class Trace:
     @property
     def longest_output(self) -> int:
         """Greatest output of the whole trace: what an operator who knows it would allow."""
-        return max(self.longest_of_whole, int(self.output_tokens.max()))
+        return max(self.longest_of_whole, int(self.output_tokens.max(initial=0)))
+
+    @cached_property
+    def classes(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """The names of the job classes, in order, and the place of each request's among them.
+
+        None where the trace has no classes; a request without one is in `NO_CLASS`.
+        """
+        if self.job_class is None:
+            return (), np.zeros(0, np.int32)
+        places: dict[str, int] = {}
+        met = [places.setdefault(name or NO_CLASS, len(places)) for name in self.job_class.tolist()]
+        names = sorted(places)
+        rank = np.empty(len(names), np.int32)
+        rank[[places[name] for name in names]] = np.arange(len(names))
+        return tuple(names), rank[np.array(met, np.int32)]
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what a simulation depends on: arrivals, lengths, ids, predictions, limits."""
+        """Hash of what a simulation depends on: all columns but classes and prefix hashes."""
         digest = hashlib.sha256()
         for column in (self.arrival, self.input_tokens, self.output_tokens):
             digest.update(column.data)
@@ -215,6 +251,9 @@ class Trace:
         if self.max_output_tokens is not None:
             digest.update(b"max_output_tokens")
             digest.update(self.max_output_tokens.data)
+        if self.timeout is not None:
+            digest.update(b"timeout")
+            digest.update(self.timeout.data)
         if self.longest_output > self.output_tokens.max():
             digest.update(f"longest_of_whole {self.longest_output}".encode())
         return digest.hexdigest()
@@ -261,14 +300,16 @@ def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return column
 
 
-def _check_declared(name: str, limit: NDArray[np.int64], output: NDArray[np.int64]) -> None:
-    bad = (limit > 0) & (limit < output)
+def _timeouts(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    column = np.asarray(values, dtype=np.float64)
+    bad = ~(column >= LEAST_TIMEOUT_S)
     if bad.any():
         row = int(bad.argmax())
-        expected = f"at least output_length {output[row]}"
+        expected = f"at least {1e3 * LEAST_TIMEOUT_S:g} ms"
         raise InputError(
-            f"{name}: row {row}: max_output_tokens: expected {expected}, got {limit[row]}"
+            f"{name}: row {row}: timeout_ms: expected {expected}, got {1e3 * column.flat[row]:g}"
         )
+    return column
 
 
 def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) -> NDArray[np.int64]:

@@ -107,6 +107,7 @@ def affine(mixed: bool) -> st.SearchStrategy[Affine]:
         per_step=st.sampled_from([ROUND_S, 0.008]),
         per_prefill_token=_prices(0.001, 0.00008),
         per_decode_seq=_prices(0.001, 0.00005),
+        per_step_prefill=st.sampled_from([None, None, ROUND_S, 0.03]),
         mixed=st.just(mixed),
         **_attention,
     )
@@ -120,6 +121,7 @@ def piecewise(mixed: bool) -> st.SearchStrategy[Piecewise]:
         seconds=st.just((0.005, 0.006, 0.009, 0.03)),
         per_step=_prices(0.001),
         per_decode_seq=_prices(0.0001),
+        per_step_prefill=st.sampled_from([None, None, 0.001, 0.02]),
         mixed=st.just(mixed),
         **_attention,
     )
@@ -135,28 +137,35 @@ def profiles(mixed: bool | None = None) -> st.SearchStrategy[HardwareProfile]:
 
 @st.composite
 def configs(draw: st.DrawFn, trace: Trace, kv: bool | None = None) -> EngineConfig:
-    """Knobs under which every request of `trace` fits; `kv` says whether blocks are limited."""
+    """Knobs under which every request of `trace` is served; `kv`: whether blocks are limited."""
     slots = draw(st.sampled_from([1, 2, 3, 5, 8, 40]))
     size = draw(st.sampled_from([1, 2, 4, 16]))
     watermark = draw(st.sampled_from([0.0, 0.0, 0.1, 0.34]))
-    longest = int((trace.input_tokens + trace.output_tokens).max())
+    declared = 0 if trace.max_output_tokens is None else trace.max_output_tokens
+    longest = int((trace.input_tokens + np.maximum(trace.output_tokens, declared)).max())
     knob = draw(st.sampled_from([None, None, None, int(trace.output_tokens.max()), 60]))
     blocks = None
     if draw(st.booleans()) if kv is None else kv:
         spare = st.sampled_from([0, 0, 1, 3, 9, 40])
         blocks = _enough_blocks(trace, knob, size, watermark) + draw(spare)
+    shares, threshold = draw(st.sampled_from([1, 1, 2, 4])), draw(st.sampled_from([0, 0, 1, 5, 20]))
+    length = draw(st.sampled_from([None, None, None, longest, longest + 20]))
+    if shares > 1:
+        threshold = min(threshold or 2, length or threshold or 2)
     return EngineConfig(
         max_num_seqs=slots,
         max_num_batched_tokens=draw(st.sampled_from([None, slots, slots + 3, slots + 17, 64])),
         block_size=size,
         num_gpu_blocks=blocks,
         watermark=watermark,
-        long_prefill_token_threshold=draw(st.sampled_from([0, 0, 1, 5, 20])),
+        long_prefill_token_threshold=threshold,
+        max_num_partial_prefills=shares,
+        max_long_partial_prefills=draw(st.integers(1, shares)),
         admission=draw(st.sampled_from(["full_prompt", "first_chunk"])),
-        reserve=draw(st.sampled_from(["none", "none", "max_output"])),
+        reserve=draw(st.sampled_from(["none", "none", "max_output", "ratio:0.3", "ratio:0.7"])),
         victim=draw(st.sampled_from(["last_arrived", "longest_remaining"])),
         max_output_tokens=knob,
-        max_model_len=draw(st.sampled_from([None, None, None, longest, longest + 20])),
+        max_model_len=length,
     )
 
 
@@ -203,10 +212,12 @@ class AnyStep:
         def decide() -> Step:
             if not view.can_prefill or (view.decoding and draw.random() < 0.4):
                 return draw.choice([DECODE, Step(decode=True, rounds=draw.choice([1, 2, 9]))])
+            split = draw.random() < 0.5
             return Step(
                 prefill=True,
                 decode=self.mixed and draw.random() < 0.5,
-                split=draw.random() < 0.5,
+                split=split,
+                shortest_first=split and draw.random() < 0.3,
                 max_tokens=draw.choice([None, 1, 7, 40]),
                 max_new_seqs=draw.choice([None, 1, 2]),
             )

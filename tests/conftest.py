@@ -25,6 +25,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what 
         signal.SIGINT, signal.default_int_handler
     )  # tests interrupt themselves and others
 
+# Processes that tests start share the bytecode of this package: without it each compiles all of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 RECORDED = Path(__file__).parent / "recorded"
 """What others measured, recorded or reported; its README says where each file comes from."""
 

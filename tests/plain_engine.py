@@ -20,7 +20,7 @@ from llmsched.contract import Jobs, Order, Policy, Step, View, WaitingQueue
 from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
 from llmsched.kernel.known import ledger
-from llmsched.kernel.queues import RankQueue
+from llmsched.kernel.queues import Queue, RankQueue
 from llmsched.trace import Trace
 
 SAME_INSTANT_S = 1e-9
@@ -39,14 +39,21 @@ class Request:
     computed: int = 0
     goal: int = 0  # tokens to compute before it decodes; 0 while it waits
     blocks: int = 0
+    chunk: int = 0  # tokens of its prompt in the step being made
     admitted: float = float("nan")
     tokens_at: list[float] = field(default_factory=list)
+    token_steps: list[int] = field(default_factory=list)  # the step that each token came in
+    resumed: list[int] = field(default_factory=list)  # tokens that were the first after a loss
     preemptions: int = 0
     recomputed: int = 0
 
     @property
     def known(self) -> int:
         return self.prompt + self.generated
+
+    @property
+    def most(self) -> int:
+        return self.prompt + self.limit - 1
 
     @property
     def begun(self) -> bool:
@@ -164,7 +171,9 @@ class PlainEngine:
         self.free = NO_LIMIT if config.num_gpu_blocks is None else config.num_gpu_blocks - 1
         self.spare = 0 if config.num_gpu_blocks is None else int(config.watermark * self.free)
         self.usable, self.peak = self.free, 0
+        self.share = NO_LIMIT  # tokens of a prompt in the step being made
         self.steps: list[list[int]] = []
+        self.prompts: list[tuple[float, dict[int, int]]] = []  # seconds, prompt tokens by request
         order, self.rule = policy.order, policy.rule
         if policy.offline is not None:
             order, self.rule = policy.offline.choose(self._known_at_0(hardware))
@@ -232,12 +241,28 @@ class PlainEngine:
         if self.config.admission == "first_chunk":
             tokens = min([tokens, *self._limits()])
         if self.config.reserve == "max_output":
-            tokens = request.prompt + request.limit - 1
+            tokens = request.most
+        if self.config.reserve.startswith("ratio"):
+            return self._fits_beside_shares(request, tokens)
         return self._blocks(tokens) + self.spare <= self.free - self.demand()
 
+    def _fits_beside_shares(self, request: Request, tokens: int) -> bool:
+        """Whether it fits if each takes its share of what its limit leaves it, or a round's."""
+        held = owed = due = 0
+        for one in self.running:
+            has = one.computed + one.chunk
+            held += self._blocks(has)
+            owed += self._blocks(self._expected(one, has)) - self._blocks(has)
+            if not one.begun:
+                due += self._blocks(has + 1) - self._blocks(has)
+        need = self._blocks(self._expected(request, tokens)) + self.spare
+        return min(need, self.usable) <= self.usable - held - max(owed, due)
+
+    def _expected(self, request: Request, tokens: int) -> int:
+        return tokens + int(self.config.reserved_share * (request.most - tokens))
+
     def _limits(self) -> Iterator[int]:
-        if self.config.long_prefill_token_threshold:
-            yield self.config.long_prefill_token_threshold
+        yield from self._threshold()
         if self.config.max_num_batched_tokens is not None:
             yield self.config.max_num_batched_tokens
 
@@ -266,9 +291,15 @@ class PlainEngine:
                 [step.max_tokens or NO_LIMIT, self.config.max_num_batched_tokens or NO_LIMIT]
             )
             budget = whole - (len(self.decoding()) if step.decode else 0)
-            budget = self._continue_prompts(chunks, budget)
-            if self._lost() == lost:
-                self._admit(chunks, budget, whole, step)
+            self.share = self._share(whole) if self._sharing(step) else NO_LIMIT
+            if step.shortest_first:
+                self._shortest_first(chunks, budget, step)
+            else:
+                budget = self._continue_prompts(chunks, budget)
+                if self._lost() == lost and self._sharing(step):
+                    self._admit_beside(chunks, budget, step)
+                elif self._lost() == lost:
+                    self._admit(chunks, budget, whole, step)
         chunks = [chunk for chunk in chunks if chunk[0] in self.running]
         decodes = self.decoding() if step.decode else []
         if not chunks and not decodes:
@@ -286,18 +317,73 @@ class PlainEngine:
         for request in [request for request in self.running if request.begun]:
             if request not in self.running:
                 continue
-            tokens = min([request.goal - request.computed, budget, *self._threshold()])
+            left = request.goal - request.computed
+            tokens = min([left, budget, self.share, *self._threshold()])
             if tokens <= 0:
                 break
             if not self._grow(request, tokens, prompt=True):
                 break
             chunks.append((request, tokens))
+            request.chunk = tokens
             budget -= tokens
         return budget
 
     def _threshold(self) -> list[int]:
         threshold = self.config.long_prefill_token_threshold
-        return [threshold] if threshold else []
+        return [threshold] if threshold and self.config.max_num_partial_prefills == 1 else []
+
+    def _sharing(self, step: Step) -> bool:
+        """Whether prompts share the step's budget."""
+        return step.split and self.config.max_num_partial_prefills > 1
+
+    def _long(self, request: Request) -> bool:
+        return (request.goal or request.known) > self.config.long_prefill_token_threshold
+
+    def _share(self, whole: int) -> int:
+        """Tokens for each of those who would be prefilled, as far as they may be."""
+        prompts = [request for request in self.running if request.begun]
+        waits = [r for r in self.requests if r not in self.coming and r not in self.running]
+        for request in (r for r in waits if r.generated < r.output):
+            longs = sum(self._long(other) for other in prompts)
+            if not self._long(request) or longs < self.config.max_long_partial_prefills:
+                prompts.append(request)
+        together = min(len(prompts), self.config.max_num_partial_prefills)
+        return max(1, whole // max(1, together))
+
+    def _admit_beside(self, chunks: list[tuple[Request, int]], budget: int, step: Step) -> None:
+        """Admit one after the other who may be; who is long may have to let others pass."""
+        given = dict(chunks)
+        unfinished = [
+            request
+            for request in self.running
+            if request.begun and request.computed + given.get(request, 0) < request.goal
+        ]
+        longs = sum(self._long(request) for request in unfinished)
+        most_long = self.config.max_long_partial_prefills
+        admitted, queued = 0, None  # the queue's order, once somebody has to be passed over
+        while self.waiting() and budget > 0 and (queued is None or queued):
+            if len(self.running) == self.config.max_num_seqs or admitted == step.max_new_seqs:
+                return
+            if queued is None and self.queue.peek() < 0:
+                return
+            request = self.head() if queued is None else self.requests[queued.pop(0)]
+            if self._long(request) and longs >= most_long:
+                if not isinstance(self.queue, Queue):
+                    return
+                queued = self.queue.waiting() if queued is None else queued
+                continue
+            tokens = min(request.known, self.share, budget)
+            if tokens < request.known and len(unfinished) >= self.config.max_num_partial_prefills:
+                return
+            if not self.fits(request):
+                return
+            self._take_slot(request, tokens)
+            chunks.append((request, tokens))
+            if tokens < request.known:
+                unfinished.append(request)
+            longs += self._long(request)
+            budget -= tokens
+            admitted += 1
 
     def _admit(
         self, chunks: list[tuple[Request, int]], budget: int, whole: int, step: Step
@@ -315,18 +401,69 @@ class PlainEngine:
                 return
             if not self.fits(request):
                 return
-            assert self.queue.pop() == request.index
-            self.running.append(request)
-            request.goal, request.computed = request.known, 0
-            if self.config.reserve == "max_output":
-                self._take(request, self._blocks(request.prompt + request.limit - 1))
-            else:
-                self._take(request, self._blocks(tokens))
-            if request.admitted != request.admitted:
-                request.admitted = self.now
+            self._take_slot(request, tokens)
             chunks.append((request, tokens))
             budget -= tokens
             admitted += 1
+
+    def _take_slot(self, request: Request, tokens: int) -> None:
+        if self.queue.peek() == request.index:
+            self.queue.pop()
+        else:
+            assert isinstance(self.queue, Queue)
+            self.queue.remove(request.index)
+        self.running.append(request)
+        request.goal, request.computed, request.chunk = request.known, 0, tokens
+        if self.config.reserve == "max_output":
+            self._take(request, self._blocks(request.most))
+        else:
+            self._take(request, self._blocks(tokens))
+        if request.admitted != request.admitted:
+            request.admitted = self.now
+
+    def _shortest_first(self, chunks: list[tuple[Request, int]], budget: int, step: Step) -> None:
+        """One prompt after another, who has fewest tokens left, as long as one more pays."""
+        begun = [request for request in self.running if request.begun]
+        begun.sort(key=lambda request: request.goal - request.computed)
+        others = self.waiting() + len(begun) + 1
+        lost, admitted = self._lost(), 0
+        seqs = len(self.decoding()) if step.decode else 0
+
+        def price(tokens: int) -> float:
+            return self.price.step(tokens, 0, 0, seqs, 0)
+
+        while budget > 0:
+            begun = [request for request in begun if request in self.running]
+            left, following = NO_LIMIT, None
+            if begun:
+                following, left = begun[0], begun[0].goal - begun[0].computed
+            if (
+                self._lost() == lost
+                and admitted != step.max_new_seqs
+                and len(self.running) < self.config.max_num_seqs
+                and self.waiting()
+                and self.queue.peek() >= 0
+                and self.head().known < left
+                and self.fits(self.head())
+            ):
+                following, left = self.head(), self.head().known
+            if following is None:
+                return
+            tokens = min([left, budget, *self._threshold()])
+            if chunks:
+                now = price(sum(of for _, of in chunks))
+                longer = price(sum(of for _, of in chunks) + tokens) - now
+                if len(chunks) * longer > (others - len(chunks)) * (price(tokens) - longer):
+                    return
+            if following in self.running:
+                if not self._grow(following, tokens, prompt=True):
+                    return
+                begun.pop(0)
+            else:
+                self._take_slot(following, tokens)
+                admitted += 1
+            chunks.append((following, tokens))
+            budget -= tokens
 
     def _execute(
         self, chunks: list[tuple[Request, int]], decodes: list[Request], mixed: bool
@@ -334,22 +471,27 @@ class PlainEngine:
         self.peak = max(self.peak, self.usable - self.free)
         prefill = squares = crossed = 0
         seqs, kv = len(decodes), sum(request.computed for request in decodes)
+        prompts: dict[int, int] = {}
         for request, tokens in chunks:
             newest = tokens == 1 and request.computed + 1 == request.known and request.generated
             if mixed and newest:
                 seqs, kv = seqs + 1, kv + request.computed
             else:
                 prefill += tokens
+                prompts[request.index] = tokens
                 squares += tokens * tokens
                 crossed += tokens * request.computed
         self.steps.append([prefill, seqs, kv, len(self.running), self.waiting()])
-        self.now += self.price.step(prefill, squares, crossed, seqs, kv)
+        seconds = self.price.step(prefill, squares, crossed, seqs, kv)
+        self.prompts.append((seconds, prompts))
+        self.now += seconds
         self.clock += bool(decodes)
         for request in sorted(decodes, key=lambda request: request.index):
             request.computed += 1
             request.goal += 1
             self._emit(request)
         for request, tokens in chunks:
+            request.chunk = 0
             request.computed += tokens
             if request.computed == request.goal:
                 self._emit(request)
@@ -357,6 +499,7 @@ class PlainEngine:
     def _emit(self, request: Request) -> None:
         request.generated += 1
         request.tokens_at.append(self.now)
+        request.token_steps.append(len(self.steps) - 1)
         self.fruitless = 0  # preemptions since somebody got a token
         if request.generated < request.output:
             return
@@ -387,6 +530,7 @@ class PlainEngine:
 
     def _preempt(self, request: Request) -> None:
         request.preemptions += 1
+        request.resumed.append(request.generated)
         request.recomputed += request.computed
         self._leave(request)
         self.queue.push(request.index)
@@ -397,7 +541,7 @@ class PlainEngine:
     def _leave(self, request: Request) -> None:
         self.running.remove(request)
         self.free += request.blocks
-        request.blocks = request.computed = request.goal = 0
+        request.blocks = request.computed = request.goal = request.chunk = 0
         if self.queue.release is not None:
             self.queue.release(request.index)
 
@@ -431,12 +575,11 @@ def plain_limit(trace: Trace, config: EngineConfig, row: int) -> int:
     limit = declared or config.max_output_tokens
     if limit is not None:
         return limit if left is None else min(limit, left)
-    if left is not None:
-        limit = left
-    elif config.reserve == "max_output":
+    limit = 2**30
+    if config.reserve != "none":
         limit = max(trace.longest_of_whole, *trace.output_tokens.tolist(), 1)
-    else:
-        limit = 2**30
+    if left is not None:
+        limit = min(limit, left)
     if config.num_gpu_blocks is not None:
         usable = config.num_gpu_blocks - 1
         room = (usable - int(config.watermark * usable)) * config.block_size

@@ -283,6 +283,20 @@ def test_the_token_budget_bounds_the_stages() -> None:
     assert bound(rows, 3, max_num_batched_tokens=4) == 3 * 0.5 + 12 * 0.25
 
 
+def test_steps_that_hold_a_prefill_cost_what_such_steps_do() -> None:
+    own = Affine(per_step=1.0, per_step_prefill=1.5, per_prefill_token=0.25, per_decode_seq=0.125)
+    hardware = HardwareProfile("own", own)
+    # Alone: a step with a prefill and two rounds.
+    assert bound(outputs(3), 1, hardware) == 1.5 + 0.25 + 2 * 1.125
+    # Four requests in two slots, six steps: two prefills at least, 4 tokens and 8 decodes.
+    rows = outputs(3, 3, 3, 3)
+    assert bound(rows, 2, hardware) == 2 * 1.5 + 4 * 1.0 + 4 * 0.25 + 8 * 0.125
+    assert replay("vllm", rows, 2, hardware).makespan == bound(rows, 2, hardware)
+    # Twelve prompt tokens at four a step.
+    rows = [(0.0, 4, 1)] * 3
+    assert bound(rows, 3, hardware, max_num_batched_tokens=4) == 3 * 1.5 + 12 * 0.25
+
+
 def test_kv_capacity_bounds_the_rounds() -> None:
     # Each request holds 4, then 5 and 6 tokens in its 2 rounds; 8 blocks of 1 take one at a time.
     rows = [(0.0, 4, 3)] * 3

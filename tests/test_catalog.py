@@ -35,8 +35,9 @@ from llmsched.policies import NAMED
 from tests.hand import outputs, replay
 
 KNOWN = (
-    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
-    "rules chunked, lagrangian, prefill_first, static, whole_stage."
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, random, sif, "
+    "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
+    "whole_stage."
 )
 
 
@@ -295,16 +296,16 @@ def test_an_entry_point_is_a_part_like_any_other(installed: None) -> None:
     assert (policy.order, policy.rule) == (Ljf(), Drain())
     assert list(parts("batching")) == [
         "chunked",
+        "interleave",
         "lagrangian",
         "prefill_first",
+        "shortest_remaining",
         "static",
         "whole_stage",
         "drain",
     ]
     assert replay(policy, outputs(1, 1), 1).makespan == 1.5
-    with pytest.raises(
-        InputError, match="rules chunked, lagrangian, prefill_first, static, whole_stage, drain"
-    ):
+    with pytest.raises(InputError, match="static, whole_stage, drain"):
         find("nope")
 
 
@@ -382,11 +383,13 @@ def test_an_entry_point_that_is_no_part_is_left_out_with_a_warning(
 
 
 def test_parts_are_found_by_looking() -> None:
-    assert list(parts("orders")) == ["fcfs", "ljf", "plan", "random", "sjf"]
+    assert list(parts("orders")) == ["fcfs", "ljf", "lwf", "plan", "random", "sif", "sjf"]
     assert list(parts("batching")) == [
         "chunked",
+        "interleave",
         "lagrangian",
         "prefill_first",
+        "shortest_remaining",
         "static",
         "whole_stage",
     ]

@@ -24,6 +24,14 @@ def test_the_largest_and_the_smallest_values_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reserve", "share"),
+    [("none", 0), ("max_output", 1), ("ratio:0", 0), ("ratio:1.0", 1), ("ratio:.35", 0.35)],
+)
+def test_a_reserve_is_a_share_of_what_the_limit_leaves(reserve: str, share: float) -> None:
+    assert EngineConfig(reserve=reserve).reserved_share == share
+
+
+@pytest.mark.parametrize(
     ("knobs", "message"),
     [
         ({"block_size": 2**30}, "block_size: expected an integer in 1..65536, got 1073741824"),
@@ -42,10 +50,35 @@ def test_the_largest_and_the_smallest_values_are_accepted() -> None:
             {"long_prefill_token_threshold": -1},
             "long_prefill_token_threshold: expected an integer >= 0, got -1",
         ),
+        (
+            {"max_long_partial_prefills": 2},
+            "max_long_partial_prefills: expected at most 1, max_num_partial_prefills; got 2",
+        ),
+        (
+            {"max_num_partial_prefills": 2},
+            "long_prefill_token_threshold: expected an integer >= 1 with "
+            "max_num_partial_prefills 2, got 0",
+        ),
+        (
+            {
+                "max_num_partial_prefills": 2,
+                "long_prefill_token_threshold": 9000,
+                "max_model_len": 8192,
+            },
+            "long_prefill_token_threshold: expected at most 8192, max_model_len; got 9000",
+        ),
+        (
+            {"max_num_partial_prefills": 0},
+            "max_num_partial_prefills: expected an integer >= 1, got 0",
+        ),
         ({"watermark": 1.0}, "watermark: expected a number in [0, 1), got 1.0"),
         ({"watermark": float("nan")}, "watermark: expected a finite number, got nan"),
         ({"admission": "all"}, "admission: expected one of first_chunk, full_prompt; got 'all'"),
-        ({"reserve": "all"}, "reserve: expected one of max_output, none; got 'all'"),
+        (
+            {"reserve": "ratio:1.5"},
+            "reserve: expected a text that matches "
+            "none|max_output|ratio:(0|1|1[.]0|0?[.][0-9]+), got 'ratio:1.5'",
+        ),
         ({"max_output_tokens": 0}, "max_output_tokens: expected an integer >= 1, got 0"),
         ({"max_model_len": 1}, "max_model_len: expected an integer >= 2, got 1"),
         (

@@ -67,4 +67,4 @@ def test_a_rule_sees_the_state_and_is_asked_when_it_wants() -> None:
 
 def test_every_rule_says_whether_it_needs_mixed_steps() -> None:
     rules: list[BatchingRule] = [part() for part in parts("batching").values()]
-    assert {type(rule).__name__ for rule in rules if rule.mixed} == {"Chunked"}
+    assert {type(rule).__name__ for rule in rules if rule.mixed} == {"Chunked", "ShortestRemaining"}

@@ -116,6 +116,14 @@ def test_what_a_format_has_no_place_for_is_told(trace: Trace) -> None:
     assert exporters.lost(plain, "azure") == lost
 
 
+def test_a_timeout_is_written_as_it_was_read_and_lost_elsewhere() -> None:
+    trace = Trace.from_columns([0, 0], [1, 1], [2, 2], timeout=[float("inf"), 1.495])
+    bare, impatient = exporters.text(trace, "native").splitlines()
+    assert bare.endswith('"output_length":2}')
+    assert impatient.endswith('"output_length":2,"timeout_ms":1495.0}')
+    assert exporters.lost(trace, "vidur") == ("timeout_ms",)
+
+
 def test_a_limit_is_written_only_where_one_is_declared() -> None:
     trace = Trace.from_columns([0, 0], [1, 1], [2, 2], max_output_tokens=[0, 4])
     bare, limited = exporters.text(trace, "native").splitlines()

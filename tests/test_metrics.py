@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import isnan
 from unittest.mock import patch
 
@@ -20,13 +20,22 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult
 from llmsched.engine.replicas import Assignment, merge
-from llmsched.engine.result import latencies
+from llmsched.engine.result import (
+    ABORTED,
+    COMPLETED,
+    PER_REQUEST,
+    REFUSED,
+    latencies,
+    latency,
+)
 from llmsched.errors import Defect, InputError, PolicyError
 from llmsched.files import shipped
+from llmsched.grouping import grouped
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
-from llmsched.metrics import summarize, utilization
+from llmsched.metric import METRICS
+from llmsched.metrics import summarize, summarize_groups, utilization
 from llmsched.orders.ljf import Ljf
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
@@ -125,10 +134,11 @@ def test_where_a_slower_policy_fills_more_slots_its_efficiency_is_still_lower() 
 
 def test_what_has_no_sample_is_nan_and_never_zero() -> None:
     row = summarize(replay("fcfs", outputs(1, 1), 2))
-    stats = ("mean", "median", "p90", "p95", "p99")
+    stats = ("mean", "median", "p90", "p95", "p99", "p999", "max")
     none = {f"{stat}_{name}_ms" for stat in stats for name in ("tpot", "itl")}
+    none |= {"mean_stall_ms", "p99_stall_ms"}
     none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
-    none |= {"kv_peak", "kv_mean", "efficiency"}
+    none |= {"kv_peak", "kv_mean", "efficiency", "first_wave", "jain_index", "service_ratio"}
     assert {name for name, value in row.items() if isnan(value)} == none
 
 
@@ -181,7 +191,10 @@ def test_a_row_holds_plain_numbers_that_json_can_hold(
 def test_an_unknown_objective_is_refused() -> None:
     with pytest.raises(InputError) as error:
         summarize(HAND, slo={"itl_ms": 5.0})
-    assert str(error.value) == "slo: expected one of ttft_ms, tpot_ms, e2el_ms, got 'itl_ms'"
+    assert str(error.value) == (
+        "slo: expected one of ttft_ms, tpot_ms, e2el_ms or a statistic like p99_ttft_ms, "
+        "got 'itl_ms'"
+    )
 
 
 def test_a_prompt_being_computed_is_in_the_kv_cache() -> None:
@@ -269,8 +282,23 @@ def test_equal_rounds_are_one_run_and_growing_ones_are_not() -> None:
 def test_request_columns_are_those_of_the_file() -> None:
     columns = HAND.request_columns()
     names = "id arrival_s input_tokens output_tokens admitted_s first_token_s finish_s preemptions"
-    assert list(columns) == names.split()
+    streams = "worst_gap_s worst_gap_cause stall_s"
+    assert list(columns) == [*names.split(), "status", "emitted_tokens", *streams.split()]
     assert columns["finish_s"].tolist() == [4.75, 2.0, 4.75]
+    assert columns["worst_gap_s"].tolist() == [1.75, 1.0, 1.0]
+    assert columns["worst_gap_cause"].tolist() == ["prefill of 2", "decode", "decode"]
+    assert columns["stall_s"].tolist() == [0.75, 0.0, 0.0]
+
+
+def test_the_longest_gap_and_stalls_are_told_beside_the_percentiles() -> None:
+    row = summarize(HAND)
+    assert (row["max_itl_ms"], row["p99_itl_ms"] < 1750, row["max_ttft_ms"]) == (1750, True, 2750)
+    assert row["p999_itl_ms"] == pytest.approx(1000 + 750 * (0.999 * 5 - 4))  # six gaps
+    assert row["mean_stall_ms"] == 250
+    assert row["p99_stall_ms"] == pytest.approx(750 * (0.99 * 2 - 1))
+    alone = summarize(replace(HAND, streams=None))
+    assert isnan(alone["mean_stall_ms"])
+    assert alone["max_itl_ms"] == 1750
 
 
 POLICIES = st.one_of(
@@ -421,3 +449,110 @@ def written_out(
         columns = (found.first, found.step, found.length, found.weight)
         ramps += zip(*(column.tolist() for column in columns), strict=True)
     return sorted(samples), ramps
+
+
+def test_a_request_that_is_not_completed_has_only_the_latencies_that_came() -> None:
+    gone = replace(
+        HAND,
+        finish=np.array([4.75, 2.0, np.nan]),
+        first_token=np.array([1.0, 1.0, np.nan]),
+        admitted=np.array([0.0, 0.0, np.nan]),
+        status=np.array([ABORTED, COMPLETED, REFUSED], np.int8),
+        emitted=np.array([3, 2, 0]),
+    )
+    assert latency(gone, "ttft").tolist()[:2] == [1.0, 1.0]
+    for span in ("e2el", "tpot"):
+        assert np.isnan(latency(gone, span)).tolist() == [True, False, True]
+    assert gone.makespan == 4.75
+
+
+def test_failures_are_counted_and_attain_no_objective() -> None:
+    gone = replace(
+        HAND,
+        finish=np.array([4.75, 2.0, np.nan]),
+        status=np.array([ABORTED, COMPLETED, REFUSED], np.int8),
+        emitted=np.array([3, 2, 0]),
+        computed_input=np.array([1, 1, 0]),
+    )
+    row = summarize(gone, slo={"tpot_ms": 1e9})
+    counts = ("offered", "completed", "refused", "aborted", "wasted_tokens", "wasted_input_tokens")
+    assert [row[name] for name in counts] == [3, 1, 1, 1, 3, 1]
+    assert (row["total_input_tokens"], row["total_output_tokens"]) == (1, 2)
+    assert row["request_throughput"] == 1 / 4.75
+    assert row["output_throughput"] == 2 / 4.75
+    assert (row["slo_attainment"], row["request_goodput"]) == (1 / 3, 1 / 4.75)
+
+
+def with_classes(*classes: str) -> SimulationResult:
+    trace = HAND.trace
+    columns = (trace.arrival, trace.input_tokens, trace.output_tokens)
+    return replace(HAND, trace=type(trace).from_columns(*columns, job_class=classes))
+
+
+def test_a_row_of_some_requests_by_hand() -> None:
+    """Of HAND without its first request: outputs 2 and 3, which end at 2 and 4.75 s."""
+    whole, part = summarize(HAND, lower_bound_s=3.8), summarize(HAND, rows=np.array([1, 2]))
+    expected = {
+        "completed": 2,
+        "total_output_tokens": 5,
+        "measured_s": 4.75,
+        "output_throughput": 5 / 4.75,
+        "mean_ttft_ms": (1000 + 2750) / 2,
+        "mean_itl_ms": 1000.0,  # gaps of 1 s, one and two of them
+        "mean_e2el_ms": (2000 + 4750) / 2,
+    }
+    assert {name: part[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert isnan(part["p99_itl_ms"])  # nobody knows whose gaps they are
+    for name in ("makespan_s", "utilization", "steps", "mean_batch", "kv_peak_tokens"):
+        assert part[name] == whole[name]
+
+
+def test_rates_of_some_requests_are_over_their_own_time() -> None:
+    # The second one arrives when the first ends: 0.75 + 1 s, then 0.75 + 2 s from 5 s on.
+    result = replay("fcfs", [(0.0, 1, 2), (5.0, 1, 3)], 1)
+    row = summarize(result, rows=np.array([1]), lower_bound_s=7.0)
+    assert (row["makespan_s"], row["measured_s"]) == (7.75, 2.75)
+    assert row["request_throughput"] == 1 / 2.75
+    assert row["gap_percent"] == 100 * (7.75 / 7.0 - 1)
+
+
+def test_rows_of_groups_by_hand() -> None:
+    result = with_classes("a", "b", "a")
+    rows = summarize_groups(result, grouped(result.trace, "class"), slo={"b:ttft_ms": 999.0})
+    assert list(rows) == ["a", "b"]
+    assert (rows["a"]["completed"], rows["b"]["completed"]) == (2, 1)
+    assert rows["a"]["mean_ttft_ms"] == (1000 + 2750) / 2
+    assert rows["b"]["mean_e2el_ms"] == 2000.0
+    assert rows["b"]["request_throughput"] == 1 / 4.75  # over the same time as all others
+    assert rows["b"]["slo_attainment"] == 0.0
+    assert isnan(rows["a"]["slo_attainment"])  # it has no limit
+    none = {name for name, metric in METRICS.items() if metric.whole_only}
+    assert {"makespan_s", "steps", "kv_mean", "lower_bound_s", "p99_itl_ms"} <= none
+    assert all(isnan(rows["a"][name]) for name in none)
+
+
+def test_the_limit_of_a_class_stands_in_for_the_general_one_there() -> None:
+    result = with_classes("a", "b", "a")  # TTFT 1, 1 and 2.75 s
+    assert summarize(result, slo={"ttft_ms": 1000.0})["slo_attainment"] == 2 / 3
+    assert summarize(result, slo={"ttft_ms": 1000.0, "b:ttft_ms": 500.0})["slo_attainment"] == 1 / 3
+    assert summarize(result, slo={"ttft_ms": 1.0, "a:ttft_ms": 3000.0})["slo_attainment"] == 2 / 3
+    assert summarize(result, slo={"a:ttft_ms": 1000.0})["slo_attainment"] == 2 / 3  # b has none
+    assert isnan(summarize(result, slo={"p99_ttft_ms": 1000.0})["slo_attainment"])
+
+
+def test_the_first_wave_is_the_part_of_p99_that_goes_with_it() -> None:
+    # One slot: three at 0 wait for each other (0.75, 1.5, 2.25 s), the last at 9 s for nobody.
+    result = replay("fcfs", [(0.0, 1, 1), (0.0, 1, 1), (0.0, 1, 1), (9.0, 1, 1)], 1)
+    row = summarize(result)
+    assert row["first_wave"] == pytest.approx(1 - 750 / row["p99_ttft_ms"], rel=1e-12)
+    assert isnan(summarize(result, rows=np.array([3]))["first_wave"])
+    assert isnan(summarize(HAND)["first_wave"])  # all arrive at once
+
+
+def test_every_column_of_a_request_is_cut_with_it() -> None:
+    columns = {
+        field.name
+        for field in fields(HAND)
+        if isinstance(getattr(HAND, field.name), np.ndarray) and field.name != "resume_gap"
+    }
+    assert columns == set(PER_REQUEST)

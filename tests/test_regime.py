@@ -32,6 +32,7 @@ def test_capacity_is_more_than_any_policy_serves_and_less_than_twice() -> None:
 def test_requests_that_come_at_once_or_when_others_leave_are_no_load() -> None:
     assert load_of(_trace(0.0), A100, A100.engine) is None
     assert load_of(_trace(0.1), A100, A100.engine, concurrency=4) is None
+    assert load_of(_trace(0.1, 9), A100, A100.engine) is None
     assert record_load(None) == {}
     assert describe(None, []) == ""
     assert regime_of(None, []) == "batch"
@@ -51,7 +52,7 @@ def _row(makespan_s: float, queue_s: float, gap: float = 5.0) -> dict[str, float
     return {
         "makespan_s": makespan_s,
         "completed": 1000,
-        "mean_queue_ms": 1e3 * queue_s,
+        "p99_queue_ms": 1e3 * queue_s,
         "gap_percent": gap,
     }
 
@@ -61,9 +62,10 @@ def _row(makespan_s: float, queue_s: float, gap: float = 5.0) -> dict[str, float
     [
         (Load(10.0, 9.9, 100.0), [], "overload"),
         (Load(10.0, 20.0, 100.0), [], "arrivals"),
-        # 1,000 requests in 110 s are 9.1 a second; the mean one waits for half of the last 10 s.
-        (Load(10.0, 20.0, 100.0), [_row(110.0, 5.0)], "overload"),
-        (Load(10.0, 20.0, 100.0), [_row(110.0, 5.0), _row(102.0, 0.1)], "arrivals"),
+        # 1,000 requests in 110 s are 9.1 a second; the last 10 s are for those who wait.
+        (Load(10.0, 20.0, 100.0), [_row(110.0, 8.0)], "overload"),
+        (Load(10.0, 20.0, 100.0), [_row(110.0, 80.0)], "overload"),
+        (Load(10.0, 20.0, 100.0), [_row(110.0, 8.0), _row(102.0, 0.1)], "arrivals"),
         (Load(10.0, 20.0, 100.0), [_row(110.0, 0.0)], "arrivals"),  # the last one is long
         (Load(10.0, 20.0, 100.0), [_row(101.0, 20.0)], "arrivals"),  # a wave, served by the end
     ],
@@ -82,7 +84,7 @@ def test_the_load_is_told_in_a_line() -> None:
         "load 0.50: 10 requests/s of at most 20; arrival-bound: no policy can end more than 0.25 % "
         "sooner than the best"
     )
-    assert describe(load, [_row(110.0, 5.0)]) == (
+    assert describe(load, [_row(110.0, 8.0)]) == (
         "load 0.50: 10 requests/s of at most 20; overloaded: the queue grows, 10 offered, 9.09 "
         "served"
     )

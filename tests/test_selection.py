@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -49,6 +49,7 @@ def percentile(every: NDArray[np.float64], percent: float) -> float:
     return float(low + (high - low) * (position - np.floor(position)))
 
 
+@settings(max_examples=max(10, settings().max_examples // 3))
 @given(
     st.lists(st.builds(piece, SAMPLES, RAMPS), max_size=4),
     st.sampled_from([1, 2, 7, 1000]),

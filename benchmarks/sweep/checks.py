@@ -7,6 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def check(case: Case) -> Report:
     """Replay `case` twice and hold it against every law."""
     report = Report()
     try:
-        result = _replay(case)
+        result = _replay(case, _assignment(case))
     except PolicyError as error:
         _judge_refusal(case, error, report)
         return report
@@ -83,17 +84,18 @@ def check(case: Case) -> Report:
     return report
 
 
-def _replay(case: Case) -> SimulationResult:
-    """Replay on one engine, or plan for replicas and replay the stored plan."""
+def _replay(case: Case, assignment: Assignment | None) -> SimulationResult:
+    """Replay on one engine, or a stored plan for replicas."""
     return simulate(
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.predicted(),
         concurrency=case.concurrency,
-        assignment=_assignment(case),
+        assignment=assignment,
     )
 
 
-def _assignment(case: Case) -> Assignment | None:
+def _plan(case: Case) -> Assignment | None:
+    """Plan for replicas, if there are any, and read the stored plan."""
     if case.replicas is None:
         return None
     asked = Problem(case.trace, case.hardware, case.config, case.lengths, case.index)
@@ -102,6 +104,10 @@ def _assignment(case: Case) -> Assignment | None:
         path = Path(folder, "plan.json")
         path.write_text(plan_json(answer))
         return read_replicas(path, case.trace)
+
+
+_assignment = lru_cache(maxsize=1)(_plan)
+"""For all laws of a case."""
 
 
 def engines(case: Case, result: SimulationResult) -> list[SimulationResult]:
@@ -144,7 +150,7 @@ def _shown(error: Exception) -> str:
 
 def _same_twice(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """The same inputs give the same arrays, bit for bit."""
-    again = _replay(case)
+    again = _replay(case, _plan(case))
     if (again.detail, again.peak_blocks) != (result.detail, result.peak_blocks):
         yield f"detail, peak: {again.detail}, {again.peak_blocks} after {result.detail}"
     for name in (*_REQUESTS, "step_rows", "resume_gap"):
@@ -301,7 +307,7 @@ def _efficiency(case: Case, result: SimulationResult, notes: Counter[str]) -> It
         yield f"least work of {work!r} s, which is not within the bound"
     try:
         static = replace(find("static"), knobs=case.policy.knobs)  # which the requests fit into
-        other = _replay(replace(case, policy=static))
+        other = _replay(replace(case, policy=static), _assignment(case))
     except PolicyError:
         notes["efficiency not held against that of static: it does not end"] += 1
         other = result

@@ -22,6 +22,9 @@ VALUES: dict[str, tuple[object, ...]] = {
     "adapt": ("true", "false"),
     "token_budget": (1, 7, 64, 512, 100_000),
     "split": ("true", "false"),
+    "decode": ("true", "false"),
+    "ageing": (0.0, 0.5, 100.0),
+    "output_weight": (0.0, 1.0, 7.5),
 }
 """What to set a part's parameter of this name to; others keep their defaults."""
 

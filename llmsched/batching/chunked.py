@@ -31,9 +31,20 @@ class Chunked:
     mixed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.token_budget is not None and self.token_budget < 1:
-            raise InputError(f"token_budget: expected an integer >= 1, got {self.token_budget!r}")
+        check_budget(self.token_budget)
 
     def start(self, view: View) -> Decide:
         mixed = Step(prefill=True, decode=True, split=self.split, max_tokens=self.token_budget)
         return Rule(view, mixed, DECODE)
+
+
+def check_budget(budget: int | None) -> None:
+    """Refuse a token budget that holds no token.
+
+    Raises
+    ------
+    InputError
+        So it is.
+    """
+    if budget is not None and budget < 1:
+        raise InputError(f"token_budget: expected an integer >= 1, got {budget!r}")

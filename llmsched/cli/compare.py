@@ -14,8 +14,15 @@ from msgspec.structs import replace
 
 from llmsched.cli import options
 from llmsched.cli.deliver import GATES, Against, Delivery, FailOn, refusal_told
-from llmsched.cli.doubts import tell_of_engine, tell_of_equal_cases, tell_of_study, warn_of_study
+from llmsched.cli.doubts import (
+    tell_of_engine,
+    tell_of_equal_cases,
+    tell_of_first_waves,
+    tell_of_study,
+    warn_of_study,
+)
 from llmsched.cli.inputs import choose_hardware, given, parse_slo
+from llmsched.cli.measuring import Measuring
 from llmsched.cli.progress import phase
 from llmsched.errors import InputError
 from llmsched.notes import say, warn
@@ -141,6 +148,8 @@ def compare(
     fail_on: FailOn = None,
     no_gates: NoGates = False,
     slo: Slo = None,
+    measuring: Measuring,
+    latency_bound: options.LatencyBound = False,
     delivery: Delivery,
 ) -> None:
     """Run policies on the same requests and show them side by side."""
@@ -158,7 +167,11 @@ def compare(
         slo=None if slo is None else parse_slo(slo),
         gates=() if no_gates else None if fail_on is None else tuple(fail_on),
         cases=_cases(scenario, selection.cases, selection.draw),
+        **measuring.given,
+        latency_bound=latency_bound or None,
     )
+    changes |= _counted_otherwise(changes)
+    measuring.tell_of_classes(reading.job_class)
     others = (engine.changes, presented, reading.given, given(hardware=engine.hardware))
     scenario = replace(_of_this_workload(scenario, changes, *others), **changes)
     own_traces = not (presented or reading.given)
@@ -168,7 +181,17 @@ def compare(
     delivery.finish(document, table=True, summary=not no_gates)
 
 
-_FLAGS = {"policies": "--policies", "lengths": "--lengths", "gates": "--fail-on", "seed": "--seed"}
+def _counted_otherwise(changes: Mapping[str, object]) -> dict[str, None]:
+    """Return what a warm-up or window of the command line takes the place of in a scenario."""
+    return {
+        other: None
+        for one, other in (("warmup", "window"), ("window", "warmup"))
+        if one in changes and other not in changes
+    }
+
+
+_SAID = ("policies", "lengths", "seed", "slo", "by", "warmup", "window")
+_FLAGS = {**{name: options.flag_of(name) for name in _SAID}, "gates": "--fail-on"}
 
 
 def _options(
@@ -225,6 +248,7 @@ def _run(
     tell_of_study(study, scenario, filters.get("policy", "*"))
     if study.cases is not None and study.cases.draw == "lengths":
         tell_of_equal_cases(rows)
+    tell_of_first_waves(study, rows)
     return judged(rows)
 
 

@@ -45,7 +45,7 @@ Against = Annotated[
 FailOn = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="[POLICY:]METRIC:LIMIT",
+        metavar="[POLICY:][GROUP:]METRIC:LIMIT",
         rich_help_panel=GATES,
         help="Exit 1 beyond a limit: makespan_s:2% (worsening), p99_ttft_ms:+50 (change), "
         "slo_attainment:0.95 (level); may be repeated.",

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmsched import kernel, notes
 from llmsched.notes import say
 
 if TYPE_CHECKING:
     from llmsched.compare.study import Run, Study
+    from llmsched.config import EngineConfig
     from llmsched.documents.row import Row
+    from llmsched.engine.limits import Served
     from llmsched.scenario import Scenario
     from llmsched.trace import Trace
 
 
 LONG = 100_000
 """Requests of a replay from which on it matters which kernel runs."""
+
+
+_WAVE = 0.1
+"""Share of p99 TTFT that goes away with the first wave from which on that is worth a line."""
 
 
 def warn_each(lines: Iterable[str]) -> None:
@@ -30,6 +36,14 @@ def tell_of_engine(requests: int) -> None:
     """Say why a long replay will take as long as it does, where the kernel is not compiled."""
     if requests > LONG and kernel.WHY_PYTHON:
         say(kernel.which())
+
+
+def tell_of_served(served: Served, config: EngineConfig, name: str = "") -> None:
+    """Say which requests the engine refuses and whose answers it cuts, in one line."""
+    if said := served.describe(config):
+        longest = f"max_model_len {config.max_model_len or 0:,}"
+        more = "; --engine max_model_len=none takes any" if longest in said else ""
+        say(f"{name or served.whole.name}: {said}{more}")
 
 
 def tell_of_truth(trace: Trace, mode: str, who: str = "policies know") -> None:
@@ -71,6 +85,33 @@ def tell_of_equal_cases(rows: Mapping[Run, Row]) -> None:
         say(f"every case is the same for {', '.join(names)}: {what}")
 
 
+def tell_of_first_wave(rows: Mapping[str, Mapping[str, Any]], wave: int, where: str = "") -> None:
+    """Say of which policies p99 TTFT is mostly that of the requests that arrive together at first.
+
+    Parameters
+    ----------
+    rows : mapping
+        By policy.
+    wave : int
+        How many arrive so.
+    """
+    names = [policy for policy, row in rows.items() if (row.get("first_wave") or 0) >= _WAVE]
+    if names and wave:
+        whose = f" of {', '.join(names)}" if len(rows) > 1 else ""
+        say(f"{where}p99 TTFT{whose} is the first wave: --warmup {wave} leaves out those requests")
+
+
+def tell_of_first_waves(study: Study, rows: Mapping[Run, Row]) -> None:
+    """Say it of each cell of a comparison, by its first case."""
+    from llmsched.counted import first_wave
+
+    for i, cell in enumerate(study.cells):
+        n, users = len(cell.trace), cell.source.concurrency
+        wave = first_wave(cell.trace.arrival) if users is None else users if 1 < users < n else 0
+        found = {run.policy: row for run, row in rows.items() if (run.cell, run.case) == (i, 0)}
+        tell_of_first_wave(found, wave, f"{cell.name}: " if cell.name else "")
+
+
 def _tell_left_out(study: Study, pattern: str) -> None:
     from llmsched.policies import NAMED
 
@@ -92,11 +133,13 @@ def warn_of_study(study: Study) -> None:
 
     for cell in study.cells:
         name = f"{cell.name}: " if cell.name else ""
+        served = cell.served()
+        tell_of_served(served, cell.engine, cell.name)
         if cell.source.generate:  # its rate was asked for
             found = beyond_fit(cell.hardware, cell.engine, len(cell.trace))
         else:
             found = doubts(
-                cell.trace,
+                served.trace,
                 cell.hardware,
                 cell.engine,
                 cell.source.concurrency,

@@ -76,7 +76,7 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def parse_slo(text: str) -> dict[str, float]:
-    """Read ``ttft_ms=200,tpot_ms=50``.
+    """Read ``chat:ttft_ms=200,tpot_ms=50``: the last colon and the last = of each part separate.
 
     Raises
     ------
@@ -84,17 +84,20 @@ def parse_slo(text: str) -> dict[str, float]:
         An unknown metric, or a limit that is not a positive number.
     """
     from llmsched.metric import SLO_METRICS
+    from llmsched.objective import STATISTICS, check_limit, split
 
     limits: dict[str, float] = {}
     for part in text.split(","):
-        name, _, value = part.partition("=")
+        name, equals, value = part.rpartition("=")
         try:
             limit = float(value)
         except ValueError:
             limit = -1.0
-        if name not in SLO_METRICS or not 0 < limit < float("inf"):
+        known = split(name)[1] in (*SLO_METRICS, *STATISTICS)
+        if not equals or not known or not 0 < limit < float("inf"):
             wanted = " or ".join(f"{metric}=MS" for metric in SLO_METRICS)
             raise InputError(f"--slo: expected {wanted}, got {part!r}")
+        check_limit(name)
         if name in limits:
             raise InputError(f"--slo: expected one limit on {name}, got two")
         limits[name] = limit

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmsched.hardware import HardwareProfile
     from llmsched.trace import Trace
 
+_OTHERWISE = {"format": "--trace-format", "classes": "--class", "since": "--from"}
 TRACE = "Trace"
 ENGINE = "Engine"
 OUTPUT = "Output"
@@ -53,6 +54,16 @@ Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", rich_help_panel=TRACE, help="Only the first N requests."),
 ]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="TIME", rich_help_panel=TRACE, help="Arrivals from then on: 90, 10m, 2h."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", rich_help_panel=TRACE, help="Arrivals before then."),
+]
 Speed = Annotated[
     float | None,
     typer.Option(
@@ -66,7 +77,10 @@ Offline = Annotated[
 JobClass = Annotated[
     list[str] | None,
     typer.Option(
-        "--class", metavar="NAME", rich_help_panel=TRACE, help="Only this class; may be repeated."
+        "--class",
+        metavar="NAME",
+        rich_help_panel=TRACE,
+        help="Only it (see --by); may be repeated.",
     ),
 ]
 OnError = Annotated[
@@ -75,7 +89,8 @@ OnError = Annotated[
         "--on-error",
         metavar="fail|skip",
         rich_help_panel=TRACE,
-        help="What a bad row is: an error, or dropped and counted. Default: fail.",
+        help="What a row that cannot be read is, and a request that can never fit into the KV "
+        "cache: an error, or dropped or refused, and counted. Default: fail.",
     ),
 ]
 
@@ -123,6 +138,16 @@ NumGpuBlocks = Annotated[
         help="KV-cache blocks of the device.",
     ),
 ]
+TimeoutMs = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout-ms",
+        metavar="MS",
+        rich_help_panel=TRACE,
+        help="Clients give up after so long, waiting or running, whatever the trace's timeout_ms "
+        "say: their requests are aborted when the step in flight ends.",
+    ),
+]
 Lengths = Annotated[
     str | None,
     typer.Option(
@@ -157,7 +182,8 @@ EngineKnob = Annotated[
         metavar="KNOB=VALUE",
         rich_help_panel=ENGINE,
         help="Any other knob (watermark, admission, reserve, victim, max_output_tokens, "
-        "max_model_len, long_prefill_token_threshold); may be repeated.",
+        "max_model_len, long_prefill_token_threshold, max_num_partial_prefills, "
+        "max_long_partial_prefills, max_num_queued_reqs, max_num_queued_tokens); may be repeated.",
     ),
 ]
 Concurrency = Annotated[
@@ -178,11 +204,20 @@ PlanFile = Annotated[
         help="Replay on all replicas of a plan (`llmsched plan --replicas N --output PLAN.json`).",
     ),
 ]
+LatencyBound = Annotated[
+    bool,
+    typer.Option(
+        "--latency-bound",
+        rich_help_panel=OUTPUT,
+        help="Bounds on latency also beyond 20,000 requests, and for a batch; else they are there "
+        "where arrivals bind.",
+    ),
+]
 Slo = Annotated[
     str | None,
     typer.Option(
-        metavar="METRIC=MS,...",
-        help="Limits on ttft_ms, tpot_ms, e2el_ms: attainment and goodput.",
+        metavar="[CLASS:]METRIC=MS,...",
+        help="Limits on ttft_ms, tpot_ms, e2el_ms, or statistics (p99_ttft_ms).",
     ),
 ]
 
@@ -214,10 +249,13 @@ class Reading(Group):
 
     trace_format: TraceFormat = None
     time_unit: TimeUnit = None
+    since: Since = None
+    until: Until = None
     limit: Limit = None
     speed: Speed = None
     offline: Offline = False
     job_class: JobClass = None
+    timeout_ms: TimeoutMs = None
     on_error: OnError = None
 
     @property
@@ -234,17 +272,20 @@ class Reading(Group):
         options = given(
             format=self.trace_format,
             time_unit=self.time_unit,
+            since=self.since,
+            until=self.until,
             limit=self.limit,
             speed=self.speed,
             offline=self.offline or None,
             classes=tuple(self.job_class) if self.job_class else None,
+            timeout_ms=self.timeout_ms,
             on_error=self.on_error,
         )
         try:
             TraceOptions(**options)
-        except InputError as error:  # two options are not called as the fields that they set
+        except InputError as error:  # some options are not called as the fields that they set
             field, colon, rest = str(error).partition(": ")
-            flag = {"format": "--trace-format", "classes": "--class"}.get(field, field)
+            flag = _OTHERWISE.get(field, field)
             raise InputError(f"{flag}{colon}{rest}") from error
         return options
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_engine, tell_of_truth, warn_each
+from llmsched.cli.doubts import tell_of_engine, tell_of_served, tell_of_truth, warn_each
 from llmsched.cli.inputs import given, one_of
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
@@ -242,10 +242,6 @@ class BatchFile(options.Group):
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
-        if read.above_limit:
-            warn_each(
-                [f"{self.input}: {read.above_limit:,} predictions are above the request's limit"]
-            )
         return read
 
 
@@ -274,7 +270,8 @@ def plan(
     split = packing.replicas is not None or file.input is not None
     packing.check(lengths, split)
     file.check()
-    if file.input is not None and (trace or reading.given or lengths is not None):
+    options_of_trace = reading.given.keys() - {"on_error"}
+    if file.input is not None and (trace or options_of_trace or lengths is not None):
         raise InputError("--input: expected without a trace, its options, and --lengths")
     file.claim(output)
     batch = file.read()
@@ -288,11 +285,15 @@ def plan(
         *(requests, machine, config, mode, seed or 0),
         **given(objective=packing.objective, samples=packing.samples),
         estimated=batch is not None,
+        on_error="skip" if reading.on_error == "skip" else "fail",
     )
+    tell_of_served(problem.served, config)
     made = packing.solve(problem, split)
     if batch is not None and file.export is not None:
         record = {"plan": promised(made)}
-        export(batch, made.queues, file.export, record, config, force=file.force)
+        rows = problem.served.rows
+        queues = [rows[queue].tolist() for queue in made.queues]
+        export(batch, queues, file.export, record, config, force=file.force)
     if trace is not None:
         tell_of_truth(requests, mode, "the plan knows")
     if output is not None:

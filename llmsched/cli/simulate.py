@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from llmsched.cli import options
-from llmsched.cli.doubts import tell_of_engine, tell_of_truth, warn_each
+from llmsched.cli.doubts import (
+    tell_of_engine,
+    tell_of_first_wave,
+    tell_of_served,
+    tell_of_truth,
+    warn_each,
+)
 from llmsched.cli.inputs import one_of, parse_slo
+from llmsched.cli.measuring import Measuring
 from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
+from llmsched.notes import say
 
 PolicyName = Annotated[
     str,
@@ -59,6 +67,8 @@ def simulate(
     engine: options.Engine,
     terms: options.Terms,
     slo: options.Slo = None,
+    measuring: Measuring,
+    latency_bound: options.LatencyBound = False,
     reading: options.Reading,
     requests: Requests = None,
     steps: Steps = None,
@@ -67,12 +77,14 @@ def simulate(
 ) -> None:
     """Replay one trace under one policy."""
     from llmsched.catalog import find, needs_lengths
+    from llmsched.counted import Counted, first_wave
     from llmsched.files import claim
+    from llmsched.latency_bounds import are_due, bounds_record
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
     from llmsched.planning.stored import read_replicas
     from llmsched.plausibility import doubts
-    from llmsched.replay import Case, replay
+    from llmsched.replay import Case, group_rows, replay
     from llmsched.report.single import render_json, render_single
     from llmsched.report.tables import requests_csv, steps_csv
 
@@ -80,7 +92,9 @@ def simulate(
     claim([("--requests", requests), ("--steps", steps), ("--output", output)])
     if terms.plan is not None and terms.concurrency is not None:
         raise InputError("--plan: expected without --concurrency: a plan says who runs where")
+    asked = measuring.given
     loaded = reading.load(trace)
+    measuring.tell_of_classes(reading.job_class)
     profile, config = engine.load(trace)
     case = Case(
         loaded,
@@ -91,10 +105,13 @@ def simulate(
         concurrency=terms.concurrency,
         assignment=None if terms.plan is None else read_replicas(terms.plan, loaded),
         slo=None if slo is None else parse_slo(slo),
+        on_error="skip" if reading.on_error == "skip" else "fail",
+        counted=Counted(asked.get("warmup"), asked.get("window")),
+        by=asked.get("by"),
     )
     warn_each(
         doubts(
-            loaded,
+            case.served.trace,
             profile,
             config,
             case.concurrency,
@@ -106,15 +123,25 @@ def simulate(
     )
     tell_of_engine(len(loaded))
     chosen = find(policy)
+    tell_of_served(case.serves(chosen), config)
     name = "replay" if chosen.offline is None else "rehearsal and replay"
     with phase(name, "requests") as progress:
         result, row = replay(case, chosen, progress, keep_steps=steps is not None)
+    groups = group_rows(case, result)
+    tell_of_first_wave({result.policy: row}, first_wave(result.arrival))
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
+    proven: dict[str, Any] = {}
+    if are_due(loaded, case.concurrency, case.replicas, asked=latency_bound):
+        if latency_bound and case.latency_bounds.reason:
+            say(f"no bound on latency: {case.latency_bounds.reason}")
+        else:
+            proven = bounds_record(case.latency_bounds, [{"policy": result.policy, **row}])
     if form == "json":
-        text = render_json(result, row, case.terms, case.load)
+        text = render_json(result, row, case.terms, groups, case.load, proven)
     else:
-        text = render_single(result, row, case.terms, case.load, **terminal(output))
+        page = terminal(output)
+        text = render_single(result, row, case.terms, groups, case.load, proven, **page)
     write_files(
         [
             (requests, lambda: requests_csv(result)),

@@ -177,12 +177,16 @@ def _judge(gate: Gate, document: Document, base: Document | None) -> Iterator[Ve
         name, rows = cell_name(cell), _by_policy(cell)
         there = base_cells.get(name, {})
         gone = {p: there[p] for p in there if p not in rows and not _is_left_out(p, document)}
-        concerned = [p for p in (*rows, *gone) if gate.policy in (None, p)]
-        if not concerned:
-            raise InputError(
-                f"gate {gate.text!r}: expected one of {', '.join(rows)}; got {gate.policy!r}"
-            )
-        for policy in concerned:
+        groups = _groups(rows)
+        scope = gate.scope({**rows, **gone}, groups)
+        if scope is None and name and gate.scope(rows, _groups_anywhere(document)):
+            continue  # another cell's trace has that group
+        if scope is None:
+            known = ", ".join([*rows, *groups])
+            raise InputError(f"gate {gate.text!r}: expected one of {known}; got {gate.whom!r}")
+        if scope.group is not None:
+            rows, there, gone = (_of_group(some, scope.group) for some in (rows, there, gone))
+        for policy in (p for p in (*rows, *gone) if scope.policy in (None, p)):
             if policy in gone:
                 yield judge_gone(gate, gone[policy], name)
             elif not gate.relative:
@@ -192,6 +196,23 @@ def _judge(gate: Gate, document: Document, base: Document | None) -> Iterator[Ve
                     yield judge(gate, rows[policy], there[policy], name)
             elif policy != (baseline := _baseline(gate, document, rows)):
                 yield judge(gate, rows[policy], rows[baseline], name)
+
+
+def _groups(rows: Mapping[str, Row]) -> list[str]:
+    return list(dict.fromkeys(g["group"] for row in rows.values() for g in row.get("groups", ())))
+
+
+def _groups_anywhere(document: Document) -> list[str]:
+    return [group for cell in cells_of(document) for group in _groups(_by_policy(cell))]
+
+
+def _of_group(rows: Mapping[str, Row], group: str) -> dict[str, Row]:
+    """Return the rows of one group, under the names of their policies; empty where one has none."""
+    return {
+        policy: next((g for g in row.get("groups", ()) if g["group"] == group), {})
+        | {"policy": policy}
+        for policy, row in rows.items()
+    }
 
 
 def _baseline(gate: Gate, document: Document, rows: Mapping[str, Row]) -> str:
@@ -208,7 +229,7 @@ def _by_policy(cell: Mapping[str, Any]) -> dict[str, Row]:
 
 
 _REQUESTS = ("sha256", "requests", "concurrency", "replicas", "plan_sha256")
-_RUN = ("schema_version", "seed", "slo", "cases")
+_RUN = ("schema_version", "seed", "slo", "cases", "warmup", "window")
 
 
 def _identity(cell: Mapping[str, Any]) -> dict[str, Any]:

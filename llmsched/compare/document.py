@@ -20,9 +20,12 @@ from llmsched.documents.result import check_comparison
 from llmsched.documents.row import Row
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError, NotComparableError
+from llmsched.grouping import grouped
 from llmsched.hardware.kinds import prices_mixed
+from llmsched.latency_bounds import are_due, bounds_record, latency_bounds
+from llmsched.objective import alike, held
 from llmsched.reading import read_whole
-from llmsched.records import record_inputs, record_output_limits
+from llmsched.records import listed_groups, record_inputs, record_output_limits
 from llmsched.regime import record_load
 from llmsched.scenario import Scenario
 from llmsched.version import __version__
@@ -51,6 +54,8 @@ def build_document(scenario: Scenario, study: Study, rows: Rows) -> Document:
     }
     if study.cases is not None:
         document["cases"] = to_builtins(study.cases)
+    document |= {} if study.by is None else {"by": study.by}
+    document |= study.counted.given
     if len(cells) == 1:
         document |= {key: value for key, value in cells[0].items() if key != "label"}
     else:
@@ -73,13 +78,18 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             by_policy[task.policy].append(row)
     name: Document = {"member": cell.member} if cell.member else {"label": dict(cell.label)}
     record: Document = {**name, **_records(cell)}
+    arrival = cell.trace.arrival if cell.source.concurrency is None else None
+    if words := study.counted.words(arrival, len(cell.trace)):
+        record["trace"]["counted"] = words
     for policy in study.policies:  # its own knobs may reserve blocks
         config = replace(cell.engine, **dict(find(policy, study.folder).knobs))
         record["trace"] |= record_output_limits(cell.trace, config)
+    record["trace"] |= _unserved(study, cell)
     record["results"] = [
-        mean_row(of_policy) if of_policy else {"policy": policy}
-        for policy, of_policy in by_policy.items()
+        _result(study, cell, policy, of_policy) for policy, of_policy in by_policy.items()
     ]
+    if bounds := _bounds(scenario, study, cell, record["results"]):
+        record["bounds"] = bounds
     base = by_policy.get(scenario.baseline or "")
     if study.cases is not None and base:
         record["paired"] = [
@@ -89,6 +99,55 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             for difference in paired_differences(of_policy, base, has_mixed_steps(record))
         ]
     return record
+
+
+def _unserved(study: Study, cell: Cell) -> Document:
+    """Return who is refused and who is cut, and by which policies where their own knobs decide."""
+    words = {
+        name: cell.served(find(name, study.folder)).describe(cell.engine) for name in study.policies
+    }
+    every = list(dict.fromkeys(words.values()))
+    if len(every) > 1:
+        groups = {said: [name for name in words if words[name] == said] for said in every if said}
+        every = ["; ".join(f"{', '.join(names)}: {said}" for said, names in groups.items())]
+    return {"unserved": every[0]} if any(every) else {}
+
+
+def _result(study: Study, cell: Cell, policy: str, rows: Sequence[Row]) -> Row:
+    """Return the row of a policy: the mean of its cases, and which limits on statistics it meets.
+
+    One that has not run has a row of only its name, and of the names of its groups.
+    """
+    if not rows:
+        names = () if study.by is None else grouped(cell.trace, study.by).names
+        return {"policy": policy, **listed_groups({name: {} for name in names})}
+    row = mean_row(rows)
+    objectives = held(study.slo or {}, row)
+    return {**row, "objectives": objectives} if objectives else row
+
+
+def _bounds(scenario: Scenario, study: Study, cell: Cell, rows: Sequence[Row]) -> Document:
+    """Return what no schedule beats of the cell's latencies, once its rows are there.
+
+    Of several cases each would have its own.
+    """
+    replicas = count_replicas(cell.assignment)
+    concurrency = cell.source.concurrency
+    asked = scenario.latency_bound
+    if study.cases is not None or not are_due(cell.trace, concurrency, replicas, asked=asked):
+        return {}
+    done = [row for row in rows if "makespan_s" in row]
+    if not done:
+        return {}
+    bounds = latency_bounds(
+        cell.served().trace,
+        cell.hardware,
+        cell.engine,
+        concurrency=concurrency,
+        replicas=replicas,
+        slo=alike(study.slo),
+    )
+    return bounds_record(bounds, done)
 
 
 def _records(cell: Cell) -> Document:

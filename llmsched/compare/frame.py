@@ -15,6 +15,7 @@ def to_frame(document: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row a cell and policy, one column a metric.
 
     The index is the policy, and before it the axes of a matrix. A metric without samples is NaN.
+    The rows of groups are not among them.
 
     Examples
     --------
@@ -23,6 +24,10 @@ def to_frame(document: Mapping[str, Any]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [{**cell["label"], **row} for cell in cells_of(document) for row in cell["results"]]
+    rows = [
+        {**cell["label"], **{k: v for k, v in row.items() if not isinstance(v, list)}}
+        for cell in cells_of(document)
+        for row in cell["results"]
+    ]
     axes = list(cells_of(document)[0]["label"])
     return pd.DataFrame(rows).set_index([*axes, "policy"])

@@ -1,6 +1,7 @@
 """Gates: limits on metrics that fail a run.
 
-A gate reads ``[POLICY:]METRIC:LIMIT``. The limit is one of
+A gate reads ``[POLICY:][GROUP:]METRIC:LIMIT``. With a group, a class by its name, it is on that
+group's row (``chat:p99_ttft_ms:2000``). The limit is one of
 
 - a plain number, a level: ``slo_attainment:0.95`` wants at least that where higher is better, and
   at most that where lower is better;
@@ -12,7 +13,9 @@ A gate reads ``[POLICY:]METRIC:LIMIT``. The limit is one of
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llmsched.documents.result import Verdict
 from llmsched.documents.row import Row
@@ -23,9 +26,16 @@ _LIMIT = re.compile(r"(?P<sign>[+-]?)(?P<number>\d+(\.\d+)?|\.\d+)(?P<percent>%?
 _SLACK = 1e-9  # relative; beside a metric's noise: a value at its limit but for rounding passes
 
 
+class Scope(NamedTuple):
+    """Whose rows a gate is held against: None is every policy, and all requests."""
+
+    policy: str | None = None
+    group: str | None = None
+
+
 @dataclass(frozen=True)
 class Gate:
-    """One limit on one metric, for one policy or for all.
+    """One limit on one metric, for one policy or for all, of all requests or of a group.
 
     Attributes
     ----------
@@ -37,6 +47,8 @@ class Gate:
         Whether that change is in percent of the baseline's value.
     text : str
         The gate as written.
+    whom : str or None
+        What it is on, as written: a policy, a group, or both; see `scope`.
     """
 
     text: str
@@ -44,7 +56,30 @@ class Gate:
     limit: float
     relative: bool
     percent: bool
-    policy: str | None = None
+    whom: str | None = None
+
+    def scope(self, policies: Collection[str], groups: Collection[str]) -> Scope | None:
+        """Return which policy and group it is on, by those there are; None if it is on neither.
+
+        Raises
+        ------
+        InputError
+            A policy and a group have that name.
+        """
+        if self.whom is None:
+            return Scope()
+        if self.whom in policies and self.whom in groups:
+            both = f"{self.whom!r} is a policy and a group"
+            raise InputError(f"gate {self.text!r}: expected POLICY:GROUP:METRIC:LIMIT: {both}")
+        if self.whom in policies:
+            return Scope(policy=self.whom)
+        if self.whom in groups:
+            return Scope(group=self.whom)
+        for policy in policies:
+            group = self.whom.removeprefix(f"{policy}:")
+            if group != self.whom and group in groups:
+                return Scope(policy, group)
+        return None
 
     def threshold(self, base: float | None) -> float | None:
         """Return the worst value that passes; None if the baseline has no value."""
@@ -63,11 +98,12 @@ def parse_gate(text: str) -> Gate:
     InputError
         It does not have the form above, or names a metric that does not exist or has no direction.
     """
-    policy, _, metric_name = text.rpartition(":")[0].rpartition(":")
+    whom, _, metric_name = text.rpartition(":")[0].rpartition(":")
     limit = _LIMIT.fullmatch(text.rpartition(":")[2])
     if not metric_name or limit is None:
         raise InputError(
-            f"expected [POLICY:]METRIC:LIMIT with a limit like 2%, +50 or 0.95, got {text!r}"
+            "expected [POLICY:][GROUP:]METRIC:LIMIT with a limit like 2%, +50 or 0.95, "
+            f"got {text!r}"
         )
     try:
         metric = find_metric(metric_name)
@@ -79,7 +115,7 @@ def parse_gate(text: str) -> Gate:
     bound = float(limit["sign"] + limit["number"])
     if percent and not signed:
         bound = metric.worsening(bound)
-    return Gate(text, metric, bound, percent or signed, percent, policy or None)
+    return Gate(text, metric, bound, percent or signed, percent, whom or None)
 
 
 def judge(gate: Gate, row: Row, base_row: Row | None, cell: str = "") -> Verdict:

@@ -13,8 +13,8 @@ from llmsched import catalog
 from llmsched.compare.study import Cell, Run, Study, load_trace
 from llmsched.documents.row import Row
 from llmsched.errors import LlmschedError
-from llmsched.records import finite
-from llmsched.replay import Case, replay
+from llmsched.records import finite, listed_groups
+from llmsched.replay import Case, group_rows, replay
 from llmsched.trace import Trace
 
 _FIRST = 10_000
@@ -27,8 +27,9 @@ def measure(study: Study, task: Run) -> Row:
     A metric without samples is None, as JSON has it.
     """
     policy = catalog.find(task.policy, study.folder)
-    _, row = replay(_case(study, task.cell, task.case), policy)
-    return {"policy": task.policy, **finite(row)}
+    case = _case(study, task.cell, task.case)
+    result, row = replay(case, policy)
+    return {"policy": task.policy, **finite(row), **listed_groups(group_rows(case, result))}
 
 
 def pace(study: Study, task: Run) -> float:
@@ -67,14 +68,17 @@ def _case(study: Study, cell: int, case: int) -> Case:
         concurrency=here.source.concurrency,
         assignment=here.assignment,
         slo=study.slo,
+        on_error=here.on_error,
+        counted=study.counted,
+        by=study.by,
     )
 
 
 def draw(cell: Cell, study: Study, case: int) -> Trace:
     """Return the requests of one case.
 
-    A bootstrap draws the trace's (input, output, prediction, limit) rows with replacement and
-    leaves the arrival times where they are; see Efron, "Bootstrap methods: another look at the
+    A bootstrap draws the trace's (input, output, prediction, limit, timeout) rows with replacement
+    and leaves the arrival times where they are; see Efron, "Bootstrap methods: another look at the
     jackknife", Annals of Statistics 7 (1979).
     """
     if study.cases is None or study.cases.draw == "lengths":
@@ -94,6 +98,7 @@ def case_seed(seed: int, case: int, purpose: str) -> int:
 
 def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
     predicted, limits = trace.predicted_output_tokens, trace.max_output_tokens
+    timeout = trace.timeout
     drawn = Trace.from_columns(
         trace.arrival,
         trace.input_tokens[rows],
@@ -101,6 +106,7 @@ def _resampled(trace: Trace, rows: NDArray[np.int64]) -> Trace:
         job_class=None if trace.job_class is None else trace.job_class[rows],
         predicted_output_tokens=None if predicted is None else predicted[rows],
         max_output_tokens=None if limits is None else limits[rows],
+        timeout=None if timeout is None else timeout[rows],
         name=trace.name,
         note=trace.note,
     )

@@ -19,10 +19,21 @@ def mean_row(rows: Sequence[Row]) -> Row:
     first = rows[0]
     if len(rows) == 1:
         return first
-    return {
+    mean: Row = {
         name: value if isinstance(value, str) else _mean([row[name] for row in rows])
         for name, value in first.items()
+        if name != "groups"
     }
+    return mean | _mean_groups(rows)
+
+
+def _mean_groups(rows: Sequence[Row]) -> Row:
+    """Return the means of each group over the cases that have it: one may be drawn in none."""
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        for group in row.get("groups", ()):
+            by_name.setdefault(group["group"], []).append(group)
+    return {"groups": [mean_row(of_group) for of_group in by_name.values()]} if by_name else {}
 
 
 def paired_differences(

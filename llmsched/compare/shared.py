@@ -83,6 +83,7 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: object) -> Any:
         if type(obj) is not Trace:
             return NotImplemented
+        _ = obj.classes  # as numbers they are in no worker's way
         columns = dict(vars(obj))
         rare = {name: columns.pop(name) for name in _RARE}
         return _SharedTrace.of, (columns, pickle.PickleBuffer(pickle.dumps(rare, protocol=5)))

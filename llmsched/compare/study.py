@@ -19,15 +19,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmsched.catalog import policy_files
+from llmsched.compare.gates import parse_gate
 from llmsched.config import EngineConfig
+from llmsched.contract import Policy
+from llmsched.counted import EVERY, Counted
 from llmsched.documents.result import Cases
+from llmsched.engine.limits import OnError, Served, serve
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
+from llmsched.grouping import grouped
 from llmsched.hardware.load import load_profile, overridden
 from llmsched.hardware.profile import Choice, HardwareProfile
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import check_mode, chosen_mode
+from llmsched.objective import check_classes, has_classes
 from llmsched.regime import Load, load_of
 from llmsched.scenario import HardwareSource, Scenario, Seed, TraceSource
 from llmsched.schema import checked
@@ -76,6 +82,22 @@ class Cell:
             self.trace, self.hardware, self.engine, concurrency=users, total_speed=replicas
         )
 
+    @property
+    def on_error(self) -> OnError:
+        """What a request that can never fit is, by the option that reads the trace."""
+        return "skip" if self.source.options.get("on_error") == "skip" else "fail"
+
+    def served(self, policy: Policy | None = None) -> Served:
+        """Return what the engine takes of the trace, with a policy's own knobs if it has some.
+
+        Raises
+        ------
+        InputError
+            As `serve`.
+        """
+        config = self.engine if policy is None else replace(self.engine, **dict(policy.knobs))
+        return serve(self.trace, config, self.on_error, self.hardware.way_out)
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -93,6 +115,8 @@ class Study:
     slo: Mapping[str, float] | None = None
     cases: Cases | None = None
     folder: Path | None = None
+    counted: Counted = EVERY
+    by: str | None = None
 
     def runs(self) -> Iterator[Run]:
         """Yield every task in the order of the results: cell, case, policy."""
@@ -117,6 +141,8 @@ class Study:
             "seed": self.seed,
             "slo": dict(self.slo or {}),
             "draw": self.cases.draw if self.cases else None,
+            **({} if self.by is None else {"by": self.by}),
+            **self.counted.given,
             "cells": [
                 hashlib.sha256(
                     orjson.dumps(
@@ -206,9 +232,52 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
     if not cells or not policies:
         raise InputError(f"{scenario.source}: the filter leaves nothing to run")
+    with scenario.blamed("warmup" if scenario.warmup is not None else "window"):
+        counted = _counted(scenario, cells)
     return Study(
-        tuple(cells), tuple(policies), scenario.seed, scenario.slo, scenario.cases, scenario.folder
+        tuple(cells),
+        tuple(policies),
+        scenario.seed,
+        scenario.slo,
+        scenario.cases,
+        scenario.folder,
+        counted,
+        _by(scenario, cells, policies),
     )
+
+
+def _counted(scenario: Scenario, cells: Sequence[Cell]) -> Counted:
+    """Return which requests count, having refused what leaves none of a cell's."""
+    counted = Counted(scenario.warmup, scenario.window)
+    for cell in cells:
+        if cell.source.concurrency is None:
+            counted.rows(cell.trace.arrival)
+    return counted
+
+
+def _by(scenario: Scenario, cells: Sequence[Cell], policies: Sequence[str]) -> str | None:
+    """Return the groups with rows of their own; where a limit or gate names a class, the classes.
+
+    Raises
+    ------
+    InputError
+        A trace does not have what they are made of, or lacks a class that has a limit.
+    """
+    classes = {cell.name: cell.trace.classes[0] for cell in cells}
+    with scenario.blamed("slo"):
+        for known in classes.values():
+            check_classes(scenario.slo, known)
+    by = scenario.by
+    if by is None:
+        gates = [parse_gate(text).whom for text in scenario.gates]
+        named = any(whom is not None and whom not in policies for whom in gates)
+        if not has_classes(scenario.slo) and not (named and all(classes.values())):
+            return None
+        by = "class"
+    with scenario.blamed("by"):
+        for cell in cells:
+            grouped(cell.trace, by)
+    return by
 
 
 def _family(scenario: Scenario, cells: Sequence[Cell], pattern: str) -> list[Cell]:

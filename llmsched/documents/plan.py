@@ -25,3 +25,4 @@ class SplitRecord(Struct):
     schema_version: Literal[1]
     replicas: Annotated[list[Part], Meta(min_length=1)]
     trace: Planned
+    refused: Annotated[list[str], Meta(description="Ids of requests that no engine takes.")] = []

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from llmsched.config import EngineConfig
+from llmsched.counted import Warmup
 from llmsched.documents.row import Figures, Row, check_figures, check_row
 from llmsched.errors import InputError
-from llmsched.metric import METRICS, Limited
+from llmsched.metric import METRICS
+from llmsched.objective import check_limit
 from llmsched.schema import (
     Named,
     check_fields,
@@ -27,8 +29,14 @@ CaseCount = Annotated[int, Meta(ge=2, le=10**7)]
 Positive = Annotated[int, Meta(ge=1)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Objective = Annotated[
-    dict[Limited, Annotated[float, Meta(gt=0)]], Meta(description="Limits in ms by metric.")
+    dict[str, Annotated[float, Meta(gt=0)]],
+    Meta(
+        description="Limits in ms by [CLASS:]METRIC: ttft_ms, tpot_ms, e2el_ms, or a statistic as "
+        "p99_ttft_ms."
+    ),
 ]
+By = Annotated[Named, Meta(description="class, input, output or a length with edges: input:512.")]
+Window = Annotated[Named, Meta(description="A..B: requests that arrive then count, seconds.")]
 
 
 _Knobs = some_of(EngineConfig)
@@ -93,9 +101,13 @@ class TraceRecord(Struct, forbid_unknown_fields=True):
         None
     )
     plan_sha256: Annotated[Digest | UnsetType, Meta(description="Who runs what.")] = UNSET
+    counted: Annotated[str | UnsetType, Meta(description="Which requests metrics are of.")] = UNSET
     output_limits: Annotated[
         str | UnsetType,
         Meta(description="Where the limits come from that KV blocks are reserved for."),
+    ] = UNSET
+    unserved: Annotated[
+        str | UnsetType, Meta(description="Who is refused, and whose answers are cut.")
     ] = UNSET
     options: dict[str, Any] | UnsetType = UNSET
     generate: dict[str, Any] | UnsetType = UNSET
@@ -142,7 +154,23 @@ class Pair(Struct, forbid_unknown_fields=True):
     worst_case: Count
 
 
+class Proven(Struct, forbid_unknown_fields=True):
+    """A value in the metric's unit that no schedule of the scope beats."""
+
+    value: Annotated[float, Meta(ge=0)]
+    scope: Annotated[str, Meta(description="The schedules that it holds for.")]
+
+
+class BoundRecord(Proven, forbid_unknown_fields=True, kw_only=True):
+    """For every schedule, and what is proven beyond that for those that preempt little."""
+
+    limited: Proven | UnsetType = UNSET
+
+
 Rows = Annotated[list[Row], Meta(min_length=1)]
+BoundRecords = Annotated[
+    dict[str, BoundRecord], Meta(description="What no schedule beats, by metric.")
+]
 
 
 class LoadRecord(Struct, forbid_unknown_fields=True):
@@ -163,6 +191,7 @@ class Cell(Struct):
     results: Rows
     load: Annotated[LoadRecord | UnsetType, Meta(description="Unless all come at once.")] = UNSET
     paired: list[Pair] | UnsetType = UNSET
+    bounds: BoundRecords | UnsetType = UNSET
     hardware_assumed: Annotated[
         Literal[True] | UnsetType, Meta(description="Nobody chose the profile.")
     ] = UNSET
@@ -243,6 +272,9 @@ class Comparison(Struct, forbid_unknown_fields=True):
     published: list[Published]
     gates: list[Verdict]
     cases: CasesRecord | UnsetType = UNSET
+    by: By | UnsetType = UNSET
+    warmup: Warmup | UnsetType = UNSET
+    window: Window | UnsetType = UNSET
     selection: Selection | UnsetType = UNSET
     trace: TraceRecord | UnsetType = UNSET
     hardware: HardwareRecord | UnsetType = UNSET
@@ -252,6 +284,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     results: Rows | UnsetType = UNSET
     load: LoadRecord | UnsetType = UNSET
     paired: list[Pair] | UnsetType = UNSET
+    bounds: BoundRecords | UnsetType = UNSET
     cells: Annotated[list[LabelledCell], Meta(min_length=1)] | UnsetType = UNSET
     family: Family | UnsetType = UNSET
     against: Against | UnsetType = UNSET
@@ -277,6 +310,9 @@ def check_comparison(document: Mapping[str, Any], source: str) -> None:
         cells = {f"cells[{i}].": cell for i, cell in enumerate(document["cells"])}
         labels = (", ".join(cell.label.values()) for cell in found.cells)
         check_once(labels, f"{source}: cells", "label")
+    with within(source, ": "):
+        for name in found.slo:
+            check_limit(name)
     whole = found.cases is UNSET
     for where, cell in cells.items():
         _check_cell(cell, source, where, whole)
@@ -303,6 +339,11 @@ def _check_cell(cell: Mapping[str, Any], source: str, where: str, whole: bool) -
     check_once((row["policy"] for row in cell["results"]), place, "policy")
     pairs = checked(cell.get("paired") or [], list[Pair], source)
     _check_known(pairs, f"{source}: {where}paired")
+    for name in cell.get("bounds") or {}:
+        if name not in METRICS or not METRICS[name].bounded:
+            raise InputError(
+                f"{source}: {where}bounds: expected metrics with a bound, got {name!r}"
+            )
 
 
 def _check_baseline(cell: Mapping[str, Any], baseline: str | None, source: str) -> None:

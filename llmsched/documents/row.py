@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from llmsched.errors import InputError
 from llmsched.metric import COUNT, METRICS, RECORDED, Metric
-from llmsched.schema import Named, checked, keys_of, within
+from llmsched.schema import Named, check_once, checked, keys_of, within
 
 
 def _number(metric: Metric, whole: bool) -> Any:
@@ -22,16 +22,43 @@ def _number(metric: Metric, whole: bool) -> Any:
     return Annotated[float, Meta(ge=0, le=metric.greatest)]
 
 
+class Held(Struct, forbid_unknown_fields=True):
+    """What a row says of a limit on a statistic: see `objective.held`."""
+
+    objective: Named
+    limit: float
+    value: float | None
+    met: bool
+
+
 @cache
 def _row_type(whole: bool) -> type[Struct]:
     numbers = {metric.name: _number(metric, whole) for metric in RECORDED}
     total = numbers.pop("makespan_s")
-    others = [
+    said = "A row a group: its name under `group`, and each metric."
+    groups = Annotated[list[dict[str, Any]], Meta(description=said)]
+    fields: list[Any] = [
+        ("policy", Named),
+        ("makespan_s", total),
+        *_optional(numbers),
+        ("groups", Union[groups, UnsetType], UNSET),  # noqa: UP007 (types made here)
+        ("objectives", Union[list[dict[str, Any]], UnsetType], UNSET),  # noqa: UP007
+    ]
+    return defstruct("Row", fields, forbid_unknown_fields=True)
+
+
+@cache
+def _group_type(whole: bool) -> type[Struct]:
+    numbers = {metric.name: _number(metric, whole) for metric in RECORDED}
+    fields: list[Any] = [("group", Named), *_optional(numbers)]
+    return defstruct("Group", fields, forbid_unknown_fields=True)
+
+
+def _optional(numbers: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [
         (name, Union[number, None, UnsetType], UNSET)  # noqa: UP007 (types made here)
         for name, number in numbers.items()
     ]
-    fields: list[Any] = [("policy", Named), ("makespan_s", total), *others]
-    return defstruct("Row", fields, forbid_unknown_fields=True)
 
 
 _FIGURES = defstruct(
@@ -80,6 +107,14 @@ def check_row(row: Mapping[str, Any], place: str, *, whole: bool) -> None:
     """
     with within(place):
         checked(row, _row_type(whole), parsed=True)
+        for i, group in enumerate(row.get("groups", ())):
+            with within(f"groups[{i}]"):
+                checked(group, _group_type(whole), parsed=True)
+        if "groups" in row:
+            check_once((group["group"] for group in row["groups"]), "groups", "group")
+        if "objectives" in row:
+            with within("objectives"):
+                checked(row["objectives"], list[Held], parsed=True)
 
 
 def check_all_there(row: Mapping[str, Any], place: str) -> None:

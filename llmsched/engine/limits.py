@@ -1,18 +1,53 @@
-"""Inputs that cannot be simulated, found before the first step."""
+"""What an engine takes of a trace, found before the first step: who is refused, who is cut."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from llmsched.config import EngineConfig
 from llmsched.contract import Jobs, Policy
+from llmsched.engine.refusal import Refusal, describe_unserved
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
-from llmsched.trace import MAX_TOKENS, Trace, token_counts
+from llmsched.trace import MAX_TOKENS, Trace, frozen, token_counts
+
+OnError: TypeAlias = Literal["fail", "skip"]
+"""What a request is that can never be served: an error, or refused and counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """What an engine takes of a trace: the rest is refused at once, and long answers are cut.
+
+    Attributes
+    ----------
+    trace : Trace
+        The requests that it takes, with the output that it lets them have.
+    rows : int64, shape (taken,)
+        Their rows in the whole trace.
+    refusal : int8, shape (n,)
+        A `Refusal` for each request of the whole trace.
+    """
+
+    trace: Trace
+    whole: Trace
+    rows: NDArray[np.int64]
+    refusal: NDArray[np.int8]
+
+    def alike(self, other: Served) -> bool:
+        """Whether the same requests of one trace are served, and get as much."""
+        if not np.array_equal(self.rows, other.rows):
+            return False
+        return np.array_equal(self.trace.output_tokens, other.trace.output_tokens)
+
+    def describe(self, config: EngineConfig) -> str:
+        """Say how many are refused and why, and how many answers are cut; "" if none."""
+        cut = int((self.trace.output_tokens < self.whole.output_tokens[self.rows]).sum())
+        return describe_unserved(self.refusal, cut, self.whole.id, config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +56,16 @@ class Intake:
 
     Attributes
     ----------
-    arrival : float64, shape (n,)
+    trace : Trace
+        Those that are taken, with the output that they are let have.
+    arrival : float64, shape (taken,)
         Seconds; infinite where only a finish makes a request arrive, which nobody knows.
-    predicted, limit : int64, shape (n,)
+    predicted, limit : int64, shape (taken,)
         Output lengths as policies see them, and the limits of outputs.
+    served : Served or None
+        Where they are in the trace that they came with; None if that is the same one.
+    concurrency : int or None
+        Users of a closed loop.
     """
 
     trace: Trace
@@ -33,6 +74,8 @@ class Intake:
     limit: NDArray[np.int64]
     config: EngineConfig
     hardware: HardwareProfile
+    served: Served | None = None
+    concurrency: int | None = None
 
     def known(self) -> Jobs:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
@@ -55,30 +98,88 @@ def admit(
     *,
     predicted: NDArray[np.int64] | None = None,
     concurrency: int | None = None,
+    on_error: OnError = "fail",
 ) -> Intake:
     """Return the requests as an engine takes them, if a replay of them can end.
 
     Parameters
     ----------
     predicted : int64, shape (n,), optional
-        Output lengths as the policy sees them; the true ones by default.
+        Output lengths as the policy sees them; by default the true ones, as far as they come.
     concurrency : int, optional
         Closed loop: this many arrive at 0, and the others when one finishes, which nobody knows.
+    on_error : {"fail", "skip"}
+        As in `serve`.
 
     Raises
     ------
     InputError
-        As `check_limits` and `check_lengths`.
+        As `check_limits`, `serve` and `check_lengths`.
     """
-    check_limits(trace, hardware, policy, config, concurrency)
-    lengths = trace.output_tokens
-    if predicted is not None and predicted is not lengths:
+    check_limits(hardware, policy, config, concurrency)
+    served = serve(trace, config, on_error, hardware.way_out)
+    taken = served.trace
+    lengths, limit = taken.output_tokens, output_limits(taken, config)
+    if predicted is not None and predicted is not trace.output_tokens:
         lengths = check_lengths(trace, predicted)
-    arrival = trace.arrival
+        lengths = lengths if len(taken) == len(trace) else lengths[served.rows]
+    arrival = taken.arrival
     if concurrency is not None:
-        arrival = np.zeros(len(trace))
+        arrival = np.zeros(len(taken))
         arrival[concurrency:] = np.inf
-    return Intake(trace, arrival, lengths, output_limits(trace, config), config, hardware)
+    partly = None if taken is trace else served
+    return Intake(taken, arrival, lengths, limit, config, hardware, partly, concurrency)
+
+
+def serve(
+    trace: Trace, config: EngineConfig, on_error: OnError = "fail", way_out: str = ""
+) -> Served:
+    """Return what an engine takes of a trace, and how much output it lets each request have.
+
+    A prompt that fills ``max_model_len`` is refused, and so is one that a declared limit takes
+    beyond it; without one the answer ends there. vLLM's server has done so since 0.5. An answer
+    beyond its output limit ends at the limit.
+
+    Parameters
+    ----------
+    on_error : {"fail", "skip"}
+        Whether a request that can never fit into the KV cache is an error or is refused as well.
+    way_out : str
+        What the message of that error says after it.
+
+    Raises
+    ------
+    InputError
+        A request can never fit; the message says how many, and what can be done.
+    """
+    prompt, output = trace.input_tokens, trace.output_tokens
+    most = np.minimum(output, np.maximum(1, _ends_at(trace, config)))
+    refusal = np.zeros(len(trace), np.int8)
+    if config.max_model_len is not None:
+        declared = 0 if trace.max_output_tokens is None else trace.max_output_tokens
+        refusal[prompt + declared > config.max_model_len] = Refusal.LIMIT_TOO_LONG
+        refusal[prompt >= config.max_model_len] = Refusal.PROMPT_TOO_LONG
+    unfit = _never_fit(trace, most, config) & (refusal == Refusal.NONE)
+    if unfit.any():
+        if on_error != "skip":
+            raise InputError(_unfit_words(trace, most, unfit, config) + way_out)
+        refusal[unfit] = Refusal.NEVER_FITS
+    rows = np.flatnonzero(refusal == Refusal.NONE)
+    taken = trace if len(rows) == len(trace) else trace.take(rows)
+    if (most < output).any():
+        outputs = frozen(most[rows])
+        taken = replace(taken, output_tokens=outputs, longest_of_whole=trace.longest_output)
+    return Served(taken, trace, rows, refusal)
+
+
+def _ends_at(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
+    """Return the output tokens at which each answer ends, whatever it would come to."""
+    prompt, declared, knob = trace.input_tokens, trace.max_output_tokens, config.max_output_tokens
+    room = MAX_TOKENS if config.max_model_len is None else config.max_model_len - prompt
+    limits = np.full_like(prompt, MAX_TOKENS if knob is None else knob)
+    if declared is not None:
+        limits = np.where(declared > 0, declared, limits)
+    return np.minimum(limits, room)
 
 
 def admissible_blocks(config: EngineConfig) -> int | None:
@@ -103,24 +204,20 @@ def that_fit(
 def output_limits(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
     """Return the output tokens that each request is limited to, shape (n,).
 
-    That is what it declared, else the knob ``max_output_tokens``, else what ``max_model_len``
-    leaves. Where there is none of these, an engine that reserves a request's whole output has to
-    assume something: the greatest output of the trace, as an operator who knows it would set.
-
-    Nothing goes beyond ``max_model_len``. What nobody declared or set is also cut to what fits into
-    the KV cache beside the prompt.
+    That is what it declared, else the knob ``max_output_tokens``, and never more than
+    ``max_model_len`` leaves. Where nobody said anything, an engine that reserves a request's output
+    has to assume something: the greatest output of the trace, as an operator who knows it would
+    set. What nobody declared or set is also cut to what fits into the KV cache beside the prompt.
     """
-    prompt = trace.input_tokens
-    room = MAX_TOKENS if config.max_model_len is None else config.max_model_len - prompt
+    limits = _ends_at(trace, config)
     if config.max_output_tokens is not None:
-        rest = np.full_like(prompt, config.max_output_tokens)
-    else:
-        assumed = config.reserve == "max_output" and config.max_model_len is None
-        most = np.full_like(prompt, trace.longest_output if assumed else MAX_TOKENS)
-        rest = that_fit(np.minimum(most, room), prompt, config)
+        return limits
+    rest = limits
+    if config.reserve != "none":
+        rest = np.minimum(limits, trace.longest_output)
+    rest = that_fit(rest, trace.input_tokens, config)
     declared = trace.max_output_tokens
-    limits = rest if declared is None else np.where(declared > 0, declared, rest)
-    return np.minimum(limits, room)
+    return rest if declared is None else np.where(declared > 0, limits, rest)
 
 
 def describe_output_limits(trace: Trace, config: EngineConfig) -> str:
@@ -128,12 +225,10 @@ def describe_output_limits(trace: Trace, config: EngineConfig) -> str:
 
     See :func:`output_limits`.
     """
-    if config.reserve != "max_output":
+    if config.reserve == "none":
         return ""
     if config.max_output_tokens is not None:
         rest = f"{config.max_output_tokens:,}"
-    elif config.max_model_len is not None:
-        rest = f"what max_model_len {config.max_model_len:,} leaves"
     else:
         rest = f"assumed: the trace's greatest, {trace.longest_output:,}"
     declared = trace.max_output_tokens
@@ -168,20 +263,18 @@ def check_lengths(trace: Trace, predicted: ArrayLike) -> NDArray[np.int64]:
 
 
 def check_limits(
-    trace: Trace,
     hardware: HardwareProfile,
     policy: Policy,
     config: EngineConfig,
     concurrency: int | None = None,
 ) -> None:
-    """Refuse a replay that could not end, or whose steps have no price.
+    """Refuse a replay that could not end, or whose steps have no price, whatever its requests.
 
     Raises
     ------
     InputError
-        The policy needs mixed steps and the profile cannot price them, a decode round of all slots
-        would exceed the token budget, a request is longer than the knobs allow, or it never fits
-        into the KV cache.
+        The policy needs mixed steps and the profile cannot price them, or a decode round of all
+        slots would exceed the token budget.
     """
     if policy.rule.mixed and not hardware.step_time.mixed:
         raise InputError(
@@ -195,8 +288,6 @@ def check_limits(
             f"max_num_batched_tokens: expected at least max_num_seqs = {config.max_num_seqs}, so "
             f"that every running sequence can decode, got {budget}"
         )
-    _check_served(trace, config)
-    _check_blocks(trace, hardware, config)
 
 
 def check_concurrency(concurrency: int | None) -> None:
@@ -211,39 +302,36 @@ def check_concurrency(concurrency: int | None) -> None:
         raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
 
 
-def _check_served(trace: Trace, config: EngineConfig) -> None:
-    """Refuse requests that the engine's own limits would not let finish as the trace has them."""
-    prompt, output = trace.input_tokens, trace.output_tokens
-    if config.max_model_len is not None and (long := prompt + output > config.max_model_len).any():
-        row = int(long.argmax())
-        raise InputError(
-            f"{trace.name}: request {trace.id[row]!r}: expected at most max_model_len = "
-            f"{config.max_model_len} tokens, got {prompt[row]} + {output[row]}"
-        )
-    knob = config.max_output_tokens
-    if knob is not None and (long := output > output_limits(trace, config)).any():
-        row = int(long.argmax())
-        raise InputError(
-            f"{trace.name}: request {trace.id[row]!r}: expected at most max_output_tokens = "
-            f"{knob} of output, got {output[row]}"
-        )
-
-
-def _check_blocks(trace: Trace, hardware: HardwareProfile, config: EngineConfig) -> None:
-    """Refuse requests that even the empty KV cache has too few blocks for."""
+def _never_fit(trace: Trace, output: NDArray[np.int64], config: EngineConfig) -> NDArray[np.bool_]:
+    """Return which requests even the empty KV cache has too few blocks for, shape (n,)."""
     usable = admissible_blocks(config)
     if usable is None:
-        return
-    needed = [(trace.output_tokens, "")]
+        return np.zeros(len(trace), np.bool_)
+    return _blocks(trace, np.maximum(output, _reserved(trace, config)), config) > usable
+
+
+def _reserved(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
+    """Return the output tokens that blocks are set aside for, shape (n,)."""
     if config.reserve == "max_output":
-        needed.append((output_limits(trace, config), ", its output limit,"))
-    for output, why in needed:
-        tokens = trace.input_tokens + output - 1  # the last one is never computed
-        blocks = -(-tokens // config.block_size)
-        if blocks.max() > usable:
-            row = int((blocks > usable).argmax())
-            raise InputError(
-                f"{trace.name}: request {trace.id[row]!r} can never fit: {trace.input_tokens[row]} "
-                f"+ {output[row]}{why} tokens need {blocks[row]} KV blocks of {config.block_size}, "
-                f"and {usable} can be used{hardware.way_out}"
-            )
+        return output_limits(trace, config)
+    return np.zeros(len(trace), np.int64)
+
+
+def _blocks(trace: Trace, output: NDArray[np.int64], config: EngineConfig) -> NDArray[np.int64]:
+    """Return the blocks of prompts and outputs, whose last tokens are never computed."""
+    return -(-(trace.input_tokens + output - 1) // config.block_size)
+
+
+def _unfit_words(
+    trace: Trace, output: NDArray[np.int64], unfit: NDArray[np.bool_], config: EngineConfig
+) -> str:
+    """Say which request can never fit and why, how many there are, and the way out."""
+    row, usable, why = int(unfit.argmax()), admissible_blocks(config), ""
+    if _blocks(trace, output, config)[row] <= usable:
+        output, why = _reserved(trace, config), ", its output limit,"
+    need = f"{trace.input_tokens[row]} + {output[row]}{why} tokens need"
+    need += f" {_blocks(trace, output, config)[row]} KV blocks of {config.block_size}"
+    return (
+        f"{trace.name}: request {trace.id[row]!r} can never fit: {need}, and {usable} can be used; "
+        f"{unfit.sum():,} of {len(trace):,} requests never fit: --on-error skip refuses them"
+    )

@@ -40,7 +40,8 @@ class LivelockWatch:
         situation : hashable, not None
             All else that decides what happens next.
         arrival_to_come : bool
-            Whether a request will arrive without anything having to finish first.
+            Whether a request will arrive, or a client leave, without anything having to finish
+            first.
         """
         if mark != self._mark:
             self._mark, self._kept = mark, None

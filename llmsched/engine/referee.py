@@ -88,7 +88,7 @@ class Referee:
         if step.__class__ is not Step:
             raise PolicyError(f"{who}: expected a Step, got {step!r}")
         assert isinstance(step, Step)
-        for name in ("prefill", "decode", "split", "heed_arrivals"):
+        for name in ("prefill", "decode", "split", "shortest_first", "heed_arrivals"):
             flag = getattr(step, name)
             if flag.__class__ is not bool and type(flag).__name__ != "bool":  # NumPy's is one too
                 raise PolicyError(f"{who}: Step: {name}: expected True or False, got {flag!r}")
@@ -99,6 +99,9 @@ class Referee:
             )
         found = Proposal(step, bool(step.prefill), bool(step.decode), bool(step.split))
         found.heeds = bool(step.heed_arrivals)
+        found.shortest = bool(step.shortest_first)
+        if found.shortest and not (found.split and step.skip is _NOBODY and step.chunks is None):
+            raise PolicyError(f"{who}: Step: shortest_first: expected split, no skip, no chunks")
         if step.rounds is not None:
             found.rounds = self._count("rounds", step.rounds)
         if step.max_tokens is not None:
@@ -189,7 +192,11 @@ class Referee:
                 f"{self._who}: this order's queue has no methods waiting and remove, so that a "
                 "rule can neither see its order nor pass anybody over"
             )
-        order = [self.offered(state, request) for request in queue.waiting()]
+        order = [
+            self.offered(state, request)
+            for request in queue.waiting()
+            if not (_is_integer(request) and state.is_gone(_bounded(request)))
+        ]
         if len(set(order)) != len(order) or -1 in order:
             raise PolicyError(
                 f"{self._who}: queue: waiting: expected each waiting request once, got {order}"
@@ -219,6 +226,8 @@ class Referee:
         if state.is_waiting(request):
             return ""
         where = "is in a slot" if state.slot(request) >= 0 else "has finished"
+        if state.is_gone(request):
+            where = "was refused, or its client has left"
         return f"{self._name(request)!r}, which {where}"
 
     def idle(self, state: State, step: object) -> None:
@@ -247,7 +256,7 @@ class Referee:
         if self._livelock.sees(
             mark=(state.clock, state.prompts_done, state.arrived),
             situation=(tuple(request for request, _ in running), held, state.waiting),
-            arrival_to_come=state.arrived < state.dated,
+            arrival_to_come=state.arrived < state.dated or bool(state.deadlines),
         ):
             raise LivelockError(
                 f"{self._who}: livelock at {state.now:.6f} s: {self._name(request)!r} is "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.result import PER_REQUEST, SimulationResult, Streams
 from llmsched.trace import Trace
 
 
@@ -40,19 +40,38 @@ def merge(
 
     Times and counts of requests are exact. Steps of different replicas overlap in time.
     """
-    back = np.argsort(np.concatenate(assignment.rows()))
+    rows = assignment.rows()
+    back = np.argsort(np.concatenate(rows))
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(result, name) for result in results])[back]
+        for name in PER_REQUEST
+    }
     config = results[0].config
     return replace(
         results[0],
         trace=trace,
         config=replace(config, max_num_seqs=config.max_num_seqs * assignment.replicas),
-        arrival=np.concatenate([result.arrival for result in results])[back],
-        admitted=np.concatenate([result.admitted for result in results])[back],
-        first_token=np.concatenate([result.first_token for result in results])[back],
-        finish=np.concatenate([result.finish for result in results])[back],
-        preemptions=np.concatenate([result.preemptions for result in results])[back],
-        recomputed_tokens=np.concatenate([result.recomputed_tokens for result in results])[back],
+        **columns,
         works=tuple(work for result in results for work in result.works),
         resume_gap=np.concatenate([result.resume_gap for result in results]),
+        streams=_merge_streams(rows, back, [result.streams for result in results]),
         peak_blocks=max((result.peak_blocks for result in results), key=lambda peak: peak or 0),
+    )
+
+
+def _merge_streams(
+    rows: Sequence[NDArray[np.int64]], back: NDArray[np.int64], several: Sequence[Streams | None]
+) -> Streams | None:
+    """Join what interrupted the streams of each replica, which know requests by their own rows."""
+    known = [streams for streams in several if streams is not None]
+    if len(known) < len(several):
+        return None
+    causes = [
+        np.where(streams.cause >= 0, own[streams.cause], streams.cause)
+        for own, streams in zip(rows, known, strict=True)
+    ]
+    return Streams(
+        np.concatenate([streams.worst_gap for streams in known])[back],
+        np.concatenate(causes)[back],
+        np.concatenate([streams.stall for streams in known])[back],
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,25 @@ from llmsched.config import EngineConfig
 from llmsched.engine.work import Totals, Work, step_rows
 from llmsched.hardware import HardwareProfile
 from llmsched.kernel.rows import STEP_COLUMNS
-from llmsched.trace import Trace
+from llmsched.kernel.stalls import DECODE, PREEMPTION
+from llmsched.trace import Trace, frozen
 
 if TYPE_CHECKING:
     import pandas as pd
 
+COMPLETED, REFUSED, ABORTED = range(3)
+"""What becomes of a request: served to its end, turned away on arrival, or left by its client."""
+
+STATUS_WORDS = ("completed", "refused", "aborted")
+
 
 @dataclass(frozen=True)
 class Latencies:
-    """Per-request latencies in seconds, shape (n,); `tpot` is NaN for a single output token."""
+    """Per-request latencies in seconds, shape (n,); NaN where there is none.
+
+    `tpot` has no value for a single output token; `tpot` and `e2el` have none for a request that
+    was not completed, all of them none for one that was refused.
+    """
 
     queue: NDArray[np.float64]
     ttft: NDArray[np.float64]
@@ -35,17 +46,86 @@ def latencies(result: SimulationResult) -> Latencies:
 
 
 def latency(result: SimulationResult, span: str) -> NDArray[np.float64]:
-    """Return one of the `Latencies`, an array of its own."""
+    """Return one of the `Latencies`, or the streams' `stall`, an array of its own.
+
+    A stall is NaN where nobody asked for streams.
+    """
+    if span == "stall":
+        n, streams = len(result.trace), result.streams
+        return np.full(n, np.nan) if streams is None else streams.stall.copy()
+    ends: NDArray[np.float64] = getattr(result, _ENDS[span])
+    spent = ends - (result.first_token if span == "tpot" else result.arrival)
+    if ends is result.finish:
+        spent[result.status != COMPLETED] = np.nan  # it left, and got no last token
     if span != "tpot":
-        ends: NDArray[np.float64] = getattr(result, _ENDS[span])
-        return ends - result.arrival
-    rounds = result.trace.output_tokens - 1
-    spent = result.finish - result.first_token
-    spent[rounds == 0] = np.nan
+        return spent
+    rounds = result.emitted - 1
+    spent[rounds < 1] = np.nan
     return np.divide(spent, rounds, out=spent, where=rounds > 0)
 
 
-_ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish"}
+_ENDS = {"queue": "admitted", "ttft": "first_token", "e2el": "finish", "tpot": "finish"}
+
+
+PER_REQUEST = (
+    "arrival",
+    "admitted",
+    "first_token",
+    "finish",
+    "status",
+    "refusal",
+    "emitted",
+    "computed_input",
+    "preemptions",
+    "recomputed_tokens",
+)
+"""The columns of a result with one entry a request."""
+
+
+_CAUSES = {DECODE: "decode", PREEMPTION: "preemption"}
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """What interrupted the requests' streams, from first to last token; arrays of shape (n,).
+
+    Attributes
+    ----------
+    worst_gap : float64
+        Seconds: the longest wait between two tokens; NaN of a request with one token.
+    cause : int64
+        The request that had most prompt tokens computed in that wait, `PREEMPTION`, or `DECODE`.
+    stall : float64
+        Seconds of steps that computed prompt tokens, and from the last token before a preemption
+        to the one after it; NaN of a request with one token.
+    """
+
+    worst_gap: NDArray[np.float64]
+    cause: NDArray[np.int64]
+    stall: NDArray[np.float64]
+
+    def of(self, rows: NDArray[np.int64]) -> Streams:
+        """Return those of some requests; causes stay numbers among all."""
+        return Streams(self.worst_gap[rows], self.cause[rows], self.stall[rows])
+
+    def causes(self, ids: Sequence[object], rows: Sequence[int] | slice = slice(None)) -> list[str]:
+        """Return in words where worst gaps came from, empty without one; `ids` are of all."""
+
+        def worded(gap: float, cause: int) -> str:
+            if gap != gap:  # NaN
+                return ""
+            return _CAUSES.get(cause) or f"prefill of {ids[cause]}"
+
+        pairs = zip(self.worst_gap[rows].tolist(), self.cause[rows].tolist(), strict=True)
+        return [worded(gap, cause) for gap, cause in pairs]
+
+    def columns(self, ids: Sequence[object]) -> dict[str, NDArray[Any]]:
+        """Return a column a name of the ``--requests`` file; `ids` are those of all requests."""
+        return {
+            "worst_gap_s": self.worst_gap,
+            "worst_gap_cause": np.array(self.causes(ids), dtype=object),
+            "stall_s": self.stall,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +138,23 @@ class SimulationResult:
         The policy's name, and its order and rule with all parameters, as chosen by its offline
         phase.
     arrival, admitted, first_token, finish : float64, shape (n,)
-        When each request arrived, was first admitted to a slot, got its first and its last token.
+        When each request arrived, was first admitted to a slot, got its first and its last token;
+        NaN where that did not come. The finish of an aborted one is when it left.
+    status : int8, shape (n,)
+        COMPLETED, REFUSED or ABORTED.
+    refusal : int8, shape (n,)
+        Why each was refused: a `Refusal`.
+    emitted, computed_input : int64, shape (n,)
+        Output tokens that each request got, and tokens of its prompt that were computed, each
+        counted once.
     preemptions, recomputed_tokens : int64, shape (n,)
         How often each request was preempted and how many computed tokens it lost by that.
     works : tuple of Work
         What the steps of each engine amount to: one, or several replicas whose steps overlap.
     resume_gap : float64, shape (resumptions,)
         Seconds between the last token before a preemption and the next one after it.
+    streams : Streams or None
+        What interrupted each request's stream, if that was asked for.
     peak_blocks : int or None
         Most KV blocks in use at once, on one of several replicas; None if they were not limited.
     """
@@ -78,11 +168,22 @@ class SimulationResult:
     admitted: NDArray[np.float64]
     first_token: NDArray[np.float64]
     finish: NDArray[np.float64]
+    status: NDArray[np.int8]
+    refusal: NDArray[np.int8]
+    emitted: NDArray[np.int64]
+    computed_input: NDArray[np.int64]
     preemptions: NDArray[np.int64]
     recomputed_tokens: NDArray[np.int64]
     works: tuple[Work, ...]
     resume_gap: NDArray[np.float64]
+    streams: Streams | None
     peak_blocks: int | None
+
+    def of(self, rows: NDArray[np.int64]) -> SimulationResult:
+        """Return the same replay, all its steps, with only some of the requests (rising)."""
+        columns = {name: getattr(self, name)[rows] for name in PER_REQUEST}
+        streams = None if self.streams is None else self.streams.of(rows)
+        return replace(self, trace=self.trace.take(rows), streams=streams, **columns)
 
     @cached_property
     def step_rows(self) -> NDArray[np.float64]:
@@ -109,12 +210,32 @@ class SimulationResult:
         return self.step_rows[:, STEP_COLUMNS.index(name)]
 
     @property
+    def ended(self) -> float:
+        """When the last request left, in seconds; NaN if all were refused."""
+        return float(np.fmax.reduce(self.finish))
+
+    @property
     def makespan(self) -> float:
-        """Total inference time: seconds from the first arrival to the last token."""
-        return float(self.finish.max() - self.arrival.min())
+        """Total inference time: seconds from the first arrival until the last request left."""
+        return self.ended - float(self.arrival.min())
+
+    @property
+    def all_served(self) -> bool:
+        """Whether every request was completed with all of its output."""
+        whole = self.emitted is self.trace.output_tokens or (
+            self.emitted == self.trace.output_tokens
+        )
+        return bool(np.all(whole) and not self.status.any())
+
+    def served(self) -> Trace:
+        """Return the completed requests, with the outputs that they got; there must be any."""
+        rows = np.flatnonzero(self.status == COMPLETED)
+        part = self.trace.take(rows)
+        return replace(part, output_tokens=frozen(self.emitted[rows]))
 
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""
+        streams = {} if self.streams is None else self.streams.columns(self.trace.id)
         return {
             "id": np.asarray(self.trace.id),
             "arrival_s": self.arrival,
@@ -124,6 +245,10 @@ class SimulationResult:
             "first_token_s": self.first_token,
             "finish_s": self.finish,
             "preemptions": self.preemptions,
+            "status": np.array(STATUS_WORDS, dtype=object)[self.status],
+            "emitted_tokens": self.emitted,
+            **streams,
+            **({} if self.trace.job_class is None else {"class": self.trace.job_class}),
         }
 
     @property

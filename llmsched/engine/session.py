@@ -16,17 +16,21 @@ from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
 from llmsched.engine.laws import check_requests, check_work
 from llmsched.engine.limits import Intake
 from llmsched.engine.referee import Referee, blaming, check_decide, check_queue, is_own
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.refusal import Refusal
+from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult, Streams
+from llmsched.engine.served import Served, check_served
 from llmsched.engine.table import Table
+from llmsched.engine.whole import with_refused
 from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import price_of
-from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Reserved
+from llmsched.kernel.blocks import UNBOUNDED, Blocks, Cache, Rationed, Reserved
 from llmsched.kernel.engine import Engine
 from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
+from llmsched.kernel.stalls import Stalls
 from llmsched.kernel.state import Knobs
 from llmsched.trace import Trace
 
@@ -43,6 +47,7 @@ def run(
     on_progress: Tick | None = None,
     *,
     keep_steps: bool = True,
+    stalls: bool = True,
 ) -> SimulationResult:
     """Replay a trace on one engine with the order and the rule of `policy`.
 
@@ -54,6 +59,8 @@ def run(
         Told the requests that have finished and their total, every few thousand steps.
     keep_steps : bool
         Whether the result has the step table, or only what it amounts to.
+    stalls : bool
+        Whether it has the worst gap of each request's stream, and its stall.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def run(
     Defect
         The result breaks a law: a mistake of this package.
     """
-    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps)
+    session = Session(policy, intake.config, intake.hardware, keep_steps=keep_steps, stalls=stalls)
     session.submit(intake)
     session.advance(on_progress=on_progress)
     return session.result()
@@ -80,6 +87,8 @@ class Session:
         Its order and rule; an offline phase has been gone through, if there is one.
     keep_steps : bool
         Whether the result has the step table.
+    stalls : bool
+        Whether it has what interrupted the requests' streams.
     block : int
         Rows of the step table after which they are folded, and progress is told.
 
@@ -104,6 +113,7 @@ class Session:
         hardware: HardwareProfile,
         *,
         keep_steps: bool = True,
+        stalls: bool = True,
         block: int = ROWS,
     ) -> None:
         self._policy, self._config, self._hardware = policy, config, hardware
@@ -116,6 +126,7 @@ class Session:
             self._rows,
             Referee(policy, hardware, self._submitted.id_of),
         )
+        self._stalls = self._engine.stalls = Stalls() if stalls else None
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._instants = Instants()  # not the work's: nobody needs them once they are checked
         self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self._submitted))
@@ -132,15 +143,19 @@ class Session:
             One arrives before the time that the engine has been advanced to, or before one that
             was submitted earlier.
         """
-        self._check_order(intake)
         trace = intake.trace
+        if len(trace):
+            self._check_order(intake)
         self._engine.submit(
             intake.arrival,
             trace.input_tokens,
             trace.output_tokens,
             intake.predicted,
             intake.limit,
+            trace.timeout,
         )
+        if self._stalls is not None:
+            self._stalls.submit(self._engine.submitted)
         self._submitted.add(intake)
         self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
 
@@ -192,7 +207,7 @@ class Session:
 
     @property
     def finished(self) -> int:
-        """Requests that have got their last token."""
+        """Requests that have left: with their last token, refused, or aborted."""
         engine = self._engine
         return engine.arrived - engine.waiting - engine.running
 
@@ -246,7 +261,7 @@ class Session:
             A law is broken: a mistake of this package.
         """
         finished, submitted = self.finished, self._engine.submitted
-        if not submitted or finished < submitted:
+        if not self._submitted.intakes or finished < submitted:
             raise InputError(
                 f"policy {self._policy.name}: expected a session whose requests have all finished, "
                 f"got {finished} of {submitted}: submit, then advance()"
@@ -254,6 +269,13 @@ class Session:
         self._fold()
         outcome = self._engine.outcome()
         trace = self._trace()
+        status = outcome["status"].astype(np.int8)
+        completed = status == COMPLETED
+        emitted, computed_input, left = trace.output_tokens, trace.input_tokens, outcome["finish"]
+        if not completed.all():
+            outcome["finish"] = np.where(status == REFUSED, np.nan, left)
+            emitted = np.where(completed, emitted, outcome["emitted"])
+            computed_input = np.where(completed, computed_input, outcome["computed_input"])
         times = {
             "arrival": outcome["arrival"],
             "admission": outcome["admitted"],
@@ -262,13 +284,27 @@ class Session:
         }
         who = self._work.who
         marks = (self._instants.ends, self._instants.prefill_ends)
-        check_requests(who, self._submitted.id_of, times, *map(np.asarray, marks))
-        due = int(trace.input_tokens.sum()) + int(trace.output_tokens.sum())
-        due -= len(trace)  # the last token of each is not computed
+        ends, prefill_ends = map(np.asarray, marks)
+        check_requests(who, self._submitted.id_of, times, ends, prefill_ends, completed)
+        if self._engine.impatient or self._config.is_capped:
+            served = Served(
+                trace.input_tokens,
+                trace.output_tokens,
+                trace.timeout,
+                outcome["arrival"],
+                outcome["first_token"],
+                left,
+                status,
+                emitted,
+            )
+            check_served(who, self._submitted.id_of, self._config, served, ends)
+        due = int(computed_input.sum()) + int(emitted.sum())
+        due -= int((emitted > 0).sum())  # the last token of each is not computed
         due += int(outcome["recomputed"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
-        return SimulationResult(
+        streams = None if self._stalls is None else Streams(*self._stalls.outcome(submitted))
+        taken = SimulationResult(
             trace=trace,
             hardware=self._hardware,
             config=self._config,
@@ -278,12 +314,18 @@ class Session:
             admitted=outcome["admitted"],
             first_token=outcome["first_token"],
             finish=outcome["finish"],
+            status=status,
+            refusal=np.where(status == REFUSED, Refusal.QUEUE_FULL, 0).astype(np.int8),
+            emitted=emitted,
+            computed_input=computed_input,
             preemptions=outcome["preemptions"],
             recomputed_tokens=outcome["recomputed"],
             works=(self._work,),
             resume_gap=np.array(gaps, dtype=np.float64),
+            streams=streams,
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
+        return with_refused(taken, self._submitted.intakes)
 
     def _detail(self) -> str:
         with blaming(self._policy):
@@ -336,12 +378,18 @@ class _Classes:
 
 
 def _knobs(config: EngineConfig) -> Knobs:
+    threshold = config.long_prefill_token_threshold or UNBOUNDED
     return Knobs(
         config.max_num_seqs,
         config.max_num_batched_tokens or UNBOUNDED,
-        config.long_prefill_token_threshold or UNBOUNDED,
+        UNBOUNDED if config.max_num_partial_prefills > 1 else threshold,
         config.admission == "first_chunk",
         config.victim == "longest_remaining",
+        config.max_num_partial_prefills,
+        config.max_long_partial_prefills,
+        threshold,
+        config.max_num_queued_reqs or UNBOUNDED,
+        config.max_num_queued_tokens or UNBOUNDED,
     )
 
 
@@ -349,5 +397,9 @@ def _cache(config: EngineConfig) -> Cache:
     usable = config.usable_blocks
     if usable is None:
         return Cache()
-    kind = Reserved if config.reserve == "max_output" else Blocks
-    return kind(usable, config.block_size, int(config.watermark * usable))
+    sizes = usable, config.block_size, int(config.watermark * usable)
+    if config.reserve == "none":
+        return Blocks(*sizes)
+    if config.reserve == "max_output":
+        return Reserved(*sizes)
+    return Rationed(*sizes, config.reserved_share)

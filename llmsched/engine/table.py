@@ -12,6 +12,8 @@ from llmsched.kernel.rows import STEP_COLUMNS
 
 Column: TypeAlias = NDArray[np.float64]
 
+_PLACE = {name: place for place, name in enumerate(STEP_COLUMNS)}
+
 
 class Table:
     """A block of rows; `columns` has shape (16, rows), in the order of `STEP_COLUMNS`."""
@@ -20,16 +22,31 @@ class Table:
         self.columns = columns
 
     def __getitem__(self, name: str) -> Column:
-        column: Column = self.columns[STEP_COLUMNS.index(name)]
+        column: Column = self.columns[_PLACE[name]]
         return column
 
     def __len__(self) -> int:
         return int(self.columns.shape[1])
 
     @cached_property
+    def seqs(self) -> Column:
+        """Sequences that each row computes."""
+        return self["decode_seqs"] + self["prefill_seqs"]
+
+    @cached_property
+    def decoded(self) -> Column:
+        """Tokens that each row decodes."""
+        return self["decode_seqs"] * self["rounds"]
+
+    @cached_property
     def written(self) -> Column:
         """Tokens that each row computes."""
-        return self["prefill_tokens"] + self["decode_seqs"] * self["rounds"]
+        return self["prefill_tokens"] + self.decoded
+
+    @cached_property
+    def held(self) -> Column:
+        """Tokens in the KV cache when each row ends, before a finish frees any."""
+        return self["held_tokens"] + self.written
 
     @cached_property
     def ends(self) -> Column:

@@ -66,21 +66,26 @@ def totals(table: Table) -> Totals:
 
     What a step writes has its place from its start; within a row, tokens and blocks grow evenly.
     """
-    duration, rounds, decodes = table["duration_s"], table["rounds"], table["decode_seqs"]
-    seqs = decodes + table["prefill_seqs"]
-    held = table["held_tokens"] + table.written  # at the end, before a finish frees any
-    growth = decodes * (rounds - 1) / 2  # the mean of what is still to come
-    blocks = (table["kv_blocks"] + table["kv_blocks_end"]) / 2
+    duration, rounds = table["duration_s"], table["rounds"]
+    missing = table.decoded - table["decode_seqs"]  # twice the mean of what is still to come
+    held = table.held * 2
+    held -= missing
+    blocks = table["kv_blocks"] + table["kv_blocks_end"]
     return Totals(
         rounds=int(rounds.sum()),
-        prefill_steps=int((table["prefill_seqs"] > 0).sum()),
-        sequence_rounds=float((seqs * rounds).sum()),
-        busy_s=float((duration * seqs).sum()),
+        prefill_steps=int(np.count_nonzero(table["prefill_seqs"])),
+        sequence_rounds=float(table.seqs @ rounds),  # counts: exact in any order
+        busy_s=_sum_of(table.seqs, duration),
         computed_tokens=int(table.written.sum()),
-        peak_tokens=int(held.max()),
-        token_s=float(((held - growth) * duration).sum()),
-        block_s=float((blocks * duration).sum()),
+        peak_tokens=int(table.held.max()),
+        token_s=_sum_of(held, duration) / 2,
+        block_s=_sum_of(blocks, duration) / 2,
     )
+
+
+def _sum_of(column: Column, times: Column) -> float:
+    """Return a sum of products that no processor's own order of adding can change."""
+    return float((column * times).sum())
 
 
 class Gaps:
@@ -107,50 +112,64 @@ class Gaps:
         self.once, self.once_seqs = array("d"), array(seqs)
         self.first, self.further, self.further_seqs = array("d"), array("i"), array(seqs)
         self._last_end = 0.0  # of the last decode row
-        self._born: NDArray[np.float64] = np.zeros(
-            (3, 0)
-        )  # prefills since then: row, end, sequences
+        # Prefills since then: row, end, sequences.
+        self._born: NDArray[np.float64] = np.zeros((3, 0))
 
     def add(self, table: Table, first_row: int, withdrawn: NDArray[np.int64]) -> None:
         """Take the next block of rows, the first of which has that number."""
-        ends, decodes = table.ends, table["decode_seqs"]
-        found = np.flatnonzero(table["first_tokens"] > 0)
-        found_now: NDArray[np.float64] = np.stack(
-            (found + first_row, ends[found], table["first_tokens"][found])
+        decoding = _positive(table["decode_seqs"])
+        n = len(table) if decoding is None else len(decoding)
+        joins, born_end, born_seqs = self._joining(table, first_row, withdrawn, n)
+        if not n:
+            return
+        duration, start, end, rounds, seqs, resumed = (
+            _taken(column, decoding)
+            for column in (
+                *(table["duration_s"], table["start_s"], table.ends),
+                *(table["rounds"], table["decode_seqs"], table["resumed"]),
+            )
         )
+        further = rounds - 1
+        first = duration / rounds
+        first -= self.per_kv_token * seqs * further / 2
+        first_end = start + first
+        carried = seqs - resumed
+        carried -= np.bincount(joins, weights=born_seqs, minlength=n)
+        waited = first_end.copy()
+        waited[0] -= self._last_end
+        waited[1:] -= end[:-1]
+        self._last_end = float(end[-1])
+        self._once(waited, carried)
+        self._once(first_end[joins] - born_end, born_seqs)
+        some = _positive(further)
+        _append(self.first, _taken(first, some))
+        _append(self.further, _taken(further, some))
+        _append(self.further_seqs, _taken(seqs, some))
+
+    def _joining(
+        self, table: Table, first_row: int, withdrawn: NDArray[np.int64], n: int
+    ) -> tuple[NDArray[np.int64], Column, Column]:
+        """Return which of the block's `n` decode rows prefills join, their ends and sequences.
+
+        They join the first one after their own row; those that find none are left for later.
+        """
+        found = np.flatnonzero(table["first_tokens"] > 0)
+        now = np.stack((found + first_row, table.ends[found], table["first_tokens"][found]))
         earlier = np.zeros(self._born.shape[1], dtype=np.int64)
-        born = np.concatenate((self._born, found_now), axis=1)
+        born: NDArray[np.float64] = np.concatenate((self._born, now), axis=1)
         if len(withdrawn):
             np.subtract.at(born[2], np.searchsorted(born[0], withdrawn), 1)
-        decoding = decodes > 0
-        rows = np.flatnonzero(decoding)
-        # The decode row that they join: the first one after their own.
-        joins = np.concatenate((earlier, np.cumsum(decoding)[found]))
-        here = int(np.searchsorted(joins, len(rows)))  # so many of them: they rise
+        idle = np.flatnonzero(table["decode_seqs"] == 0)  # few where steps are mixed
+        after = found + 1 - np.searchsorted(idle, found, side="right")
+        joins = np.concatenate((earlier, after))
+        here = int(np.searchsorted(joins, n))  # so many of them: they rise
         self._born = born[:, here:]
-        if not len(rows):
-            return
-        joins, born_end, seqs_born = joins[:here], born[1, :here], born[2, :here]
-        seqs, rounds = decodes[rows], table["rounds"][rows]
-        growth = self.per_kv_token * seqs
-        first = table["duration_s"][rows] / rounds - growth * (rounds - 1) / 2
-        first_end = table["start_s"][rows] + first
-        joined = np.bincount(joins, weights=seqs_born, minlength=len(rows))
-        carried = seqs - joined - table["resumed"][rows]
-        last_end = np.concatenate(([self._last_end], ends[rows[:-1]]))
-        self._last_end = float(ends[rows[-1]])
-        self._once(first_end - last_end, carried)
-        self._once(first_end[joins] - born_end, seqs_born)
-        further = rounds - 1
-        some = further > 0
-        _append(self.first, first[some])
-        _append(self.further, further[some])
-        _append(self.further_seqs, seqs[some])
+        return joins[:here], born[1, :here], born[2, :here]
 
     def _once(self, gaps: Column, counts: Column) -> None:
-        some = counts > 0
-        _append(self.once, gaps[some])
-        _append(self.once_seqs, counts[some])
+        some = _positive(counts)
+        _append(self.once, _taken(gaps, some))
+        _append(self.once_seqs, _taken(counts, some))
 
 
 class Instants:
@@ -168,7 +187,18 @@ class Instants:
     def add(self, table: Table) -> None:
         """Take the next block of rows."""
         _append(self.ends, table.ends)
-        _append(self.prefill_ends, table.ends[table["prefill_seqs"] + table["resumed"] > 0])
+        prefills = _positive(table["prefill_seqs"] + table["resumed"])
+        _append(self.prefill_ends, _taken(table.ends, prefills))
+
+
+def _positive(counts: Column) -> NDArray[np.intp] | None:
+    """Return where counts are > 0; None if all are."""
+    some = np.flatnonzero(counts > 0)
+    return None if len(some) == len(counts) else some
+
+
+def _taken(column: Column, where: NDArray[np.intp] | None) -> Column:
+    return column if where is None else column.take(where)
 
 
 def _append(column: array[Any], values: Column) -> None:

@@ -16,6 +16,9 @@ class Affine(StepTime):
     ----------
     per_step, per_prefill_token, per_decode_seq : float
         Seconds.
+    per_step_prefill : float or None
+        Seconds of a step that holds a prefill, in place of `per_step`, which then is that of a
+        decode round alone: such steps often run outside CUDA graphs. None: the same.
     """
 
     kind = "affine"
@@ -23,23 +26,23 @@ class Affine(StepTime):
     per_step: float = 0.0
     per_prefill_token: float = 0.0
     per_decode_seq: float = 0.0
+    per_step_prefill: float | None = None
 
     def _price(self) -> Price:
         return Linear(
             self._shared,
             self.per_step,
-            self.per_step,
+            self.prefill_setup,
             self.per_prefill_token,
             self.per_decode_seq,
         )
 
     @property
     def prefill_setup(self) -> float:
-        """Seconds of a step that are owed whatever it holds."""
-        return self.per_step
+        """Seconds of a step with a prefill that are owed whatever it holds."""
+        return self.per_step if self.per_step_prefill is None else self.per_step_prefill
 
     def minorants(self) -> tuple[Minorant, ...]:
         """Return the prices themselves: they are linear."""
-        return (
-            Minorant(self.per_step, self.per_prefill_token, self.per_step, self.per_decode_seq),
-        )
+        token, seq = self.per_prefill_token, self.per_decode_seq
+        return (Minorant(self.prefill_setup, token, self.per_step, seq),)

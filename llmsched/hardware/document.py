@@ -44,6 +44,9 @@ class Model(Section, frozen=True, kw_only=True):
     intermediate_size: _Count | None = None
     weight_bytes: _Count | None = None
     kv_bytes_per_token: _Count | None = None
+    max_position_embeddings: (
+        Annotated[_Count, Meta(description="Its context: the engine's max_model_len.")] | None
+    ) = None
 
 
 class Gpu(Section, frozen=True, kw_only=True):

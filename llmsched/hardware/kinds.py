@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -66,8 +66,20 @@ class AffinePrices(_Attention, tag="affine", frozen=True, kw_only=True):
     """A price a step, a prefill token and a decode sequence."""
 
     per_step: Price = 0.0
+    per_step_prefill: Price | None = None
     per_prefill_token: Price = 0.0
     per_decode_seq: Price = 0.0
+
+    def __post_init__(self) -> None:
+        _check_steps(self)
+
+
+def _check_steps(prices: AffinePrices | _Overhead) -> None:
+    """Refuse a step that a prefill makes cheaper."""
+    own = prices.per_step_prefill
+    if own is not None and own < prices.per_step:
+        what = f"at least {prices.per_step:g}, the per_step whose place it takes"
+        raise InputError(f"per_step_prefill: expected {what}, got {own:g}")
 
 
 class _Table(Section, frozen=True, kw_only=True):
@@ -94,7 +106,11 @@ class _Overhead(Section, frozen=True, kw_only=True):
     """CPU time on top."""
 
     per_step: Price = 0.0
+    per_step_prefill: Price | None = None
     per_seq: Price = 0.0
+
+    def __post_init__(self) -> None:
+        _check_steps(self)
 
 
 class _LinearDecode(Section, frozen=True, kw_only=True):
@@ -175,9 +191,9 @@ def step_time_of(
         case StagesPrices():
             times: StepTime = _stages(prices)
         case AffinePrices():
-            names = ("per_step", "per_prefill_token", "per_decode_seq")
+            names = ("per_prefill_token", "per_decode_seq")
             own = {name: _seconds(getattr(prices, name)) for name in names}
-            times = Affine(mixed=prices.mixed, **own, **_attention(prices))
+            times = Affine(mixed=prices.mixed, **own, **_steps(prices), **_attention(prices))
         case PiecewisePrices():
             times = _piecewise(prices)
         case RooflinePrices():
@@ -199,6 +215,11 @@ def with_efficiencies(step_time: Mapping[str, object]) -> dict[str, object]:
     return {**step_time, **{key: value for key, value in known.items() if key not in step_time}}
 
 
+class _StepPrices(TypedDict):
+    per_step: float
+    per_step_prefill: float | None
+
+
 def _seconds(price: float) -> float:
     return price / 1000.0
 
@@ -206,6 +227,14 @@ def _seconds(price: float) -> float:
 def _attention(prices: _Attention) -> dict[str, float]:
     names = (name for name in _Attention.__struct_fields__ if name.startswith("per_"))
     return {name: _seconds(getattr(prices, name)) for name in names}
+
+
+def _steps(prices: AffinePrices | _Overhead) -> _StepPrices:
+    own = prices.per_step_prefill
+    return {
+        "per_step": _seconds(prices.per_step),
+        "per_step_prefill": None if own is None else _seconds(own),
+    }
 
 
 def _stages(prices: StagesPrices) -> Stages:
@@ -221,9 +250,9 @@ def _piecewise(prices: PiecewisePrices) -> Piecewise:
     return Piecewise(
         tokens=tuple(int(knot) for knot in prices.token_table.tokens),
         seconds=tuple(_seconds(time) for time in prices.token_table.ms),
-        per_step=_seconds(prices.overhead.per_step),
         per_decode_seq=_seconds(prices.overhead.per_seq) + _seconds(prices.per_decode_seq),
         mixed=prices.mixed,
+        **_steps(prices.overhead),
         **_attention(prices),
     )
 
@@ -242,8 +271,8 @@ def _roofline(
         Shape(**shape),
         Datasheet(**device, tensor_parallel_size=ranks),
         Efficiencies(**prices.efficiencies),
-        per_step=_seconds(prices.overhead.per_step),
         per_decode_seq=_seconds(prices.overhead.per_seq),
+        **_steps(prices.overhead),
     )
 
 

@@ -26,6 +26,9 @@ class Piecewise(StepTime):
         Seconds at the knots, non-decreasing, the first > 0.
     per_step, per_decode_seq : float
         Seconds on top of the table (CPU overhead), per step and per decode sequence.
+    per_step_prefill : float or None
+        Seconds on top of the table in place of `per_step` where a step holds a prefill, which may
+        run outside CUDA graphs. None: the same.
     """
 
     kind = "piecewise"
@@ -34,6 +37,7 @@ class Piecewise(StepTime):
     seconds: tuple[float, ...]
     per_step: float = 0.0
     per_decode_seq: float = 0.0
+    per_step_prefill: float | None = None
     _starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _values: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _slopes: tuple[float, ...] = field(init=False, repr=False, compare=False)
@@ -53,8 +57,12 @@ class Piecewise(StepTime):
         return Table(self._shared, self._starts, self._values, self._slopes, self.per_decode_seq)
 
     @property
+    def _prefill_extra(self) -> float:
+        return 0.0 if self.per_step_prefill is None else self.per_step_prefill - self.per_step
+
+    @property
     def prefill_setup(self) -> float:
-        """Seconds of a step of one token: what every step owes, mostly reading the weights."""
+        """Seconds of a prefill of one token: what every one owes, mostly reading the weights."""
         return self.base(1, 0)
 
     def minorants(self) -> tuple[Minorant, ...]:
@@ -69,8 +77,9 @@ class Piecewise(StepTime):
         through_origin = min([tail, *(v / t for t, v in hull)])
         slopes = [slope for slope in slopes if slope < tail] + [tail, through_origin]
         lines = [(min(v - slope * t for t, v in hull), slope) for slope in slopes]
+        extra = self._prefill_extra
         return tuple(
-            Minorant(at_zero, slope, at_zero, slope + self.per_decode_seq)
+            Minorant(at_zero + extra, slope, at_zero, slope + self.per_decode_seq)
             for at_zero, slope in dict.fromkeys((max(a, 0.0), s) for a, s in lines if a >= -1e-15)
         )
 

@@ -86,6 +86,10 @@ def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfil
     model, gpu, engine = (
         _known(one) for one in (found.model, found.gpu, checked(found.engine, Engine))
     )
+    # As vLLM, an engine takes what its model does; null says that it takes anything.
+    engine["max_model_len"] = found.engine.get(
+        "max_model_len", model.get("max_position_embeddings")
+    )
     try:
         step_time = step_time_of(found.step_time, model, gpu, engine)
         config = _config(engine, model, gpu)

@@ -108,6 +108,9 @@ class Roofline(StepTime):
         Seconds a token to compute, and to move activations and all-reduce them.
     per_decode_seq : float
         Seconds on top for each decode sequence (CPU overhead).
+    fixed_prefill : float or None
+        In place of `fixed` where a step holds a prefill, which may run outside CUDA graphs. None:
+        the same.
     """
 
     kind = "roofline"
@@ -117,6 +120,7 @@ class Roofline(StepTime):
     per_token_compute: float
     per_token_move: float
     per_decode_seq: float = 0.0
+    fixed_prefill: float | None = None
 
     @classmethod
     def from_datasheet(
@@ -127,10 +131,12 @@ class Roofline(StepTime):
         *,
         per_step: float = 0.0,
         per_decode_seq: float = 0.0,
+        per_step_prefill: float | None = None,
     ) -> Roofline:
         """Return the step times of a model on `tensor_parallel_size` devices.
 
-        `per_step` and `per_decode_seq` are seconds of overhead on top.
+        `per_step` and `per_decode_seq` are seconds of overhead on top; `per_step_prefill`, if
+        given, takes the place of `per_step` where a step holds a prefill.
         """
         layers, ranks = shape.num_layers, device.tensor_parallel_size
         width = _BYTES * shape.hidden_size
@@ -155,6 +161,7 @@ class Roofline(StepTime):
             per_token_compute=2 * weights / flops,
             per_token_move=layers * move,
             per_decode_seq=per_decode_seq,
+            fixed_prefill=None if per_step_prefill is None else per_step_prefill + layers * fixed,
             per_kv_token_decode=kv_read,
             per_kv_token_mixed=kv_read,
             per_prefill_token_sq=0.5 * score,  # a causal mask leaves half of the scores
@@ -172,8 +179,12 @@ class Roofline(StepTime):
         )
 
     @property
+    def _prefill_extra(self) -> float:
+        return 0.0 if self.fixed_prefill is None else self.fixed_prefill - self.fixed
+
+    @property
     def prefill_setup(self) -> float:
-        """Seconds of a step of one token: what every step owes, mostly reading the weights."""
+        """Seconds of a prefill of one token: what every one owes, mostly reading the weights."""
         return self.base(1, 0)
 
     def minorants(self) -> tuple[Minorant, ...]:
@@ -184,5 +195,6 @@ class Roofline(StepTime):
             root = hypot(self.per_token_compute * tokens, self.read_weights)
             step = self.fixed + self.read_weights**2 / root
             token = self.per_token_move + self.per_token_compute**2 * tokens / root
-            lines.append(Minorant(step, token, step, token + self.per_decode_seq))
+            first = step + self._prefill_extra
+            lines.append(Minorant(first, token, step, token + self.per_decode_seq))
         return tuple(lines)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from llmsched.errors import InputError
-from llmsched.kernel.prices import Asked, Price
+from llmsched.kernel.prices import Apart, Asked, Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,10 @@ class StepTime:
 
     def __post_init__(self) -> None:
         own = type(self).base is StepTime.base
-        object.__setattr__(self, "_closed", self._price() if own else Asked(self._shared, self))
+        closed = self._price() if own else Asked(self._shared, self)
+        if own and self._prefill_extra:
+            closed = Apart(self._shared, closed, self._prefill_extra)
+        object.__setattr__(self, "_closed", closed)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Leave out what computes: another process may have the other kernel."""
@@ -80,8 +83,13 @@ class StepTime:
         )
 
     def _price(self) -> Price:
-        """Return what computes `base`."""
+        """Return what computes `base`, but for `_prefill_extra`."""
         raise NotImplementedError
+
+    @property
+    def _prefill_extra(self) -> float:
+        """Seconds that a step takes longer if it holds a prefill, whatever that is."""
+        return 0.0
 
     def base(self, prefill_tokens: int, decode_seqs: int) -> float:
         """Return the part of a step's seconds that depends on these two counts alone.

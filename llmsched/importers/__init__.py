@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -28,11 +28,12 @@ from llmsched.importers._bulk import is_long, read_blocks
 from llmsched.importers._doubt import Doubtful
 from llmsched.importers._format import Format, detect, formats, listed, named, unknown
 from llmsched.importers._source import Found, Refusal
+from llmsched.importers._span import Instant, Span
 from llmsched.importers._table import MAX_SECONDS, UNITS, OnProgress, Table, collect
 from llmsched.notes import say
 from llmsched.reading import Lines, opened
-from llmsched.schema import Named, check_fields
-from llmsched.trace import Trace, frozen, seconds
+from llmsched.schema import Named, check_fields, within
+from llmsched.trace import LEAST_TIMEOUT_S, Trace, frozen, seconds
 
 __all__ = ["Format", "Imported", "TraceOptions", "formats", "load", "read", "tell"]
 
@@ -50,30 +51,41 @@ class TraceOptions:
         Name of the format; None detects it.
     time_unit : {"s", "ms", "us", "ns"} or None
         What numeric times count; None follows the format.
+    since, until : number, str or None
+        Keep the requests that arrive from `since` until before `until`: seconds after the first
+        request of the file, spans like "10m", or dates where the file has dates.
     limit : int or None
-        Keep the first `limit` requests in order of arrival.
+        Keep the first `limit` requests in order of arrival, of those.
     speed : float
         Requests arrive this many times faster.
     offline : bool
         Every request arrives at time 0.
     classes : tuple of str
         Keep only requests of these classes; empty keeps all.
+    timeout_ms : float or None
+        Milliseconds after which every client gives up, whatever the file says; None follows the
+        file.
     on_error : {"fail", "skip"}
-        Whether a row that cannot be accepted is an error or is dropped and counted.
+        Whether a row that cannot be accepted is an error or is dropped and counted; a replay asks
+        the same of a request that can never fit, which is refused then.
     """
 
     format: Named | None = None
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
     speed: Annotated[float, Meta(ge=1e-9, le=1e9)] = 1.0
     offline: bool = False
     classes: tuple[str, ...] = ()
+    timeout_ms: Annotated[float, Meta(ge=1e3 * LEAST_TIMEOUT_S, le=1e12)] | None = None
     on_error: Literal["fail", "skip"] = "fail"
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.format is not None:
             named(self.format)
+        Span(self.since, self.until)
 
 
 @dataclass(frozen=True)
@@ -240,11 +252,21 @@ def _trace(
     """Put the rows into one order and on one clock; return the trace and notes about it."""
     notes = []
     rows = _of_classes(table, path, options.classes)
+    span = Span(options.since, options.until)
+    start = None
     if len(table.time):
+        start = int(table.time.whole().min()) if form.unit == "date" else None
         time = _taken(_nanoseconds(table.time.whole(), unit_ns), rows)
     else:
         notes.append("no arrival times in this format: every request arrives at time 0")
         time = np.zeros(len(table) if rows is None else len(rows), np.int64)
+    if not span.is_whole:
+        with within(path, ": "):
+            inside = span.rows(time, start)
+        notes.append(
+            f"{len(inside):,} of {len(time):,} requests arrive {span}; others are left out"
+        )
+        rows, time = inside if rows is None else rows[inside], time[inside]
     late = int(np.count_nonzero(time[1:] < time[:-1]))
     if late:
         notes.append(
@@ -258,7 +280,11 @@ def _trace(
         time[:] = 0
     if options.speed != 1:
         time = _faster(time, options.speed)
-    return _picked(table, rows, seconds(time), plain(Path(path).name)), notes
+    trace = _picked(table, rows, seconds(time), plain(Path(path).name))
+    if options.timeout_ms is not None:
+        patience = np.full(len(trace), options.timeout_ms / 1e3)
+        trace = replace(trace, timeout=frozen(patience))
+    return trace, notes
 
 
 _Rows = NDArray[np.int64] | None
@@ -284,10 +310,19 @@ def _picked(table: Table, rows: _Rows, arrival: NDArray[np.float64], name: str) 
         job_class=frozen(_taken(classes, rows)) if len(classes) else None,
         predicted_output_tokens=frozen(_taken(predicted, rows)) if len(predicted) else None,
         max_output_tokens=frozen(limit) if limit.any() else None,
+        timeout=_timeout(table, rows),
         hash_ids=tuple(hashes if rows is None else (hashes[i] for i in rows)) if hashes else None,
         name=name,
         models=tuple(table.models),
     )
+
+
+def _timeout(table: Table, rows: _Rows) -> NDArray[np.float64] | None:
+    """Return the timeouts of rows in seconds; None where there are none."""
+    if not table.timeout.whole():
+        return None
+    timeout = _taken(np.array(table.timeout.whole(), dtype=np.float64), rows)
+    return frozen(timeout / 1e3) if np.isfinite(timeout).any() else None
 
 
 def _nanoseconds(time: NDArray[np.int64] | NDArray[np.float64], unit_ns: int) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ class CsvBlocks:
         self._form, self._unit = form, unit
         self._place = {name: i for i, name in enumerate(names)}
         doubt(not set(form.needed) <= set(names) or form.time_may_be_missing)
-        doubt(bool({form.hash_ids, *form.limits} & set(names)))
+        doubt(bool({form.hash_ids, form.timeout, *form.limits} & set(names)))
         doubt(form.failure is not never or form.expand is not None)
 
     def add(self, block: bytes) -> None:
@@ -66,6 +66,7 @@ class CsvBlocks:
         else:
             table.id.extend(Ids(numbers))
         table.limit.skip(len(cells))
+        table.timeout.skip(len(cells))
 
     def _add_times(self, cells: _Cells, column: int) -> None:
         date = self._unit == "date"

@@ -17,7 +17,7 @@ from llmsched.importers import _source
 from llmsched.importers._doubt import Doubtful, dates, doubt, in_range, times
 from llmsched.importers._format import Format, Record, never
 from llmsched.importers._source import Refusal
-from llmsched.importers._table import MISSING, Adder, Table, getter, label_of
+from llmsched.importers._table import MISSING, Adder, Table, getter, label_of, timeout_ms
 
 _Find: TypeAlias = Callable[[str], Callable[[Any], object] | None]
 """Returns for a key the function that finds its value in a row; None if no row has the key."""
@@ -90,10 +90,15 @@ class JsonBlocks:
             table.job_class.skip(len(rows))
         else:
             table.job_class.extend([label_of(value, str(form.job_class)) for value in labels])
+        timeouts = rows.column(form.timeout)
+        if timeouts is None:
+            table.timeout.skip(len(rows))
+        else:
+            table.timeout.extend([timeout_ms(value, str(form.timeout)) for value in timeouts])
         models = rows.column(form.model) or []
         table.models.update({model: None for model in models if isinstance(model, str)})
         self._add_names(rows.column(form.id), numbers)
-        self._add_limits([rows.column(label) for label in form.limits], outputs)
+        self._add_limits([rows.column(label) for label in form.limits], len(rows))
 
     def _add_times(self, rows: _Rows, above: int) -> None:
         form, table = self._form, self.table
@@ -117,13 +122,12 @@ class JsonBlocks:
             doubt(not {str, int, np.int64}.issuperset(map(type, names)))
         self.table.id.extend(Ids.of(map(str, names)))
 
-    def _add_limits(self, columns: list[list[object] | None], outputs: list[object]) -> None:
+    def _add_limits(self, columns: list[list[object] | None], count: int) -> None:
         if not any(columns):
-            self.table.limit.skip(len(outputs))
+            self.table.limit.skip(count)
             return
-        values = zip(*(column or [MISSING] * len(outputs) for column in columns), strict=True)
-        rows = zip(values, cast("list[int]", outputs), strict=True)
-        self.table.limit.extend([self._one.limit(said, output) for said, output in rows])
+        values = zip(*(column or [MISSING] * count for column in columns), strict=True)
+        self.table.limit.extend([self._one.limit(said) for said in values])
 
 
 class _Rows:
@@ -151,7 +155,8 @@ class _Rows:
 def _may_be_alike(form: Format, first: Record) -> bool:
     """Whether a format is read off keys of the row itself, which need no escapes."""
     names = (*form.needed, form.id, form.job_class, form.predicted, form.hash_ids, form.model)
-    flat = not any("." in name for name in (*names, *form.limits) if name is not None)
+    names = (*names, form.timeout, *form.limits)
+    flat = not any("." in name for name in names if name is not None)
     return form.failure is never and flat and b"\\" not in orjson.dumps([*first])
 
 
@@ -169,6 +174,7 @@ class _Alike:
             form.id: _Integer | str | None,
             form.job_class: _Integer | str | None,
             form.hash_ids: list[_Integer] | None,
+            form.timeout: int | float | None,
         }
         self._fields = {key: f"_{i}" for i, key in enumerate(first)}
         row = msgspec.defstruct(

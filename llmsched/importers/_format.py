@@ -81,6 +81,7 @@ class Format:
     job_class: Named | None = None
     predicted: Named | None = "predicted_output_length"
     hash_ids: Named | None = None
+    timeout: Named | None = None
     limits: tuple[Named, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
     model: Named | None = None
     failure: Failure = never

@@ -19,7 +19,7 @@ from llmsched.errors import InputError
 from llmsched.importers._columns import Counts, Names, Rare, Times
 from llmsched.importers._format import Format, Record
 from llmsched.importers._source import Found, Refusal, as_json
-from llmsched.trace import MAX_TOKENS
+from llmsched.trace import LEAST_TIMEOUT_S, MAX_TOKENS
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in each unit of time."""
@@ -37,7 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_DATE = re.compile(
+DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
 )
 
@@ -51,7 +51,8 @@ class Table:
     """Checked columns of the rows kept, in the order of the file.
 
     ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
-    empty, or as long as the others; ``limit`` is 0 where a request declares none.
+    empty, or as long as the others; ``limit`` is 0 where a request declares none, ``timeout`` (in
+    ms) infinite.
     """
 
     time: Times = field(default_factory=Times)
@@ -61,6 +62,7 @@ class Table:
     job_class: Rare[str] = field(default_factory=lambda: Rare(""))
     predicted: Counts = field(default_factory=Counts)
     limit: Rare[int] = field(default_factory=lambda: Rare(0))
+    timeout: Rare[float] = field(default_factory=lambda: Rare(math.inf))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
     models: dict[str, None] = field(default_factory=dict)  # each once, in order
     rows: int = 0
@@ -151,18 +153,18 @@ class Adder:
         self.id = form.id or "id"
         text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
         self.get_id = _nothing if form.id is None else text(form.id)
-        self.output = form.output_tokens
         self.get_model = None if form.model is None else text(form.model)
         self.limits = form.limits
         self.get_limits = [number(label) for label in form.limits]
         date = unit == "date"
-        time = _date if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
+        time = date_ns if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
         may = form.time_may_be_missing
         plan: list[tuple[str | None, _Check, _Target, _Getter, bool]] = [
             (form.output_tokens, _output, table.output_tokens, number, False),
             (form.input_tokens, count, table.input_tokens, number, False),
             (form.time, time, table.time, text if date else number, may),
             (form.job_class, label_of, table.job_class, text, False),
+            (form.timeout, timeout_ms, table.timeout, number, False),
             (form.predicted, count, table.predicted, number, True),
             (form.hash_ids, _hashes, table.hash_ids, text, True),
         ]
@@ -187,7 +189,7 @@ class Adder:
         values = [self._value(column, record) for column in self.columns]
         said = [get(record) for get in self.get_limits]
         none = said.count(MISSING) == len(said)
-        limit = 0 if none else self.limit(said, cast(int, values[0]))
+        limit = 0 if none else self.limit(said)
         self.table.id.append(self._name(record))
         self.table.limit.append(limit)
         for column, value in zip(self.columns, values, strict=True):
@@ -207,7 +209,7 @@ class Adder:
                 return value
         return column.check(value, column.label)
 
-    def limit(self, values: Iterable[object], output: int) -> int:
+    def limit(self, values: Iterable[object]) -> int:
         """Return the output limit that a request declares, under `limits`; 0 if it declares none.
 
         Raises
@@ -221,8 +223,6 @@ class Adder:
             declared = count(value, label)
             if limit and declared != limit:
                 raise Refusal(label, f"{named} once more", f"{as_json(value)} and {limit}")
-            if declared < output:
-                raise Refusal(label, f"at least {self.output}", f"{as_json(value)} < {output}")
             limit, named = declared, label
         return limit
 
@@ -296,6 +296,20 @@ def count(value: object, label: str) -> int:
     return value
 
 
+def timeout_ms(value: object, label: str) -> float:
+    """Return milliseconds after which a client gives up; infinite where the row says nothing.
+
+    Raises
+    ------
+    Refusal
+    """
+    if value is MISSING or value is None or value == "":
+        return math.inf
+    if (type(value) is int or type(value) is float) and 1e3 * LEAST_TIMEOUT_S <= value < math.inf:
+        return float(value)
+    raise Refusal(label, f"a number >= {1e3 * LEAST_TIMEOUT_S:g}", as_json(value))
+
+
 def _output(value: object, label: str) -> int:
     if type(value) in (int, float) and value == 0:
         raise Dropped(f"{label} is 0")
@@ -314,9 +328,9 @@ def _time_below(limit: int) -> _Check:
     return check
 
 
-def _date(value: object, label: str) -> int:
+def date_ns(value: object, label: str) -> int:
     """Return a date and time (UTC unless it says otherwise) as Unix nanoseconds."""
-    match = _DATE.fullmatch(value) if type(value) is str else None
+    match = DATE.fullmatch(value) if type(value) is str else None
     if match is not None:
         day, clock, fraction, zone = match.groups()
         with suppress(ValueError):

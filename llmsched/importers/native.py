@@ -14,5 +14,6 @@ FORMAT = Format(
     id="id",
     job_class="class",
     hash_ids="hash_ids",
+    timeout="timeout_ms",
     aliases=("mooncake", "aiperf"),
 )

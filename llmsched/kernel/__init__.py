@@ -3,7 +3,7 @@
 Each compiled module has a short ``.pxd`` with its C types beside it; `hatch_build.py` makes an
 extension module of both when llmsched is installed, which Python then prefers to the ``.py``. The
 sources run where there is none, where ``LLMSCHED_KERNEL=python`` asks for them, and where one was
-edited since it was compiled. Results are the same bytes.
+edited, or an extension module damaged, since it was compiled. Results are the same bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 cdef class Cache:
     cdef readonly long long free, used, peak
     cpdef bint admits(self, long long request, long long tokens, long long most,
-                      long long clock) noexcept
+                      long long clock, long long owed) noexcept
     cpdef void admit(self, long long request, long long tokens, long long most) noexcept
     cpdef bint extend(self, long long request, long long held, long long tokens,
                       long long clock) noexcept
@@ -13,6 +13,7 @@ cdef class Cache:
     cpdef long long rounds_left(self, long long clock) noexcept
     cpdef void advance(self, long long clock, long long rounds) noexcept
     cpdef long long held(self, long long tokens, long long most) noexcept
+    cpdef long long owed(self, long long tokens, long long most) noexcept
 
 cdef class Blocks(Cache):
     cdef readonly long long usable, block_size, spare, growing
@@ -23,3 +24,6 @@ cdef class Blocks(Cache):
 
 cdef class Reserved(Blocks):
     pass
+
+cdef class Rationed(Blocks):
+    cdef readonly double share

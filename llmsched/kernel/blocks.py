@@ -1,9 +1,9 @@
 # cython: cdivision=True
 """The KV cache: who has how many blocks, and in how many decode rounds they run out.
 
-Three kinds share one interface: without a limit, in blocks that grow with a sequence, and in blocks
-set aside at admission for all that a sequence may become. Preempting is the engine's; counting is
-done here.
+Four kinds share one interface: without a limit, in blocks that grow with a sequence, in blocks set
+aside at admission for all that a sequence may become, and in blocks that grow but are admitted to
+with an eye on what the others may become. Preempting is the engine's; counting is done here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Cache:
         self.used = 0
         self.peak = 0
 
-    def admits(self, request: int, tokens: int, most: int, clock: int) -> bool:
-        """Whether a request finds room beside what decode round `clock` takes."""
+    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
+        """Whether a request finds room beside what decode round `clock` takes, and is owed."""
         return True
 
     def admit(self, request: int, tokens: int, most: int) -> None:
@@ -63,6 +63,10 @@ class Cache:
 
     def held(self, tokens: int, most: int) -> int:
         """Blocks of a sequence of `tokens` tokens; 0 where nothing is counted."""
+        return 0
+
+    def owed(self, tokens: int, most: int) -> int:
+        """Blocks that an admission leaves to a running sequence of `tokens` tokens; 0 if none."""
         return 0
 
 
@@ -107,7 +111,7 @@ class Blocks(Cache):
         self.free += count
         self.used = self.usable - self.free
 
-    def admits(self, request: int, tokens: int, most: int, clock: int) -> bool:
+    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
         return self.blocks(tokens) + self.spare <= self.free - self.demand(clock)
 
     def admit(self, request: int, tokens: int, most: int) -> None:
@@ -167,7 +171,7 @@ class Blocks(Cache):
 class Reserved(Blocks):
     """Blocks set aside at admission for all that a request may become (Orca): none runs out."""
 
-    def admits(self, request: int, tokens: int, most: int, clock: int) -> bool:
+    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
         return self.blocks(most) + self.spare <= self.free
 
     def admit(self, request: int, tokens: int, most: int) -> None:
@@ -190,3 +194,30 @@ class Reserved(Blocks):
 
     def held(self, tokens: int, most: int) -> int:
         return self.blocks(most)
+
+
+class Rationed(Blocks):
+    """Blocks taken as a sequence grows, of which an admission leaves running ones their share.
+
+    That is SGLang's estimate with a constant new_token_ratio: each running sequence is expected to
+    need a share of what its output limit leaves it. At share 0 admissions are those of `Blocks`, at
+    share 1 those of `Reserved`; in between blocks may run out.
+
+    Parameters
+    ----------
+    share : float
+        In [0, 1].
+    """
+
+    def __init__(self, usable: int, block_size: int, spare: int = 0, share: float = 0.0) -> None:
+        super().__init__(usable, block_size, spare)
+        self.share = share
+
+    def owed(self, tokens: int, most: int) -> int:
+        expected = tokens + int(self.share * (most - tokens))
+        return self.blocks(expected) - self.blocks(tokens)
+
+    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
+        need = self.blocks(tokens) + self.owed(tokens, most) + self.spare
+        # A limit may be beyond all that there is: alone, a request is admitted.
+        return min(need, self.usable) <= self.free - max(owed, self.demand(clock))

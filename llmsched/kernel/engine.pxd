@@ -22,7 +22,13 @@ cdef class Engine(Steps):
     cdef Proposal _ask(self)
     cdef bint _apply(self, Proposal proposal, double until) except? -1
     @cython.locals(k="long long", n="long long", to_finish="long long", preempted="long long",
-                   duration=double, gap=double)
+                   comes="long long", submitted=bint, duration=double, gap=double)
     cdef bint _decode(self, Proposal proposal, double until) except? -1
+    cdef _arrive_before(self, double time)
+    @cython.locals(time=double, request="long long")
+    cdef double _next_deadline(self) except? -1
+    cdef _abort(self, double limit)
+    @cython.locals(request="long long")
+    cdef long long _next_heeded(self, bint heeds, double end) noexcept
     @cython.locals(finishing=list, first="long long")
     cdef long long _next_finish(self) except? -1

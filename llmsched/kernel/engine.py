@@ -18,15 +18,13 @@ from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue, RankQueue, Weighted
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal, Refill, Rule
-from llmsched.kernel.state import SLOT_BITS, Knobs, Referee
+from llmsched.kernel.state import SLOT_BITS, TOLERANCE_S, Knobs, Referee
 from llmsched.kernel.steps import Steps
 
 _SLOT_BITS = SLOT_BITS
 _SLOT = (1 << SLOT_BITS) - 1
 
-_TOLERANCE_S = 1e-9
-"""An arrival this close after a step's start counts as arrived: the same instant reached by sums of
-durations in different order differs in its last digits, and that must not decide a schedule."""
+_TOLERANCE_S = TOLERANCE_S
 
 _STEPS = 16
 """Steps of a rule that are kept, to be read but once."""
@@ -97,6 +95,13 @@ class Engine(Steps):
         """
         while self.rows.count < self.rows.most:
             limit = self.now + _TOLERANCE_S
+            if self.impatient:
+                self._arrive_before(self.now - _TOLERANCE_S)
+                if self._next_deadline() <= self.step_end + _TOLERANCE_S:
+                    if limit >= until:
+                        return False
+                    self._abort(self.step_end + _TOLERANCE_S)
+                    continue
             while self.arrived < self.dated and self.arrival[self.arrived] <= limit:
                 self.arrive(self.arrived)
                 limit = self.now + _TOLERANCE_S
@@ -117,6 +122,25 @@ class Engine(Steps):
             if self.preempted == preempted:
                 self.referee.idle(self, self.proposal.step)
         return True
+
+    def _arrive_before(self, time: float) -> None:
+        """Let those arrive who came during the last step: they met who leaves at its end."""
+        while self.arrived < self.dated and self.arrival[self.arrived] < time:
+            self.arrive(self.arrived)
+
+    def _next_deadline(self) -> float:
+        """Return when the next client leaves; infinite if none does."""
+        while self.deadlines:
+            time, request = self.deadlines[0]
+            if not self.has_finished(request):
+                return time
+            heappop(self.deadlines)
+        return inf
+
+    def _abort(self, limit: float) -> None:
+        """Let all clients leave whose deadline is no later."""
+        while self._next_deadline() <= limit:
+            self.abort(heappop(self.deadlines)[1])
 
     def _ask(self) -> Proposal:
         rule = self.rule
@@ -157,20 +181,41 @@ class Engine(Steps):
         to_finish = self._next_finish() - self.clock
         k = max(1, min(k, to_finish, self.cache.rounds_left(self.clock)))
         duration = self.price.rounds(n, self.kv_tokens, k)
-        self.pending = False
-        if proposal.heeds or self.running < self.knobs.slots:
-            submitted = self.arrived < self.submitted
-            gap = (self.arrival[self.arrived] if submitted else until) - _TOLERANCE_S
-            gap -= self.now
+        if self.deadlines:
+            gap = self._next_deadline() - _TOLERANCE_S - self.now
             if gap < duration:
-                if not submitted and k > 1:
-                    self.pending = True
-                    return False
                 k = min(k, self.price.rounds_until(n, self.kv_tokens, gap))
                 duration = self.price.rounds(n, self.kv_tokens, k)
+        self.pending = False
+        comes = self._next_heeded(proposal.heeds, self.now + duration)
+        submitted = comes < self.submitted
+        gap = (self.arrival[comes] if submitted else until) - _TOLERANCE_S
+        gap -= self.now
+        if gap < duration:
+            if not submitted and k > 1:
+                self.pending = True
+                return False
+            k = min(k, self.price.rounds_until(n, self.kv_tokens, gap))
+            duration = self.price.rounds(n, self.kv_tokens, k)
         self.record(duration, k, 0, 0, n, self.kv_tokens)
         self.advance_rounds(n, k)
         return True
+
+    def _next_heeded(self, heeds: bool, end: float) -> int:
+        """Return the next request whose arrival ends decode rounds that would last until `end`.
+
+        One with a deadline always does: its client may leave before the rounds end.
+        """
+        if heeds or self.running < self.knobs.slots:
+            return self.arrived
+        if not self.impatient:
+            return self.submitted
+        request = self.arrived
+        while request < self.submitted and self.arrival[request] < end:
+            if self.timeout[request] < inf:
+                return request
+            request += 1
+        return request
 
     def _next_finish(self) -> int:
         """Return the decode clock of the next finish; something must be decoding."""

@@ -8,6 +8,7 @@ cdef long long _SLOT
 cdef class Preemption(State):
     cdef readonly long long preempted
     cdef long long preempted_at_clock, preempted_at
+    cdef dict reached
     cdef list begun_by_length, decoding_by_length
 
     cpdef bint extend(self, long long slot, long long tokens) except? -1
@@ -16,6 +17,9 @@ cdef class Preemption(State):
     cpdef make_room(self)
     @cython.locals(request="long long", held="long long", tokens="long long", at="long long")
     cpdef preempt(self, long long slot)
+    @cython.locals(slot="long long", prompt="long long", held="long long", emitted="long long",
+                   once="long long")
+    cpdef abort(self, long long request)
     @cython.locals(number="long long")
     cpdef long long victim(self) except? -1
     @cython.locals(number="long long", slot="long long")

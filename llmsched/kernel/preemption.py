@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 
 from llmsched.kernel.blocks import Cache
 from llmsched.kernel.prices import Price
+from llmsched.kernel.requests import ABORTED
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.state import SLOT_BITS, Knobs, Referee, State
 
@@ -13,7 +14,7 @@ _SLOT = (1 << SLOT_BITS) - 1
 
 
 class Preemption(State):
-    """Takes slots and KV blocks away, for a decode round, a begun prompt, or a rule.
+    """Takes slots and KV blocks away, for a decode round, a begun prompt, a rule, or a client.
 
     Attributes
     ----------
@@ -27,6 +28,7 @@ class Preemption(State):
         super().__init__(knobs, price, cache, rows, referee)
         self.preempted = 0  # preemptions so far
         self.preempted_at_clock = self.preempted_at = -1  # what tokens and arrivals had come to
+        self.reached: dict[int, int] = {}  # most tokens computed of a prompt before a preemption
         self.begun_by_length: list[tuple[int, int]] = []  # heaps of victims, some outdated
         self.decoding_by_length: list[tuple[int, int]] = []
 
@@ -77,6 +79,8 @@ class Preemption(State):
             self.prompt_tokens -= tokens
             if tokens:
                 self.partial.remove(slot)
+            if self.deadlines and tokens > self.reached.get(request, 0):
+                self.reached[request] = tokens
         else:
             if self.since[slot] < self.clock:
                 self.last_token[request] = self.last_round_end
@@ -96,6 +100,43 @@ class Preemption(State):
         if self.clock == self.preempted_at_clock and at == self.preempted_at:
             self.referee.preempted(self, request)
         self.preempted_at_clock, self.preempted_at = self.clock, at
+
+    def abort(self, request: int) -> None:
+        """Let a client leave: its request waits or runs, and what it holds is freed.
+
+        What a preemption lost and nothing computed again is not recomputed any more.
+        """
+        slot, prompt, held = self.slot(request), self.prompt[request], 0
+        if slot < 0:
+            emitted = self.need(request) - prompt
+            self.waiting -= 1
+            if self.sharing:
+                self.count_long(request, -1)
+            self.withdraw(request)
+        else:
+            emitted, held = self.generated(slot), self.held_tokens(slot)
+            if self.until[slot] < 0:
+                self.prompt_tokens -= held
+                if held:
+                    self.partial.remove(slot)
+            else:
+                if self.since[slot] == self.clock:
+                    self.rows.withdrawn.append(self.ready_row[slot])
+                self.stop_decoding(slot, held)
+            self.leave(slot, held)
+        once = prompt + emitted - 1 if emitted else max(held, self.reached.get(request, 0))
+        self.emitted[request] = emitted
+        self.computed_input[request] = min(once, prompt)
+        self.recomputed[request] += held - once
+        self.status[request] = ABORTED
+        self.finish[request] = self.step_end
+        if not emitted:
+            self.has_begun(request)
+        self.just_left += 1
+        self.resuming.pop(request, None)
+        self.last_token.pop(request, None)
+        self.reached.pop(request, None)
+        self.free_user()
 
     def victim(self) -> int:
         """Return the slot that is preempted next: who came last, or has most predicted to go.

@@ -1,3 +1,5 @@
+cimport cython
+
 cdef long long _MOST_ROUNDS, _REMEMBERED
 
 cdef class Price:
@@ -25,6 +27,12 @@ cdef class Table(Curve):
 
 cdef class Knee(Curve):
     cdef readonly double fixed, read_weights, per_token_compute, per_token_move
+
+cdef class Apart(Price):
+    cdef readonly Price price
+    cdef readonly double prefill_extra
+    @cython.locals(seconds=double)
+    cpdef double base(self, long long prefill_tokens, long long decode_seqs) except? -1
 
 cdef class Asked(Price):
     cdef readonly object asked

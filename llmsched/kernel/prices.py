@@ -209,6 +209,21 @@ class Knee(Curve):
         return self.fixed + self.per_token_move * tokens + root
 
 
+class Apart(Price):
+    """Another price, and more where a step holds a prefill."""
+
+    def __init__(
+        self, shared: tuple[float, float, float, float], price: Price, prefill_extra: float
+    ) -> None:
+        super().__init__(*shared)
+        self.price = price
+        self.prefill_extra = prefill_extra
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        seconds = self.price.base(prefill_tokens, decode_seqs)
+        return seconds + self.prefill_extra if prefill_tokens else seconds
+
+
 class Asked(Price):
     """What an object of somebody else's says."""
 

@@ -18,7 +18,11 @@ cdef class RankQueue(Queue):
     cdef object function
     cdef public object later
     cdef readonly list keys
-    cdef list ranked
+    cdef list ranked, unranked
+    cdef bint deferring
+    @cython.locals(request="long long")
+    cdef _rank_all(self)
+    cdef _rank(self, long long request)
     cpdef double key(self, long long request) except? -1.5
 
 cdef class Weighted(RankQueue):

@@ -86,7 +86,8 @@ class RankQueue(Queue):
         Those given.
     later : callable or None
         Given the number of the first request without one, returns the keys from there on. The
-        engine sets it: it asks the order again, with the requests that have arrived since.
+        engine sets it: it asks the order again, with the requests that have arrived since. That is
+        slow, so it is put off until two wait: who is alone is next.
     """
 
     def __init__(self, keys: ArrayLike | Callable[[int], float]) -> None:
@@ -95,13 +96,15 @@ class RankQueue(Queue):
         self.keys: list[float] = []
         self.later: Callable[[int], list[float]] | None = None
         self.ranked: list[tuple[float, int]] = []
+        self.unranked: list[int] = []  # waiting, with keys yet to be asked for
+        self.deferring = self.function is None and type(self) is RankQueue
         if self.function is None:
             self.keys = np.asarray(keys, dtype=np.float64).ravel().tolist()
             if any(key != key for key in self.keys):
                 raise ValueError("keys: expected numbers, got NaN")
 
     def __len__(self) -> int:
-        return len(self.ranked)
+        return len(self.ranked) + len(self.unranked)
 
     def key(self, request: int) -> float:
         """Return the key of a request."""
@@ -114,21 +117,45 @@ class RankQueue(Queue):
         return self.keys[request]
 
     def push(self, request: int) -> None:
+        if self.deferring and request >= len(self.keys) and self.later is not None:
+            self.unranked.append(request)
+        else:
+            self._rank(request)
+
+    def _rank(self, request: int) -> None:
         key = self.key(request)
         if key != key:
             raise ValueError("keys: expected numbers, got NaN")
         heappush(self.ranked, (key, request))
 
+    def _rank_all(self) -> None:
+        """Ask for the keys of those that have arrived since somebody needed one."""
+        for request in self.unranked:
+            self._rank(request)
+        self.unranked.clear()
+
     def peek(self) -> int:
+        if self.unranked:
+            if not self.ranked and len(self.unranked) == 1:  # next, whatever its key is
+                alone: int = self.unranked[0]
+                return alone
+            self._rank_all()
         return self.ranked[0][1] if self.ranked else -1
 
     def pop(self) -> int:
-        return heappop(self.ranked)[1]
+        request = self.peek()
+        if self.unranked:
+            self.unranked.clear()
+        else:
+            heappop(self.ranked)
+        return request
 
     def waiting(self) -> list[int]:
+        self._rank_all()
         return [request for _, request in sorted(self.ranked)]
 
     def remove(self, request: int) -> None:
+        self._rank_all()
         self.ranked = [entry for entry in self.ranked if entry[1] != request]
         heapify(self.ranked)
 

@@ -26,7 +26,13 @@ _OUTCOME = {
     "finish": np.float64,
     "preemptions": np.int64,
     "recomputed": np.int64,
+    "status": np.int64,
+    "emitted": np.int64,
+    "computed_input": np.int64,
 }
+
+REFUSED, ABORTED = 1, 2
+"""What became of a request that was not completed: turned away, or left by its client."""
 
 
 class Requests:
@@ -37,14 +43,21 @@ class Requests:
     arrival : float, seconds; infinite where nothing but a finish makes the request arrive
     prompt, output, predicted, limit : int, tokens
     admitted, first_token, finish : float, seconds; NaN until it happens
+    timeout : float, seconds
+        How long its client waits for the last token; infinite where it does not give up.
     preemptions, recomputed : int
         How often it was preempted, and the computed tokens that it lost by that.
+    status : int
+        0, REFUSED or ABORTED; such a request's finish is when it was turned away or left.
+    emitted, computed_input : int, tokens
+        Output and prompt tokens that an aborted request had got.
     submitted, dated : int
         Requests so far, and those of them whose arrival is known.
     """
 
     def __init__(self) -> None:
         self.submitted = self.dated = 0
+        self.impatient = False  # whether any has a timeout
         self._columns: dict[str, NDArray[Any]] = {}
         self.submit(*(np.zeros(0, kind) for kind in _GIVEN.values()))
 
@@ -55,6 +68,7 @@ class Requests:
         output: NDArray[np.int64],
         predicted: NDArray[np.int64],
         limit: NDArray[np.int64],
+        timeout: NDArray[np.float64] | None = None,
     ) -> None:
         """Add requests, none of which arrives before one that was submitted earlier.
 
@@ -64,6 +78,11 @@ class Requests:
         n = len(arrival)
         for name, column in zip(_GIVEN, (arrival, prompt, output, predicted, limit), strict=True):
             self._append(name, column)
+        if timeout is not None and not self.impatient:
+            self.impatient = True
+            self._columns["timeout"] = np.full(self.submitted, np.inf)
+        if self.impatient:
+            self._append("timeout", np.full(n, np.inf) if timeout is None else timeout)
         for name, kind in _OUTCOME.items():
             self._append(name, np.full(n, np.nan) if kind is np.float64 else np.zeros(n, kind))
         self.submitted += n
@@ -82,6 +101,11 @@ class Requests:
         self.finish = floats(columns["finish"])
         self.preemptions = ints(columns["preemptions"])
         self.recomputed = ints(columns["recomputed"])
+        if self.impatient:
+            self.timeout = floats(columns["timeout"])
+        self.status = ints(columns["status"])
+        self.emitted = ints(columns["emitted"])
+        self.computed_input = ints(columns["computed_input"])
 
     def _append(self, name: str, new: NDArray[Any]) -> None:
         used = self.submitted
@@ -101,5 +125,5 @@ class Requests:
         return {name: self._columns[name][: self.submitted] for name in names}
 
     def has_finished(self, request: int) -> bool:
-        """Whether a request has got its last token."""
+        """Whether a request has got its last token, was refused or has been aborted."""
         return self.finish[request] == self.finish[request]  # not NaN

@@ -1,7 +1,7 @@
 cdef class Proposal:
     cdef readonly object step
     cdef readonly bint prefill, decode, split
-    cdef public bint heeds, lasting
+    cdef public bint heeds, lasting, shortest
     cdef public long long rounds, budget, admissions
     cdef public tuple preempt
     cdef public object skip, chunks

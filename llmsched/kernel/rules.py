@@ -18,6 +18,8 @@ class Proposal:
     prefill, decode, split : bool
     heeds : bool
         Whether any arrival ends the rounds, not only one that finds a slot idle.
+    shortest : bool
+        Whether prompts are taken by the tokens that they have left, not begun ones first.
     rounds, budget, admissions : int
         Most decode rounds, tokens of the step, and waiting requests to admit.
     preempt : tuple of int
@@ -35,7 +37,7 @@ class Proposal:
         self.prefill = prefill
         self.decode = decode
         self.split = split
-        self.heeds = False
+        self.heeds = self.shortest = False
         self.rounds = UNBOUNDED
         self.budget = UNBOUNDED
         self.admissions = UNBOUNDED

@@ -6,24 +6,33 @@ are those of vLLM's v1 scheduler unless a knob says otherwise.
 
 from __future__ import annotations
 
+from heapq import heappush
+from math import inf
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.columns import floats, ints
-from llmsched.kernel.blocks import UNBOUNDED, Cache, Reserved
+from llmsched.kernel.blocks import UNBOUNDED, Cache, Rationed, Reserved
 from llmsched.kernel.known import Known
 from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue
-from llmsched.kernel.requests import Requests
+from llmsched.kernel.requests import REFUSED, Requests
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal
+from llmsched.kernel.stalls import Stalls
 
 SLOT_BITS = 24
 """Bits of a slot's number, in one integer with a number that orders slots."""
 
+TOLERANCE_S = 1e-9
+"""An arrival this close after a step's start counts as arrived: the same instant reached by sums of
+durations in different order differs in its last digits, and that must not decide a schedule."""
+
 _SLOT_BITS = SLOT_BITS  # the same with a C type, as in each module that uses it
+_TOLERANCE_S = TOLERANCE_S
 _SLOT = (1 << SLOT_BITS) - 1
 
 
@@ -38,6 +47,12 @@ class Knobs:
         Whether an admission needs room for its first chunk only.
     longest_remaining : bool
         Whether the victim is who has most predicted tokens to go, not who came last.
+    shares, long_shares, long_prompt : int
+        Prompts that share the budget of a step which may cut them, how many of them may be long,
+        and the tokens beyond which one is; 1 share: none of this.
+    most_requests, most_prompt_tokens : int
+        Requests in the engine, and prompt tokens of those without a first token, at which a request
+        that arrives is refused.
     """
 
     def __init__(
@@ -47,12 +62,23 @@ class Knobs:
         threshold: int = UNBOUNDED,
         first_chunk: bool = False,
         longest_remaining: bool = False,
+        shares: int = 1,
+        long_shares: int = 1,
+        long_prompt: int = UNBOUNDED,
+        most_requests: int = UNBOUNDED,
+        most_prompt_tokens: int = UNBOUNDED,
     ) -> None:
         self.slots = slots
         self.budget = budget
         self.threshold = threshold
         self.first_chunk = first_chunk
         self.longest_remaining = longest_remaining
+        self.shares = shares
+        self.long_shares = long_shares
+        self.long_prompt = long_prompt
+        self.most_requests = most_requests
+        self.most_prompt_tokens = most_prompt_tokens
+        self.capped = min(most_requests, most_prompt_tokens) < UNBOUNDED
 
 
 class Referee(Protocol):
@@ -87,6 +113,8 @@ class State(Requests):
     ----------
     now : float
         Seconds: when the next step starts.
+    step_end : float
+        Seconds: when the last step ended, which is when clients leave.
     clock : int
         Decode rounds so far. A sequence that begins to decode at round r with m tokens to go
         finishes at round r + m, known at once.
@@ -96,8 +124,19 @@ class State(Requests):
         Computed, of prompts begun and not finished.
     arrived, waiting : int
         Requests that have arrived, and those of them without a slot that have not finished.
+    waiting_long : int
+        Those waiting whose prompt is too long to share the budget at will; 0 where none is shared.
     partial : list of int
         Slots whose prompt has been begun and not finished, in order of admission.
+    deadlines : list of (float, int)
+        Heap of times at which clients leave and their requests, some of them served meanwhile.
+    queued_tokens : int
+        Prompt tokens of the requests that have arrived and not got a first token.
+    just_left, just_begun : int
+        Requests that left at the end of the last step, and the prompt tokens of which the first
+        token came, or the client left, there. Whoever came during that step still met them.
+    withdrawn : int
+        Requests that the queue still holds and that will not be served.
     """
 
     def __init__(
@@ -106,18 +145,22 @@ class State(Requests):
         super().__init__()
         self.knobs, self.price, self.cache, self.rows = knobs, price, cache, rows
         self.referee = referee
-        self.reserves = isinstance(cache, Reserved)
+        self.rations = isinstance(cache, Rationed)
+        self.reserves = self.rations or isinstance(cache, Reserved)
+        self.sharing = knobs.shares > 1
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
         self.known: Known | None = None  # what policies know; None if they cannot look
+        self.stalls: Stalls | None = None  # who wants to know of streams sets it before all else
         self.watched = False  # whether `slot_of` is kept
         self.slot_of: dict[int, int] = {}  # slots by running request
         self.now = 0.0
         self.clock = self.running = self.decoding = self.kv_tokens = self.prompt_tokens = 0
         self.arrived = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
+        self.waiting_long = 0
         self.prompts_done = 0  # prefills so far that yielded a token
-        self.last_round_end = 0.0
+        self.last_round_end = self.step_end = 0.0
         self.partial: list[int] = []
         self.resuming: dict[int, int] = {}  # tokens to compute of preempted requests
         self.last_token: dict[int, float] = {}  # when theirs had come
@@ -125,6 +168,8 @@ class State(Requests):
         self.admission_number = 0
         self.slots = 0
         self.free_slots: list[int] = []
+        self.deadlines: list[tuple[float, int]] = []
+        self.queued_tokens = self.just_left = self.just_begun = self.withdrawn = 0
         self._slots: dict[str, NDArray[Any]] = {}
         self._more_slots()
 
@@ -162,7 +207,41 @@ class State(Requests):
         self.arrived += 1
         if self.known is not None:
             self.tell(self.known)
+        if self.knobs.capped and self.is_full(self.arrival[request]):
+            self.status[request] = REFUSED
+            self.finish[request] = self.now
+            if self.foreign is not None:  # it may hold requests that it knew from the start
+                self.foreign.push(request)
+                self.withdraw(request)
+            self.free_user()
+            return
+        self.queued_tokens += self.prompt[request]
+        if self.impatient and self.timeout[request] < inf:
+            heappush(self.deadlines, (self.arrival[request] + self.timeout[request], request))
         self.enqueue(request)
+
+    def is_full(self, arrival: float) -> bool:
+        """Whether a request that arrives then is refused, as by vLLM's `AsyncLLM.check_admission`.
+
+        Who arrives during a step meets all whom it serves.
+        """
+        requests, tokens = self.waiting + self.running, self.queued_tokens
+        if arrival < self.now - _TOLERANCE_S:
+            requests += self.just_left
+            tokens += self.just_begun
+        return requests >= self.knobs.most_requests or tokens >= self.knobs.most_prompt_tokens
+
+    def free_user(self) -> None:
+        """Let the next request of a closed loop arrive now, if there is one."""
+        if self.dated < self.submitted:
+            assert self.dating is not None
+            self.dating[self.dated] = self.now
+            self.dated += 1
+
+    def has_begun(self, request: int) -> None:
+        """Count a prompt no longer among those without a first token."""
+        self.queued_tokens -= self.prompt[request]
+        self.just_begun += self.prompt[request]
 
     def tell(self, known: Known) -> None:
         """Let policies know of what has arrived, and of what arrives from here on."""
@@ -179,13 +258,22 @@ class State(Requests):
     def enqueue(self, request: int) -> None:
         """Let a request wait that has arrived or was preempted."""
         self.waiting += 1
+        if self.sharing:
+            self.count_long(request, 1)
         if self.foreign is None:
             self.queue.push(request)
         else:
             self.foreign.push(request)
 
+    def count_long(self, request: int, change: int) -> None:
+        """Count a request that begins to wait, or with -1 one that waits no more, if it is long."""
+        if self.need(request) > self.knobs.long_prompt:
+            self.waiting_long += change
+
     def next_waiting(self) -> int:
         """Return the request that the queue offers, which does wait; -1 if it offers none."""
+        if self.withdrawn:
+            self.drop_withdrawn()
         if self.foreign is None:
             return self.queue.peek()
         offered: Any = self.foreign.peek()
@@ -198,10 +286,39 @@ class State(Requests):
             return int(offered)
         return self.referee.offered(self, offered)
 
+    def withdraw(self, request: int) -> None:
+        """Tell the queue of a request that will not be served; else it is dropped as the next."""
+        tell: Any = getattr(self.foreign, "withdraw", None)
+        if tell is None:
+            self.withdrawn += 1
+        else:
+            tell(request)
+
+    def drop_withdrawn(self) -> None:
+        """Take requests out at the head of the queue that will not be served."""
+        queue: Any = self.queue if self.foreign is None else self.foreign
+        while self.withdrawn:
+            first: Any = queue.peek()
+            if not isinstance(first, Integral) or not self.is_gone(int(first)):
+                return
+            popped: Any = queue.pop()
+            if popped != first:
+                self.referee.popped(self, popped, int(first))
+            self.withdrawn -= 1
+            if queue.release is not None:
+                queue.release(first)
+
+    def is_gone(self, request: int) -> bool:
+        """Whether a request has arrived and was refused or aborted."""
+        return 0 <= request < self.arrived and self.status[request] != 0
+
     def in_order(self) -> list[int]:
         """Return the waiting requests, the next one first."""
         if self.foreign is None:
-            return self.queue.waiting()
+            waiting: list[int] = self.queue.waiting()
+            if self.withdrawn:
+                waiting = [request for request in waiting if not self.is_gone(request)]
+            return waiting
         return self.referee.in_order(self, self.foreign)
 
     def is_waiting(self, request: int) -> bool:
@@ -224,7 +341,7 @@ class State(Requests):
         return self.prompt[request]
 
     def most(self, request: int) -> int:
-        """Tokens to reserve for a request, if any are: its output's last one is never computed."""
+        """Most tokens of a request, if any are reserved: its output's last one is not computed."""
         return self.prompt[request] + self.limit[request] - 1 if self.reserves else 0
 
     def fits(self, request: int) -> bool:
@@ -232,7 +349,17 @@ class State(Requests):
         tokens = self.need(request)
         if self.knobs.first_chunk:
             tokens = min(tokens, self.knobs.threshold, self.knobs.budget)
-        return self.cache.admits(request, tokens, self.most(request), self.clock)
+        owed = self.owed() if self.rations else 0
+        return self.cache.admits(request, tokens, self.most(request), self.clock, owed)
+
+    def owed(self) -> int:
+        """Blocks that an admission leaves to the running sequences for what they may yet become."""
+        blocks = 0
+        for slot in range(self.slots):
+            if self.admission[slot]:
+                most = self.most(self.request[slot])
+                blocks += self.cache.owed(self.held_tokens(slot), most)
+        return blocks
 
     def can_prefill(self) -> bool:
         """Whether a step with prefill would compute prompt tokens; see `Window.can_prefill`."""
@@ -257,6 +384,8 @@ class State(Requests):
         """Give a waiting request a slot, and room for its first `tokens`; return the slot."""
         self.cache.admit(request, tokens, self.most(request))
         self.waiting -= 1
+        if self.sharing:
+            self.count_long(request, -1)
         self.running += 1
         if not self.free_slots:
             self._more_slots()
@@ -314,6 +443,8 @@ class State(Requests):
 
     def stop_decoding(self, slot: int, tokens: int) -> None:
         """Take a sequence of `tokens` computed tokens out of the decode batch."""
+        if self.stalls is not None:
+            self.stalls.end(self.request[slot], self.since[slot], self.clock)
         self.until[slot] = -1
         self.decoding -= 1
         self.kv_tokens -= tokens

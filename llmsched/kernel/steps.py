@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any
 
-from llmsched.kernel.blocks import Cache
+from llmsched.kernel.blocks import UNBOUNDED, Cache
 from llmsched.kernel.preemption import Preemption
 from llmsched.kernel.prices import Price
 from llmsched.kernel.rows import Rows
@@ -40,8 +40,15 @@ class Steps(Preemption):
         self.chunks = 0
         if proposal.chunks is not None:
             self._compute_named(proposal, budget)
+        elif proposal.shortest:
+            self._shortest_first(proposal, budget)
+        elif self.sharing and proposal.split:
+            share = self._share(whole)
+            budget = self._go_on(budget, share)
+            if self.preempted == before:
+                self._admit_sharing(proposal, budget, share)
         else:
-            budget = self._go_on(budget)
+            budget = self._go_on(budget, self.knobs.threshold)
             if self.preempted == before:
                 self._admit_next(proposal, budget, whole)
         if self.preempted != before:
@@ -67,14 +74,17 @@ class Steps(Preemption):
                 left += 1
         self.chunks = left
 
-    def _go_on(self, budget: int) -> int:
-        """Give tokens to the prompts that have been begun; return what is left of the budget."""
+    def _go_on(self, budget: int, most: int) -> int:
+        """Give tokens to the prompts that have been begun, to none more than `most`.
+
+        Returns what is left of the budget.
+        """
         if not self.partial:
             return budget
         for slot in list(self.partial):
             if not self.admission[slot]:
                 continue  # preempted for one before it
-            tokens = min(self.target[slot] - self.computed[slot], self.knobs.threshold, budget)
+            tokens = min(self.target[slot] - self.computed[slot], most, budget)
             if tokens <= 0 or not self.extend(slot, tokens):
                 break
             self._schedule(slot, tokens)
@@ -101,6 +111,52 @@ class Steps(Preemption):
             self._begin(request, tokens, len(proposal.skip) > 0)
             budget -= tokens
             slots -= 1
+
+    def _share(self, whole: int) -> int:
+        """Return the tokens that each prompt gets of a step that prompts share."""
+        knobs, longs = self.knobs, 0
+        for slot in self.partial:
+            longs += self.target[slot] > knobs.long_prompt
+        new = min(self.waiting_long, max(knobs.long_shares - longs, 0))
+        prompts = len(self.partial) + self.waiting - self.waiting_long + new
+        return max(1, whole // max(1, min(knobs.shares, prompts)))
+
+    def _admit_sharing(self, proposal: Proposal, budget: int, share: int) -> None:
+        """Admit waiting requests with at most a share each, and no long ones too many.
+
+        Others pass those by, unless somebody's queue gives out none but the next.
+        """
+        knobs, cut, longs = self.knobs, 0, 0
+        for slot in self.partial:
+            if self.computed[slot] + self.chunk[slot] < self.target[slot]:
+                cut += 1
+                longs += self.target[slot] > knobs.long_prompt
+        slots = min(knobs.slots - self.running, proposal.admissions)
+        named = len(proposal.skip) > 0
+        candidates = self._not_skipped(proposal) if named else []
+        while slots > 0 and budget > 0 and (candidates or (self.waiting and not named)):
+            request = candidates.pop() if named else self.next_waiting()
+            if request < 0:
+                return
+            need = self.need(request)
+            if need > knobs.long_prompt and longs >= knobs.long_shares:
+                if self.waiting == self.waiting_long or not self._can_pass():
+                    return
+                if not named:
+                    named, candidates = True, self._not_skipped(proposal)
+                continue
+            tokens = min(need, share, budget)
+            if (tokens < need and cut >= knobs.shares) or not self.fits(request):
+                return
+            self._begin(request, tokens, named)
+            cut += tokens < need
+            longs += need > knobs.long_prompt
+            budget -= tokens
+            slots -= 1
+
+    def _can_pass(self) -> bool:
+        """Whether others than the next one can be taken out of the queue."""
+        return self.foreign is None or hasattr(self.foreign, "remove")
 
     def _not_skipped(self, proposal: Proposal) -> list[int]:
         """Return the waiting requests that a step does not pass over, the next one last."""
@@ -149,6 +205,62 @@ class Steps(Preemption):
                 continue
             budget -= tokens
 
+    def _shortest_first(self, proposal: Proposal, budget: int) -> None:
+        """Compute prompts, begun or waiting, fewest tokens left first, while one more pays."""
+        preempted, whole, at = self.preempted, budget, 0
+        prompts = self.waiting + len(self.partial)
+        n = self.decoding if proposal.decode else 0
+        full = min(self.knobs.slots, self.running + min(proposal.admissions, self.knobs.slots))
+        partial = list(self.partial)
+        begun = sorted([(self._left(slot) << _SLOT_BITS) + i for i, slot in enumerate(partial)])
+        while budget > 0:
+            slot = partial[begun[at] & _SLOT] if at < len(begun) else -1
+            if slot >= 0 and not self.admission[slot]:
+                at += 1  # preempted for one before it
+                continue
+            left = self._left(slot) if slot >= 0 else UNBOUNDED
+            request = -1
+            if self.running < full and self.preempted == preempted:
+                request = self._shorter(left)
+            if request >= 0:
+                left = self.need(request)
+            elif slot < 0:
+                return
+            tokens = min(left, self.knobs.threshold, budget)
+            if not self._pays(whole - budget, tokens, n, prompts):
+                return
+            if request >= 0:
+                self._begin(request, tokens, False)
+            elif self.extend(slot, tokens):
+                self._schedule(slot, tokens)
+                at += 1
+            else:
+                return
+            budget -= tokens
+
+    def _shorter(self, left: int) -> int:
+        """Return the next waiting request if it finds room and needs fewer tokens; else -1."""
+        request = self.next_waiting() if self.waiting else -1
+        return request if request >= 0 and self.need(request) < left and self.fits(request) else -1
+
+    def _left(self, slot: int) -> int:
+        """Tokens to compute of a begun prompt."""
+        return self.target[slot] - self.computed[slot]
+
+    def _pays(self, planned: int, tokens: int, n: int, prompts: int) -> bool:
+        """Whether another prompt is better in the step being made than in one after it.
+
+        Those in the step wait for the other's tokens; all others, and one that may yet arrive, are
+        spared a step's set-up.
+        """
+        if not self.chunks:
+            return True
+        price = self.price
+        step = price.step(planned, 0.0, 0.0, n, 0)
+        longer = price.step(planned + tokens, 0.0, 0.0, n, 0) - step
+        spared = price.step(tokens, 0.0, 0.0, n, 0) - longer
+        return self.chunks * longer <= (prompts + 1 - self.chunks) * spared
+
     def _compute(self, n: int, mixed: bool) -> None:
         """Price and execute a step of chunks beside one round of `n` decodes.
 
@@ -158,6 +270,7 @@ class Steps(Preemption):
         tokens = seqs = first_tokens = resumed = 0
         squares = crossed = 0.0
         kv_tokens = self.kv_tokens if n else 0
+        stalls = self.stalls if self.decoding else None
         for i in range(self.chunks):
             slot = self.chunk_of[i]
             chunk, before, target = self.chunk[slot], self.computed[slot], self.target[slot]
@@ -174,6 +287,8 @@ class Steps(Preemption):
                     resumed += 1
                     kv_tokens += before
                     continue
+            if stalls is not None:
+                stalls.chunk(self.request[slot], chunk)
             tokens += chunk
             seqs += 1
             squares += float(chunk) * chunk
@@ -185,6 +300,8 @@ class Steps(Preemption):
         rows.squares[row], rows.crossed[row] = squares, crossed
         rows.blocks_end[row] = self.cache.used
         self.prompt_tokens += tokens + resumed
+        if self.stalls is not None and tokens:
+            self.stalls.prompt_s += duration
         if n:
             self.advance_rounds(n, 1)
         for i in range(self.chunks):
@@ -197,10 +314,14 @@ class Steps(Preemption):
         request = self.request[slot]
         self.prompts_done += 1
         if self.last_token and request in self.last_token:
-            self.rows.resume_gap.append(self.now - self.last_token.pop(request))
+            gap = self.now - self.last_token.pop(request)
+            self.rows.resume_gap.append(gap)
             del self.resuming[request]
+            if self.stalls is not None:
+                self.stalls.resume(request, gap)
         else:
             self.first_token[request] = self.now
+            self.has_begun(request)
         tokens = self.target[slot]
         self.prompt_tokens -= tokens
         left = self.last[slot] - tokens
@@ -217,6 +338,8 @@ class Steps(Preemption):
         self.decoding += 1
         self.kv_tokens += tokens
         self.cache.grow(tokens, self.clock)
+        if self.stalls is not None:
+            self.stalls.begin(request, self.now)
         if self.knobs.longest_remaining:
             self.rank_victim(slot)
 
@@ -247,6 +370,8 @@ class Steps(Preemption):
         rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
         rows.count = row + 1
         self.now += duration
+        self.step_end = self.now
+        self.just_left = self.just_begun = 0
 
     # Rounds.
 
@@ -254,7 +379,18 @@ class Steps(Preemption):
         """Give each of the `n` decoding sequences `rounds` tokens; the last may end some."""
         self.cache.advance(self.clock, rounds)
         rows = self.rows
-        rows.blocks_end[rows.count - 1] = self.cache.used
+        row = rows.count - 1
+        rows.blocks_end[row] = self.cache.used
+        if self.stalls is not None:
+            growth = self.price.per_kv_token_decode * n
+            first_s = rows.duration[row] / rounds - growth * (rounds - 1) / 2
+            self.stalls.rounds(
+                self.clock,
+                rounds,
+                self.last_round_end,
+                rows.start[row] + first_s,
+                first_s + growth * (rounds - 1),
+            )
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
@@ -291,7 +427,5 @@ class Steps(Preemption):
     def _complete(self, slot: int) -> None:
         self.finish[self.request[slot]] = self.now
         self.leave(slot, self.last[slot])
-        if self.dated < self.submitted:
-            assert self.dating is not None
-            self.dating[self.dated] = self.now
-            self.dated += 1
+        self.just_left += 1
+        self.free_user()

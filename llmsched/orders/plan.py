@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,10 +124,40 @@ class PlanQueue:
     def pop(self) -> int:
         self.peek()
         assert self._choice is not None
-        request, slot, owner, at = self._choice
+        return self._take(self._choice)
+
+    def waiting(self) -> list[int]:
+        """Return those whom the idle slots would take now, in turn, then the rest, longest first.
+
+        A rule that names one of the rest, or passes over those before it, takes from the slots of
+        others, as stealing does.
+        """
+        shared = (self._plan, self._jobs, self._view, self._rounds)
+        ahead = deepcopy(self, {id(each): each for each in shared})
+        order = []
+        while ahead.peek() >= 0:
+            order.append(ahead.pop())
+        if not ahead._waiting:
+            return order
+        rest = [(-self._rounds[request], request) for own in ahead._own for request in own]
+        return order + [request for _, request in sorted(rest + ahead._pool)]
+
+    def remove(self, request: int) -> None:
+        """Remove a request by name, which takes a slot now: its own if that is idle."""
+        owner = next((slot for slot, own in enumerate(self._own) if request in own), -1)
+        if owner < 0:
+            at = next(at for at, (_, other) in enumerate(self._pool) if other == request)
+        else:
+            at = self._own[owner].index(request)
+        slots = [slot for *_, slot in self._idle]
+        self._take(_Choice(request, owner if owner in slots else slots[0], owner, at))
+
+    def _take(self, choice: _Choice) -> int:
+        """Let a request go to a slot."""
+        request, slot, owner, at = choice
         self._choice = None
         if owner < 0:
-            rounds = -heappop(self._pool)[0]
+            rounds = -_taken(self._pool, at)[0]
         else:
             del self._own[owner][at]
             rounds = self._rounds[request]
@@ -134,13 +165,28 @@ class PlanQueue:
         if request < self._planned:  # from its slot's queue, or since the plan was given up
             self._served[request] = True
         self._waiting -= 1
-        heappop(self._idle)
+        _taken(self._idle, next(i for i, entry in enumerate(self._idle) if entry[-1] == slot))
         self._deadline.pop(slot, None)
         clock, ends = self._view.clock, self._ends
         self._running[request] = slot, clock + rounds
         del ends[: bisect_left(ends, clock + 1)]
         insort(ends, clock + rounds)
         return request
+
+    def withdraw(self, request: int) -> None:
+        """Forget a request that waited and will not be served."""
+        self._waiting -= 1
+        self._choice = None
+        for owner, own in enumerate(self._own):
+            if request in own:
+                own.remove(request)
+                self._load[owner] -= self._rounds[request]
+                self._served[request] = True
+                self._idle = [(-self._load[s], not self._own[s], s) for *_, s in self._idle]
+                heapify(self._idle)
+                return
+        self._pool = [entry for entry in self._pool if entry[1] != request]
+        heapify(self._pool)
 
     def patience(self, extra: int) -> int | None:
         """Return the rounds that the idle slots can wait for their next prefill at no price.
@@ -222,6 +268,18 @@ class PlanQueue:
             self._pool.extend((-self._rounds[request], request) for request in own)
             own.clear()
         heapify(self._pool)
+
+
+_Entry = TypeVar("_Entry", bound=tuple[int, ...])
+
+
+def _taken(heap: list[_Entry], at: int) -> _Entry:
+    """Take an entry out of a heap, which most often is the first."""
+    if not at:
+        return heappop(heap)
+    entry = heap.pop(at)
+    heapify(heap)
+    return entry
 
 
 def _slot_queues(rounds: NDArray[np.int64], slots: int) -> tuple[list[list[int]], list[int], int]:

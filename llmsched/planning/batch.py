@@ -42,8 +42,6 @@ class Batch:
         The one model that all requests ask for.
     skipped_parts : int
         Parts of prompts that are not text (images, audio) and count no tokens.
-    above_limit : int
-        Predictions above what their request declares as its limit; they are taken at their word.
     """
 
     path: str
@@ -52,7 +50,6 @@ class Batch:
     trace: Trace
     model: str
     skipped_parts: int
-    above_limit: int
 
 
 def count_characters(per_token: float = 4.0) -> Count:
@@ -112,7 +109,7 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         got = shown(predict)
         raise InputError(f"predict: expected {LIMIT}, a dotted path or a CSV file, got {got}")
     lines: list[bytes] = []
-    prompts, outputs, limits, model, skipped, above = [], [], [], "", 0, 0
+    prompts, outputs, limits, model, skipped = [], [], [], "", 0
     seen: dict[str, int] = {}
     digest = hashlib.sha256()
     for number, line in enumerate(_lines(path), start=1):
@@ -130,9 +127,7 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         lines.append(line)
         prompts.append(count(text))
         outputs.append(output)
-        limit = request.body.limit
-        limits.append(limit and max(limit, output))
-        above += 0 < limit < output
+        limits.append(request.body.limit)
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
@@ -144,7 +139,7 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         name=plain(path.name),
         models=(model,),
     )
-    return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped, above)
+    return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -132,7 +132,7 @@ def slot_durations(
         return rounds
     if unit != "ms":
         raise InputError(f"unit: expected one of {', '.join(UNITS)}; got {unit!r}")
-    step, prompt = problem.hardware.step_time, problem.trace.input_tokens
+    step, prompt = problem.hardware.step_time, problem.requests.input_tokens
     prefill = np.array([step.step(p, p * p, 0, 0, 0) for p in prompt.tolist()])
     read = prompt * rounds + rounds * (rounds + 1) // 2
     decode = rounds * step.base(0, problem.config.max_num_seqs) + step.per_kv_token_decode * read
@@ -155,7 +155,7 @@ def _realised(
     if problem.lengths == "oracle":
         return []
     if problem.error is None:
-        truth = slot_durations(problem, problem.trace.output_tokens, unit)
+        truth = slot_durations(problem, problem.requests.output_tokens, unit)
         return robust.realise(packing, planned, truth[None])
     # Other draws than those that chose the plan, where that is how it was chosen.
     draws = robust.sample(planned, problem.error, problem.samples, problem.seed + 1)
@@ -188,8 +188,8 @@ def plan_replicas(
         More replicas than requests, an unknown policy or mode of lengths, or a request that does
         not fit.
     """
-    if not 1 <= replicas <= len(problem.trace):
-        limit = f"1..{len(problem.trace)} (the requests)"
+    if not 1 <= replicas <= len(problem.requests):
+        limit = f"1..{len(problem.requests)} (the requests)"
         raise InputError(f"replicas: expected an integer in {limit}, got {replicas}")
     name = policy or ("ljf+chunked" if problem.hardware.step_time.mixed else "ljf")
     how = find(name)
@@ -197,13 +197,20 @@ def plan_replicas(
 
     def seconds(trace: Trace, rows: NDArray[np.int64]) -> float:
         part, seen = trace.take(rows), tokens[rows]
-        result = simulate(part, problem.hardware, how, problem.config, predicted=seen)
-        return float(result.finish.max() - trace.arrival.min())
+        result = simulate(
+            part,
+            problem.hardware,
+            how,
+            problem.config,
+            predicted=seen,
+            on_error=problem.on_error,
+        )
+        return result.ended - float(trace.arrival.min())
 
-    expected = problem.trace
-    if (tokens != problem.trace.output_tokens).any():
+    expected = problem.requests
+    if (tokens != problem.requests.output_tokens).any():
         config = replace(problem.config, **dict(how.knobs))
-        expected = as_predicted(problem.trace, tokens, config)
+        expected = as_predicted(problem.requests, tokens, config)
     split = balance(
         expected,
         problem.hardware,
@@ -214,11 +221,11 @@ def plan_replicas(
         seed=problem.seed,
         on_progress=on_progress,
     )
-    if expected is not problem.trace:
-        true = [seconds(problem.trace, rows) if len(rows) else 0.0 for rows in split.members()]
+    if expected is not problem.requests:
+        true = [seconds(problem.requests, rows) if len(rows) else 0.0 for rows in split.members()]
         speed = np.array(speeds or [1.0] * replicas)
         bound = lower_bound(
-            problem.trace, problem.hardware, problem.config, total_speed=float(speed.sum())
+            problem.requests, problem.hardware, problem.config, total_speed=float(speed.sum())
         )
         realised = replace(split, seconds=np.array(true) / speed, lower_bound_s=bound)
         split = replace(split, realised=realised)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched import lengths
 from llmsched.config import EngineConfig
+from llmsched.engine.limits import OnError, Served, serve
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
@@ -20,6 +21,12 @@ class Problem:
 
     Attributes
     ----------
+    trace : Trace
+        The requests as they were given.
+    served : Served
+        Those of them that an engine takes, which are planned: the others it refuses.
+    on_error : {"fail", "skip"}
+        As in `limits.serve`.
     lengths : str
         Mode of `lengths.predict`; for a batch file, where its predictions come from.
     objective : {"makespan", "expected"}
@@ -38,14 +45,26 @@ class Problem:
     objective: str = "makespan"
     samples: int = 100
     estimated: bool = False
+    on_error: OnError = "fail"
+    served: Served = field(init=False)
 
     def __post_init__(self) -> None:
+        served = serve(self.trace, self.config, self.on_error, self.hardware.way_out)
+        object.__setattr__(self, "served", served)
+        if not len(served.rows):
+            said = served.describe(self.config)
+            raise InputError(f"{self.trace.name}: no request is served: {said}")
         if self.samples < 1:
             raise InputError(f"samples: expected an integer >= 1, got {self.samples}")
         if self.objective not in ("makespan", "expected"):
             raise InputError(f"objective: expected makespan or expected, got {self.objective!r}")
         if self.objective == "expected" and self.error is None:
             raise InputError(f"objective: 'expected' needs lengths noisy:CV, got {self.lengths!r}")
+
+    @property
+    def requests(self) -> Trace:
+        """What is planned: all that is served, at the lengths that the engine lets it have."""
+        return self.served.trace
 
     @property
     def error(self) -> float | None:
@@ -68,7 +87,7 @@ class Problem:
         InputError
             An unknown mode of lengths, or a trace without the predictions it asks for.
         """
-        return self.trace.output_tokens if self.error is not None else self.seen()
+        return self.requests.output_tokens if self.error is not None else self.seen()
 
     def seen(self) -> NDArray[np.int64]:
         """Return what an engine's policy sees of the lengths, as in every replay.
@@ -78,6 +97,6 @@ class Problem:
         InputError
             An unknown mode of lengths, or a trace without the predictions it asks for.
         """
-        if self.estimated:
-            return self.trace.output_tokens
-        return lengths.predict(self.trace, self.lengths, self.seed)
+        if self.estimated or self.lengths == "oracle":
+            return self.requests.output_tokens
+        return lengths.predict(self.trace, self.lengths, self.seed)[self.served.rows]

@@ -35,10 +35,10 @@ def read_replicas(path: str | Path, trace: Trace) -> Assignment:
     if made_for != trace.sha256:
         raise InputError(f"{path}: trace.sha256: expected that of {trace.name}, got {made_for!r}")
     row = {name: i for i, name in enumerate(trace.id)}
-    names = [name for queue in queues for name in queue]
+    names = [*plan.refused, *(name for queue in queues for name in queue)]
     if len(names) != len(row) or set(names) != row.keys():
         raise InputError(f"{path}: replicas: expected every request of {trace.name} once")
-    replica_of = np.empty(len(row), dtype=np.int32)
+    replica_of = np.zeros(len(row), dtype=np.int32)  # whose engine refuses what the plan did
     for replica, queue in enumerate(queues):
         replica_of[[row[name] for name in queue]] = replica
     return Assignment(replica_of, len(queues))

@@ -43,6 +43,16 @@ def output_limits_of(cell: Mapping[str, Any]) -> str:
     return str(cell["trace"].get("output_limits", ""))
 
 
+def unserved_of(cell: Mapping[str, Any]) -> str:
+    """Return who is refused and whose answers are cut; empty if nobody's."""
+    return str(cell["trace"].get("unserved", ""))
+
+
+def counted_of(cell: Mapping[str, Any]) -> str:
+    """Return which requests metrics are of; empty if of all."""
+    return str(cell["trace"].get("counted", ""))
+
+
 def shortened(text: str, limit: int) -> str:
     """Return the text with its middle cut out if it is longer than `limit`."""
     if len(text) <= limit:

@@ -16,6 +16,9 @@ _LATENCY = (
     "mean_e2el_ms",
     "p99_e2el_ms",
 )
+_RARE = ("refused", "aborted")
+"""Shown where they count anything."""
+
 _ACRONYMS = ("ttft", "tpot", "itl", "e2el")
 
 
@@ -31,13 +34,17 @@ def leading(
     """
     if chosen:
         return tuple(dict.fromkeys(chosen))
-    titled = [name for name, metric in METRICS.items() if metric.title is not None]
+    titled = [
+        name
+        for name, metric in METRICS.items()
+        if metric.title is not None and (name not in _RARE or _most(cell["results"], name))
+    ]
     first = primary(document, cell)
     if first == "makespan_s":
         shown = (first, *(["slo_attainment"] if document["slo"] else []), *titled)
     else:
-        service = ["slo_attainment"] if document["slo"] else []
-        shown = (first, *service, *_LATENCY, *titled)
+        service = ["slo_attainment", "max_itl_ms"] if document["slo"] else []
+        shown = (first, *service[:1], *_LATENCY, *service[1:], *titled)
     return tuple(dict.fromkeys(shown))
 
 

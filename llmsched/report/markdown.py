@@ -12,7 +12,17 @@ from llmsched.metric import METRICS
 from llmsched.report.clean import cleaned
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.layout import BETTER, WORSE, figure, hardware_of, output_limits_of, slots_of
+from llmsched.report.groups import SHOWN, objective_lines
+from llmsched.report.layout import (
+    BETTER,
+    WORSE,
+    counted_of,
+    figure,
+    hardware_of,
+    output_limits_of,
+    slots_of,
+    unserved_of,
+)
 from llmsched.report.lead import heading, leading, load_line
 from llmsched.report.paired import told_pairs
 
@@ -115,7 +125,8 @@ def _cell(document: Document, cell: Mapping[str, Any], metrics: Sequence[str]) -
     trace = cell["trace"]
     where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
     where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
-    where += f", {limits}" if (limits := output_limits_of(cell)) else ""
+    for more in (output_limits_of(cell), unserved_of(cell), counted_of(cell)):
+        where += f", {more}" if more else ""
     name = cell_name(cell)
     names = leading(document, cell, metrics)
     rows = [[row["policy"], *_values(row, names)] for row in cell["results"]]
@@ -123,9 +134,23 @@ def _cell(document: Document, cell: Mapping[str, Any], metrics: Sequence[str]) -
     table = _table(["policy", *_headings(names)], rows)
     load = [_plain(line)] if (line := load_line(cell)) else []
     blocks = [f"{head}{_plain(where)}", *load, table]
+    blocks += _groups(document, cell)
     if "paired" in cell:
         blocks.append(_paired(document, cell))
     return "\n\n".join(blocks)
+
+
+def _groups(document: Document, cell: Mapping[str, Any]) -> list[str]:
+    """Return a table of the groups, and which limits on statistics are met."""
+    rows = [
+        [row["policy"], group["group"], *_values(group, SHOWN)]
+        for row in cell["results"]
+        for group in row.get("groups", ())
+    ]
+    columns = ["policy", document.get("by", ""), *_headings(SHOWN)]
+    blocks = [_table(columns, rows)] if rows else []
+    lines = [f"- {_plain(line)}" for line in objective_lines(cell["results"]) if line]
+    return [*blocks, "\n".join(lines)] if lines else blocks
 
 
 def _paired(document: Document, cell: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import numpy as np
 import orjson
 
 from llmsched.packing.packing import Packing
@@ -44,6 +45,7 @@ def slot_document(
         "stopped_by": packing.stopped_by,
         "cpu_s": round(packing.cpu_s, 3),
         "slots": _names(problem, queues),
+        **_refused(problem),
         "load": packing.load.tolist(),
         "realised": [asdict(row) for row in realised],
         **record_inputs(problem.trace, problem.hardware, problem.config),
@@ -65,7 +67,7 @@ def replica_document(
         "replicas": [
             {
                 "requests": names,
-                "input_tokens": int(problem.trace.input_tokens[queue].sum()),
+                "input_tokens": int(problem.requests.input_tokens[queue].sum()),
                 "output_tokens": int(tokens[queue].sum()),
                 "makespan_s": seconds,
                 **({} if realised is None else {"realised_s": truly}),
@@ -74,6 +76,7 @@ def replica_document(
                 _names(problem, queues), queues, split.seconds.tolist(), true.tolist(), strict=True
             )
         ],
+        **_refused(problem),
         "realised": None if realised is None else _milliseconds(realised),
         **record_inputs(problem.trace, problem.hardware, problem.config),
         "solver": {
@@ -95,7 +98,13 @@ def _milliseconds(split: ReplicaPlan) -> Document:
 
 
 def _names(problem: Problem, queues: Queues) -> list[list[str]]:
-    return [[str(problem.trace.id[i]) for i in queue] for queue in queues]
+    return [[str(problem.requests.id[i]) for i in queue] for queue in queues]
+
+
+def _refused(problem: Problem) -> Document:
+    """Return the requests that no engine would take, and are in no queue."""
+    rows = np.flatnonzero(problem.served.refusal).tolist()
+    return {"refused": [problem.trace.id[i] for i in rows]} if rows else {}
 
 
 def plan_table(plan: Plan, *, width: int = PLAIN_WIDTH, color: bool = False) -> str:
@@ -107,8 +116,10 @@ def plan_table(plan: Plan, *, width: int = PLAIN_WIDTH, color: bool = False) -> 
     else:
         place = f"{len(plan.packing.load):,} slots"
         parts = _slot_parts(plan)
-    requests = f"{len(problem.trace):,} requests"
+    requests = f"{len(problem.requests):,} requests"
+    said = problem.served.describe(problem.config)
     title = f"{problem.trace.name}: {requests} on {place}, lengths {problem.lengths}"
+    title += f"; {said}" if said else ""
     return page(parts, title=title, width=width, color=color)
 
 
@@ -168,7 +179,7 @@ def _replica_parts(plan: SplitPlan) -> list[Part]:
 
 
 def _replica_grid(plan: SplitPlan) -> Grid:
-    prompts, outputs = plan.problem.trace.input_tokens, plan.problem.seen()
+    prompts, outputs = plan.problem.requests.input_tokens, plan.problem.seen()
     realised = plan.split.realised
     titles = ["replica", "requests", "input tokens", "output tokens", "s"]
     rows = [

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import numpy as np
 import orjson
 
+from llmsched.counted import Counted
 from llmsched.engine.limits import describe_output_limits
-from llmsched.engine.result import SimulationResult
+from llmsched.engine.refusal import describe_unserved
+from llmsched.engine.result import COMPLETED, SimulationResult
 from llmsched.lengths import in_words
+from llmsched.metric import SLO_METRICS
 from llmsched.metrics import Summary
-from llmsched.records import finite, record_inputs
+from llmsched.objective import held, split
+from llmsched.records import finite, listed_groups, record_inputs
 from llmsched.regime import Load, describe, record_load
 from llmsched.report.console import PLAIN_WIDTH, Grid, Part, page
+from llmsched.report.groups import group_parts, objective_lines
 from llmsched.report.layout import wrapped
+from llmsched.report.proven import scopes
 
 SCHEMA_VERSION = 1
 
@@ -35,21 +43,34 @@ def render_single(
     result: SimulationResult,
     row: Summary,
     how: Mapping[str, Any],
+    groups: Mapping[str, Summary] = MappingProxyType({}),
     load: Load | None = None,
+    proven: Mapping[str, Any] = MappingProxyType({}),
     *,
     width: int = PLAIN_WIDTH,
     color: bool = False,
 ) -> str:
-    """Return the row of one replay as a page of `width` columns; the rest as in `render_json`."""
-    trace = result.trace
+    """Return the row of one replay as a page of `width` columns; others as in `render_json`."""
+    trace, listed = result.trace, [_row(result, row, how, groups)]
     parts: list[Part] = [
         *wrapped("  " + _conditions(result, how), width, "  "),
         *(wrapped("  " + result.detail, width, "  ") if result.policy == "hybrid" else []),
         *wrapped(f"  {described}" if (described := describe(load, [row])) else "", width, "  "),
         "",
-        Grid([*_facts(row), *_objective(row, how)], text=True),
+        Grid(
+            [
+                *_served(row, result),
+                *_facts(row),
+                *_longest_gap(result),
+                *_objective(row, how, proven),
+            ],
+            text=True,
+        ),
         "",
-        _latencies(row),
+        _latencies(row, proven),
+        *(["", *wrapped(scopes(proven), width)] if proven else []),
+        *group_parts(listed, how.get("by", "")),
+        *objective_lines(listed),
         *(["", *wrapped(trace.note, width)] if trace.note else []),
     ]
     title = f"{result.policy} on {trace.name} ({len(trace):,} requests)"
@@ -78,44 +99,100 @@ def _facts(row: Summary) -> list[Fact]:
     ]
 
 
-def _objective(row: Summary, how: Mapping[str, Any]) -> list[Fact]:
-    if not how["slo"]:
+def _served(row: Summary, result: SimulationResult) -> list[Fact]:
+    """Return how many requests were completed, if not all of them were, or not in full."""
+    said = [words] if (words := _unserved(result)) else []
+    if row["aborted"]:
+        tokens = f"{row['wasted_tokens']:,} tokens and {row['wasted_input_tokens']:,} of prompts"
+        said.append(f"{row['aborted']:,} aborted, {tokens} wasted")
+    if not said:
         return []
-    limits = ", ".join(f"{name} <= {limit:g}" for name, limit in how["slo"].items())
+    return [("served", f"{row['completed']:,} of {row['offered']:,}", "; ".join(said))]
+
+
+def _longest_gap(result: SimulationResult) -> list[Fact]:
+    """Return the longest wait between two tokens of a request, and what was computed in it."""
+    streams = result.streams
+    if streams is None or np.isnan(streams.worst_gap).all():
+        return []
+    row = int(np.nanargmax(streams.worst_gap))
+    (cause,) = streams.causes(result.trace.id, [row])
+    return [("longest gap", f"{streams.worst_gap[row] * 1e3:,.1f} ms", cause)]
+
+
+def _objective(row: Summary, how: Mapping[str, Any], proven: Mapping[str, Any]) -> list[Fact]:
+    if math.isnan(row["slo_attainment"]):
+        return []
+    limits = ", ".join(
+        f"{name} <= {limit:g}"
+        for name, limit in how["slo"].items()
+        if split(name)[1] in SLO_METRICS
+    )
     goodput = f"goodput {row['request_goodput']:.2f} requests/s"
-    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", f"{limits}; {goodput}")]
+    remark = f"{limits}; {goodput}"
+    if bound := proven.get("slo_attainment"):
+        remark += f"; upper bound {100 * bound['value']:.2f} %"
+    return [("SLO attained", f"{100 * row['slo_attainment']:.2f} %", remark)]
 
 
-def _latencies(row: Summary) -> Grid:
-    """Return the statistics of each span, in milliseconds."""
-    rows = [
-        [label, *(_milliseconds(row[f"{name}_{key}_ms"]) for name in _STATISTICS)]
-        for label, key in _LATENCIES
-    ]
+def _latencies(row: Summary, proven: Mapping[str, Any]) -> Grid:
+    """Return the statistics of each span, in milliseconds, each above what none can beat."""
+    rows = []
+    for label, key in _LATENCIES:
+        names = [f"{name}_{key}_ms" for name in _STATISTICS]
+        rows.append([label, *(_milliseconds(row[name]) for name in names)])
+        if names[0] in proven:
+            bounds = (_milliseconds(proven[name]["value"]) for name in names)
+            rows.append(["  lower bound", *bounds])
     return Grid(rows, [["ms", *_STATISTICS]])
 
 
 def render_json(
-    result: SimulationResult, row: Summary, how: Mapping[str, Any], load: Load | None = None
+    result: SimulationResult,
+    row: Summary,
+    how: Mapping[str, Any],
+    groups: Mapping[str, Summary] = MappingProxyType({}),
+    load: Load | None = None,
+    proven: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Return the row with everything it was computed from.
 
     Parameters
     ----------
     how : mapping
-        Lengths mode, seed, closed-loop concurrency and SLO of the run.
+        Lengths mode, seed, closed-loop concurrency and SLO of the run, and which requests count.
+    groups : mapping
+        Row a group.
     load : Load or None
         What the arrivals put on the engine; None of a batch.
+    proven : mapping
+        Bounds on latency by metric; see `latency_bounds.bounds_record`.
     """
+    inputs = record_inputs(result.trace, result.hardware, result.config)
+    if said := _unserved(result):
+        inputs["trace"]["unserved"] = said
     document = {
         "schema_version": SCHEMA_VERSION,
-        **record_inputs(result.trace, result.hardware, result.config),
+        **inputs,
         **how,
         **record_load(load),
         "policy_detail": result.detail,
-        "results": [{"policy": result.policy, **finite(row)}],
+        "results": [_row(result, row, how, groups)],
+        **({"bounds": dict(proven)} if proven else {}),
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _row(
+    result: SimulationResult,
+    row: Summary,
+    how: Mapping[str, Any],
+    groups: Mapping[str, Summary],
+) -> dict[str, Any]:
+    """Return the row as a document has it, with its groups and the limits that it meets."""
+    listed = {"policy": result.policy, **finite(row), **listed_groups(groups)}
+    objectives = held(how["slo"] or {}, listed)
+    return {**listed, "objectives": objectives} if objectives else listed
 
 
 def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
@@ -125,7 +202,17 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     words = describe_output_limits(result.trace, result.config)
     limits = f", {words}" if words else ""
     lengths = in_words(how["lengths"])
-    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}"
+    measured = Counted(how.get("warmup"), how.get("window")).words(
+        result.arrival, len(result.arrival)
+    )
+    counted = f", {measured}" if measured else ""
+    return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}{counted}"
+
+
+def _unserved(result: SimulationResult) -> str:
+    """Return who was refused and why, and how many answers were cut."""
+    short = (result.status == COMPLETED) & (result.emitted < result.trace.output_tokens)
+    return describe_unserved(result.refusal, int(short.sum()), result.trace.id, result.config)
 
 
 def _slots(result: SimulationResult) -> str:

@@ -7,27 +7,30 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.document import Document, cells_of, has_mixed_steps
+from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.documents.row import Row
 from llmsched.lengths import in_words
 from llmsched.metric import METRICS, NEITHER, Metric
 from llmsched.report.console import Grid, Part, page
 from llmsched.report.family import family_parts
 from llmsched.report.gates import change_parts, gate_lines
+from llmsched.report.groups import group_parts, objective_lines
 from llmsched.report.layout import (
     BETTER,
     WORSE,
-    figure,
+    counted_of,
     hardware_of,
     output_limits_of,
     policy_label,
     shortened,
     slots_of,
+    unserved_of,
     wrapped,
 )
 from llmsched.report.lead import form_of, leading, load_line, primary, short_heading
 from llmsched.report.matrix import matrix_parts
 from llmsched.report.paired import LEGEND, paired_parts
+from llmsched.report.proven import bound_row, bounded, scopes
 
 _MANY_PERCENT = 1000
 """A change from which on it is easier to read as a factor."""
@@ -54,7 +57,9 @@ def render_table(
     else:
         if line := load_line(cells[0]):
             parts = ["", *wrapped(line, width, "  "), ""]
-        parts += _policy_parts(document, cells[0], metrics)
+        parts += _policy_parts(document, cells[0], metrics, width)
+    for cell in cells:
+        parts += _group_parts(document, cell)
     if "family" in document:
         parts += family_parts(document, width)
     for cell in cells:
@@ -66,6 +71,12 @@ def render_table(
     parts += gate_lines(document)
     parts += ["", *wrapped(document["note"], width)] if document["note"] else []
     return page(parts, title=title(document, cells), width=width, color=color)
+
+
+def _group_parts(document: Document, cell: Row) -> list[Part]:
+    parts = group_parts(cell["results"], document.get("by", ""))
+    parts += objective_lines(cell["results"])
+    return ["", f"{cell_name(cell)}:", *parts] if parts and cell["label"] else parts
 
 
 def title(document: Document, cells: Sequence[Row]) -> str:
@@ -94,6 +105,8 @@ def _facts(cell: Row) -> dict[str, str]:
         "slots": slots_of(cell),
         "lengths": in_words(cell["lengths"]),
         "limits": output_limits_of(cell),
+        "unserved": unserved_of(cell),
+        "counted": counted_of(cell),
     }
 
 
@@ -101,11 +114,10 @@ def _stem(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".jsonl")
 
 
-def _policy_parts(document: Document, cell: Row, metrics: Sequence[str]) -> list[Part]:
+def _policy_parts(document: Document, cell: Row, metrics: Sequence[str], width: int) -> list[Part]:
     rows = [*cell["results"]]
-    bound = rows[0].get("lower_bound_s")
-    if bound is not None:
-        rows.append({"policy": "(lower bound)", "makespan_s": bound})
+    if bound := bound_row(cell):
+        rows.append(bound)
     notes = {}
     if published := document["published"]:
         sources = ", ".join(dict.fromkeys(row["source"] for row in published))
@@ -120,6 +132,8 @@ def _policy_parts(document: Document, cell: Row, metrics: Sequence[str]) -> list
     parts: list[Part] = [Grid([*cells], [*titles], notes=notes)]
     if _reference(document):
         parts += ["", f"{BETTER} better, {WORSE} worse than {_reference(document)}"]
+    if "bounds" in cell:
+        parts += ["", *wrapped(scopes(cell["bounds"]), width)]
     return parts
 
 
@@ -138,7 +152,7 @@ def _columns(document: Document, cell: Row, metrics: Sequence[str]) -> list[Colu
 def _figures(cell: Row, metric: Metric) -> Column:
     """Return the column of a metric."""
     title, scale, form = form_of(metric, cell["results"])
-    return Column(title, lambda row: figure(row, metric.name, form, scale))
+    return Column(title, lambda row: bounded(row, metric.name, form, scale))
 
 
 def _reference(document: Document) -> str:

@@ -251,6 +251,8 @@ def _translated(says: str, wanted: list[inspect.Type]) -> str:
     kinds = [one for one in wanted if _name(one) in names]
     if passed == " of length >= 1":
         return "a text that is not empty" if types == "str" else "a list of at least one"
+    if pattern := re.fullmatch(r" matching regex '\^\((.*)\)\$'", passed):
+        return f"a text that matches {pattern[1]}"
     if number := re.fullmatch(r" ([<>]=?) (\S+)", passed):
         passed = f" {number[1]} {number[2].removesuffix('.0')}"
     words = _in_words(kinds, passed) if kinds else ""

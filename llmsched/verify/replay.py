@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from llmsched.config import EngineConfig
 from llmsched.hardware import StepTime
 from llmsched.trace import Trace
-from llmsched.verify.tables import Requests, Steps
+from llmsched.verify.tables import REFUSED, Requests, Steps
 
 _RELATIVE = 1e-9
 
@@ -46,6 +47,21 @@ class Replay:
         return bool(self.requests.preemptions.any())
 
     @cached_property
+    def accepted(self) -> Requests:
+        """The requests that were not refused."""
+        return self.requests.take(self.requests.status != REFUSED)
+
+    @cached_property
+    def admitted(self) -> Requests:
+        """The requests that ever had a slot."""
+        return self.requests.take(np.isfinite(self.requests.admitted_s))
+
+    @cached_property
+    def begun(self) -> Requests:
+        """The requests that got a first token."""
+        return self.requests.take(np.isfinite(self.requests.first_token_s))
+
+    @cached_property
     def rounds_before(self) -> NDArray[np.int64]:
         """Decode rounds before each row, and after the last; shape (rows + 1,)."""
         rounds = np.where(self.steps.decode_seqs > 0, self.steps.rounds, 0)
@@ -57,8 +73,8 @@ class Replay:
 
     @cached_property
     def rounds_first(self) -> NDArray[np.int64]:
-        """Decode rounds by each request's first token."""
-        return self.rounds_at(self.requests.first_token_s)
+        """Decode rounds by the first token of each that got one."""
+        return self.rounds_at(self.begun.first_token_s)
 
 
 def counted(times: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -78,3 +94,23 @@ def summed(
 def slack(time: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the seconds by which two statements of the same instant may differ."""
     return _RELATIVE * np.maximum(1.0, np.abs(time))
+
+
+Law = Callable[[Replay], Iterator[str]]
+"""Yields a message for each thing that cannot be."""
+
+
+def wrong(
+    bad: NDArray[np.bool_], name: Callable[[int], str], says: Callable[[int], str] | str
+) -> Iterator[str]:
+    """Yield one message for the first place where `bad`, and how many more there are."""
+    where = np.flatnonzero(bad)
+    if len(where):
+        first = int(where[0])
+        text = says if isinstance(says, str) else says(first)
+        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
+        yield f"{name(first)}: {text}{more}"
+
+
+def named(requests: Requests) -> Callable[[int], str]:
+    return lambda i: f"request {requests.id[i]}"

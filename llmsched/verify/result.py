@@ -8,14 +8,16 @@ line rests on steps that take time: one that takes none is a fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.engine.limits import output_limits
-from llmsched.verify.replay import Replay, counted, slack, summed
+from llmsched.verify.replay import Law, Replay, counted, named, slack, summed, wrong
+from llmsched.verify.served import caps, everybody_served_or_not, timeouts
+from llmsched.verify.tables import ABORTED, COMPLETED, REFUSED, Requests
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,6 @@ class Fault:
         return f"{self.law}: {self.message}"
 
 
-Law = Callable[[Replay], Iterator[str]]
-
-
 def faults(replay: Replay) -> list[Fault]:
     """Return everything that is wrong, nothing if the tables are those of a possible replay."""
     found: list[Fault] = []
@@ -41,22 +40,6 @@ def faults(replay: Replay) -> list[Fault]:
         if found:
             break  # the laws that follow take these for granted
     return found
-
-
-def _wrong(
-    bad: NDArray[np.bool_], name: Callable[[int], str], says: Callable[[int], str] | str
-) -> Iterator[str]:
-    """Yield one message for the first place where `bad`, and how many more there are."""
-    where = np.flatnonzero(bad)
-    if len(where):
-        first = int(where[0])
-        text = says if isinstance(says, str) else says(first)
-        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
-        yield f"{name(first)}: {text}{more}"
-
-
-def _request(replay: Replay) -> Callable[[int], str]:
-    return lambda i: f"request {replay.requests.id[i]}"
 
 
 def _row(i: int) -> str:
@@ -77,61 +60,66 @@ def same_requests(replay: Replay) -> Iterator[str]:
         return
     ours = np.column_stack((requests.input_tokens, requests.output_tokens))
     theirs = np.column_stack((trace.input_tokens, trace.output_tokens))
-    yield from _wrong(
+    yield from wrong(
         (ours != theirs).any(axis=1),
-        _request(replay),
+        named(requests),
         lambda i: f"{ours[i].tolist()} input and output tokens, in the trace {theirs[i].tolist()}",
     )
 
 
 def arrivals(replay: Replay) -> Iterator[str]:
-    """Requests arrive as the trace says; in a closed loop, one whenever another has finished."""
+    """Requests arrive as the trace says; in a closed loop, one whenever another has left."""
     times = replay.requests.arrival_s
     expected = replay.trace.arrival
     if replay.concurrency is not None:
-        finishes = np.sort(replay.requests.finish_s)
+        refused = replay.requests.status == REFUSED  # its user sends the next one at once
+        finishes = np.sort(np.where(refused, times, replay.requests.finish_s))
         opening = min(replay.concurrency, len(times))
         expected = np.concatenate((np.zeros(opening), finishes))[: len(times)]
-    yield from _wrong(
+    yield from wrong(
         np.abs(times - expected) > slack(expected),
-        _request(replay),
+        named(replay.requests),
         lambda i: f"arrived at {times[i]:.9g} s, expected {expected[i]:.9g} s",
     )
 
 
 def order_of_events(replay: Replay) -> Iterator[str]:
     """A request arrives, is admitted, gets its first token, then its last."""
-    r, who = replay.requests, _request(replay)
+    r = replay.admitted
+    who = named(r)
     early = r.admitted_s < r.arrival_s - slack(r.arrival_s)
-    yield from _wrong(early, who, "admitted before it arrived")
+    yield from wrong(early, who, "admitted before it arrived")
+    r = replay.begun
+    who = named(r)
     early = r.first_token_s <= r.admitted_s + slack(r.admitted_s)
-    yield from _wrong(early, who, "has its first token when it is admitted")
+    yield from wrong(early, who, "has its first token when it is admitted")
     later = r.finish_s - r.first_token_s
     bad = np.where(r.output_tokens == 1, np.abs(later), -later) > slack(r.finish_s)
     bad |= (r.output_tokens > 1) & (later <= 0)
-    yield from _wrong(bad, who, lambda i: f"finishes {later[i]:.9g} s after its first token")
+    bad &= r.status == COMPLETED
+    yield from wrong(bad, who, lambda i: f"finishes {later[i]:.9g} s after its first token")
 
 
 def steps_in_order(replay: Replay) -> Iterator[str]:
     """Steps take time, follow each other, and never run at once."""
     s = replay.steps
-    yield from _wrong(s.duration_s <= 0, _row, lambda i: f"takes {s.duration_s[i]} s")
+    yield from wrong(s.duration_s <= 0, _row, lambda i: f"takes {s.duration_s[i]} s")
     early = s.start_s[1:] < s.end_s[:-1] - slack(s.end_s[:-1])
-    yield from _wrong(early, _row, "ends after the next one has started")
+    yield from wrong(early, _row, "ends after the next one has started")
 
 
 def rows_that_make_sense(replay: Replay) -> Iterator[str]:
     """A step computes something for sequences that hold a slot."""
     s = replay.steps
-    yield from _wrong(s.rounds < 1, _row, "no rounds")
-    yield from _wrong(s.prefill_seqs + s.decode_seqs < 1, _row, "computes nothing")
+    yield from wrong(s.rounds < 1, _row, "no rounds")
+    yield from wrong(s.prefill_seqs + s.decode_seqs < 1, _row, "computes nothing")
     prompts = (s.prefill_tokens < s.prefill_seqs) | ((s.prefill_seqs == 0) & (s.prefill_tokens > 0))
-    yield from _wrong(
+    yield from wrong(
         prompts, _row, lambda i: f"{s.prefill_tokens[i]} tokens of {s.prefill_seqs[i]} prompts"
     )
     leap = (s.rounds > 1) & (s.prefill_seqs > 0)
-    yield from _wrong(leap, _row, "several rounds with a prefill")
-    yield from _wrong(
+    yield from wrong(leap, _row, "several rounds with a prefill")
+    yield from wrong(
         s.prefill_seqs + s.decode_seqs > s.running,
         _row,
         lambda i: f"{s.prefill_seqs[i]} + {s.decode_seqs[i]} computed, {s.running[i]} running",
@@ -141,7 +129,7 @@ def rows_that_make_sense(replay: Replay) -> Iterator[str]:
 def slots(replay: Replay) -> Iterator[str]:
     """No more sequences run than there are slots."""
     most, running = replay.config.max_num_seqs, replay.steps.running
-    yield from _wrong(running > most, _row, lambda i: f"{running[i]} running in {most} slots")
+    yield from wrong(running > most, _row, lambda i: f"{running[i]} running in {most} slots")
 
 
 def token_budget(replay: Replay) -> Iterator[str]:
@@ -149,131 +137,137 @@ def token_budget(replay: Replay) -> Iterator[str]:
     budget = replay.config.max_num_batched_tokens
     if budget is not None:
         tokens = replay.steps.prefill_tokens + replay.steps.decode_seqs
-        yield from _wrong(tokens > budget, _row, lambda i: f"{tokens[i]} tokens of {budget}")
+        yield from wrong(tokens > budget, _row, lambda i: f"{tokens[i]} tokens of {budget}")
 
 
 def exclusive_steps(replay: Replay) -> Iterator[str]:
     """Prefill and decode share a step only where that has a price."""
     if replay.step_time is not None and not replay.step_time.mixed:
         both = (replay.steps.prefill_seqs > 0) & (replay.steps.decode_seqs > 0)
-        yield from _wrong(both, _row, "mixes prefill and decode, which has no price")
+        yield from wrong(both, _row, "mixes prefill and decode, which has no price")
 
 
 def work_conserved(replay: Replay) -> Iterator[str]:
     """The engine rests only with nothing to do, starts with an arrival, ends with a finish."""
-    s, r = replay.steps, replay.requests
+    s, r = replay.steps, replay.accepted
     arrived, finished = np.sort(r.arrival_s), np.sort(r.finish_s)
     rest = s.start_s[1:] > s.end_s[:-1] + slack(s.end_s[:-1])
     left = counted(arrived, s.end_s[:-1]) - counted(finished, s.end_s[:-1])
-    yield from _wrong(
+    yield from wrong(
         rest & (left > 0), _row, lambda i: f"nothing runs after it, with {left[i]} to serve"
     )
     starts = np.concatenate(([s.start_s[0]], s.start_s[1:][rest]))
     late = counted(arrived, starts) == np.searchsorted(arrived, starts - slack(starts))
-    yield from _wrong(late, lambda i: f"start at {starts[i]:.9g} s", "nothing arrived")
+    yield from wrong(late, lambda i: f"start at {starts[i]:.9g} s", "nothing arrived")
     if abs(s.end_s[-1] - finished[-1]) > slack(finished[-1:])[0]:
         yield f"the last step ends at {s.end_s[-1]:.9g} s, the last request at {finished[-1]:.9g} s"
 
 
 def times_on_the_time_line(replay: Replay) -> Iterator[str]:
     """Requests are admitted at starts of prefills, and get first and last tokens at ends."""
-    s, r = replay.steps, replay.requests
+    s = replay.steps
     every = s.prefill_seqs + s.decode_seqs
-    yield from _on_marks(replay, "admitted", r.admitted_s, s.start_s, s.prefill_seqs)
-    yield from _on_marks(replay, "first token", r.first_token_s, s.end_s, s.prefill_seqs)
-    yield from _on_marks(replay, "finish", r.finish_s, s.end_s, every)
+    yield from _on_marks(replay.admitted, "admitted", "admitted_s", s.start_s, s.prefill_seqs)
+    yield from _on_marks(replay.begun, "first token", "first_token_s", s.end_s, s.prefill_seqs)
+    done = replay.begun.take(replay.begun.status == COMPLETED)
+    yield from _on_marks(done, "finish", "finish_s", s.end_s, every)
+    left = replay.accepted.take(replay.accepted.status == ABORTED)
+    yield from _on_marks(left, "abort", "finish_s", s.end_s, np.full_like(every, len(left.id)))
 
 
 def _on_marks(
-    replay: Replay,
+    requests: Requests,
     label: str,
-    times: NDArray[np.float64],
+    column: str,
     marks: NDArray[np.float64],
     room: NDArray[np.int64],
 ) -> Iterator[str]:
     """Each time lies on a mark, and no more of them than there is room for."""
+    times = getattr(requests, column)
     row = np.maximum(counted(marks, times) - 1, 0)
     off = np.abs(marks[row] - times) > slack(times)
-    yield from _wrong(
-        off, _request(replay), lambda i: f"{label} at {times[i]:.9g} s, where no step says so"
+    yield from wrong(
+        off, named(requests), lambda i: f"{label} at {times[i]:.9g} s, where no step says so"
     )
     many = np.bincount(row, minlength=len(marks))
-    yield from _wrong(
+    yield from wrong(
         many > room, _row, lambda i: f"{label} of {many[i]} requests, it computes {room[i]} such"
     )
 
 
 def queue_lengths(replay: Replay) -> Iterator[str]:
-    """Who has arrived and not finished is running or waiting.
+    """Who has been accepted and not left is running or waiting.
 
     Whether a request that arrives within the slack of a step's start was seen by it is open.
     """
-    s, r = replay.steps, replay.requests
+    s, r, held_slot = replay.steps, replay.accepted, replay.admitted
     arrival = np.sort(r.arrival_s)
     arrived = counted(arrival, s.start_s)
     unseen = arrived - np.searchsorted(arrival, s.start_s - slack(s.start_s), side="right")
-    admitted = counted(np.sort(r.admitted_s), s.start_s)
+    admitted = counted(np.sort(held_slot.admitted_s), s.start_s)
     finished = counted(np.sort(r.finish_s), s.start_s)
     there, held = s.running + s.waiting, arrived - finished
-    yield from _wrong(
+    yield from wrong(
         (there > held) | (there < held - unseen),
         _row,
         lambda i: f"{s.running[i]} running + {s.waiting[i]} waiting, {held[i]} in the system",
     )
-    slot = admitted - finished
+    slot = admitted - counted(np.sort(held_slot.finish_s), s.start_s)
     bad = s.running > slot if replay.preempted else s.running != slot
-    yield from _wrong(bad, _row, lambda i: f"{s.running[i]} running, {slot[i]} hold a slot")
+    yield from wrong(bad, _row, lambda i: f"{s.running[i]} running, {slot[i]} hold a slot")
 
 
 def prompts_conserved(replay: Replay) -> Iterator[str]:
     """Prompts are computed after their admission, by their first token, and only once."""
-    s, r = replay.steps, replay.requests
+    s, r = replay.steps, replay.admitted
     done = np.cumsum(s.prefill_tokens)
-    owed = summed(r.first_token_s, r.input_tokens, s.end_s)
+    owed = summed(replay.begun.first_token_s, replay.begun.input_tokens, s.end_s)
     again = int((r.preemptions * (r.input_tokens + r.output_tokens)).sum())
     allowed = summed(r.admitted_s, r.input_tokens, s.start_s) + again
-    yield from _wrong(
+    yield from wrong(
         done < owed, _row, lambda i: f"{done[i]} prompt tokens computed, {owed[i]} were needed"
     )
-    yield from _wrong(
+    yield from wrong(
         done > allowed, _row, lambda i: f"{done[i]} prompt tokens computed of {allowed[i]}"
     )
 
 
 def tokens_conserved(replay: Replay) -> Iterator[str]:
     """Each request decodes once for each token after the first."""
-    r = replay.requests
+    r = replay.begun
     rounds = replay.rounds_at(r.finish_s) - replay.rounds_first
-    left = r.output_tokens - 1
+    left = r.emitted_tokens - 1
     bad = np.where(r.preemptions == 0, rounds != left, rounds < left - r.preemptions)
-    yield from _wrong(
-        bad, _request(replay), lambda i: f"{rounds[i]} decode rounds for {left[i]} further tokens"
+    yield from wrong(
+        bad, named(r), lambda i: f"{rounds[i]} decode rounds for {left[i]} further tokens"
     )
     total, due = int((replay.steps.decode_seqs * replay.steps.rounds).sum()), int(left.sum())
     if not due - int(r.preemptions.sum()) <= total <= due:
         yield f"all steps decode {total} tokens, the requests need {due}"
     again = total + int(replay.steps.prefill_tokens.sum()) - due - int(r.input_tokens.sum())
-    lost = int(r.preemptions.sum())  # each preemption loses a computed token at least
-    if again < lost or (again and not lost):
+    a = replay.admitted
+    lost = int(a.preemptions[a.status == COMPLETED].sum())  # each loses a token at least
+    unknown = a.preemptions.any() or len(a.id) > len(r.id)  # or some of a prompt was computed
+    if again < lost or (again and not unknown):
         yield f"{again} tokens computed again, for {lost} preemptions"
 
 
 def decode_batches(replay: Replay) -> Iterator[str]:
     """A decode round advances everybody who has a first token and not the last."""
-    s, r = replay.steps, replay.requests
+    s, r = replay.steps, replay.begun
     begun = counted(np.sort(r.first_token_s), s.start_s)
     ended = counted(np.sort(r.finish_s), s.start_s)
     due, rows = begun - ended, s.decode_seqs > 0
     exact = np.maximum.accumulate(_put_back(replay)) == 0  # nothing was preempted so far
     bad = rows & np.where(exact, s.decode_seqs != due, s.decode_seqs > due)
-    yield from _wrong(bad, _row, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
+    yield from wrong(bad, _row, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
     base = r.input_tokens - replay.rounds_first
     context = summed(r.first_token_s, base, s.start_s) - summed(r.finish_s, base, s.start_s)
     context += due * replay.rounds_before[:-1]
     most = context + int(r.preemptions.sum())
     bad = rows & np.where(exact, s.kv_tokens != context, s.kv_tokens > most)
     bad |= ~rows & (s.kv_tokens > 0)
-    yield from _wrong(bad, _row, lambda i: f"{s.kv_tokens[i]} KV tokens read, {context[i]} there")
+    yield from wrong(bad, _row, lambda i: f"{s.kv_tokens[i]} KV tokens read, {context[i]} there")
 
 
 def preemptions_accounted_for(replay: Replay) -> Iterator[str]:
@@ -282,13 +276,13 @@ def preemptions_accounted_for(replay: Replay) -> Iterator[str]:
     A request gets at most one token a step, and none in the step that it is preempted in. Whoever
     was admitted, has not finished and does not run was preempted.
     """
-    s, r = replay.steps, replay.requests
+    s, r = replay.steps, replay.admitted
     steps = np.concatenate(([0], np.cumsum(s.rounds)))
     held = steps[counted(s.end_s, r.finish_s)] - steps[counted(s.end_s, r.admitted_s)]
-    most = held - r.output_tokens
-    yield from _wrong(
+    most = held - r.emitted_tokens
+    yield from wrong(
         r.preemptions > most,
-        _request(replay),
+        named(r),
         lambda i: f"{r.preemptions[i]} preemptions, {most[i]} steps without a token",
     )
     seen, total = int(np.maximum(np.diff(_put_back(replay), prepend=0), 0).sum()), r.preemptions
@@ -298,7 +292,7 @@ def preemptions_accounted_for(replay: Replay) -> Iterator[str]:
 
 def _put_back(replay: Replay) -> NDArray[np.int64]:
     """How many preempted requests wait in each row."""
-    s, r = replay.steps, replay.requests
+    s, r = replay.steps, replay.admitted
     admitted = counted(np.sort(r.admitted_s), s.start_s)
     return admitted - counted(np.sort(r.finish_s), s.start_s) - s.running
 
@@ -308,31 +302,32 @@ def kv_capacity(replay: Replay) -> Iterator[str]:
     s, r, blocks = replay.steps, replay.requests, replay.config.usable_blocks
     if blocks is None:
         bad = r.preemptions > 0
-        yield from _wrong(bad, _request(replay), "preempted, but KV is not limited")
+        yield from wrong(bad, named(r), "preempted, but KV is not limited")
         return
     size = replay.config.block_size
     tokens = s.kv_tokens + s.decode_seqs * s.rounds + s.prefill_tokens
     room = blocks * size
-    yield from _wrong(tokens > room, _row, lambda i: f"{tokens[i]} tokens held in {room}")
+    yield from wrong(tokens > room, _row, lambda i: f"{tokens[i]} tokens held in {room}")
     held = _blocks_held(replay, size)
-    yield from _wrong(held > blocks, _row, lambda i: f"{held[i]} blocks held of {blocks}")
+    yield from wrong(held > blocks, _row, lambda i: f"{held[i]} blocks held of {blocks}")
 
 
 def reserved_blocks(replay: Replay) -> Iterator[str]:
     """Where admission sets aside the whole output, all who hold a slot fit with their limits."""
-    s, r, blocks = replay.steps, replay.requests, replay.config.usable_blocks
+    s, r, blocks = replay.steps, replay.admitted, replay.config.usable_blocks
     if blocks is None or replay.config.reserve != "max_output":
         return
-    yield from _wrong(r.preemptions > 0, _request(replay), "preempted, but its blocks are reserved")
+    yield from wrong(r.preemptions > 0, named(r), "preempted, but its blocks are reserved")
     limits = output_limits(replay.trace, replay.config)
+    limits = limits[np.isfinite(replay.requests.admitted_s)]
     each = -(-(r.input_tokens + limits - 1) // replay.config.block_size)
     held = summed(r.admitted_s, each, s.start_s) - summed(r.finish_s, each, s.start_s)
-    yield from _wrong(held > blocks, _row, lambda i: f"{held[i]} blocks reserved of {blocks}")
+    yield from wrong(held > blocks, _row, lambda i: f"{held[i]} blocks reserved of {blocks}")
 
 
 def _blocks_held(replay: Replay, size: int) -> NDArray[np.int64]:
     """Blocks at each row's end of the sequences with a first token that were never preempted."""
-    s, r = replay.steps, replay.requests
+    s, r = replay.steps, replay.begun
     ours = np.flatnonzero(r.preemptions == 0)
     ours = ours[np.argsort(r.first_token_s[ours], kind="stable")]
     begun = counted(r.first_token_s[ours], s.end_s)
@@ -367,28 +362,40 @@ def prices(replay: Replay) -> Iterator[str]:
         high[i] = seconds + price.per_prefill_token_sq * tokens * tokens
         high[i] += price.per_prefill_token_x_context * tokens * longest
     off = (s.duration_s < low * (1 - 1e-6)) | (s.duration_s > high * (1 + 1e-6))
-    yield from _wrong(
+    yield from wrong(
         off, _row, lambda i: f"takes {s.duration_s[i]:.9g} s, its price is {low[i]:.9g} s"
     )
 
 
 def first_come_first_served(replay: Replay) -> Iterator[str]:
-    """With order fcfs, nobody is admitted before an earlier arrival."""
-    if replay.order == "fcfs":
-        r = replay.requests
-        by_arrival = np.argsort(r.arrival_s, kind="stable")
+    """With order fcfs, nobody is admitted before an earlier arrival that may not be passed over."""
+    if replay.order != "fcfs":
+        return
+    r, config = replay.admitted, replay.config
+    shared = config.max_num_partial_prefills > 1
+    long = shared & (r.input_tokens > config.long_prefill_token_threshold)
+    off = np.zeros(len(long), dtype=np.bool_)
+    for lane in (long, ~long):
+        by_arrival = np.flatnonzero(lane)[np.argsort(r.arrival_s[lane], kind="stable")]
         admitted = r.admitted_s[by_arrival]
         latest = np.maximum.accumulate(admitted)
-        yield from _wrong(
-            admitted < latest - slack(latest),
-            lambda i: f"request {r.id[by_arrival[i]]}",
-            "admitted before one that arrived earlier",
-        )
+        off[by_arrival] = admitted < latest - slack(latest)
+    yield from wrong(
+        off, lambda i: f"request {r.id[i]}", "admitted before one that arrived earlier"
+    )
 
 
-_FIRST: tuple[Law, ...] = (same_requests, order_of_events, steps_in_order, rows_that_make_sense)
+_FIRST: tuple[Law, ...] = (
+    same_requests,
+    everybody_served_or_not,
+    order_of_events,
+    steps_in_order,
+    rows_that_make_sense,
+)
 _THEN: tuple[Law, ...] = (
     arrivals,
+    caps,
+    timeouts,
     slots,
     token_budget,
     exclusive_steps,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +16,16 @@ from numpy.typing import NDArray
 from llmsched.errors import InputError
 from llmsched.reading import text_lines
 
+STATUS_WORDS = ("completed", "refused", "aborted")
+COMPLETED, REFUSED, ABORTED = range(3)
+
 
 @dataclass(frozen=True, eq=False)
 class Requests:
-    """One entry a request, in the order of the file; times in seconds, shape (n,) each."""
+    """One entry a request, in the order of the file; times in seconds, shape (n,) each.
+
+    What did not come is NaN. `status` is an index of `STATUS_WORDS`.
+    """
 
     id: tuple[str, ...]
     arrival_s: NDArray[np.float64]
@@ -26,6 +35,15 @@ class Requests:
     first_token_s: NDArray[np.float64]
     finish_s: NDArray[np.float64]
     preemptions: NDArray[np.int64]
+    status: NDArray[np.int64]
+    emitted_tokens: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.bool_]) -> Requests:
+        """Return some of the requests."""
+        columns: dict[str, Any] = {
+            field.name: getattr(self, field.name)[rows] for field in fields(self)[1:]
+        }
+        return Requests(tuple(compress(self.id, rows)), **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +75,20 @@ def read_requests(path: str | Path) -> Requests:
         It cannot be read, a column is missing, or a cell is not the number it should be.
     """
     table = _Table(path)
+    status = table.words("status", STATUS_WORDS)
+    may_lack = status > 0
+    emitted = "emitted_tokens" if table.has("emitted_tokens") else "output_tokens"
     return Requests(
         id=tuple(table.cells("id")),
         arrival_s=table.seconds("arrival_s"),
         input_tokens=table.counts("input_tokens"),
         output_tokens=table.counts("output_tokens"),
-        admitted_s=table.seconds("admitted_s"),
-        first_token_s=table.seconds("first_token_s"),
-        finish_s=table.seconds("finish_s"),
+        admitted_s=table.seconds("admitted_s", may_lack),
+        first_token_s=table.seconds("first_token_s", may_lack),
+        finish_s=table.seconds("finish_s", may_lack),
         preemptions=table.counts("preemptions"),
+        status=status,
+        emitted_tokens=table.counts(emitted),
     )
 
 
@@ -110,9 +133,29 @@ class _Table:
             raise InputError(f"{self._path}:1: header: expected one column {name}, got {got}")
         return self._columns[self._header.index(name)]
 
-    def seconds(self, name: str) -> NDArray[np.float64]:
-        """Return a column of finite numbers."""
-        return np.array([self._time(i, name, x) for i, x in enumerate(self.cells(name), 2)])
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._header
+
+    def words(self, name: str, words: Sequence[str]) -> NDArray[np.int64]:
+        """Return which of the words each cell is; the first where there is no such column."""
+        if not self.has(name):
+            return np.zeros(len(self._columns[0]), np.int64)
+        cells = self.cells(name)
+        for line, cell in enumerate(cells, 2):
+            if cell not in words:
+                raise self._expected(line, name, f"one of {', '.join(words)}", cell)
+        return np.array([words.index(cell) for cell in cells], dtype=np.int64)
+
+    def seconds(self, name: str, may_lack: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Return a column of finite numbers; NaN where a cell is empty and may be."""
+        lacks = np.zeros(len(self._columns[0]), np.bool_) if may_lack is None else may_lack
+        return np.array(
+            [
+                math.nan if lack and not cell else self._time(line, name, cell)
+                for line, (cell, lack) in enumerate(zip(self.cells(name), lacks, strict=True), 2)
+            ]
+        )
 
     def counts(self, name: str) -> NDArray[np.int64]:
         """Return a column of integers >= 0."""

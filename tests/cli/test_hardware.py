@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_the_table_of_step_times_is_that_of_the_profile(capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     # 1.73432 ms and 0.26302 ms a token
     assert "one prompt      18.6  35.4  69.1  136.4" in out
+
+
+def test_a_page_shows_the_price_of_steps_with_a_prefill_where_they_have_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    prices = "step_time: {overhead: {per_step: 1, per_step_prefill: 4}}\n"
+    mine.write_text(f"extends: llama3-8b-a100\nname: mine\n{prices}")
+    assert main(["hardware", "show", str(mine)]) == 0
+    assert re.search(r"per_step_prefill: +4\n", capsys.readouterr().out)
+    assert main(["hardware", "show", "llama3-8b-a100"]) == 0
+    assert "per_step_prefill" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("format", ["yaml", "json"])

@@ -197,4 +197,60 @@ def test_predictions_above_a_request_s_own_limit_are_told(
     for source in ("body.expected", "./p.csv"):
         outcome = llmsched("plan", "--input", "b.jsonl", "--predict", source)
         assert outcome.code == 0
-        assert "b.jsonl: 1 predictions are above the request's limit" in outcome.err
+        assert "b.jsonl: 1 answer cut at the limit" in outcome.err
+
+
+def write_long(path: Path) -> str:
+    """Three requests, of which a model of 64 tokens takes the first and cuts the third."""
+    rows = [("short", 10, 5), ("long", 64, 1), ("cut", 50, 90)]
+    lines = [
+        json.dumps({"id": name, "timestamp": 0, "input_length": prompt, "output_length": output})
+        for name, prompt, output in rows
+    ]
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+@pytest.mark.parametrize("replicas", [(), ("--replicas", "2")])
+def test_a_plan_leaves_out_whom_no_engine_would_take(
+    llmsched: Run, tmp_path: Path, replicas: tuple[str, ...]
+) -> None:
+    trace, saved = write_long(tmp_path / "long.jsonl"), tmp_path / "plan.json"
+    model = ("--engine", "max_model_len=64")
+    outcome = llmsched("plan", trace, *model, *replicas, "--format", "json", "--output", saved)
+    assert outcome.code == 0, outcome.err
+    said = "1 refused (prompt beyond max_model_len 64), 1 answer cut at the limit"
+    assert f"long.jsonl: {said}; --engine max_model_len=none takes any" in outcome.err
+    plan = json.loads(outcome.out)
+    assert plan["refused"] == ["long"]
+    queues = [part["requests"] for part in plan["replicas"]] if replicas else plan["slots"]
+    assert sorted(name for queue in queues for name in queue) == ["cut", "short"]
+    if replicas:
+        assert sum(part["output_tokens"] for part in plan["replicas"]) == 5 + 14
+        again = ("--policy", "vllm", "--plan", saved, "--format", "json")
+        replayed = llmsched("simulate", trace, *model, *again)
+        assert replayed.code == 0, replayed.err
+        row = json.loads(replayed.out)["results"][0]
+        assert (row["completed"], row["refused"], row["total_output_tokens"]) == (2, 1, 19)
+
+
+def test_a_batch_leaves_out_what_never_fits_only_where_that_is_asked_for(
+    llmsched: Run, tmp_path: Path
+) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    lines = [
+        {"custom_id": name, "url": "/v1/chat/completions", "body": {**body, "max_tokens": tokens}}
+        for name, tokens in (("a", 8), ("b", 900), ("c", 9))
+    ]
+    source = tmp_path / "b.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    plan = ("plan", "--input", source, "--num-gpu-blocks", "5", "--export", tmp_path / "out")
+    outcome = llmsched(*plan)
+    assert outcome.code == 2
+    assert "request 'b' can never fit" in outcome.err
+    assert "1 of 3 requests never fit: --on-error skip refuses them" in outcome.err
+    outcome = llmsched(*plan, "--on-error", "skip")
+    assert outcome.code == 0, outcome.err
+    assert "b.jsonl: 1 refused (can never fit into the KV cache: b)" in outcome.err
+    written = (tmp_path / "out" / "replica-0.jsonl").read_text().splitlines()
+    assert [json.loads(line)["custom_id"] for line in written] == ["c", "a"]

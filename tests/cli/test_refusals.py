@@ -207,7 +207,11 @@ def test_the_library_says_it_as_the_command_line_does(find: Callable[[str], obje
         ("llama3-8b-a100", "h200", "s.yaml: hardware: expected a shipped profile or a YAML file"),
         ("name: s", "name: s\nlengths: x", "s.yaml: lengths: expected oracle, mean, noisy:CV or t"),
         ("name: s", "name: s\nlengths: trace", "s.yaml: lengths: gsm8k-llama65b.jsonl carries no"),
-        ("name: s", "name: s\ngates: [x]", "s.yaml: gates: expected [POLICY:]METRIC:LIMIT with"),
+        (
+            "name: s",
+            "name: s\ngates: [x]",
+            "s.yaml: gates: expected [POLICY:][GROUP:]METRIC:L",
+        ),
         (
             "name: s",
             "name: s\ncases: {count: 2, draw: lengths}",
@@ -241,7 +245,10 @@ def test_what_a_scenario_says_is_blamed_on_the_scenario_and_its_key(
         ),
         (("--lengths", "x"), "--lengths: expected oracle, mean, noisy:CV or trace, got 'x'"),
         (("--seed", "-1"), "--seed: expected an integer >= 0, got -1"),
-        (("--fail-on", "x"), "--fail-on: expected [POLICY:]METRIC:LIMIT with a limit like 2%"),
+        (
+            ("--fail-on", "x"),
+            "--fail-on: expected [POLICY:][GROUP:]METRIC:LIMIT with a limit",
+        ),
     ],
 )
 def test_what_an_option_says_is_blamed_on_the_option(
@@ -320,6 +327,6 @@ def test_a_gate_that_a_result_was_saved_with_is_blamed_on_the_result(llmsched: R
     assert llmsched("report", "r.json", "--against", "r.json") == Outcome(
         2,
         "",
-        "llmsched: r.json: gates: expected [POLICY:]METRIC:LIMIT with a limit like 2%, +50 or 0.95"
-        ", got 'x'\n",
+        "llmsched: r.json: gates: expected [POLICY:][GROUP:]METRIC:LIMIT with a limit like 2%, +50 "
+        "or 0.95, got 'x'\n",
     )

@@ -82,11 +82,15 @@ def test_the_engine_follows_the_command_line(llmsched: Run, trace: Path, tmp_pat
         "num_gpu_blocks": 9,
         "watermark": 0.1,
         "long_prefill_token_threshold": 0,
+        "max_num_partial_prefills": 1,
+        "max_long_partial_prefills": 1,
         "admission": "full_prompt",
         "reserve": "none",
         "victim": "last_arrived",
         "max_output_tokens": None,
         "max_model_len": None,
+        "max_num_queued_reqs": None,
+        "max_num_queued_tokens": None,
     }
     assert (document["concurrency"], document["slo"]) == (1, {"ttft_ms": 3000.0})
     (row,) = document["results"]
@@ -106,7 +110,8 @@ def test_the_tables_hold_each_request_and_each_step(
     assert outcome == Outcome(0, "", "")
     header, *rows = requests.read_text().splitlines()
     assert header == (
-        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions"
+        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions,"
+        "status,emitted_tokens,worst_gap_s,worst_gap_cause,stall_s"
     )
     assert [row.split(",")[0] for row in rows] == ["a", "b"]
     header, *rows = steps.read_text().splitlines()
@@ -156,8 +161,9 @@ def test_a_policy_comes_from_a_file(llmsched: Run, trace: Path, tmp_path: Path) 
 
 
 UNKNOWN = (
-    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, plan, random, sjf; "
-    "rules chunked, lagrangian, prefill_first, static, whole_stage."
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, random, sif, "
+    "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
+    "whole_stage."
 )
 
 
@@ -180,8 +186,10 @@ UNKNOWN = (
         (
             "--engine speed=3",
             "--engine: expected KNOB=VALUE with one of max_num_seqs, max_num_batched_tokens, "
-            "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, admission, "
-            "reserve, victim, max_output_tokens, max_model_len; got 'speed=3'",
+            "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, "
+            "max_num_partial_prefills, max_long_partial_prefills, admission, reserve, victim, "
+            "max_output_tokens, max_model_len, max_num_queued_reqs, max_num_queued_tokens; got "
+            "'speed=3'",
         ),
         ("--engine watermark=1", "--engine: watermark: expected a number in [0, 1), got 1"),
         (
@@ -190,7 +198,8 @@ UNKNOWN = (
         ),
         (
             "--engine reserve=all",
-            "--engine: reserve: expected one of max_output, none; got 'all'",
+            "--engine: reserve: expected a text that matches "
+            "none|max_output|ratio:(0|1|1[.]0|0?[.][0-9]+), got 'all'",
         ),
         ("--max-num-seqs 0", "--max-num-seqs: expected an integer >= 1, got 0"),
         (
@@ -201,7 +210,7 @@ UNKNOWN = (
         (
             "--num-gpu-blocks 4 --block-size 1",
             "two.jsonl: request 'a' can never fit: 3 + 2 tokens need 4 KV blocks of 1, and 3 can "
-            "be used",
+            "be used; 2 of 2 requests never fit: --on-error skip refuses them",
         ),
         ("--concurrency 0", "--concurrency: expected an integer >= 1, got 0"),
         ("--slo ttft=5", "--slo: expected ttft_ms=MS or tpot_ms=MS or e2el_ms=MS, got 'ttft=5'"),
@@ -332,3 +341,37 @@ def test_the_title_says_what_is_reserved_for(
     assert words in document["trace"]["output_limits"]
     greedy = llmsched(*base, "--policy", "vllm").out
     assert ("output limit" in greedy) is ("reserve" in options)
+
+
+def test_who_was_not_served_is_said(llmsched: Run, tmp_path: Path) -> None:
+    path = tmp_path / "three.jsonl"
+    row = '{"timestamp": 0, "input_length": 4, "output_length": 3'
+    path.write_text(f'{row}, "timeout_ms": 1}}\n{row}}}\n{row}}}\n')
+    out = llmsched(
+        *("simulate", path, "--policy", "vllm", "--hardware", "llama3-8b-a100"),
+        *("--engine", "max_num_queued_reqs=2"),
+    ).out
+    said = "served 1 of 3 1 refused (queue full); 1 aborted, 1 tokens and 4 of prompts wasted"
+    assert said in " ".join(out.split())
+
+
+def test_latencies_have_bounds_where_arrivals_bind_or_if_asked(
+    llmsched: Run, trace: Path, tmp_path: Path
+) -> None:
+    profile = tmp_path / "hand.yaml"
+    profile.write_text(PROFILE)
+    arguments = ("simulate", trace, "--policy", "vllm", "--hardware", profile, "--format", "json")
+    # 1 + 3 * 0.25 s alone; the other one comes at 1 s and takes 1 + 4 * 0.25 s.
+    bounds = json.loads(llmsched(*arguments).out)["bounds"]
+    assert bounds["median_ttft_ms"] == {"value": 1875.0, "scope": "every schedule"}
+    batch = (*arguments, "--offline")
+    assert "bounds" not in json.loads(llmsched(*batch).out)
+    assert "mean_ttft_ms" in json.loads(llmsched(*batch, "--latency-bound").out)["bounds"]
+
+
+def test_why_there_is_no_bound_is_said_if_one_was_asked_for(llmsched: Run, trace: Path) -> None:
+    arguments = ("simulate", trace, "--policy", "fcfs", "--concurrency", 1)
+    assert "no bound on latency" not in llmsched(*arguments).err
+    outcome = llmsched(*arguments, "--latency-bound")
+    assert outcome.code == 0
+    assert "no bound on latency: in a closed loop arrivals depend on the schedule" in outcome.err

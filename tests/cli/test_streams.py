@@ -101,8 +101,8 @@ def test_a_name_that_is_no_utf8_is_spelled_out() -> None:
 ENVIRONMENTS: list[dict[str, str]] = [
     {"TERM": "dumb"},
     {"NO_COLOR": "1", "TERM": "xterm-256color"},
-    {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color"},
-    {"GITHUB_ACTIONS": "true", "PY_COLORS": "1", "TERMINAL_WIDTH": "40"},
+    {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color"}
+    | {"GITHUB_ACTIONS": "true", "PY_COLORS": "1", "TERMINAL_WIDTH": "40"},
 ]
 
 

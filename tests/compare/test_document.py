@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 
-from llmsched.compare.document import cell_name, cells_of, dump, read_document
+from llmsched.compare.document import (
+    build_document,
+    cell_name,
+    cells_of,
+    dump,
+    read_document,
+)
+from llmsched.compare.run import run_study
+from llmsched.documents.result import Cases
 from llmsched.errors import InputError, NotComparableError
+from llmsched.scenario import HardwareSource, Scenario, TraceSource
 from tests.compare.results import cell, document, matrix, row
+from tests.compare.studies import small_study
 
 
 def _saved(folder: Path, content: object) -> Path:
@@ -88,3 +98,22 @@ def test_another_schema_version_is_not_comparable(tmp_path: Path) -> None:
     path = _saved(tmp_path, document(row("fcfs"), schema_version=2))
     with pytest.raises(NotComparableError, match="expected 1, got 2"):
         read_document(path)
+
+
+def test_bounds_are_of_metrics_that_have_one(tmp_path: Path) -> None:
+    proven = {"value": 1.0, "scope": "every schedule"}
+    fine = document(row("fcfs"), bounds={"mean_ttft_ms": {**proven, "limited": proven}})
+    assert read_document(_saved(tmp_path, fine)) == fine
+    odd = document(row("fcfs"), bounds={"steps": proven})
+    with pytest.raises(InputError, match="bounds: expected metrics with a bound, got 'steps'"):
+        read_document(_saved(tmp_path, odd))
+
+
+def test_a_study_with_arrivals_has_bounds_and_one_of_drawn_cases_has_none() -> None:
+    scenario = Scenario("small", (TraceSource("t.jsonl"),), (HardwareSource("x"),))
+    study = small_study()
+    built = build_document(scenario, study, run_study(study))
+    assert built["bounds"]["mean_ttft_ms"]["scope"] == "every schedule"
+    assert "bounds" not in build_document(scenario, study, {})
+    drawn = small_study(cases=Cases(2))
+    assert "bounds" not in build_document(scenario, drawn, run_study(drawn))

@@ -96,22 +96,22 @@ def test_a_limit_may_begin_with_its_decimal_point() -> None:
 
 
 def test_a_gate_may_name_its_policy_even_one_with_colons() -> None:
-    assert parse_gate("makespan_s:2%").policy is None
-    assert parse_gate("hybrid:makespan_s:2%").policy == "hybrid"
-    assert parse_gate("./mine.py:Rule:makespan_s:2%").policy == "./mine.py:Rule"
+    assert parse_gate("makespan_s:2%").whom is None
+    assert parse_gate("hybrid:makespan_s:2%").whom == "hybrid"
+    assert parse_gate("./mine.py:Rule:makespan_s:2%").whom == "./mine.py:Rule"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected [POLICY:]METRIC:LIMIT"),
-        ("makespan_s", "expected [POLICY:]METRIC:LIMIT"),
-        ("makespan_s:", "expected [POLICY:]METRIC:LIMIT"),
-        ("makespan_s:two", "expected [POLICY:]METRIC:LIMIT"),
-        ("makespan_s:nan", "expected [POLICY:]METRIC:LIMIT"),
-        ("makespan_s:1e9", "expected [POLICY:]METRIC:LIMIT"),
-        ("makespan_s:2 %", "expected [POLICY:]METRIC:LIMIT"),
-        (":2%", "expected [POLICY:]METRIC:LIMIT"),
+        ("", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        ("makespan_s", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        ("makespan_s:", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        ("makespan_s:two", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        ("makespan_s:nan", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        ("makespan_s:1e9", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        ("makespan_s:2 %", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
+        (":2%", "expected [POLICY:][GROUP:]METRIC:LIMIT"),
         ("makespan:2%", "did you mean makespan_s?"),
         ("steps:2%", "no better direction"),
         ("lower_bound_s:2%", "no better direction"),

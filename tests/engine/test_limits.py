@@ -15,7 +15,9 @@ from llmsched.engine.limits import (
     check_limits,
     describe_output_limits,
     output_limits,
+    serve,
 )
+from llmsched.engine.refusal import Refusal
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import MAX_TOKENS, Trace
@@ -23,7 +25,8 @@ from tests.hand import MIXED, STAGES, Row, trace_of
 
 ROWS: list[Row] = [(0.0, 1, 1), (0.0, 4, 3)]  # the second holds 4 + 3 - 1 = 6 tokens at its end
 NEVER_FITS = (
-    "hand: request '1' can never fit: 4 + 3 tokens need 3 KV blocks of 2, and 2 can be used"
+    "hand: request '1' can never fit: 4 + 3 tokens need 3 KV blocks of 2, and 2 can be used; "
+    "1 of 2 requests never fit: --on-error skip refuses them"
 )
 
 
@@ -31,7 +34,8 @@ def check(
     policy: str, hardware: HardwareProfile = MIXED, concurrency: int | None = None, **knobs: Any
 ) -> None:
     config = EngineConfig(**{"max_num_seqs": 2, **knobs})
-    check_limits(trace_of(ROWS), hardware, find(policy), config, concurrency)
+    check_limits(hardware, find(policy), config, concurrency)
+    serve(trace_of(ROWS), config)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ RESERVE = {"reserve": "max_output"}
     [
         (LIMITS, RESERVE, [50, 7, 7], "declared by 1 of 3 requests, else assumed: "),
         (LIMITS, {**RESERVE, "max_output_tokens": 9}, [50, 9, 9], "1 of 3 requests, else 9"),
-        (LIMITS, {**RESERVE, "max_model_len": 40}, [30, 20, 10], "what max_model_len 40 leaves"),
+        (LIMITS, {**RESERVE, "max_model_len": 34}, [24, 7, 4], "assumed: the trace's greatest, 7"),
         (NONE, {**RESERVE, "max_output_tokens": 9000}, [9000] * 3, "output limit 9,000"),
         (NONE, RESERVE, [7, 7, 7], "output limit assumed: the trace's greatest, 7"),
         (NONE, {}, [MAX_TOKENS] * 3, ""),
@@ -100,7 +104,6 @@ RESERVE = {"reserve": "max_output"}
         (LIMITS.take([1]), RESERVE, [7], "output limit assumed: the trace's greatest, 7"),
         # 32 tokens fit, and the last one is never computed: what nobody set is cut to that.
         (NONE, {**RESERVE, "num_gpu_blocks": 3}, [7, 7, 3], "the trace's greatest, 7"),
-        (NONE, {**RESERVE, "num_gpu_blocks": 3, "max_model_len": 90}, [23, 13, 3], "90 leaves"),
         (NONE, {**RESERVE, "num_gpu_blocks": 3, "max_output_tokens": 9}, [9, 9, 9], "limit 9"),
     ],
 )
@@ -111,41 +114,92 @@ def test_a_limit_is_declared_or_set_or_left_by_the_model_or_assumed(
     assert output_limits(trace, config).tolist() == limits
     said = describe_output_limits(trace, config)
     assert words in said
-    assert bool(said) is (config.reserve == "max_output")
+    assert bool(said) is (config.reserve != "none")
+
+
+def test_a_limit_that_is_reserved_must_fit() -> None:
+    config = EngineConfig(num_gpu_blocks=4, reserve="max_output")
+    with pytest.raises(InputError) as error:
+        serve(LIMITS, config, way_out="; see above")
+    assert str(error.value) == (
+        "trace: request '0' can never fit: 10 + 50, its output limit, tokens need 4 KV blocks of "
+        "16, and 3 can be used; 1 of 3 requests never fit: --on-error skip refuses them; see above"
+    )
+
+
+MODEL = EngineConfig(max_model_len=30)
 
 
 @pytest.mark.parametrize(
-    ("trace", "knobs", "message"),
+    ("row", "refusal", "output"),
     [
-        (
-            NONE,
-            {"max_model_len": 25},
-            "trace: request '1': expected at most max_model_len = 25 tokens, got 20 + 6",
-        ),
-        (
-            NONE,
-            {"max_output_tokens": 5},
-            "trace: request '1': expected at most max_output_tokens = 5 of output, got 6",
-        ),
-        (
-            LIMITS,
-            {"num_gpu_blocks": 4, "reserve": "max_output"},
-            "trace: request '0' can never fit: 10 + 50, its output limit, tokens need 4 KV blocks "
-            "of 16, and 3 can be used",
-        ),
+        ((29, 1, 0), Refusal.NONE, 1),  # one token short of the model's length: one to come
+        ((30, 1, 0), Refusal.PROMPT_TOO_LONG, None),
+        ((10, 20, 0), Refusal.NONE, 20),
+        ((10, 21, 0), Refusal.NONE, 20),  # nothing declared: it ends at the model's length
+        ((10, 5, 20), Refusal.NONE, 5),
+        ((10, 5, 21), Refusal.LIMIT_TOO_LONG, None),  # whatever the answer would have come to
+        ((10, 9, 8), Refusal.NONE, 8),
+        ((30, 9, 8), Refusal.PROMPT_TOO_LONG, None),
     ],
 )
-def test_a_request_beyond_the_engines_limits_is_refused(
-    trace: Trace, knobs: dict[str, Any], message: str
+def test_the_models_length_refuses_what_it_cannot_take_and_ends_what_it_can(
+    row: tuple[int, int, int], refusal: Refusal, output: int | None
 ) -> None:
-    with pytest.raises(InputError) as error:
-        check_limits(trace, MIXED, find("vllm"), EngineConfig(**{"max_num_seqs": 2, **knobs}))
-    assert str(error.value) == message
+    prompt, length, limit = row
+    columns = ([0, 0], [1, prompt], [2, length])
+    trace = Trace.from_columns(*columns, max_output_tokens=[0, limit])
+    served = serve(trace, MODEL)
+    assert served.refusal.tolist() == [0, refusal]
+    assert served.trace.output_tokens.tolist() == ([2] if output is None else [2, output])
+    assert served.rows.tolist() == ([0] if output is None else [0, 1])
+
+
+def test_what_is_served_as_it_is_is_the_same_trace() -> None:
+    assert serve(LIMITS, EngineConfig()).trace is LIMITS
+    assert serve(LIMITS, EngineConfig(num_gpu_blocks=9, max_output_tokens=7)).trace is LIMITS
+
+
+def test_an_answer_ends_at_its_own_limit_or_at_the_knob_for_those_that_declare_none() -> None:
+    trace = Trace.from_columns([0, 0, 0], [1, 1, 1], [9, 9, 9], max_output_tokens=[4, 0, 20])
+    served = serve(trace, EngineConfig(max_output_tokens=6))
+    assert served.trace.output_tokens.tolist() == [4, 6, 9]
+    assert served.describe(EngineConfig()) == "2 answers cut at the limit"
+    assert served.trace.longest_output == 9
+
+
+def test_requests_that_never_fit_are_refused_where_that_is_asked_for() -> None:
+    rows = [(0.0, 4, 1), (0.0, 5, 1), (0.0, 1, 5), (0.0, 9, 9), (0.0, 8, 1), (0.0, 1, 1)]
+    config = EngineConfig(block_size=1, num_gpu_blocks=5)
+    with pytest.raises(InputError, match=r"request '1' can never fit.* 4 of 6 requests never fit"):
+        serve(trace_of(rows), config)
+    served = serve(trace_of(rows), config, "skip")
+    assert served.rows.tolist() == [0, 5]
+    assert served.refusal.tolist() == [0, 3, 3, 3, 3, 0]
+    said = "4 refused (can never fit into the KV cache: 1, 2, 3, ...)"
+    assert served.describe(config) == said
+
+
+def test_an_answer_that_is_cut_fits_where_the_whole_one_would_not() -> None:
+    config = EngineConfig(block_size=1, num_gpu_blocks=11, max_model_len=11)
+    assert serve(trace_of([(0.0, 5, 50)]), config).trace.output_tokens.tolist() == [6]
+
+
+def test_every_reason_is_counted_and_named() -> None:
+    columns = ([0, 0, 0, 0], [30, 10, 10, 10], [1, 1, 29, 2])
+    trace = Trace.from_columns(*columns, max_output_tokens=[0, 30, 0, 0])
+    config = EngineConfig(max_model_len=30, block_size=1, num_gpu_blocks=12)
+    assert serve(trace, config, "skip").describe(config) == (
+        "1 refused (prompt beyond max_model_len 30), "
+        "1 refused (prompt and declared limit beyond max_model_len 30), "
+        "1 refused (can never fit into the KV cache: 2)"
+    )
 
 
 def test_what_a_declared_limit_needs_does_not_matter_where_nothing_is_reserved() -> None:
-    config = EngineConfig(max_num_seqs=2, num_gpu_blocks=4)
-    check_limits(LIMITS, MIXED, find("vllm"), config)
+    for reserve in ("none", "ratio:0.9"):
+        config = EngineConfig(max_num_seqs=2, num_gpu_blocks=4, reserve=reserve)
+        assert serve(LIMITS, config).trace is LIMITS
 
 
 def test_predictions_come_true_only_up_to_the_limit() -> None:

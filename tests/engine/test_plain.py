@@ -6,16 +6,21 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmsched.batching.chunked import Chunked
+from llmsched.batching.interleave import Interleave
 from llmsched.batching.lagrangian import Lagrangian
+from llmsched.batching.shortest_remaining import ShortestRemaining
 from llmsched.batching.static import Static
 from llmsched.contract import Policy
+from llmsched.engine import SimulationResult
 from llmsched.errors import PolicyError
+from llmsched.kernel.stalls import DECODE, PREEMPTION
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
+from llmsched.orders.lwf import Lwf
 from llmsched.orders.plan import Plan
 from llmsched.orders.random import Random
 from llmsched.orders.sjf import Sjf
@@ -32,7 +37,10 @@ COMPOSED = {
     "ljf+chunked, whole prompts": Policy("", Ljf(), Chunked(split=False)),
     "plan+lagrangian": Policy("", Plan(), Lagrangian(extra_rounds=4)),
     "plan+chunked": Policy("", Plan(), Chunked()),
+    "fcfs+interleave": Policy("", Fcfs(), Interleave(2)),
+    "sjf+interleave, mixed": Policy("", Sjf(), Interleave(3, token_budget=5, mixed=True)),
     "fcfs+lagrangian": Policy("", Fcfs(), Lagrangian(multiplier=1.0, adapt=True)),
+    "lwf+shortest_remaining": Policy("", Lwf(0.5, ageing=9), ShortestRemaining(6, decode=False)),
 }
 POLICIES = {**NAMED, **COMPOSED}
 
@@ -64,6 +72,7 @@ def agree(case: Case, policy: Policy) -> None:
     if result.peak_blocks is not None and not result.preemptions.any():
         # With preemptions the engine's peak may lie within the scheduling of a step.
         assert result.peak_blocks == plain.peak
+    agree_on_streams(result, plain)
     gaps = Counter(
         round(gap, 7) for request in theirs for gap in np.diff(request.tokens_at).tolist()
     )
@@ -77,7 +86,34 @@ def agree(case: Case, policy: Policy) -> None:
     )
 
 
+def agree_on_streams(result: SimulationResult, plain: PlainEngine) -> None:
+    """Look at each gap of each request, and at every step in it."""
+    streams = result.streams
+    assert streams is not None
+    for index, request in enumerate(plain.requests):
+        worst, cause = float(streams.worst_gap[index]), int(streams.cause[index])
+        if request.output == 1:
+            assert np.isnan([worst, streams.stall[index]]).all()
+            assert cause == DECODE
+            continue
+        stall, gaps = 0.0, np.diff(request.tokens_at)
+        for token, gap in enumerate(gaps.tolist(), 1):
+            within = plain.prompts[request.token_steps[token - 1] + 1 :]
+            within = within[: request.token_steps[token] - request.token_steps[token - 1]]
+            lost = token in request.resumed
+            stall += gap if lost else sum(seconds for seconds, prompts in within if prompts)
+            if gap >= gaps.max() - 1e-9:  # one of the worst
+                most = sum((Counter(prompts) for _, prompts in within), Counter()).most_common()
+                possible = {who for who, tokens in most if tokens == most[0][1]} or {DECODE}
+                if cause in ({PREEMPTION} if lost else possible):
+                    cause = index  # it is explained: nobody's own prompt is in its way
+        assert cause == index
+        assert worst == pytest.approx(gaps.max(), rel=1e-9, abs=1e-9)
+        assert streams.stall[index] == pytest.approx(stall, rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=max(10, settings().max_examples // 2))  # of each policy
 @given(data=st.data())
 def test_both_engines_agree_on_every_policy(name: str, data: st.DataObject) -> None:
     policy = POLICIES[name]

@@ -70,6 +70,12 @@ def test_a_rule_must_return_steps(started: Any, message: str) -> None:
         ({"max_tokens": 0}, "max_tokens: expected an integer >= 1 or None, got 0"),
         ({"max_tokens": "4"}, "max_tokens: expected an integer >= 1 or None, got '4'"),
         ({"max_new_seqs": -1}, "max_new_seqs: expected an integer >= 1 or None, got -1"),
+        ({"shortest_first": 1}, "shortest_first: expected True or False, got 1"),
+        ({"shortest_first": True}, "shortest_first: expected split, no skip, no chunks"),
+        (
+            {"shortest_first": True, "split": True, "skip": (0,)},
+            "shortest_first: expected split, no skip, no chunks",
+        ),
         ({"split": "yes"}, "split: expected True or False, got 'yes'"),
         ({"decode": 1}, "decode: expected True or False, got 1"),
         ({"prefill": None}, "prefill: expected True or False, got None"),

@@ -17,7 +17,7 @@ HAND = replay("fcfs", outputs(4, 2, 3), 2)
 
 def test_requests_have_their_latencies_beside_what_the_file_has() -> None:
     frame = HAND.requests
-    assert list(frame.columns[:8]) == list(HAND.request_columns())
+    assert list(frame.columns[:13]) == list(HAND.request_columns())
     assert frame.id.tolist() == ["0", "1", "2"]
     assert frame.queue_s.tolist() == [0.0, 0.0, 2.0]
     assert frame.ttft_s.tolist() == [1.0, 1.0, 2.75]

@@ -72,6 +72,10 @@ def assert_same(one: SimulationResult, two: SimulationResult) -> None:
     assert one.step_rows.tobytes() == two.step_rows.tobytes()
     assert one.resume_gap.tobytes() == two.resume_gap.tobytes()
     assert one.peak_blocks == two.peak_blocks
+    assert one.streams is not None
+    assert two.streams is not None
+    for ours, theirs in zip(vars(one.streams).values(), vars(two.streams).values(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
 
 
 @given(runs())

@@ -133,6 +133,24 @@ def test_an_overhead_comes_on_top_of_a_table() -> None:
     assert parse_profile(slow, "x").step_time.base(0, 10) == pytest.approx(bare.base(0, 10) + 3e-3)
 
 
+@pytest.mark.parametrize(
+    ("document", "section"),
+    [
+        (AFFINE, "step_time"),
+        (dict(load_profile("llama3-8b-a100").document), "step_time.overhead"),
+        (dict(load_profile("llama2-70b-h200x8-analytic").document), "step_time.overhead"),
+    ],
+)
+def test_steps_with_a_prefill_may_have_another_price_in_place_of_that_of_a_step(
+    document: dict[str, Any], section: str
+) -> None:
+    same = _with(f"{section}.per_step", 2.0, document)
+    own = _with(f"{section}.per_step_prefill", 5.0, same)
+    plain, dearer = (parse_profile(each, "x").step_time for each in (same, own))
+    assert dearer.base(9, 0) == pytest.approx(plain.base(9, 0) + 0.003)
+    assert dearer.base(0, 9) == plain.base(0, 9)
+
+
 def test_a_file_may_extend_a_shipped_profile(tmp_path: Path) -> None:
     own = {
         "extends": "llama3-8b-a100",
@@ -214,6 +232,16 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("step_time.per_step", "8 ms", "step_time.per_step: expected a number >= 0, got '8 ms'"),
     ("step_time.per_step", None, "step_time.per_step: expected a number >= 0, got None"),
     ("step_time.per_step", True, "step_time.per_step: expected a number >= 0, got True"),
+    (
+        "step_time.per_step_prefill",
+        7.5,
+        "step_time.per_step_prefill: expected at least 8, the per_step whose place it takes, got 7",
+    ),
+    (
+        "step_time",
+        {**TABLE, "overhead": {"per_step": 2.0, "per_step_prefill": 1.0}},
+        "overhead.per_step_prefill: expected at least 2, the per_step whose place it takes, got 1",
+    ),
     ("step_time.per_stp", 1.0, "step_time.per_stp: expected one of .* .did you mean per_step"),
     ("step_time.mixed", "no way", "step_time.mixed: expected true or false, got 'no way'"),
     ("step_time", {"kind": "affine"}, "step_time.kind: expected a decode round that takes some"),

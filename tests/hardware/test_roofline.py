@@ -41,6 +41,13 @@ def test_one_rank_reduces_nothing() -> None:
     assert on(1).fixed == pytest.approx(2 * 3e-6)
 
 
+def test_a_prefill_may_have_an_overhead_of_its_own_beside_the_layers() -> None:
+    device = Datasheet(peak_flops_bf16=1e12, hbm_bandwidth=1e12, tensor_parallel_size=1)
+    own = Roofline.from_datasheet(SHAPE, device, SHARE, per_step=0.25, per_step_prefill=0.75)
+    assert own.fixed == pytest.approx(0.25 + 2 * 3e-6)
+    assert own.base(1, 0) - own.base(0, 1) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(("ranks", "share"), [(2, 1 / 2), (4, 3 / 4)])
 def test_ranks_all_reduce_twice_a_layer_around_a_ring(ranks: int, share: float) -> None:
     # 64 bytes of bf16 a token: each rank sends 2 (r - 1) / r of them, twice a layer, at 0.5 GB/s.

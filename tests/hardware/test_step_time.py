@@ -23,9 +23,11 @@ some_time = st.floats(1e-5, 1e-1)
 stages = st.builds(
     Stages, decode_round=some_time, per_stage=price, per_token=price, per_decode_seq=price
 )
+dearer = st.one_of(st.none(), st.floats(0.1, 1.0))
 affine = st.builds(
     Affine,
     per_step=some_time,
+    per_step_prefill=dearer,
     per_prefill_token=price,
     per_decode_seq=price,
     per_kv_token_decode=st.floats(0, 1e-6),
@@ -44,6 +46,7 @@ def piecewise(draw: st.DrawFn) -> Piecewise:
         tokens=tuple(tokens),
         seconds=tuple(seconds),
         per_step=draw(price),
+        per_step_prefill=draw(dearer),
         per_decode_seq=draw(st.floats(0, 1e-4)),
         per_kv_token_decode=draw(st.floats(0, 1e-6)),
         per_kv_token_mixed=draw(st.floats(0, 1e-6)),
@@ -54,6 +57,7 @@ def piecewise(draw: st.DrawFn) -> Piecewise:
 roofline = st.builds(
     Roofline,
     fixed=some_time,
+    fixed_prefill=dearer,
     read_weights=some_time,
     per_token_compute=st.floats(1e-6, 1e-3),
     per_token_move=st.floats(0, 1e-3),
@@ -114,6 +118,28 @@ def test_an_affine_step_adds_its_seven_prices() -> None:
     # chunks of 2 and 3 tokens, the second after 4 computed ones, beside 2 decodes over 5 tokens
     assert step_time.step(5, 13, 12, 2, 5) == 1 + 50 + 200 + 13000 + 120000 + 35
     assert step_time.prefill_setup == 1.0
+
+
+def test_a_step_that_holds_a_prefill_may_have_a_price_of_its_own() -> None:
+    own = Affine(per_step=1.0, per_step_prefill=1.5, per_prefill_token=0.25, per_decode_seq=0.125)
+    assert own.step(4, 16, 0, 2, 0) == 1.5 + 4 * 0.25 + 2 * 0.125
+    assert own.rounds(2, 0, 3) == 3 * (1 + 2 * 0.125)
+    assert own.prefill_setup == own.minorants()[0].per_step_prefill == 1.5
+    assert own.minorants()[0].per_round == 1.0
+    table = Piecewise(tokens=(1, 9), seconds=(1.0, 2.0), per_step=0.25, per_step_prefill=0.75)
+    assert table.base(4, 1) == 1.5 + 0.75
+    assert table.base(0, 5) == 1.5 + 0.25
+    assert table.prefill_setup == 1.75
+    knee = Roofline(
+        fixed=0.25, fixed_prefill=1.0, read_weights=3.0, per_token_compute=1.0, per_token_move=0.5
+    )
+    assert knee.base(3, 1) == 1.0 + 2.0 + 5.0  # root of 4^2 + 3^2
+    assert knee.base(0, 4) == 0.25 + 2.0 + 5.0
+
+
+def test_beyond_what_is_remembered_a_prefill_costs_its_own_price_too() -> None:
+    table = Piecewise(tokens=(1,), seconds=(1.0,), per_step_prefill=0.5)
+    assert table.base(2**20, 0) - table.base(0, 2**20) == 0.5
 
 
 def test_stages_have_a_constant_round_unless_told_and_no_mixed_step() -> None:

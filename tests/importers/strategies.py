@@ -26,6 +26,8 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
     job_class = draw(st.lists(_TEXT, min_size=n, max_size=n)) if draw(maybe) else None
     output = column(_TOKENS)
     limits = [draw(st.one_of(st.just(0), st.integers(tokens, MAX_TOKENS))) for tokens in output]
+    patience = st.one_of(st.just(np.inf), st.integers(1, 10**9).map(lambda ms: ms / 1e3))
+    timeout = draw(st.lists(patience, min_size=n, max_size=n)) if draw(maybe) else None
     hashes = st.lists(st.integers(0, 2**63 - 1), max_size=4).map(tuple)
     return Trace.from_columns(
         seconds(np.cumsum([0, *gaps], dtype=np.int64)),
@@ -35,5 +37,6 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
         job_class=job_class,
         predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
         max_output_tokens=limits if draw(maybe) else None,
+        timeout=timeout,
         hash_ids=tuple(draw(st.lists(hashes, min_size=n, max_size=n))) if draw(maybe) else None,
     )

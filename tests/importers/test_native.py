@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,8 @@ BAD_ROWS = [
     (GOOD[:-1] + ', "max_tokens": 0}', f"max_tokens: {INTEGER} 0"),
     (GOOD[:-1] + ', "max_tokens": 7.5}', f"max_tokens: {INTEGER} 7.5"),
     (GOOD[:-1] + ', "max_output_tokens": "7"}', f'max_output_tokens: {INTEGER} "7"'),
-    (
-        GOOD[:-1] + ', "max_completion_tokens": 5}',
-        "max_completion_tokens: expected at least output_length, got 5 < 6",
-    ),
+    (GOOD[:-1] + ', "timeout_ms": 0}', "timeout_ms: expected a number >= 0.001, got 0"),
+    (GOOD[:-1] + ', "timeout_ms": "9"}', 'timeout_ms: expected a number >= 0.001, got "9"'),
     (
         GOOD[:-1] + ', "max_output_tokens": 7, "max_tokens": 8}',
         "max_tokens: expected max_output_tokens once more, got 8 and 7",
@@ -247,6 +246,17 @@ def test_some_rows_may_declare_an_output_limit(file: Path, name: str) -> None:
     limits = load(file).max_output_tokens
     assert limits is not None
     assert limits.tolist() == [0, 6, 0, 512]
+
+
+def test_clients_of_some_rows_may_give_up(file: Path) -> None:
+    rows = [GOOD, f'{GOOD[:-1]}, "timeout_ms": 1495}}', f'{GOOD[:-1]}, "timeout_ms": null}}']
+    file.write_text("\n".join(rows))
+    timeout = load(file).timeout
+    assert timeout is not None
+    assert timeout.tolist() == [inf, 1.495, inf]
+    everybody = load(file, TraceOptions(timeout_ms=250)).timeout
+    assert everybody is not None
+    assert everybody.tolist() == [0.25] * 3
 
 
 def test_without_a_declared_limit_there_is_no_column(file: Path) -> None:

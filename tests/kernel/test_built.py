@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from llmsched.kernel import SLOWER, built
-from tests.kernels import FOLDER
+from tests.kernels import FOLDER, THIS
 
 ASK = "from llmsched import kernel; print(kernel.which()); import llmsched.kernel.blocks"
 
@@ -62,6 +63,13 @@ def python(why: str) -> str:
     return f"engine: Python, {SLOWER} slower: {why}"
 
 
+def damaged(copy: Copy, names: str) -> tuple[str, str]:
+    """Return what is said where the extension modules of these names are damaged."""
+    why = f"extension module damaged: {names}"
+    warning = f"{copy.folder}: {why}; the sources run, {SLOWER} slower: `make kernel` compiles them"
+    return python(why), f"warning: {warning}\n"
+
+
 def test_where_all_is_compiled_from_these_sources_the_extension_modules_run(copy: Copy) -> None:
     copy.compile()
     done = copy.run()
@@ -100,6 +108,69 @@ def test_one_missing_extension_module_lets_all_sources_run(copy: Copy, name: str
     said, warned = copy.says()
     assert said == python(f"extension module missing: {name}")
     assert warned.startswith("warning: ")
+
+
+def _fold(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "of no bytes": lambda path: os.truncate(path, 0),
+    "one byte changed": lambda path: path.write_bytes(bytes([1]) + path.read_bytes()[1:]),
+    "another of the same size": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "a folder, which cannot be read": _fold,
+}
+
+
+@pytest.mark.parametrize("name", ["blocks", built.SHARED])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_extension_module_is_not_imported(copy: Copy, name: str, damage: str) -> None:
+    copy.compile()
+    DAMAGES[damage](copy.folder / f"{name}{built.SUFFIX}")
+    assert copy.says() == damaged(copy, name)
+
+
+def test_extension_modules_that_have_changed_places_are_damaged(copy: Copy) -> None:
+    copy.compile()
+    one, two = (copy.folder / f"{name}{built.SUFFIX}" for name in ("blocks", "engine"))
+    one.write_text("another")
+    copy.stamp(built.checksums(copy.folder))
+    one.rename(between := copy.folder / "between")
+    two.rename(one)
+    between.rename(two)
+    assert copy.says() == damaged(copy, "blocks, engine")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_an_extension_module_that_cannot_be_read_is_damaged(copy: Copy) -> None:
+    copy.compile()
+    (copy.folder / f"blocks{built.SUFFIX}").chmod(0)
+    assert copy.says() == damaged(copy, "blocks")
+
+
+def test_a_missing_one_is_named_before_a_damaged_one(copy: Copy) -> None:
+    copy.compile()
+    (copy.folder / f"engine{built.SUFFIX}").unlink()
+    os.truncate(copy.folder / f"blocks{built.SUFFIX}", 0)
+    assert copy.says()[0] == python("extension module missing: engine")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "blocks.py\n"])
+def test_a_damaged_stamp_lets_the_sources_run(copy: Copy, text: str) -> None:
+    copy.compile()
+    copy.stamp(text)
+    assert copy.says()[0].startswith(python("edited source beside a stale extension module: "))
+
+
+@pytest.mark.skipif(THIS != "compiled", reason="nothing is compiled")
+def test_the_extension_modules_of_this_checkout_are_whole() -> None:
+    said = (FOLDER / built.STAMP).read_text().splitlines()
+    assert [line.split()[1] for line in said] == [
+        str((FOLDER / line.split()[0]).stat().st_size) for line in said
+    ]
+    assert sum(built.SUFFIX in line for line in said) == len(built.modules(FOLDER)) + 1
 
 
 def test_a_new_module_is_an_edited_source_too(copy: Copy) -> None:

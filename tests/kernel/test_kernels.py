@@ -22,9 +22,11 @@ def outcome(case: Case, name: str) -> tuple[bytes, ...] | str:
         result = case.replay(NAMED[name])
     except LivelockError as error:
         return str(error)
+    assert result.streams is not None
     numbers = (
         *(result.arrival, result.admitted, result.first_token, result.finish),
         *(result.preemptions, result.recomputed_tokens, result.step_rows, result.resume_gap),
+        *vars(result.streams).values(),
     )
     words = f"{result.peak_blocks} {result.detail}".encode()
     return *(array.tobytes() for array in numbers), words

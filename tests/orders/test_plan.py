@@ -6,8 +6,9 @@ Prompts have one token: a stage of n prompts takes 0.5 + 0.25 n seconds, a round
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
+from llmsched.contract import DECODE, PREFILL, Decide, Policy, Step, View
 from llmsched.engine import admit
 from llmsched.errors import InputError
 from llmsched.kernel.known import ledger
@@ -435,3 +437,132 @@ def test_a_request_that_gives_its_slot_back_and_waits_again_goes_to_any_slot() -
     queue.push(0)
     assert len(queue) == 2
     assert queue.pop() == 0
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Prefills first, and passes over these until nobody else waits."""
+
+    over: frozenset[int]
+    mixed: ClassVar[bool] = False
+
+    def start(self, view: View) -> Decide:
+        def decide() -> Step:
+            if not view.can_prefill:
+                return DECODE
+            others = view.waiting > len(self.over)
+            return Step(prefill=True, skip=self.over) if others else PREFILL
+
+        return decide
+
+
+def passing(plan: Plan, *over: int) -> Policy:
+    """Return the policy of a plan whose rule passes these over."""
+    return Policy("passing", plan, Passing(frozenset(over)))
+
+
+def test_who_is_passed_over_is_served_when_the_rule_lets_it_be() -> None:
+    # {3, 3} and {2, 2, 2} as they are packed; the first 3 waits until it is alone.
+    rows = outputs(4, 4, 3, 3, 3)
+    assert admissions(replay(passing(Plan(), 0), rows, 2))[-1] == 0
+
+
+@given(
+    rounds=st.lists(st.integers(0, 9), min_size=1, max_size=20),
+    slots=st.integers(1, 5),
+    later=st.integers(0, 5),
+    errors=st.integers(0, 99),
+)
+def test_passing_over_nobody_who_waits_is_the_plan_itself(
+    rounds: list[int], slots: int, later: int, errors: int
+) -> None:
+    rows = [(float(at >= len(rounds) - later), 1, 1 + r) for at, r in enumerate(rounds)]
+    predicted = [1 + (r + errors * at) % 10 for at, r in enumerate(rounds)]
+    plain, named = (
+        replay(passing(Plan(), *over), rows, slots, predicted=predicted) for over in ((), (10**6,))
+    )
+    assert named.finish.tolist() == plain.finish.tolist()
+    assert named.step_rows.tobytes() == plain.step_rows.tobytes()
+
+
+def test_all_who_wait_are_in_order_those_of_idle_slots_first() -> None:
+    # {16}, {10, 6} and {11, 1, 1, 1, 1, 1}; ends are as aligned as they can be at first.
+    queue = waiting(17, 11, 7, 12, 2, 2, 2, 2, 2, slots=3, tolerance=9.0)
+    order = queue.waiting()
+    assert sorted(order[:3]) == [0, 1, 3]
+    assert order[3:] == [2, 4, 5, 6, 7, 8]
+    assert [queue.pop() for _ in range(3)] == order[:3]  # looking has changed nothing
+    assert queue.waiting() == [2, 4, 5, 6, 7, 8]
+
+
+def test_who_has_not_been_pushed_does_not_wait() -> None:
+    assert planned(9, 6).waiting() == []
+
+
+def test_later_arrivals_are_in_order_with_what_is_planned() -> None:
+    queue, _ = known_later(2, 5, 2, 9, 4)  # the slot's own longest is next, then longest first
+    assert queue.waiting() == [0, 2, 3, 1]
+
+
+def test_a_request_taken_by_name_goes_to_its_own_slot_if_that_is_idle() -> None:
+    # {8} and {5}: the first slot is next. Its own request is still its own afterwards.
+    queue = waiting(9, 6)
+    queue.remove(1)
+    assert len(queue) == 1
+    assert queue.pop() == 0
+    assert queue.peek() == -1
+
+
+def test_a_request_taken_by_name_goes_to_an_idle_slot_if_its_own_is_not() -> None:
+    # {8, 1} and {5, 4}: the second slot takes the 1, and then has both of its own.
+    queue = waiting(9, 6, 5, 2, tolerance=9.0)
+    assert queue.pop() == 0
+    queue.remove(3)
+    assert queue.peek() == -1
+    release(queue, 3)
+    assert queue.pop() == 1
+    release(queue, 0)
+    assert queue.pop() == 2  # the first slot has nothing of its own
+
+
+def test_a_later_arrival_is_taken_by_name_from_among_others() -> None:
+    queue, _ = known_later(1, 5, 2, 9, 4)
+    queue.remove(3)
+    release(queue, 3)
+    assert queue.waiting() == [0, 2, 1]
+
+
+@given(
+    rounds=st.lists(st.integers(0, 9), min_size=1, max_size=20),
+    slots=st.integers(1, 5),
+    at_once=st.integers(0, 20),
+    seed=st.integers(0, 99),
+)
+def test_whoever_is_taken_by_name_or_not_everybody_is_served_once(
+    rounds: list[int], slots: int, at_once: int, seed: int
+) -> None:
+    rng, clock = random.Random(seed), _Clock()
+    rows = [(float(at >= at_once), 1, 1 + r) for at, r in enumerate(rounds)]
+    jobs = admit(trace_of(rows), STAGES, NAMED["hybrid"], EngineConfig(slots)).known()
+    queue = Plan().queue(jobs, clock)  # type: ignore[arg-type]  # a part of a view
+    left, running = set(range(len(rounds))), list[int]()
+    for request in left:
+        if request >= at_once:
+            ledger(jobs).append(1.0, 1, 1 + rounds[request], 1 + rounds[request])
+        queue.push(request)
+    while left or running:
+        clock.clock += rng.randrange(3)
+        order = queue.waiting()
+        assert set(order) == left
+        assert len(order) == len(left) == len(queue)
+        assert queue.peek() == (order[0] if order and len(running) < slots else -1)
+        if order and len(running) < slots and rng.random() < 0.7:
+            request = rng.choice(order)
+            if request == order[0]:
+                assert queue.pop() == request
+            else:
+                queue.remove(request)
+            left.remove(request)
+            running.append(request)
+        elif running:
+            release(queue, running.pop(rng.randrange(len(running))))

@@ -23,13 +23,14 @@ PAGE = """\
 fcfs on hand (3 requests)
   stages, 2 slots, oracle lengths
 
-total inference time    4.750 s  lower bound 3.800 s, gap 25.00 %
-utilization             92.11 %  of slot-seconds computing
-efficiency              80.00 %  least engine time for this work / total
-output throughput     1.9 tok/s  0.63 req/s, 3 tok/s with input
-steps                         5  2 with prefill, mean batch 1.8
-preemptions                   0  0 tokens again
-KV cache at peak          7 tok  no limit on KV blocks
+total inference time     4.750 s  lower bound 3.800 s, gap 25.00 %
+utilization              92.11 %  of slot-seconds computing
+efficiency               80.00 %  least engine time for this work / total
+output throughput      1.9 tok/s  0.63 req/s, 3 tok/s with input
+steps                          5  2 with prefill, mean batch 1.8
+preemptions                    0  0 tokens again
+KV cache at peak           7 tok  no limit on KV blocks
+longest gap           1,750.0 ms  prefill of 2
 
 ms                        mean   median      p90      p95      p99
 queueing                 666.7      0.0  1,600.0  1,800.0  1,960.0
@@ -131,3 +132,28 @@ def test_latencies_of_many_days_stand_apart_within_80_columns() -> None:
     assert "4,500,070.0" in words
     assert words.count("123,456,789.5") == 3
     assert max(map(len, page.splitlines())) <= 80
+
+
+def test_bounds_stand_under_their_latencies_with_the_schedules_that_they_hold_for() -> None:
+    slo = {"ttft_ms": 2000.0}
+    row = summarize(HAND, lower_bound_s=3.8, least_work_s=3.8, slo=slo)
+    proven: dict[str, Any] = {
+        f"{name}_ttft_ms": {"value": 500.0, "scope": "every schedule"}
+        for name in ("mean", "median", "p90", "p95", "p99")
+    }
+    proven["mean_ttft_ms"]["limited"] = {"value": 1000.0, "scope": "schedules without preemption"}
+    proven["slo_attainment"] = {
+        "value": 0.9,
+        "scope": "every schedule",
+        "limited": {"value": 0.75, "scope": "schedules without preemption"},
+    }
+    page = render_single(HAND, row, HOW | {"slo": slo}, proven)
+    assert re.search(r"^time to first token .*\n  lower bound( +500\.0){5}$", page, re.MULTILINE)
+    words = " ".join(page.split())
+    assert "upper bound 90.00 %" in words
+    assert "Bounds hold for every schedule. For schedules without preemption: mean_ttft_ms" in words
+    assert "mean_ttft_ms at least 1,000.0 ms." in words
+    assert "slo_attainment at most 75.00 %." in words
+    assert max(map(len, page.splitlines())) <= 80
+    assert json.loads(render_json(HAND, row, HOW, proven))["bounds"] == proven
+    assert "bounds" not in json.loads(render_json(HAND, row, HOW))

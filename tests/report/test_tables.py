@@ -10,10 +10,11 @@ HAND = replay("fcfs", outputs(4, 2, 3), 2)
 
 def test_one_line_a_request_in_trace_order() -> None:
     assert requests_csv(HAND).splitlines() == [
-        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions",
-        "0,0.0,1,4,0.0,1.0,4.75,0",
-        "1,0.0,1,2,0.0,1.0,2.0,0",
-        "2,0.0,1,3,2.0,2.75,4.75,0",
+        "id,arrival_s,input_tokens,output_tokens,admitted_s,first_token_s,finish_s,preemptions,"
+        "status,emitted_tokens,worst_gap_s,worst_gap_cause,stall_s",
+        "0,0.0,1,4,0.0,1.0,4.75,0,completed,4,1.75,prefill of 2,0.75",
+        "1,0.0,1,2,0.0,1.0,2.0,0,completed,2,1.0,decode,0.0",
+        "2,0.0,1,3,2.0,2.75,4.75,0,completed,3,1.0,decode,0.0",
     ]
 
 

@@ -162,7 +162,22 @@ def _later(row: int, by: float) -> Callable[[Replay], Replay]:
     return plant
 
 
+def _patience(seconds: float) -> Callable[[Replay], Replay]:
+    return lambda replay: dataclasses.replace(
+        replay,
+        trace=dataclasses.replace(replay.trace, timeout=np.full(len(replay.trace), seconds)),
+    )
+
+
+_SERVED = "everybody served or not"
+
 PLANTED = {
+    "a request got no token": (_change("requests", "emitted_tokens", 4, -99), _SERVED),
+    "one more was refused": (_change("requests", "status", 4, 1), _SERVED),
+    "an abort after the last token": (_change("requests", "status", 4, 2), _SERVED),
+    "all were accepted beyond a cap": (_knob(max_num_queued_reqs=2), "caps"),
+    "and the same of prompt tokens": (_knob(max_num_queued_tokens=9), "caps"),
+    "clients have left long before": (_patience(0.02), "timeouts"),
     "a request is missing": (_drop("requests", 4), "same requests"),
     "a prompt has grown": (_change("requests", "input_tokens", 4, 1), "same requests"),
     "an output was cut": (_change("requests", "output_tokens", 4, -1), "same requests"),
@@ -268,6 +283,20 @@ def test_a_queue_jumper_is_a_fault_only_where_the_order_is_claimed(
     replay = _replay(folder, "ljf", EngineConfig(2, 64))
     found = faults(dataclasses.replace(replay, order="fcfs"))
     assert [fault.law for fault in found] == ["first come first served"]
+
+
+def test_short_prompts_that_pass_a_long_one_are_no_fault_where_prefills_are_shared(
+    tmp_path: Path,
+) -> None:
+    trace = Trace.from_columns([0.0] * 3, [50, 50, 2], [2, 2, 2])
+    hardware = HardwareProfile("p", Affine(per_step=0.01))
+    knobs = EngineConfig(4, 8, max_num_partial_prefills=2, long_prefill_token_threshold=9)
+    case = Case(trace, hardware, knobs, trace.output_tokens, None)
+    replay = evidence(case, case.replay(NAMED["vllm"]), tmp_path)
+    assert replay.requests.admitted_s[2] < replay.requests.admitted_s[1]
+    assert faults(replay) == []
+    alone = dataclasses.replace(replay, config=EngineConfig(4, 8))
+    assert [fault.law for fault in faults(alone)] == ["first come first served"]
 
 
 def test_each_law_is_broken_by_some_planted_fault() -> None:

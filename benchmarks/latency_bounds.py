@@ -1,0 +1,391 @@
+"""Random replays against the bounds on latency, and how close policies come to them.
+
+    python -m benchmarks.latency_bounds --runs 20000 --seed 0
+    python -m benchmarks.latency_bounds --table FOLDER
+
+The first draws small cases (all kinds of step times, falling tables too; few slots; KV blocks that
+run out) and replays each under named policies and under rules that decide at random, let decodes
+starve, trickle prompts, or preempt at will. It prints the first replay that is below a bound, and
+stops. The second reads three traces from a folder and prints bound and best policy side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from llmsched.catalog import find, parts
+from llmsched.config import EngineConfig
+from llmsched.contract import Decide, Jobs, Policy, Step, View
+from llmsched.engine import SimulationResult
+from llmsched.errors import InputError, LivelockError, PolicyError
+from llmsched.hardware import HardwareProfile, load_profile
+from llmsched.hardware.affine import Affine
+from llmsched.hardware.piecewise import Piecewise
+from llmsched.hardware.roofline import Roofline
+from llmsched.hardware.stages import Stages
+from llmsched.hardware.step_time import StepTime
+from llmsched.importers import TraceOptions, load
+from llmsched.latency_bounds import LatencyBounds, latency_bounds
+from llmsched.orders.fcfs import Fcfs
+from llmsched.orders.ljf import Ljf
+from llmsched.orders.random import Random
+from llmsched.orders.rank import RankQueue
+from llmsched.orders.sjf import Sjf
+from llmsched.policies import NAMED
+from llmsched.replay import simulate
+from llmsched.trace import Trace
+
+ROUNDING = 1e-8
+"""Share by which sums of the same durations may differ, of the value and of the clock."""
+
+_LIMITS = (0.5, 1.0, 1.5, 3.0)
+"""Objectives, as multiples of what requests take on their own."""
+
+
+@dataclass(frozen=True)
+class Whim:
+    """A rule that decides at random: mostly prompts, or mostly decodes, or a little of both.
+
+    Attributes
+    ----------
+    prompts, beside : float
+        How often it computes prompts when it can, and how often with decodes beside them.
+    few : float
+        How often it limits tokens and admissions.
+    preempts : float
+        How often it takes somebody's slot away.
+    """
+
+    seed: int
+    prompts: float
+    beside: float
+    few: float
+    preempts: float = 0.0
+    mixed: bool = True
+
+    def start(self, view: View) -> Decide:
+        draw = random.Random(self.seed)
+
+        def decide() -> Step:
+            away: tuple[int, ...] = ()
+            if view.decoding > 1 and draw.random() < self.preempts:
+                away = (draw.choice([one.request for one in view.sequences() if one.decoding]),)
+            if not view.can_prefill or (view.decoding and draw.random() > self.prompts):
+                return Step(decode=True, rounds=draw.choice([1, 2, 9, None]), preempt=away)
+            beside = self.mixed and draw.random() < self.beside
+            few = draw.random() < self.few
+            return Step(
+                prefill=True,
+                decode=beside,
+                split=True,
+                max_tokens=draw.choice([1, 2, 5]) + beside * view.decoding if few else None,
+                max_new_seqs=draw.choice([None, 1, 2]) if few else None,
+                preempt=away,
+            )
+
+        return decide
+
+
+def policies(seed: int, mixed: bool) -> list[Policy]:
+    """Return the policies that a case is replayed under."""
+    orders = (Fcfs(), Sjf(), Ljf(), Random(seed), Random(seed + 1))
+    rules = [
+        Whim(seed, 0.7, 0.5, 0.5, mixed=mixed),
+        Whim(seed, 1.0, 0.0, 0.0, mixed=mixed),  # decodes starve
+        Whim(seed, 1.0, 1.0, 1.0, mixed=mixed),  # prompts trickle beside decodes
+        Whim(seed, 0.9, 0.8, 0.3, preempts=0.2, mixed=mixed),
+    ]
+    found = [Policy("whim", order, rule) for rule in rules for order in orders]
+    composed = (find("+".join((o, r))) for o in parts("orders") for r in parts("batching"))
+    dice = random.Random(seed)
+    others = [p for p in (*NAMED.values(), *composed) if mixed or not p.rule.mixed]
+    return found + dice.sample(others, min(12, len(others)))
+
+
+def cases(seed: int) -> Iterator[tuple[Trace, HardwareProfile, EngineConfig]]:
+    """Yield random cases without end."""
+    dice = random.Random(seed)
+    while True:
+        n = dice.choice([1, 2, 3, 5, 8, 12, 20])
+        longest, most = dice.choice([2, 8, 60, 200]), dice.choice([1, 3, 12, 40])
+        gap = dice.choice([0.0, 0.003, 0.02, 0.1])
+        gaps = [dice.choice([0.0, gap, dice.expovariate(1) * gap]) for _ in range(n)]
+        trace = Trace.from_columns(
+            np.cumsum(gaps),
+            [dice.randint(1, longest) for _ in range(n)],
+            [dice.randint(1, most) for _ in range(n)],
+        )
+        yield trace, HardwareProfile("random", step_time(dice)), config(dice, trace)
+
+
+def step_time(dice: random.Random) -> StepTime:
+    """Return random step times of any kind."""
+    kv, more = dice.choice([0.0, 1e-5, 1e-3]), dice.choice([0.0, 1e-5, 1e-3])
+    attention = {
+        "per_kv_token_decode": kv,
+        "per_kv_token_mixed": dice.choice([kv, more]),
+        "per_prefill_token_sq": dice.choice([0.0, 1e-6, 2e-4]),
+        "per_prefill_token_x_context": dice.choice([0.0, 1e-6, 3e-4]),
+    }
+    mixed = dice.random() < 0.75
+    each = dice.choice([0.0, 1e-4, 2e-3])
+    kind = dice.choice(["affine", "table", "falling", "roofline", "stages"])
+    if kind == "stages":
+        token, stage = dice.choice([0.0, 1e-3]), dice.choice([0.0, 5e-3, 0.05])
+        return Stages(decode_round=0.01, per_stage=stage, per_token=token, per_decode_seq=each)
+    if kind == "affine":
+        step = dice.choice([0.0, 0.01]) if each or kv else 0.01  # a round takes some time
+        token = dice.choice([1e-4, 1e-3, 1e-2])
+        prices = {"per_step": step, "per_prefill_token": token, "per_decode_seq": each}
+        return Affine(mixed=mixed, **prices, **attention)
+    if kind == "roofline":
+        return Roofline(
+            fixed=dice.choice([0.0, 0.004]),
+            read_weights=0.01,
+            per_token_compute=dice.choice([1e-4, 2e-3]),
+            per_token_move=dice.choice([0.0, 1e-4]),
+            per_decode_seq=each,
+            mixed=mixed,
+            **attention,
+        )
+    knots = sorted(dice.sample(range(1, 60), dice.randint(2, 6)))
+    seconds = [dice.uniform(0.004, 0.03) for _ in knots]
+    if kind == "table" or dice.random() < 0.5:
+        seconds.sort()
+    if kind == "falling":  # somewhere; most of them go on with a slope that does not fall
+        i = dice.randrange(len(seconds))
+        seconds[i] = max(seconds) * dice.uniform(1.0, 3.0)
+    return Piecewise(
+        tokens=tuple(knots),
+        seconds=tuple(seconds),
+        per_decode_seq=each,
+        mixed=mixed,
+        **attention,
+    )
+
+
+def config(dice: random.Random, trace: Trace) -> EngineConfig:
+    """Return random knobs under which all requests of a trace fit."""
+    slots = dice.choice([1, 2, 3, 4, 8, 30])
+    size = dice.choice([1, 2, 16])
+    need = int((-(-(trace.input_tokens + trace.output_tokens) // size)).max())
+    return EngineConfig(
+        max_num_seqs=slots,
+        max_num_batched_tokens=dice.choice([None, slots, slots + 1, slots + 5, slots + 30, 64]),
+        block_size=size,
+        num_gpu_blocks=dice.choice([None, need + 1, need + 2, 2 * need + 2]),
+        long_prefill_token_threshold=dice.choice([0, 0, 1, 4, 20]),
+        admission=dice.choice(["full_prompt", "first_chunk"]),
+    )
+
+
+def violations(result: SimulationResult, bounds: LatencyBounds) -> list[str]:
+    """Return which bounds a replay is below, each with both values."""
+    arrival, preemptions = bounds.trace.arrival, int(result.preemptions.sum())
+    first, last = result.first_token - arrival, result.finish - arrival
+    rounds = bounds.trace.output_tokens - 1
+    few = bounds.at_most(preemptions)
+    pairs = {
+        "alone, first": (first, bounds.alone.first),
+        "alone, further": (last - first, bounds.alone.further),
+        "k-th first token": (np.sort(result.first_token), bounds.first_tokens),
+        "k-th last token": (np.sort(result.finish), bounds.last_tokens),
+        "k-th first token, few preempted": (
+            np.sort(result.first_token),
+            bounds.first_tokens_at_most(preemptions),
+        ),
+    }
+    found = {
+        name: (float(seen[i]), float(least[i]))
+        for name, (seen, least) in pairs.items()
+        for i in [int((seen - least).argmin())]
+    }
+    spans = {"ttft": first, "e2el": last, "tpot": (last - first)[rounds > 0] / rounds[rounds > 0]}
+    for scope in (bounds.every, few):
+        for name, bound in scope.items():
+            statistic, span, _ = name.split("_")
+            percent = {"median": 50.0}.get(statistic)
+            if statistic.startswith("p"):
+                percent = float(statistic[1:])
+            values = spans[span]
+            value = values.mean() if percent is None else np.percentile(values, percent)
+            found[f"{name}, {bound.scope}"] = (1e3 * float(value), bound.value)
+    for slo, share in _attained(spans, rounds, bounds):
+        for most in (bounds.attainable(slo), bounds.attainable(slo, preemptions)):
+            found[f"attained {slo}"] = (-share, -most)
+    clock = float(result.finish.max())
+    return [
+        f"{name}: {seen!r} is below {least!r}"
+        for name, (seen, least) in found.items()
+        if seen < least - ROUNDING * max(abs(least), clock, 1e3 * clock * name.endswith("ms"))
+    ]
+
+
+def _attained(
+    spans: dict[str, np.ndarray], rounds: np.ndarray, bounds: LatencyBounds
+) -> Iterator[tuple[dict[str, float], float]]:
+    """Yield objectives and the share of requests that keep each."""
+    alone = bounds.alone
+    tpot = np.zeros(len(rounds))
+    tpot[rounds > 0] = spans["tpot"]
+    least = float((alone.further / rounds.clip(1)).max())
+    for ease in _LIMITS:
+        ttft, whole = float(np.median(alone.first)), float(np.median(alone.whole))
+        limits = {"ttft": ease * ttft, "tpot": ease * least, "e2el": ease * whole}
+        for names in (("ttft",), ("e2el",), ("ttft", "tpot"), ("ttft", "e2el", "tpot")):
+            kept = np.ones(len(rounds), np.bool_)
+            for name in names:
+                values = tpot if name == "tpot" else spans[name]
+                kept &= values * 1e3 <= limits[name] * 1e3
+            slo = {f"{name}_ms": 1e3 * limits[name] for name in names}
+            yield slo, float(kept.mean())
+
+
+def check(runs: int, seed: int) -> Counter[str]:
+    """Replay random cases until there are so many replays; count what happened.
+
+    Raises
+    ------
+    AssertionError
+        A replay is below a bound; the message has all that is needed to see it again.
+    """
+    counts: Counter[str] = Counter()
+    for number, (trace, hardware, knobs) in enumerate(cases(seed)):
+        bounds = latency_bounds(trace, hardware, knobs)
+        counts["cases"] += 1
+        if bounds.reason:
+            counts[f"no bound: {bounds.reason}"] += 1
+            continue
+        for policy in policies(seed + number, hardware.step_time.mixed):
+            try:
+                result = simulate(trace, hardware, policy, knobs, keep_steps=False)
+            except (LivelockError, PolicyError, InputError) as error:
+                counts[f"not replayed: {type(error).__name__}"] += 1
+                continue
+            below = violations(result, bounds)
+            assert not below, "\n".join([*below, str(policy), *map(str, (hardware, knobs))]) + str(
+                (trace.arrival.tolist(), trace.input_tokens.tolist(), trace.output_tokens.tolist())
+            )
+            counts["runs"] += 1
+            counts["runs with preemptions"] += bool(result.preemptions.any())
+            if counts["runs"] >= runs:
+                return counts
+    return counts
+
+
+TRACES = {
+    "conv": "azure_llm_2023_conv.jsonl.gz",
+    "code": "azure_llm_2023_code.jsonl.gz",
+    "mooncake": "mooncake_fast25_conversation.jsonl.gz",
+}
+PROFILES = {"8b": "llama3-8b-a100", "70b": "llama2-70b-h100x8"}
+FIVE = ("vllm", "sarathi", "fcfs", "sjf+chunked", "ljf+chunked")
+ROWS, SLO_S = 5_000, 2.0
+
+
+@dataclass(frozen=True)
+class Least:
+    """Least work first: prompts alone, or prompts and outputs, in tokens."""
+
+    output: bool
+
+    def queue(self, jobs: Jobs, view: View) -> RankQueue:
+        def key(request: int) -> float:
+            output = jobs.predicted_output_tokens[request] if self.output else 0
+            return float(jobs.input_tokens[request] + output)
+
+        return RankQueue(key)
+
+
+def table(folder: Path, loads: Sequence[float], rows: int) -> Iterator[str]:
+    """Yield the rows of a Markdown table: bounds, best of five, and best when two orders join.
+
+    A load is a speed of the arrivals: their span over the total time of `vllm` without them.
+    """
+    spans = ("TTFT", "E2EL")
+    titles = [f"{span} bound | five | all (ratio)" for span in spans]
+    yield f"| pair, load | {' | '.join(titles)} | TTFT ≤ 2 s |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    joined = [
+        Policy(f"{name}+{rule}", Least(output), find(f"fcfs+{rule}").rule)
+        for name, output in (("sif", False), ("least", True))
+        for rule in ("chunked", "chunked:token_budget=512", "prefill_first")
+    ]
+    for (name, file), (short, profile) in product(TRACES.items(), PROFILES.items()):
+        whole = load(folder / file, TraceOptions(limit=rows))
+        hardware = load_profile(profile)
+        batch = replace(whole, arrival=np.zeros(len(whole)))
+        offline = simulate(batch, hardware, NAMED["vllm"], keep_steps=False).makespan
+        span = float(whole.arrival[-1] - whole.arrival[0])
+        for share in loads:
+            trace = replace(whole, arrival=whole.arrival * (offline / (share * span)))
+            begun = time.process_time()
+            bounds = latency_bounds(trace, hardware, slo={"ttft_ms": 1e3 * SLO_S})
+            every = bounds.every
+            seconds = time.process_time() - begun
+            five = [_measured(trace, hardware, find(policy)) for policy in FIVE]
+            everybody = five + [_measured(trace, hardware, policy) for policy in joined]
+            few = bounds.at_most(min(everybody).preemptions)
+            cells = [f"{name} {short} {share:g}"]
+            for i, metric in enumerate(("mean_ttft_ms", "mean_e2el_ms")):
+                proven, limited = every[metric].value / 1e3, few[metric].value / 1e3
+                best, best_five = (min(one[i] for one in some) for some in (everybody, five))
+                cells += [f"{proven:.4g} / {limited:.4g}", f"{best_five:.4g}"]
+                cells += [f"{best:.4g} ({best / limited:.2f})"]
+            attained = max(one.attained for one in everybody)
+            proven, limited = every["slo_attainment"].value, few["slo_attainment"].value
+            cells += [f"{proven:.3f} / {limited:.3f}, {attained:.3f}"]
+            yield f"| {' | '.join(cells)} | {seconds:.2f} CPU-s"
+
+
+class Measured(NamedTuple):
+    """What a replay came to: mean seconds, and the share of first tokens in time."""
+
+    ttft: float
+    e2el: float
+    preemptions: int
+    attained: float
+
+
+def _measured(trace: Trace, hardware: HardwareProfile, policy: Policy) -> Measured:
+    result = simulate(trace, hardware, policy, keep_steps=False)
+    ttft, e2el = result.first_token - trace.arrival, result.finish - trace.arrival
+    return Measured(
+        float(ttft.mean()),
+        float(e2el.mean()),
+        int(result.preemptions.sum()),
+        float((ttft <= SLO_S).mean()),
+    )
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description="Bounds on latency, held against replays.")
+    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", type=Path, metavar="FOLDER", help="of traces, see TRACES")
+    parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.8, 1.2])
+    parser.add_argument("--rows", type=int, default=ROWS)
+    options = parser.parse_args()
+    if options.table is not None:
+        for line in table(options.table, options.loads, options.rows):
+            print(line, flush=True)
+        return
+    begun = time.process_time()
+    for name, count in sorted(check(options.runs, options.seed).items()):
+        print(f"{count:>8,}  {name}")
+    print(f"{time.process_time() - begun:.0f} CPU-s")
+
+
+if __name__ == "__main__":
+    main()

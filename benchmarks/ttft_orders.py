@@ -1,0 +1,164 @@
+"""Mean TTFT of orders and rules beside its lower bound, and what the longest prompts pay for it.
+
+    python -m benchmarks.ttft_orders [--loads 0.5 0.8] [--rows 5000]
+
+Three traces on two profiles. Load is the span of the arrivals, at the speed that gives it, against
+the time that `vllm` needs for all of them at once. Lengths are the true ones, unless a row says
+otherwise. Bounds are those of the first 5,000 rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmsched.catalog import find
+from llmsched.finding import find_trace
+from llmsched.hardware import HardwareProfile
+from llmsched.hardware.load import load_profile
+from llmsched.importers import TraceOptions, load
+from llmsched.lengths import predict
+from llmsched.replay import simulate
+from llmsched.trace import Trace
+
+TRACES = {
+    "conv": "traces/azure-llm-2023-conv.jsonl.gz",
+    "code": "traces/azure-llm-2023-code.jsonl.gz",
+    "mooncake": "traces/mooncake-fast25-conversation.jsonl.gz",
+}
+PROFILES = {"8b": "llama3-8b-a100", "70b": "llama2-70b-h100x8"}
+
+BOUNDS = {
+    ("conv", "8b"): {0.5: 0.109, 0.8: 0.132, 1.2: 10.4},
+    ("conv", "70b"): {0.5: 0.076, 0.8: 0.097, 1.2: 6.50},
+    ("code", "8b"): {0.5: 6.63, 0.8: 13.0, 1.2: 30.3},
+    ("code", "70b"): {0.5: 4.61, 0.8: 9.02, 1.2: 21.1},
+    ("mooncake", "8b"): {0.5: 4.59, 0.8: 5.00, 1.2: 29.7},
+    ("mooncake", "70b"): {0.5: 2.42, 0.8: 2.71, 1.2: 23.5},
+}
+"""Seconds that no schedule with at most the best run's preemptions beats, by load."""
+
+FORMER = ("vllm", "sarathi", "fcfs", "sjf+chunked", "ljf+chunked")
+
+NEW = (
+    "sif+chunked",
+    "lwf+chunked",
+    "sif+chunked:token_budget=512",
+    "lwf+chunked:token_budget=512",
+    "sif+prefill_first",
+    "lwf+prefill_first",
+    "srpt",
+    "lwf+shortest_remaining",
+    "sif+shortest_remaining:token_budget=512",
+    "sif+shortest_remaining:decode=false",
+    "sif+shortest_remaining:token_budget=512:decode=false",
+)
+OTHERS = (
+    "sif:ageing=10+chunked",
+    "sif:ageing=100+chunked",
+    "sif:ageing=10+shortest_remaining",
+    "sif:ageing=100+shortest_remaining",
+    "lwf:output_weight=4+chunked",
+    "lwf:output_weight=16+chunked",
+)
+"""Variants of a new one, that are not counted among the best."""
+
+NOISY = "lwf+chunked"
+"""What is replayed with predictions of 30 % error too."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a policy came to, in seconds; NaN where a policy has no such thing."""
+
+    policy: str
+    mean: float
+    p99: float
+    most: float
+    p99_long: float
+    tpot: float
+    e2el: float
+    preemptions: int
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description="Mean TTFT of policies beside its bound.")
+    parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.8])
+    parser.add_argument("--rows", type=int, default=5000)
+    options = parser.parse_args()
+    best: dict[float, list[float]] = {}
+    for (name, size), bounds in BOUNDS.items():
+        trace = load(find_trace(TRACES[name]), TraceOptions(limit=options.rows))
+        hardware = load_profile(PROFILES[size])
+        for at in options.loads:
+            rows = list(measured(at_load(trace, hardware, at), hardware))
+            bound = bounds.get(at, float("nan"))
+            table(f"{name}, {PROFILES[size]}, load {at:g}", bound, rows)
+            listed = [row.mean for row in rows if row.policy in FORMER + NEW]
+            best.setdefault(at, []).append(min(listed) / bound)
+    for at, ratios in best.items():
+        print(f"\nload {at:g}, best over bound: {', '.join(f'{one:.3f}' for one in ratios)}")
+
+
+def at_load(trace: Trace, hardware: HardwareProfile, load: float) -> Trace:
+    """Return the trace at the speed at which its arrivals take 1 / `load` of what serving takes."""
+    batch = replace(trace, arrival=np.zeros(len(trace)))
+    needs = simulate(batch, hardware, find("vllm"), keep_steps=False).makespan
+    arrival = trace.arrival - trace.arrival[0]
+    return replace(trace, arrival=arrival * (needs / load / float(arrival[-1])))
+
+
+def measured(trace: Trace, hardware: HardwareProfile) -> Iterator[Row]:
+    """Replay the trace under each policy."""
+    for policy in (*FORMER, *NEW, *OTHERS):
+        yield _row(policy, policy, trace, hardware, predict(trace))
+    noisy = predict(trace, "noisy:0.3")
+    yield _row(f"{NOISY}, noisy:0.3", NOISY, trace, hardware, noisy)
+
+
+def _row(
+    title: str, policy: str, trace: Trace, hardware: HardwareProfile, seen: NDArray[np.int64]
+) -> Row:
+    result = simulate(trace, hardware, find(policy), predicted=seen, keep_steps=False)
+    ttft = result.first_token - result.arrival
+    long = trace.input_tokens >= np.percentile(trace.input_tokens, 90)
+    several = trace.output_tokens > 1
+    decoding = (result.finish - result.first_token)[several]
+    return Row(
+        title,
+        float(ttft.mean()),
+        float(np.percentile(ttft, 99)),
+        float(ttft.max()),
+        float(np.percentile(ttft[long], 99)),
+        float((decoding / (trace.output_tokens[several] - 1)).mean()),
+        float((result.finish - result.arrival).mean()),
+        int(result.preemptions.sum()),
+    )
+
+
+def table(title: str, bound: float, rows: list[Row]) -> None:
+    """Print one pair at one load; the bound and the best of the former ones are in its title."""
+    former = min((row for row in rows if row.policy in FORMER), key=lambda row: row.mean)
+    print(
+        f"\n{title}: bound {bound:.3f} s, former best {former.policy} "
+        f"{former.mean:.3f} s ({former.mean / bound:.2f})"
+    )
+    print(
+        f"{'TTFT in seconds':<53}{'mean':>8}{'/ bound':>8}{'p99':>8}{'max':>8}"
+        f"{'p99 of longest 10 %':>21}{'TPOT ms':>9}{'E2EL s':>8}{'preempted':>10}"
+    )
+    for row in rows:
+        print(
+            f"{row.policy:<53}{row.mean:>8.3f}{row.mean / bound:>8.3f}{row.p99:>8.2f}"
+            f"{row.most:>8.2f}{row.p99_long:>21.2f}{1e3 * row.tpot:>9.1f}{row.e2el:>8.2f}"
+            f"{row.preemptions:>10}"
+        )
+
+
+if __name__ == "__main__":
+    main()
