@@ -10,29 +10,33 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched import replay
 from llmsched.catalog import find
-from llmsched.compare.document import build_document, dump
-from llmsched.compare.frame import to_frame
-from llmsched.compare.run import Rows
-from llmsched.compare.study import Cell, Run, Study, default_policies
+from llmsched.comparison.document import build_document, dump
+from llmsched.comparison.frame import to_frame
+from llmsched.comparison.run import Rows
+from llmsched.comparison.study import Cell, Run, Study, default_policies
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
+from llmsched.counted import Counted
 from llmsched.engine import SimulationResult
+from llmsched.engine.limits import OnError
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.importers import TraceOptions, load
 from llmsched.lengths import check_mode, chosen_mode
-from llmsched.metric import METRICS, SLO_METRICS
-from llmsched.records import finite
+from llmsched.metric import METRICS
+from llmsched.objective import check_limit
+from llmsched.records import finite, listed_groups
 from llmsched.report.layout import figure
 from llmsched.report.lead import form_of, leading, load_line
+from llmsched.report.proven import bound_row
 from llmsched.scenario import HardwareSource, Scenario, TraceSource
 from llmsched.schema import checked, shown, some_of, within
 from llmsched.trace import Trace
@@ -52,8 +56,11 @@ _COLUMNS = {
     "job_class": ("job_class", "class"),
     "predicted_output_tokens": ("predicted_output_tokens", "predicted_output_length"),
     "max_output_tokens": ("max_output_tokens",),
+    "timeout": ("timeout", "timeout_ms"),
 }
 """What a frame's columns may be called: as here, as in ``--requests``, as in a file."""
+
+ON_ERROR: tuple[str, ...] = get_args(OnError)
 
 _NEEDED = ("input_tokens", "output_tokens")
 
@@ -89,6 +96,7 @@ def simulate(
     *,
     predicted: NDArray[np.int64] | None = None,
     concurrency: int | None = None,
+    on_error: OnError = "fail",
     keep_steps: bool = True,
 ) -> SimulationResult:
     """Replay a trace under a policy on a simulated engine.
@@ -98,13 +106,13 @@ def simulate(
     trace : Trace, DataFrame, or the name or path that every command takes
         A frame has a row a request: `arrival` in seconds (or `timestamp` in milliseconds; all at
         once without either), `input_tokens`, `output_tokens`; perhaps `id`, `class`,
-        `predicted_output_tokens`, `max_output_tokens`.
+        `predicted_output_tokens`, `max_output_tokens`, `timeout_ms`.
     hardware : HardwareProfile, or its name or path
     policy : Policy or str
         ``"vllm"``, ``"sjf+chunked"``: see ``llmsched policies``.
     config : EngineConfig or mapping of knobs, optional
         The profile's engine by default; a mapping changes some of its knobs.
-    predicted, concurrency, keep_steps
+    predicted, concurrency, on_error, keep_steps
         As in `llmsched.replay.simulate`.
 
     Raises
@@ -130,6 +138,7 @@ def simulate(
         _config(profile, config),
         predicted=predicted,
         concurrency=concurrency,
+        on_error=on_error,
         keep_steps=keep_steps,
     )
 
@@ -145,6 +154,10 @@ def compare(
     seed: int = 0,
     concurrency: int | None = None,
     baseline: str | None = None,
+    by: str | None = None,
+    warmup: int | str | None = None,
+    window: str | None = None,
+    on_error: OnError = "fail",
 ) -> Comparison:
     """Replay a trace under several policies, side by side and beside their bounds.
 
@@ -155,7 +168,7 @@ def compare(
     policies : sequence of str, optional
         All named ones that the profile can price by default.
     slo : mapping, optional
-        Limits in milliseconds: ``{"ttft_ms": 2000, "tpot_ms": 50}``.
+        Limits in milliseconds: ``{"ttft_ms": 2000, "chat:tpot_ms": 50, "p99_ttft_ms": 5000}``.
     lengths : str, optional
         What policies know of output lengths: oracle, mean, trace, noisy:CV. By default what the
         trace predicts, else the truth.
@@ -165,6 +178,12 @@ def compare(
         Closed loop of that many users instead of the arrivals.
     baseline : str, optional
         The policy that the others are compared with: vllm by default if it runs, else the first.
+    by : str, optional
+        Groups with metrics of their own: class, input or output, see `llmsched.grouping`.
+    warmup, window : optional
+        Which requests count in metrics, see `llmsched.counted.Counted`.
+    on_error : {"fail", "skip"}
+        Whether a request that can never fit is an error, or is refused and counted.
 
     Raises
     ------
@@ -181,18 +200,30 @@ def compare(
     engine = _config(profile, config)
     mode = chosen_mode(requests, lengths)
     check_mode(requests, mode)
-    source = TraceSource(requests.name or "trace", concurrency=concurrency)
+    options = {"on_error": "skip"} if _one_of("on_error", on_error, ON_ERROR) == "skip" else {}
+    source = TraceSource(requests.name or "trace", options=options, concurrency=concurrency)
     cell = Cell({}, requests, profile, engine, mode, source)
     names = default_policies([cell]) if policies is None else _names(policies)
-    study = Study((cell,), names, _whole("seed", seed), _slo(slo))
+    limits, counted = _slo(slo), Counted(warmup, window)
     case = replay.Case(
-        requests, profile, engine, lengths=mode, seed=seed, concurrency=concurrency, slo=study.slo
+        requests,
+        profile,
+        engine,
+        lengths=mode,
+        seed=_whole("seed", seed),
+        concurrency=concurrency,
+        slo=limits,
+        on_error=cell.on_error,
+        counted=counted,
+        by=by,
     )
+    study = Study((cell,), names, seed, limits, counted=counted, by=case.by)
     results: dict[str, SimulationResult] = {}
     rows: Rows = {}
     for name in names:
         results[name], row = replay.replay(case, find(name))
-        rows[Run(0, 0, name)] = {"policy": name, **finite(row)}
+        groups = listed_groups(replay.group_rows(case, results[name]))
+        rows[Run(0, 0, name)] = {"policy": name, **finite(row), **groups}
     scenario = Scenario(
         name=requests.name,
         traces=(source,),
@@ -232,9 +263,8 @@ class Comparison:
 
     @property
     def bound(self) -> dict[str, float]:
-        """What no policy can beat, by the metric that it bounds."""
-        row = self.document["results"][0]
-        return {"makespan_s": row["lower_bound_s"]}
+        """What no policy can beat, by the metric that it bounds: `slo_attainment` at the most."""
+        return {name: v for name, v in bound_row(self.document).items() if name != "policy"}
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -306,6 +336,8 @@ def _of_frame(frame: pd.DataFrame) -> Trace:
         seconds = arrival.astype(np.float64) / (1e3 if found.get("arrival") == "timestamp" else 1)
     except (TypeError, ValueError) as error:
         raise InputError(f"trace: arrival: expected numbers, got {arrival.dtype}") from error
+    if found.get("timeout") == "timeout_ms":
+        columns["timeout"] = columns["timeout"] / 1e3
     if "id" in columns:
         columns["id"] = [str(one) for one in columns["id"]]
     return Trace.from_columns(seconds, name="frame", **columns)
@@ -358,11 +390,18 @@ def _slo(given: Mapping[str, float] | None) -> dict[str, float] | None:
     if not isinstance(given, Mapping):
         raise InputError(f"slo: expected limits in ms by name, got {shown(given)}")
     for name, limit in given.items():
-        if name not in SLO_METRICS:
-            raise InputError(f"slo: expected one of {', '.join(SLO_METRICS)}, got {shown(name)}")
+        if not isinstance(name, str):
+            raise InputError(f"slo: expected the name of a limit, got {shown(name)}")
+        check_limit(name)
         if not isinstance(limit, int | float) or not 0 < limit < float("inf"):
             raise InputError(f"slo: {name}: expected a number > 0, got {shown(limit)}")
     return dict(given)
+
+
+def _one_of(name: str, given: object, known: Sequence[str]) -> object:
+    if given not in known:
+        raise InputError(f"{name}: expected one of {', '.join(known)}; got {shown(given)}")
+    return given
 
 
 def _whole(name: str, given: int) -> int:

@@ -27,7 +27,7 @@ ROOMS = (
     ("orders", "batching", "rehearsal", "policies", "catalog"),
     ("replay", "records", "plausibility", "regime"),
     ("planning",),
-    ("scenario", "compare", "calibration", "verify"),
+    ("scenario", "comparison", "calibration", "verify"),
     ("report",),
     ("api", "cli"),
     ("__main__", "__init__"),

@@ -11,7 +11,7 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "llmsched.ipynb"
 
 
 def test_the_notebook_runs_and_shows_a_table() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]  # it has none
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert "<table" in outputs[0]["data"]["text/html"]

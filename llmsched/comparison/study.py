@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmsched.catalog import policy_files
-from llmsched.compare.gates import parse_gate
+from llmsched.comparison.gates import parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.counted import EVERY, Counted
