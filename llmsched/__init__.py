@@ -9,13 +9,12 @@ policy on one screen), then `kernel/engine.py` (the engine's loop) and `bounds.p
 can beat).
 
 The names below are imported when they are first used, so that ``llmsched --help`` need not wait for
-NumPy. Traces are read by `llmsched.importers.load`, policies found by `llmsched.catalog.find`.
+NumPy. `simulate` and `compare` take names, paths, frames or objects.
 
->>> from llmsched import Trace, load_profile, lower_bound, simulate
->>> from llmsched.catalog import find
->>> trace = Trace.from_columns([0, 0, 0], input_tokens=[80, 20, 50], output_tokens=[9, 5, 7])
->>> profile = load_profile("llama65b-8gpu-paper")
->>> simulate(trace, profile, find("hybrid")).makespan >= lower_bound(trace, profile)
+>>> import llmsched
+>>> trace = llmsched.Trace.from_columns([0, 0], input_tokens=[80, 20], output_tokens=[9, 5])
+>>> found = llmsched.compare(trace, "llama65b-8gpu-paper", ["fcfs", "hybrid"])
+>>> bool((found.frame.makespan_s >= found.bound["makespan_s"]).all())
 True
 """
 
@@ -27,23 +26,26 @@ from typing import TYPE_CHECKING
 from llmsched.version import __version__
 
 if TYPE_CHECKING:
+    from llmsched.api import Comparison, compare, load_trace, simulate
     from llmsched.bounds import least_work, lower_bound
     from llmsched.config import EngineConfig
     from llmsched.engine import SimulationResult
     from llmsched.hardware import HardwareProfile, load_profile
     from llmsched.metrics import summarize
     from llmsched.packing import pack
-    from llmsched.replay import simulate
     from llmsched.trace import Trace
 
 __all__ = [
+    "Comparison",
     "EngineConfig",
     "HardwareProfile",
     "SimulationResult",
     "Trace",
     "__version__",
+    "compare",
     "least_work",
     "load_profile",
+    "load_trace",
     "lower_bound",
     "pack",
     "simulate",
@@ -51,15 +53,18 @@ __all__ = [
 ]
 
 _HOME = {
+    "Comparison": "api",
     "EngineConfig": "config",
     "HardwareProfile": "hardware",
     "SimulationResult": "engine",
     "Trace": "trace",
+    "compare": "api",
     "least_work": "bounds",
     "load_profile": "hardware",
+    "load_trace": "api",
     "lower_bound": "bounds",
     "pack": "packing",
-    "simulate": "replay",
+    "simulate": "api",
     "summarize": "metrics",
 }
 
@@ -70,3 +75,7 @@ if not TYPE_CHECKING:  # a type checker would take any name, however misspelt, f
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+    def __dir__() -> list[str]:
+        """Return the public names as well, whether or not they have been used."""
+        return sorted({*globals(), *__all__})

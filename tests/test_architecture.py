@@ -27,9 +27,9 @@ ROOMS = (
     ("orders", "batching", "rehearsal", "policies", "catalog"),
     ("replay", "records", "plausibility", "regime"),
     ("planning",),
-    ("scenario", "compare", "calibration", "verify"),
+    ("scenario", "comparison", "calibration", "verify"),
     ("report",),
-    ("cli",),
+    ("api", "cli"),
     ("__main__", "__init__"),
 )
 """Lowest first. Rooms of one line may import each other, but not in a circle."""

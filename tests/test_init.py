@@ -31,3 +31,14 @@ def test_every_file_that_the_docstring_names_is_there() -> None:
 def test_importing_the_package_or_its_command_line_imports_no_numpy() -> None:
     code = "import llmsched, llmsched.cli, sys; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_is_listed() -> None:
+    code = "import llmsched; assert set(llmsched.__all__) <= set(dir(llmsched))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_comparing_is_a_function_whatever_was_imported() -> None:
+    import llmsched.comparison.study  # a room, not the function
+
+    assert callable(llmsched.compare)

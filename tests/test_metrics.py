@@ -15,7 +15,7 @@ from llmsched import metrics
 from llmsched.batching.chunked import Chunked
 from llmsched.bounds import least_work
 from llmsched.catalog import find
-from llmsched.compare.gates import judge, parse_gate
+from llmsched.comparison.gates import judge, parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult

@@ -11,7 +11,7 @@ import pytest
 
 from llmsched.cli import main
 from llmsched.cli.doubts import warn_of_study
-from llmsched.compare.study import prepare
+from llmsched.comparison.study import prepare
 from llmsched.files import shipped
 from llmsched.hardware import load_profile
 from llmsched.plausibility import doubtful_arrivals, doubts

@@ -13,9 +13,9 @@ import pytest
 from llmsched import catalog
 from llmsched.catalog import find
 from llmsched.cli import main
-from llmsched.compare.executors import on_processes
-from llmsched.compare.run import run_study
-from llmsched.compare.study import prepare
+from llmsched.comparison.executors import on_processes
+from llmsched.comparison.run import run_study
+from llmsched.comparison.study import prepare
 from llmsched.errors import InputError, LlmschedError
 from llmsched.scenario import load_scenario
 

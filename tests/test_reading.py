@@ -14,14 +14,14 @@ import pytest
 from llmsched import reading
 from llmsched.calibration.measured import read_steps
 from llmsched.calibration.recorded import is_run, read_run
-from llmsched.compare.checkpoint import Checkpoint
+from llmsched.comparison.checkpoint import Checkpoint
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
 from llmsched.importers import load
 from llmsched.planning.batch import count_characters, read_batch
 from llmsched.reading import MIB, Lines, opened, read_text, read_whole, text_lines
 from llmsched.verify.tables import read_requests
-from tests.compare.studies import small_study
+from tests.comparison.studies import small_study
 
 ROW = b'{"timestamp": 0, "input_length": 5, "output_length": 6}\n'
 HEAD = b"arrived_at,num_prefill_tokens,num_decode_tokens\n"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.sweep.checks import Failure, Report, check
 from benchmarks.sweep.draw import Case, draw
-from llmsched.compare.executors import end_with_parent
+from llmsched.comparison.executors import end_with_parent
 
 LIMIT_S = 300
 """A case that takes longer counts as one that hangs."""

@@ -16,7 +16,18 @@ from typing import Annotated
 import typer
 
 from llmsched import kernel
-from llmsched.cli import compare, hardware, plan, policies, report, schema, simulate, trace, verify
+from llmsched.cli import (
+    compare,
+    hardware,
+    metrics,
+    plan,
+    policies,
+    report,
+    schema,
+    simulate,
+    trace,
+    verify,
+)
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import grouped
 from llmsched.cli.streams import prepare
@@ -64,6 +75,7 @@ for command in (
     plan.plan,
     report.report,
     policies.policies,
+    metrics.metrics,
     schema.schema,
 ):
     app.command(cls=GroupedHelp)(grouped(command))

@@ -28,10 +28,10 @@ from llmsched.errors import InputError
 from llmsched.notes import say, warn
 
 if TYPE_CHECKING:
-    from llmsched.compare.checkpoint import Checkpoint
-    from llmsched.compare.document import Document
-    from llmsched.compare.run import Rows
-    from llmsched.compare.study import Study
+    from llmsched.comparison.checkpoint import Checkpoint
+    from llmsched.comparison.document import Document
+    from llmsched.comparison.run import Rows
+    from llmsched.comparison.study import Study
     from llmsched.scenario import Scenario
 
 RUN = "Run"
@@ -207,13 +207,13 @@ def _run(
     scenario: Scenario, baseline: str | None, selection: Selection, against: Path | None
 ) -> Document:
     """Check everything that can be checked at once, then run, then judge."""
-    from llmsched.compare import against as judging
-    from llmsched.compare.checkpoint import Checkpoint
-    from llmsched.compare.document import build_document, read_document
-    from llmsched.compare.executors import find_executor
-    from llmsched.compare.gates import parse_gate
-    from llmsched.compare.run import run_study
-    from llmsched.compare.study import prepare
+    from llmsched.comparison import against as judging
+    from llmsched.comparison.checkpoint import Checkpoint
+    from llmsched.comparison.document import build_document, read_document
+    from llmsched.comparison.executors import find_executor
+    from llmsched.comparison.gates import parse_gate
+    from llmsched.comparison.run import run_study
+    from llmsched.comparison.study import prepare
 
     with scenario.blamed("gates"):
         gates = [parse_gate(text) for text in scenario.gates]
@@ -358,7 +358,7 @@ def _baseline(scenario: Scenario, wanted: str | None, study: Study, against: boo
 
 def _save(scenario: Scenario, study: Study, finished: Rows, checkpoint: Checkpoint | None) -> None:
     """Keep what an interrupted run has finished, and say how to go on."""
-    from llmsched.compare.checkpoint import Checkpoint, default_path
+    from llmsched.comparison.checkpoint import Checkpoint, default_path
 
     if checkpoint is None:
         if study.cases is None or not finished:

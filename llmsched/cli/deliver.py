@@ -24,7 +24,7 @@ from llmsched.errors import InputError, NotComparableError
 from llmsched.notes import say
 
 if TYPE_CHECKING:
-    from llmsched.compare.document import Document
+    from llmsched.comparison.document import Document
 
 _SUFFIXES = {
     ".csv": "csv",

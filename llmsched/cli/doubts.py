@@ -10,7 +10,7 @@ from llmsched import kernel, notes
 from llmsched.notes import say
 
 if TYPE_CHECKING:
-    from llmsched.compare.study import Run, Study
+    from llmsched.comparison.study import Run, Study
     from llmsched.config import EngineConfig
     from llmsched.documents.row import Row
     from llmsched.engine.limits import Served

@@ -24,9 +24,9 @@ def report(
 
     Without --fail-on, the gates that it was saved with count. Exit 1 if one failed.
     """
-    from llmsched.compare.against import judged
-    from llmsched.compare.document import read_document
-    from llmsched.compare.gates import parse_gate
+    from llmsched.comparison.against import judged
+    from llmsched.comparison.document import read_document
+    from llmsched.comparison.gates import parse_gate
     from llmsched.schema import within
 
     delivery.check()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llmsched.compare.document import Document, cell_name, cells_of, dump, has_mixed_steps
-from llmsched.compare.gates import number
+from llmsched.comparison.document import Document, cell_name, cells_of, dump, has_mixed_steps
+from llmsched.comparison.gates import number
 from llmsched.metric import HIGHER, LOWER, Metric, judged_metrics
 from llmsched.report.gates import absent_lines
 

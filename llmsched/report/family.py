@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.document import Document
+from llmsched.comparison.document import Document
 from llmsched.report.console import Grid, Part
 from llmsched.report.layout import policy_label, wrapped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from llmsched.compare.document import Document, dump
+from llmsched.comparison.document import Document, dump
 from llmsched.errors import InputError
 from llmsched.report.clean import cleaned
 from llmsched.report.continuous import render_bencher, render_bigger, render_smaller

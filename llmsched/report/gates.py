@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
+from llmsched.comparison.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.metric import METRICS, NEITHER
 from llmsched.report.console import Grid, Part
 from llmsched.report.layout import BETTER, WORSE, wrapped

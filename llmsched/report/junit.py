@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from llmsched.compare.document import Document
+from llmsched.comparison.document import Document
 from llmsched.errors import InputError
 from llmsched.report.clean import cleaned
 from llmsched.report.gates import absent

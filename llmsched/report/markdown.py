@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name, cells_of
+from llmsched.comparison.document import Document, cell_name, cells_of
 from llmsched.lengths import in_words
 from llmsched.metric import METRICS
 from llmsched.report.clean import cleaned

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmsched.compare.document import cell_name, has_mixed_steps
-from llmsched.compare.gates import number
+from llmsched.comparison.document import cell_name, has_mixed_steps
+from llmsched.comparison.gates import number
 from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
 from llmsched.report.console import Grid, Part
 from llmsched.report.lead import load_ratio

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name, has_mixed_steps
+from llmsched.comparison.document import Document, cell_name, has_mixed_steps
 from llmsched.metric import METRICS, NEITHER, NOTICED_PERCENT
 from llmsched.report.console import Grid, Part
 from llmsched.report.layout import BETTER, UNDECIDED, WORSE, policy_label, wrapped

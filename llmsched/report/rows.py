@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from llmsched.compare.document import Document, cells_of
+from llmsched.comparison.document import Document, cells_of
 from llmsched.documents.row import Row
 from llmsched.metric import METRICS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
+from llmsched.comparison.document import Document, cell_name, cells_of, has_mixed_steps
 from llmsched.documents.row import Row
 from llmsched.lengths import in_words
 from llmsched.metric import METRICS, NEITHER, Metric

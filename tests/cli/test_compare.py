@@ -126,7 +126,7 @@ def test_resampled_cases_gain_utilization_and_none_loses(
 def test_the_same_bytes_from_run_to_run_and_for_any_number_of_jobs(
     llmsched: Run, scenario: Path, monkeypatch: pytest.MonkeyPatch, worth_s: float
 ) -> None:
-    monkeypatch.setattr("llmsched.compare.executors.WORTH_S", worth_s)
+    monkeypatch.setattr("llmsched.comparison.executors.WORTH_S", worth_s)
     runs = [
         llmsched("compare", scenario, "--cases", 6, "--format", "json", *more).out
         for more in ((), (), ("--jobs", 2), ("--jobs", 3))
@@ -490,7 +490,7 @@ def test_what_a_gate_cannot_judge_is_refused_before_the_run(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("ran")
 
-    monkeypatch.setattr("llmsched.compare.run.run_study", never)
+    monkeypatch.setattr("llmsched.comparison.run.run_study", never)
     assert llmsched("compare", scenario, "--fail-on", "hybird:makespan_s:1%").code == 2
     alone = ("compare", scenario, "--policies", "fcfs", "--fail-on", "makespan_s:1%")
     assert llmsched(*alone).code == 3

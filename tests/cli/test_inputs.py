@@ -241,7 +241,7 @@ def test_every_file_is_opened_through_the_one_door() -> None:
         "files.py": "the door itself",
         "cli/streams.py": "the null device",
         "cli/deliver.py": "appends to the job summary",
-        "compare/checkpoint.py": "goes on with its own output",
+        "comparison/checkpoint.py": "goes on with its own output",
         "kernel/built.py": "the package's own sources",
     }
     for path in sorted((ROOT / "llmsched").rglob("*.py")):

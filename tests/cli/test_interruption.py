@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from llmsched.compare.executors import serially
-from llmsched.compare.study import Run as OneRun
-from llmsched.compare.study import Study
+from llmsched.comparison.executors import serially
+from llmsched.comparison.study import Run as OneRun
+from llmsched.comparison.study import Study
 from llmsched.documents.row import Row
 from tests.cli.conftest import Outcome
 
@@ -28,12 +28,12 @@ ROOT = Path(__file__).parents[2]
 WORKERS_AT_ONCE = """
 import sys
 from llmsched.cli import main
-from llmsched.compare import executors
+from llmsched.comparison import executors
 executors.WORTH_S = 0
 """
 AFTER_THREE_ROWS = f"""
 {WORKERS_AT_ONCE}
-from llmsched.compare.checkpoint import Checkpoint
+from llmsched.comparison.checkpoint import Checkpoint
 
 def add(self, task, row, real=Checkpoint.add):
     real(self, task, row)
@@ -165,7 +165,7 @@ def test_no_file_stays_behind_a_study_that_is_stopped(
 KILL_A_WORKER = f"""
 {WORKERS_AT_ONCE}
 import multiprocessing
-from llmsched.compare.checkpoint import Checkpoint
+from llmsched.comparison.checkpoint import Checkpoint
 
 def add(self, task, row, real=Checkpoint.add):
     real(self, task, row)
@@ -212,7 +212,7 @@ def test_an_interrupted_study_without_a_file_is_saved_and_says_how_to_go_on(
 
     arguments = ("compare", scenario, "--cases", 10, "--format", "json")
     with monkeypatch.context() as patched:
-        patched.setattr("llmsched.compare.executors.serially", interrupted)
+        patched.setattr("llmsched.comparison.executors.serially", interrupted)
         patched.setattr(sys, "argv", ["llmsched", *map(str, arguments)])
         outcome = llmsched(*arguments)
     assert outcome.code == 130

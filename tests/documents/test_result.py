@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from llmsched.compare.against import judged
-from llmsched.compare.document import Document, dump, read_document
-from llmsched.compare.gates import parse_gate
+from llmsched.comparison.against import judged
+from llmsched.comparison.document import Document, dump, read_document
+from llmsched.comparison.gates import parse_gate
 from llmsched.errors import InputError, LlmschedError
 from llmsched.report import FORMATS, render
-from tests.compare.results import cell, document, matrix, row
+from tests.comparison.results import cell, document, matrix, row
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
 

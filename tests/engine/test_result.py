@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmsched.compare.frame import to_frame
+from llmsched.comparison.frame import to_frame
 from llmsched.engine import STEP_COLUMNS
-from tests.compare.results import cell, document, matrix, row
+from tests.comparison.results import cell, document, matrix, row
 from tests.hand import outputs, replay
 
 # Two slots; a stage of n one-token prompts takes 0.5 + 0.25 n s, a round 1 s.

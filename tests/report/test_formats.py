@@ -13,15 +13,15 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from llmsched.compare.against import judged
-from llmsched.compare.document import Document
-from llmsched.compare.family import family_ranges
-from llmsched.compare.gates import parse_gate
+from llmsched.comparison.against import judged
+from llmsched.comparison.document import Document
+from llmsched.comparison.family import family_ranges
+from llmsched.comparison.gates import parse_gate
 from llmsched.errors import InputError
 from llmsched.metric import HIGHER, LOWER, METRICS
 from llmsched.report import FORMATS, render
 from llmsched.report.markdown import fitted
-from tests.compare.results import cell, document, matrix, row
+from tests.comparison.results import cell, document, matrix, row
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "comparison.schema.json").read_text(encoding="utf-8")

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from llmsched.compare.against import judged
-from llmsched.compare.document import Document
-from llmsched.compare.gates import parse_gate
+from llmsched.comparison.against import judged
+from llmsched.comparison.document import Document
+from llmsched.comparison.gates import parse_gate
 from llmsched.errors import InputError
 from llmsched.metric import METRICS
 from llmsched.report import layout, lead, render, table
 from llmsched.report.layout import shortened
-from tests.compare.results import cell, document, matrix, row
+from tests.comparison.results import cell, document, matrix, row
 from tests.report.test_formats import DOCUMENTS
 
 WIDTHS = [50, 60, 80, 120, 200]

@@ -12,10 +12,10 @@ import orjson
 from msgspec import to_builtins
 
 from llmsched.catalog import find
-from llmsched.compare.family import family_ranges
-from llmsched.compare.paired import mean_row, paired_differences
-from llmsched.compare.run import Rows
-from llmsched.compare.study import Cell, Study
+from llmsched.comparison.family import family_ranges
+from llmsched.comparison.paired import mean_row, paired_differences
+from llmsched.comparison.run import Rows
+from llmsched.comparison.study import Cell, Study
 from llmsched.documents.result import check_comparison
 from llmsched.documents.row import Row
 from llmsched.engine.replicas import count_replicas

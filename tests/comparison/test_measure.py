@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmsched.compare.measure import case_seed, draw, measure, pace
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.measure import case_seed, draw, measure, pace
+from llmsched.comparison.study import Run, Study
 from llmsched.documents.result import Cases
 from llmsched.documents.row import Row
 from llmsched.lengths import predict
-from tests.compare.studies import small_study
+from tests.comparison.studies import small_study
 
 
 def test_a_bootstrap_resamples_rows_and_keeps_arrivals() -> None:
@@ -91,14 +91,14 @@ def test_a_bootstrap_keeps_limits_with_their_rows_and_the_longest_output_of_the_
 def test_only_a_long_trace_has_a_pace_and_its_start_alone_is_replayed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("llmsched.compare.measure._FIRST", 100)
+    monkeypatch.setattr("llmsched.comparison.measure._FIRST", 100)
     replayed: list[tuple[int, str]] = []
 
     def counting(study: Study, task: Run) -> Row:
         replayed.append((study.requests(task), task.policy))
         return measure(study, task)
 
-    monkeypatch.setattr("llmsched.compare.measure.measure", counting)
+    monkeypatch.setattr("llmsched.comparison.measure.measure", counting)
     assert pace(small_study(requests=200), Run(0, 0, "ljf")) == 0
     assert replayed == []
     assert pace(small_study(requests=201, cases=Cases(5)), Run(0, 3, "ljf")) > 0
@@ -106,12 +106,12 @@ def test_only_a_long_trace_has_a_pace_and_its_start_alone_is_replayed(
 
 
 def test_the_pace_is_of_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmsched.compare.measure._FIRST", 100)
+    monkeypatch.setattr("llmsched.comparison.measure._FIRST", 100)
     clock = iter([0.0, 5.0, 10.0, 13.0])
-    monkeypatch.setattr("llmsched.compare.measure.process_time", clock.__next__)
+    monkeypatch.setattr("llmsched.comparison.measure.process_time", clock.__next__)
     assert pace(small_study(requests=201), Run(0, 0, "ljf")) == 0.03
 
 
 def test_a_start_that_cannot_be_replayed_has_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmsched.compare.measure._FIRST", 100)
+    monkeypatch.setattr("llmsched.comparison.measure._FIRST", 100)
     assert pace(small_study(requests=201), Run(0, 0, "vllm")) == 0

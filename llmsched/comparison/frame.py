@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llmsched.compare.document import cells_of
+from llmsched.comparison.document import cells_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ def to_frame(document: Mapping[str, Any]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> import llmsched.compare.document as saved  # doctest: +SKIP
+    >>> import llmsched.comparison.document as saved  # doctest: +SKIP
     >>> to_frame(saved.read_document("result.json")).makespan_s  # doctest: +SKIP
     """
     import pandas as pd

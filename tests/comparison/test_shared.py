@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 from llmsched.catalog import find
-from llmsched.compare.executors import on_processes
-from llmsched.compare.measure import measure
-from llmsched.compare.run import run_study
-from llmsched.compare.shared import shared
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.executors import on_processes
+from llmsched.comparison.measure import measure
+from llmsched.comparison.run import run_study
+from llmsched.comparison.shared import shared
+from llmsched.comparison.study import Run, Study
 from llmsched.config import EngineConfig
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.replay import simulate
 from llmsched.trace import Trace
-from tests.compare.studies import small_study
+from tests.comparison.studies import small_study
 
 _T = TypeVar("_T")
 _given: Study

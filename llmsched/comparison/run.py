@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llmsched.compare.checkpoint import Checkpoint
-from llmsched.compare.executors import Executor, serially
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.checkpoint import Checkpoint
+from llmsched.comparison.executors import Executor, serially
+from llmsched.comparison.study import Run, Study
 from llmsched.documents.row import Row
 
 Rows = dict[Run, Row]

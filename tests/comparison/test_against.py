@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from llmsched.compare.against import changes, check_comparable, judge_all, judged
-from llmsched.compare.gates import parse_gate
+from llmsched.comparison.against import changes, check_comparable, judge_all, judged
+from llmsched.comparison.gates import parse_gate
 from llmsched.errors import InputError, NotComparableError
-from tests.compare.results import cell, document, matrix, row
+from tests.comparison.results import cell, document, matrix, row
 
 
 def test_equal_experiments_are_comparable_whatever_their_numbers_and_versions() -> None:

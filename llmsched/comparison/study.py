@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmsched.catalog import policy_files
-from llmsched.compare.gates import parse_gate
+from llmsched.comparison.gates import parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.counted import EVERY, Counted
@@ -404,12 +404,18 @@ def load_hardware(source: HardwareSource, chosen: Choice = "named") -> HardwareP
 def _policies(scenario: Scenario, cells: Sequence[Cell]) -> tuple[str, ...]:
     """Return the policies asked for, or all that every cell's hardware can run."""
     from llmsched.catalog import find
+
+    if not scenario.policies:
+        return default_policies(cells)
+    with scenario.blamed("policies"):
+        for name in scenario.policies:
+            find(name, scenario.folder)
+    return scenario.policies
+
+
+def default_policies(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Return all named policies that every cell's hardware can run."""
     from llmsched.policies import NAMED
 
-    if scenario.policies:
-        with scenario.blamed("policies"):
-            for name in scenario.policies:
-                find(name, scenario.folder)
-        return scenario.policies
     mixed = all(cell.hardware.step_time.mixed for cell in cells)
     return tuple(name for name, policy in NAMED.items() if mixed or not policy.rule.mixed)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from llmsched.compare.study import Study
+from llmsched.comparison.study import Study
 from llmsched.trace import Trace
 
 _RARE = ("id", "job_class", "hash_ids")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
 
-from llmsched.compare.gates import judge, judge_gone, parse_gate
+from llmsched.comparison.gates import judge, judge_gone, parse_gate
 from llmsched.documents.result import Verdict
 from llmsched.errors import InputError
 from llmsched.metric import HIGHER, METRICS, NEITHER
-from tests.compare.results import row
+from tests.comparison.results import row
 
 DIRECTED = [name for name, metric in METRICS.items() if metric.better != NEITHER]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmsched.compare.document import Document
+from llmsched.comparison.document import Document
 
 
 def row(policy: str, **metrics: float | None) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from llmsched.compare.checkpoint import Checkpoint, default_path
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.checkpoint import Checkpoint, default_path
+from llmsched.comparison.study import Run, Study
 from llmsched.documents.checkpoint import finished_line
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError, NotComparableError
 from llmsched.metric import METRICS
-from tests.compare.studies import small_study
+from tests.comparison.studies import small_study
 
 CASES = Cases(5)
 

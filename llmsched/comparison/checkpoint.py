@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.study import Run, Study
 from llmsched.documents.checkpoint import finished_line, parse_finished
 from llmsched.documents.row import Row
 from llmsched.errors import InputError, NotComparableError

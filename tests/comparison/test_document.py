@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from llmsched.compare.document import (
+from llmsched.comparison.document import (
     build_document,
     cell_name,
     cells_of,
     dump,
     read_document,
 )
-from llmsched.compare.run import run_study
+from llmsched.comparison.run import run_study
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError, NotComparableError
 from llmsched.scenario import HardwareSource, Scenario, TraceSource
-from tests.compare.results import cell, document, matrix, row
-from tests.compare.studies import small_study
+from tests.comparison.results import cell, document, matrix, row
+from tests.comparison.studies import small_study
 
 
 def _saved(folder: Path, content: object) -> Path:

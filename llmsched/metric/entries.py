@@ -1,172 +1,14 @@
-"""Every metric of a row, one entry each: unit, direction, place in reports, and what it is.
+"""Every metric of a row, one entry each: unit, direction, place in reports, what it is and hides.
 
-An entry is all that a metric needs: the row, gates, comparisons and every format follow.
+An entry is all that a metric needs: the row, gates, comparisons, every format and the glossary
+follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
-from types import MappingProxyType
-from typing import Literal, Protocol, get_args
 
-from llmsched.errors import InputError
-
-LOWER, HIGHER, NEITHER = "lower", "higher", "neither"
-REAL, COUNT, SHARE = "real", "count", "share"
-
-Limited = Literal["ttft_ms", "tpot_ms", "e2el_ms"]
-SLO_METRICS: tuple[str, ...] = get_args(Limited)
-"""Latencies that a service-level objective may limit, each a per-request value."""
-SLO_SPANS = tuple(name.removesuffix("_ms") for name in SLO_METRICS)
-
-NOTICED_PERCENT = 0.1
-"""The smallest change against a base that a report calls better or worse."""
-
-_ROUNDING = 1e-9  # relative: a change that falls short of a limit by this much still reaches it
-_NOISE = {"ms": 1e-6, "%": 1e-7}  # in the unit: a nanosecond, or 1e-9 as a share or in a count
-
-_LAST = 1000
-
-
-class Measured(Protocol):
-    """What a metric is computed from: one replay, and what is proven of its requests.
-
-    `seconds` is `measured_s`, NaN where a profile charges nothing; `attained` counts requests
-    that kept the objective, NaN without one. Tokens are those of completed requests, wasted ones
-    those of aborted requests. All else is as `llmsched.metrics` says.
-    """
-
-    offered: int
-    completed: int
-    refused: int
-    aborted: int
-    input_tokens: int
-    output_tokens: int
-    wasted_tokens: int
-    wasted_input_tokens: int
-    makespan: float
-    seconds: float
-    lower_bound: float
-    measured_s: float
-
-    @property
-    def attained(self) -> float: ...
-
-    def utilization(self) -> float: ...
-
-    def efficiency(self) -> float: ...
-
-    def gap_percent(self) -> float: ...
-
-    def latency_ms(self, span: str, statistic: str) -> float: ...
-
-    def preemptions(self) -> int: ...
-
-    def recomputed_tokens(self) -> int: ...
-
-    def steps(self) -> int: ...
-
-    def prefill_steps(self) -> int: ...
-
-    def mean_batch(self) -> float: ...
-
-    def kv_peak_tokens(self) -> int: ...
-
-    def kv_mean_tokens(self) -> float: ...
-
-    def kv_peak(self) -> float: ...
-
-    def kv_mean(self) -> float: ...
-
-    def first_wave(self) -> float: ...
-
-    def jain_index(self) -> float: ...
-
-    def service_ratio(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of the flat row.
-
-    Attributes
-    ----------
-    unit : str
-        Unit for reports; empty for counts and shares.
-    better : {"lower", "higher", "neither"}
-        Which way a change is an improvement; a gate needs one.
-    compute : callable
-        The value, from what was measured; NaN where there is none.
-    formula : str
-        What it is, in one line.
-    rank : int
-        Place among the columns of a report, least first; a row has the order of the entries.
-    title : tuple of str or None
-        The two lines over its column in the table of a terminal; None: it is not shown there.
-    form : str
-        How the table writes it, after `scale`.
-    scale : float
-        What the table multiplies it by: 100 for a share in percent.
-    kind : {"real", "count", "share"}
-        Any number from 0, a whole one, or one from 0 to 1.
-    bounded : bool
-        Whether `llmsched.latency_bounds` proves how good it can be.
-    only_exclusive : bool
-        Whether `better` holds only on profiles whose steps are either prefill or decode.
-    whole_only : bool
-        Whether it is of the whole replay alone: a group of the requests has none.
-    """
-
-    name: str
-    unit: str
-    better: str
-    compute: Callable[[Measured], float]
-    formula: str
-    rank: int = _LAST
-    title: tuple[str, str] | None = None
-    form: str = ",.2f"
-    scale: float = 1.0
-    kind: str = REAL
-    bounded: bool = False
-    only_exclusive: bool = False
-    whole_only: bool = False
-
-    @property
-    def greatest(self) -> float:
-        """No replay has more: shares end at 1 but for rounding, and no clock runs for ever."""
-        if self.kind == SHARE:
-            return 1 + _ROUNDING
-        return 1e30 if self.unit == "%" or self.unit.endswith("/s") else 1e18
-
-    def direction(self, mixed: bool) -> str:
-        """Return which way is better on a profile with or without mixed steps."""
-        return NEITHER if mixed and self.only_exclusive else self.better
-
-    def worsening(self, change: float) -> float:
-        """Return a change of the value with the sign turned so that positive is worse."""
-        return -change if self.better == HIGHER else change
-
-    @property
-    def noise(self) -> float:
-        """Values no further apart than this differ only by the rounding of floats."""
-        return _NOISE.get(self.unit, 1e-9)
-
-    def matters(self, base: float, value: float) -> bool:
-        """Return whether a value is better or worse than its base: the one rule of all reports.
-
-        At least 0.1 % of the base, and more than the noise. Gates do not ask it: a limit is exact.
-        """
-        change = abs(value - base)
-        least = abs(base) * NOTICED_PERCENT / 100
-        return change > self.noise and change >= least * (1 - _ROUNDING)
-
-    def percent(self, base: float, value: float) -> float | None:
-        """Return the change in percent of the base; None where the base is zero but for noise."""
-        return None if abs(base) <= self.noise else 100 * (value - base) / abs(base)
-
+from llmsched.metric.entry import COUNT, HIGHER, LOWER, NEITHER, SHARE, SLO_SPANS, Metric
 
 _SPANS = {
     "ttft": "time to the first token",
@@ -183,6 +25,23 @@ _STATISTICS = {
 }
 _OF_SPAN = {span: tuple(_STATISTICS) for span in _SPANS} | {"stall": ("mean", "p99")}
 """The statistics that there are of a span."""
+
+_HIDDEN = {
+    "ttft": "what comes after the first token",
+    "tpot": "stalls, which an answer's many tokens average out",
+    "e2el": "whether it is long because the answer is",
+    "itl": "whose stream it is: an answer of 1,000 tokens has 999 of them",
+    "queue": "time in a slot before the first token",
+    "stall": "whether one long stall or many short ones",
+    "mean": "the few who wait for very long",
+    "median": "half of the requests",
+    "p90": "the slowest tenth",
+    "p95": "the slowest twentieth",
+    "p99": "the slowest hundredth, and most of a short trace's tail",
+    "p999": "the slowest thousandth; of fewer requests it is the longest",
+    "max": "everybody but one",
+}
+"""What spans and statistics do not tell."""
 
 _SHOWN = {f"{statistic}_{span}_ms" for statistic in ("mean", "p99") for span in ("ttft", "tpot")}
 """The latencies that every table shows."""
@@ -214,13 +73,24 @@ def _latencies() -> list[Metric]:
             # The step table knows no requests; what is known of each is its worst gap and its mean.
             whole_only=span == "itl" and statistic not in ("mean", "max"),
             bounded=span in SLO_SPANS,
+            hides=f"{_HIDDEN[statistic]}; {_HIDDEN[span]}",
         )
 
     return [entry(span, statistic) for span, shown in _OF_SPAN.items() for statistic in shown]
 
 
 _ALL = [
-    Metric("offered", "", NEITHER, lambda m: m.offered, "requests", 205, form=",.0f", kind=COUNT),
+    Metric(
+        "offered",
+        "",
+        NEITHER,
+        lambda m: m.offered,
+        "requests",
+        205,
+        form=",.0f",
+        kind=COUNT,
+        hides="requests that nobody sent because the service was slow",
+    ),
     Metric(
         "completed",
         "",
@@ -230,6 +100,7 @@ _ALL = [
         210,
         form=",.0f",
         kind=COUNT,
+        hides="how late they were, and how many tokens they had",
     ),
     Metric(
         "refused",
@@ -241,6 +112,7 @@ _ALL = [
         ("", "refused"),
         ",.0f",
         kind=COUNT,
+        hides="which ones: with a cap on tokens long prompts crowd out others",
     ),
     Metric(
         "aborted",
@@ -252,6 +124,7 @@ _ALL = [
         ("", "aborted"),
         ",.0f",
         kind=COUNT,
+        hides="how long those who stayed had to be patient",
     ),
     Metric(
         "total_input_tokens",
@@ -261,6 +134,7 @@ _ALL = [
         "prompt tokens of completed requests",
         240,
         kind=COUNT,
+        hides="what was computed for requests that were not completed, or again",
     ),
     Metric(
         "total_output_tokens",
@@ -270,6 +144,7 @@ _ALL = [
         "tokens emitted for completed requests",
         250,
         kind=COUNT,
+        hides="what was emitted for requests that were not completed",
     ),
     Metric(
         "wasted_tokens",
@@ -279,6 +154,7 @@ _ALL = [
         "tokens emitted for aborted requests",
         255,
         kind=COUNT,
+        hides="the seconds that they took from others",
     ),
     Metric(
         "wasted_input_tokens",
@@ -288,6 +164,7 @@ _ALL = [
         "prompt tokens computed for aborted requests",
         257,
         kind=COUNT,
+        hides="prompts computed again after a preemption",
     ),
     _of_replay(
         "makespan_s",
@@ -297,6 +174,7 @@ _ALL = [
         "total inference time: first arrival to last token",
         10,
         ("total", "s"),
+        hides="everything but the last request; below capacity the last arrival decides it",
     ),
     _of_replay(
         "utilization",
@@ -312,6 +190,7 @@ _ALL = [
         # takes, not how fast it is.
         only_exclusive=True,
         kind=SHARE,
+        hides="full slots are no speed where a step's time grows with its sequences",
     ),
     _of_replay(
         "efficiency",
@@ -324,6 +203,7 @@ _ALL = [
         ".2f",
         100,
         kind=SHARE,
+        hides="who waits; it is compared with a bound that may be loose",
     ),
     Metric(
         "request_throughput",
@@ -332,6 +212,7 @@ _ALL = [
         lambda m: m.completed / m.seconds,
         "completed / measured_s",
         60,
+        hides="that a request of 10 tokens counts as much as one of 10,000",
     ),
     Metric(
         "output_throughput",
@@ -342,6 +223,7 @@ _ALL = [
         70,
         ("output", "tok/s"),
         ",.0f",
+        hides="prompts, and how late the tokens are",
     ),
     Metric(
         "total_token_throughput",
@@ -350,6 +232,7 @@ _ALL = [
         lambda m: (m.input_tokens + m.output_tokens) / m.seconds,
         "(total_input_tokens + total_output_tokens) / measured_s",
         80,
+        hides="that a prompt token costs a fraction of an output token",
     ),
     *_latencies(),
     Metric(
@@ -360,6 +243,7 @@ _ALL = [
         "requests that keep the objective / measured_s",
         190,
         ("goodput", "req/s"),
+        hides="by how much the others missed, and that a finished one may be of no use",
     ),
     Metric(
         "slo_attainment",
@@ -373,6 +257,7 @@ _ALL = [
         100,
         kind=SHARE,
         bounded=True,
+        hides="by how much the others missed, and how many requests there were",
     ),
     Metric(
         "preemptions",
@@ -384,6 +269,7 @@ _ALL = [
         ("", "preempted"),
         ",.0f",
         kind=COUNT,
+        hides="what each of them cost",
     ),
     Metric(
         "recomputed_tokens",
@@ -393,6 +279,7 @@ _ALL = [
         "tokens computed again after a preemption",
         230,
         kind=COUNT,
+        hides="how long the preempted waited",
     ),
     _of_replay(
         "steps",
@@ -404,6 +291,7 @@ _ALL = [
         ("", "steps"),
         ",.0f",
         kind=COUNT,
+        hides="what a step costs",
     ),
     _of_replay(
         "prefill_steps",
@@ -413,8 +301,17 @@ _ALL = [
         "steps with prompt tokens",
         270,
         kind=COUNT,
+        hides="how many tokens of prompts each has",
     ),
-    _of_replay("mean_batch", "", NEITHER, lambda m: m.mean_batch(), "sequences in a step", 280),
+    _of_replay(
+        "mean_batch",
+        "",
+        NEITHER,
+        lambda m: m.mean_batch(),
+        "sequences in a step",
+        280,
+        hides="that a few steps may be nearly empty and others full",
+    ),
     _of_replay(
         "kv_peak_tokens",
         "tokens",
@@ -423,9 +320,16 @@ _ALL = [
         "most tokens held",
         310,
         kind=COUNT,
+        hides="blocks that are reserved or half full",
     ),
     _of_replay(
-        "kv_mean_tokens", "tokens", NEITHER, lambda m: m.kv_mean_tokens(), "mean over time", 320
+        "kv_mean_tokens",
+        "tokens",
+        NEITHER,
+        lambda m: m.kv_mean_tokens(),
+        "mean over time",
+        320,
+        hides="the moments at which it was full",
     ),
     _of_replay(
         "kv_peak",
@@ -435,9 +339,17 @@ _ALL = [
         "most blocks in use / usable",
         290,
         kind=SHARE,
+        hides="for how long",
     ),
     _of_replay(
-        "kv_mean", "", NEITHER, lambda m: m.kv_mean(), "mean over time of the same", 300, kind=SHARE
+        "kv_mean",
+        "",
+        NEITHER,
+        lambda m: m.kv_mean(),
+        "mean over time of the same",
+        300,
+        kind=SHARE,
+        hides="the moments at which it was full",
     ),
     _of_replay(
         "lower_bound_s",
@@ -446,6 +358,7 @@ _ALL = [
         lambda m: m.lower_bound,
         "no policy that completes these requests ends sooner: proven",
         50,
+        hides="how far the best possible schedule is above it",
     ),
     _of_replay(
         "gap_percent",
@@ -456,6 +369,7 @@ _ALL = [
         40,
         ("gap to", "bound %"),
         ".2f",
+        hides="how much of it is the bound's own slack",
     ),
     Metric(
         "measured_s",
@@ -464,6 +378,7 @@ _ALL = [
         lambda m: m.measured_s,
         "first arrival to last token of the requests that count: all without a warm-up or window",
         330,
+        hides="what came before and after",
     ),
     _of_replay(
         "first_wave",
@@ -473,6 +388,7 @@ _ALL = [
         "share of p99_ttft_ms that goes away without the requests that arrive first, together",
         340,
         kind=SHARE,
+        hides="a slow start that is not one wave",
     ),
     Metric(
         "jain_index",
@@ -482,6 +398,7 @@ _ALL = [
         "Jain's index of class service per second: (sum)^2 / (classes * sum of squares)",
         350,
         kind=SHARE,
+        hides="how good the service is: all may be served equally badly",
     ),
     Metric(
         "service_ratio",
@@ -490,33 +407,9 @@ _ALL = [
         lambda m: m.service_ratio(),
         "greatest class service per second / least",
         360,
+        hides="all classes but two",
     ),
 ]
 
 RECORDED = tuple(_ALL)
 """The metrics in the order of a row."""
-
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {metric.name: metric for metric in sorted(_ALL, key=lambda metric: metric.rank)}
-)
-"""The metrics by name, in the order of a report."""
-
-
-def judged_metrics(mixed: bool) -> list[Metric]:
-    """Return the metrics that are better or worse on a profile with or without mixed steps."""
-    return [metric for metric in METRICS.values() if metric.direction(mixed) != NEITHER]
-
-
-def find_metric(name: str) -> Metric:
-    """Return a metric by name.
-
-    Raises
-    ------
-    InputError
-        There is none; the message names the closest, or all.
-    """
-    if name in METRICS:
-        return METRICS[name]
-    if near := get_close_matches(name, METRICS, n=1):
-        raise InputError(f"expected a metric, got {name!r} (did you mean {near[0]}?)")
-    raise InputError(f"expected one of {', '.join(METRICS)}; got {name!r}")

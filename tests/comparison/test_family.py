@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from llmsched.compare.document import build_document, cells_of, dump, read_document
-from llmsched.compare.family import family_ranges
-from llmsched.compare.run import run_study
-from llmsched.compare.study import prepare
+from llmsched.comparison.document import build_document, cells_of, dump, read_document
+from llmsched.comparison.family import family_ranges
+from llmsched.comparison.run import run_study
+from llmsched.comparison.study import prepare
 from llmsched.errors import InputError
 from llmsched.scenario import Scenario, parse_scenario
-from tests.compare.results import cell, document, row
+from tests.comparison.results import cell, document, row
 
 SCENARIO = {
     "schema_version": 1,

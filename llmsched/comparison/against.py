@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from llmsched.compare.document import Document, cell_name, cells_of, has_mixed_steps
-from llmsched.compare.gates import Gate, judge, judge_gone, number
+from llmsched.comparison.document import Document, cell_name, cells_of, has_mixed_steps
+from llmsched.comparison.gates import Gate, judge, judge_gone, number
 from llmsched.documents.result import Verdict
 from llmsched.documents.row import Row
 from llmsched.errors import InputError, NotComparableError

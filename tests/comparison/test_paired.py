@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmsched.compare.paired import mean_row, paired_differences
-from tests.compare.results import row
+from llmsched.comparison.paired import mean_row, paired_differences
+from tests.comparison.results import row
 
 
 def _rows(metric: str, values: list[float]) -> list[dict[str, float | int | str | None]]:

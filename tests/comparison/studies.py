@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmsched.compare.study import Cell, Study
+from llmsched.comparison.study import Cell, Study
 from llmsched.config import EngineConfig
 from llmsched.documents.result import Cases
 from llmsched.hardware import load_profile

@@ -21,9 +21,9 @@ from queue import SimpleQueue
 from time import process_time
 from typing import Any
 
-from llmsched.compare.measure import measure, pace
-from llmsched.compare.shared import shared
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.measure import measure, pace
+from llmsched.comparison.shared import shared
+from llmsched.comparison.study import Run, Study
 from llmsched.documents.row import Row
 from llmsched.errors import InputError, LlmschedError
 

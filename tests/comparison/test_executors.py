@@ -13,15 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from llmsched.compare.checkpoint import Checkpoint
-from llmsched.compare.executors import batches, find_executor, on_processes, once_worth_it, serially
-from llmsched.compare.measure import measure
-from llmsched.compare.run import run_study
-from llmsched.compare.study import Run, Study
+from llmsched.comparison.checkpoint import Checkpoint
+from llmsched.comparison.executors import (
+    batches,
+    find_executor,
+    on_processes,
+    once_worth_it,
+    serially,
+)
+from llmsched.comparison.measure import measure
+from llmsched.comparison.run import run_study
+from llmsched.comparison.study import Run, Study
 from llmsched.documents.result import Cases
 from llmsched.documents.row import Row
 from llmsched.errors import InputError
-from tests.compare.studies import small_study
+from tests.comparison.studies import small_study
 
 CASES = Cases(12)
 
@@ -122,7 +128,7 @@ class _Many:
 def _clock(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> None:
     """Let measurements take these CPU seconds, and further ones as long as the last."""
     ends = (end for each in chain(seconds, repeat(seconds[-1])) for end in (0.0, each))
-    monkeypatch.setattr("llmsched.compare.executors.process_time", ends.__next__)
+    monkeypatch.setattr("llmsched.comparison.executors.process_time", ends.__next__)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,7 @@ def test_processes_start_once_two_seconds_are_used_and_two_more_are_left(
 def test_no_process_starts_for_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
     study, many = replace(small_study(cases=Cases(2)), policies=("fcfs",)), _Many()
     _clock(monkeypatch, 100.0)
-    monkeypatch.setattr("llmsched.compare.executors.pace", lambda study, task: 100.0)
+    monkeypatch.setattr("llmsched.comparison.executors.pace", lambda study, task: 100.0)
     tasks = list(study.runs())
     assert [task for task, _ in once_worth_it(many)(study, tasks[:1])] == tasks[:1]
     assert many.given == []
@@ -173,7 +179,7 @@ def test_the_start_of_a_long_trace_says_whether_processes_are_worth_it(
         asked.append(task)
         return seconds / 260
 
-    monkeypatch.setattr("llmsched.compare.executors.pace", pace)
+    monkeypatch.setattr("llmsched.comparison.executors.pace", pace)
     run_study(study, once_worth_it(many))
     assert asked == [Run(1, 0, "fcfs")]
     assert len(many.given) == handed
@@ -190,7 +196,7 @@ def test_a_task_that_is_interrupted_here_leaves_the_rows_before_it(
             raise KeyboardInterrupt
         return measure(study, task)
 
-    monkeypatch.setattr("llmsched.compare.executors.measure", interrupted)
+    monkeypatch.setattr("llmsched.comparison.executors.measure", interrupted)
     finished: dict[Run, Row] = {}
     with pytest.raises(KeyboardInterrupt):
         run_study(study, once_worth_it(many), finished=finished)

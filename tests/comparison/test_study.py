@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from llmsched.compare.measure import measure
-from llmsched.compare.study import Run, load_hardware, prepare
+from llmsched.comparison.measure import measure
+from llmsched.comparison.study import Run, load_hardware, prepare
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile
 from llmsched.scenario import HardwareSource, Scenario, TraceSource
-from tests.compare.studies import small_study
+from tests.comparison.studies import small_study
 
 PAPER = "llama65b-8gpu-paper"
 
