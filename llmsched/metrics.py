@@ -169,7 +169,7 @@ class _Measured:
         self.refused = self.offered - self.completed - self.aborted
         self.input_tokens = int(counted.trace.input_tokens.sum(where=completed))
         self.output_tokens = int(counted.emitted.sum(where=completed))
-        self.wasted_tokens = int(counted.emitted.sum(where=aborted))
+        self.wasted_output_tokens = int(counted.emitted.sum(where=aborted))
         self.wasted_input_tokens = int(counted.computed_input.sum(where=aborted))
         self.makespan = result.makespan
         self.measured_s = counted.makespan if measured_s is None else measured_s

@@ -19,12 +19,11 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.counted import EVERY, Counted
 from llmsched.engine import SimulationResult, admit, run
-from llmsched.engine.limits import Intake, OnError, Served, check_concurrency, serve
+from llmsched.engine.limits import Intake, OnError, Served, check_concurrency, serve_some
 from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.result import COMPLETED
 from llmsched.engine.session import Tick
-from llmsched.errors import InputError
 from llmsched.grouping import Groups, grouped
 from llmsched.hardware import HardwareProfile
 from llmsched.latency_bounds import LatencyBounds, latency_bounds
@@ -85,9 +84,7 @@ def simulate(
     0.579
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
-    served = serve(trace, config, on_error, hardware.way_out)
-    if not len(served.rows):
-        raise InputError(f"{trace.name}: no request is served: {served.describe(config)}")
+    serve_some(trace, config, on_error, hardware.way_out)
 
     def admitted(part: Trace, known: NDArray[np.int64] | None) -> Intake:
         return admit(
@@ -224,9 +221,9 @@ class Case:
         Raises
         ------
         InputError
-            As `serve`.
+            As `serve_some`.
         """
-        return serve(self.trace, self.config, self.on_error, self.hardware.way_out)
+        return serve_some(self.trace, self.config, self.on_error, self.hardware.way_out)
 
     @cached_property
     def _bounds(self) -> Bounds:
@@ -246,10 +243,10 @@ class Case:
         Raises
         ------
         InputError
-            As `serve`.
+            As `serve_some`.
         """
         config = replace(self.config, **dict(policy.knobs))
-        return serve(self.trace, config, self.on_error, self.hardware.way_out)
+        return serve_some(self.trace, config, self.on_error, self.hardware.way_out)
 
     def bounds_of(self, result: SimulationResult) -> Bounds:
         """Return what is proven of a replay: for what it completed, whoever else was there.

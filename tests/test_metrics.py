@@ -475,7 +475,14 @@ def test_failures_are_counted_and_attain_no_objective() -> None:
         computed_input=np.array([1, 1, 0]),
     )
     row = summarize(gone, slo={"tpot_ms": 1e9})
-    counts = ("offered", "completed", "refused", "aborted", "wasted_tokens", "wasted_input_tokens")
+    counts = (
+        "offered",
+        "completed",
+        "refused",
+        "aborted",
+        "wasted_output_tokens",
+        "wasted_input_tokens",
+    )
     assert [row[name] for name in counts] == [3, 1, 1, 1, 3, 1]
     assert (row["total_input_tokens"], row["total_output_tokens"]) == (1, 2)
     assert row["request_throughput"] == 1 / 4.75

@@ -24,7 +24,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.counted import EVERY, Counted
 from llmsched.documents.result import Cases
-from llmsched.engine.limits import OnError, Served, serve
+from llmsched.engine.limits import OnError, Served, serve_some
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
@@ -93,10 +93,10 @@ class Cell:
         Raises
         ------
         InputError
-            As `serve`.
+            As `serve_some`.
         """
         config = self.engine if policy is None else replace(self.engine, **dict(policy.knobs))
-        return serve(self.trace, config, self.on_error, self.hardware.way_out)
+        return serve_some(self.trace, config, self.on_error, self.hardware.way_out)
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,6 +172,23 @@ def serve(
     return Served(taken, trace, rows, refusal)
 
 
+def serve_some(
+    trace: Trace, config: EngineConfig, on_error: OnError = "fail", way_out: str = ""
+) -> Served:
+    """Return what an engine takes of a trace, as `serve` does, if that is anything.
+
+    Raises
+    ------
+    InputError
+        As `serve`; or all requests are refused.
+    """
+    served = serve(trace, config, on_error, way_out)
+    if not len(served.rows):
+        words = served.describe(config)
+        raise InputError(f"{trace.name}: no request is served: {words}{way_out}")
+    return served
+
+
 def _ends_at(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
     """Return the output tokens at which each answer ends, whatever it would come to."""
     prompt, declared, knob = trace.input_tokens, trace.max_output_tokens, config.max_output_tokens

@@ -72,7 +72,7 @@ def _latencies() -> list[Metric]:
             ",.2f" if span in ("tpot", "itl") else ",.0f",
             # The step table knows no requests; what is known of each is its worst gap and its mean.
             whole_only=span == "itl" and statistic not in ("mean", "max"),
-            bounded=span in SLO_SPANS,
+            bounded=span in SLO_SPANS and statistic not in ("p999", "max"),
             hides=f"{_HIDDEN[statistic]}; {_HIDDEN[span]}",
         )
 
@@ -147,10 +147,10 @@ _ALL = [
         hides="what was emitted for requests that were not completed",
     ),
     Metric(
-        "wasted_tokens",
+        "wasted_output_tokens",
         "tokens",
         LOWER,
-        lambda m: m.wasted_tokens,
+        lambda m: m.wasted_output_tokens,
         "tokens emitted for aborted requests",
         255,
         kind=COUNT,

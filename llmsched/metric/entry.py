@@ -37,7 +37,7 @@ class Measured(Protocol):
     aborted: int
     input_tokens: int
     output_tokens: int
-    wasted_tokens: int
+    wasted_output_tokens: int
     wasted_input_tokens: int
     makespan: float
     seconds: float

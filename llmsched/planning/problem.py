@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llmsched import lengths
 from llmsched.config import EngineConfig
-from llmsched.engine.limits import OnError, Served, serve
+from llmsched.engine.limits import OnError, Served, serve_some
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
@@ -49,7 +49,7 @@ class Problem:
     served: Served = field(init=False)
 
     def __post_init__(self) -> None:
-        served = serve(self.trace, self.config, self.on_error, self.hardware.way_out)
+        served = serve_some(self.trace, self.config, self.on_error, self.hardware.way_out)
         object.__setattr__(self, "served", served)
         if not len(served.rows):
             said = served.describe(self.config)

@@ -10,8 +10,8 @@ _INTRODUCTION = """\
 
 Every metric of a row, in the order of reports: made by `llmsched metrics --format markdown` from
 the one table of metrics (`llmsched/metric/entries.py`). One without samples is NaN, null in JSON,
-0. Those marked \\* are of the whole replay alone: a group of its requests (`--by`) has none. For
-those marked † a bound is proven ([bounds.md](bounds.md)).
+never 0. Those marked \\* are of the whole replay alone: a group of its requests (`--by`) has none.
+For those marked † a bound is proven ([bounds.md](bounds.md)).
 
 | metric | unit | better | what it is | what it hides |
 |---|---|---|---|---|

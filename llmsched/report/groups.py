@@ -41,7 +41,7 @@ def group_parts(results: Sequence[Mapping[str, Any]], by: str) -> list[Part]:
             line.append(word)
     used = [i for i in range(len(titles[0])) if i < 2 or any(row[i] for row in rows)]
     if all(row[2] == row[3] for row in rows):
-        used.remove(2)
+        used = [i for i in used if i != 2]
     grid = Grid(
         [[row[i] for i in used] for row in rows],
         [[line[i] for i in used] for line in titles],

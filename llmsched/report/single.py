@@ -103,7 +103,9 @@ def _served(row: Summary, result: SimulationResult) -> list[Fact]:
     """Return how many requests were completed, if not all of them were, or not in full."""
     said = [words] if (words := _unserved(result)) else []
     if row["aborted"]:
-        tokens = f"{row['wasted_tokens']:,} tokens and {row['wasted_input_tokens']:,} of prompts"
+        tokens = (
+            f"{row['wasted_output_tokens']:,} tokens and {row['wasted_input_tokens']:,} of prompts"
+        )
         said.append(f"{row['aborted']:,} aborted, {tokens} wasted")
     if not said:
         return []

@@ -167,7 +167,7 @@ def test_a_request_that_never_fits_the_assumed_profile_says_so(llmsched: Run) ->
     for command in (("simulate",), ("compare",), ("plan", "--replicas", "1")):
         outcome = llmsched(*command, "t.jsonl")
         assert outcome.code == 2
-        assert "can never fit" in outcome.err
+        assert "no request is served: 1 refused (prompt beyond max_model_len 8,192)" in outcome.err
         end = "; llama3-8b-a100 is assumed: name another with --hardware\n"
         assert outcome.err.endswith(end)
 

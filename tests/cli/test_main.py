@@ -62,7 +62,16 @@ def test_a_group_alone_shows_its_commands(llmsched: Run, group: str) -> None:
 def test_the_help_of_a_command_has_its_panels_and_every_option(llmsched: Run) -> None:
     out = llmsched("compare", "--help").out
     panels = re.findall("╭─ ([A-Z][a-z ]+) ─", out)
-    assert panels == ["Arguments", "Options", "Run", "Engine", "Trace", "Gates", "Output"]
+    assert panels == [
+        "Arguments",
+        "Options",
+        "Run",
+        "Engine",
+        "Trace",
+        "Gates",
+        "Metrics",
+        "Output",
+    ]
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     parameters = group.commands["compare"].params

@@ -73,7 +73,7 @@ def test_an_abort_acts_when_the_step_in_flight_ends() -> None:
     assert result.status.tolist() == [COMPLETED, ABORTED, COMPLETED]
     np.testing.assert_allclose(result.finish, [1.0, 1.5, 2.5])
     row = summarize(result)
-    assert (row["wasted_tokens"], row["wasted_input_tokens"]) == (49, 100)
+    assert (row["wasted_output_tokens"], row["wasted_input_tokens"]) == (49, 100)
 
 
 def test_a_waiting_request_leaves_the_queue_without_a_token() -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Outcome
-from tests.public.marks import mended_by
 
 Run = Callable[..., Outcome]
 
@@ -46,13 +45,11 @@ CASES = [
         "stall.jsonl --policy fcfs",
         Right((("max_itl_ms", 4206.0),)),
         id="S1-stall-exclusive",
-        marks=mended_by(21),
     ),
     pytest.param(
         "stall.jsonl --policy vllm",
         Right((("max_itl_ms", 419.5),)),
         id="S1-stall-mixed",
-        marks=mended_by(21),
     ),
     # S2: the attacker arrives at 0.1 s and starts at 0.101; ten chunks, four rounds between two:
     # 10 x 419.6 + 9 x 40 + 1 ms.
@@ -110,7 +107,6 @@ CASES = [
             ttft_ms={"q2": 155.0, "q3": 155.0},
         ),
         id="S8-burst10",
-        marks=mended_by(21),
     ),
     # S9: r0 runs until 1.0 s; r1's client leaves at 1.495, seen when the step in flight ends at
     # 1.5: a token at 1.02 and 48 more are wasted; r2 runs from 1.5 to 2.5 s.
@@ -125,7 +121,6 @@ CASES = [
             )
         ),
         id="S9-impatient",
-        marks=mended_by(21),
     ),
     # S10: after the first four, which start together, every prompt of 1,000 tokens is alone:
     # 10 + 100 ms.

@@ -147,7 +147,7 @@ def test_bounds_stand_under_their_latencies_with_the_schedules_that_they_hold_fo
         "scope": "every schedule",
         "limited": {"value": 0.75, "scope": "schedules without preemption"},
     }
-    page = render_single(HAND, row, HOW | {"slo": slo}, proven)
+    page = render_single(HAND, row, HOW | {"slo": slo}, proven=proven)
     assert re.search(r"^time to first token .*\n  lower bound( +500\.0){5}$", page, re.MULTILINE)
     words = " ".join(page.split())
     assert "upper bound 90.00 %" in words
@@ -155,5 +155,5 @@ def test_bounds_stand_under_their_latencies_with_the_schedules_that_they_hold_fo
     assert "mean_ttft_ms at least 1,000.0 ms." in words
     assert "slo_attainment at most 75.00 %." in words
     assert max(map(len, page.splitlines())) <= 80
-    assert json.loads(render_json(HAND, row, HOW, proven))["bounds"] == proven
+    assert json.loads(render_json(HAND, row, HOW, proven=proven))["bounds"] == proven
     assert "bounds" not in json.loads(render_json(HAND, row, HOW))
