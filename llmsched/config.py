@@ -115,6 +115,15 @@ class EngineConfig:
         return float(self.reserve.partition(":")[2] or 1)
 
     @property
+    def largest_chunk(self) -> int | None:
+        """Most prompt tokens of one request in a step, beside the budget; None means no limit.
+
+        Where prompts share the budget, the threshold says who is long and limits nobody.
+        """
+        shared = self.max_num_partial_prefills > 1
+        return None if shared else self.long_prefill_token_threshold or None
+
+    @property
     def usable_blocks(self) -> int | None:
         """Blocks that may hold tokens: one is reserved (vLLM's null block)."""
         return None if self.num_gpu_blocks is None else self.num_gpu_blocks - 1

@@ -378,16 +378,15 @@ class _Classes:
 
 
 def _knobs(config: EngineConfig) -> Knobs:
-    threshold = config.long_prefill_token_threshold or UNBOUNDED
     return Knobs(
         config.max_num_seqs,
         config.max_num_batched_tokens or UNBOUNDED,
-        UNBOUNDED if config.max_num_partial_prefills > 1 else threshold,
+        config.largest_chunk or UNBOUNDED,
         config.admission == "first_chunk",
         config.victim == "longest_remaining",
         config.max_num_partial_prefills,
         config.max_long_partial_prefills,
-        threshold,
+        config.long_prefill_token_threshold or UNBOUNDED,
         config.max_num_queued_reqs or UNBOUNDED,
         config.max_num_queued_tokens or UNBOUNDED,
     )
