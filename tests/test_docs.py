@@ -77,6 +77,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     native = "".join(f"{json.dumps(row)}\n" for row in rows)
     for file in ("FILE", "IN"):
         (tmp_path / file).write_text(native)
+    classes = [row | {"class": ("chat", "batch")[i % 2]} for i, row in enumerate(rows)]
+    (tmp_path / "my-log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in classes))
     vidur = "".join(f"{i / 9},{20 + i},{5 + i % 9}\n" for i in range(40))
     (tmp_path / "my-trace.csv").write_text(
         f"arrived_at,num_prefill_tokens,num_decode_tokens\n{vidur}"
