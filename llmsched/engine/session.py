@@ -31,7 +31,7 @@ from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
 from llmsched.kernel.stalls import Stalls
-from llmsched.kernel.state import Knobs
+from llmsched.kernel.waiting import Knobs
 from llmsched.trace import Trace
 
 _STEPS = tuple((step, replace(step)) for step in (PREFILL, DECODE, MIXED))

@@ -18,8 +18,9 @@ from llmsched.kernel.prices import Price
 from llmsched.kernel.queues import Queue, RankQueue, Weighted
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal, Refill, Rule
-from llmsched.kernel.state import SLOT_BITS, TOLERANCE_S, Knobs, Referee
+from llmsched.kernel.state import SLOT_BITS
 from llmsched.kernel.steps import Steps
+from llmsched.kernel.waiting import TOLERANCE_S, Knobs, Referee
 
 _SLOT_BITS = SLOT_BITS
 _SLOT = (1 << SLOT_BITS) - 1

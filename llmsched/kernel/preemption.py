@@ -8,7 +8,8 @@ from llmsched.kernel.blocks import Cache
 from llmsched.kernel.prices import Price
 from llmsched.kernel.requests import ABORTED
 from llmsched.kernel.rows import Rows
-from llmsched.kernel.state import SLOT_BITS, Knobs, Referee, State
+from llmsched.kernel.state import SLOT_BITS, State
+from llmsched.kernel.waiting import Knobs, Referee
 
 _SLOT = (1 << SLOT_BITS) - 1
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import Any
 
-from llmsched.kernel.blocks import UNBOUNDED, Cache
-from llmsched.kernel.preemption import Preemption
+from llmsched.kernel.blocks import Cache
 from llmsched.kernel.prices import Price
+from llmsched.kernel.prompts import Prompts
 from llmsched.kernel.rows import Rows
 from llmsched.kernel.rules import Proposal
-from llmsched.kernel.state import SLOT_BITS, Knobs, Referee
+from llmsched.kernel.state import SLOT_BITS
+from llmsched.kernel.waiting import Knobs, Referee
 
 _SLOT_BITS = SLOT_BITS
 _SLOT = (1 << SLOT_BITS) - 1
@@ -19,7 +19,7 @@ _ROUNDS = 0x40_0000_0000
 """Fewer decode rounds than 2^38, so that one and a slot fit into an integer of C."""
 
 
-class Steps(Preemption):
+class Steps(Prompts):
     """Makes one step at a time; whoever decides which calls it."""
 
     def __init__(
@@ -28,238 +28,17 @@ class Steps(Preemption):
         super().__init__(knobs, price, cache, rows, referee)
         self.finishing: list[int] = []  # heap of decode clocks and slots, some outdated
         self.ended: list[int] = []  # requests and slots that a step ends
-        self.chunks = 0  # slots in `chunk_of`, with prompt tokens in the step being made
 
     def prefill(self, proposal: Proposal) -> bool:
         """Compute prompt tokens, beside one decode round if the step says so."""
-        before = self.preempted
         if proposal.decode:
             self.make_room()
-        whole = min(self.knobs.budget, proposal.budget)
-        budget = whole - (self.decoding if proposal.decode else 0)
-        self.chunks = 0
-        if proposal.chunks is not None:
-            self._compute_named(proposal, budget)
-        elif proposal.shortest:
-            self._shortest_first(proposal, budget)
-        elif self.sharing and proposal.split:
-            share = self._share(whole)
-            budget = self._go_on(budget, share)
-            if self.preempted == before:
-                self._admit_sharing(proposal, budget, share)
-        else:
-            budget = self._go_on(budget, self.knobs.threshold)
-            if self.preempted == before:
-                self._admit_next(proposal, budget, whole)
-        if self.preempted != before:
-            self._drop_preempted()
+        self.choose(proposal)
         n = self.decoding if proposal.decode else 0
         if not self.chunks and not n:
             return False
         self._compute(n, proposal.decode)
         return True
-
-    def _schedule(self, slot: int, tokens: int) -> None:
-        """Compute that many prompt tokens of a sequence in the step being made."""
-        self.chunk[slot] = tokens
-        self.chunk_of[self.chunks] = slot
-        self.chunks += 1
-
-    def _drop_preempted(self) -> None:
-        """Take out of the step who was preempted for one after it."""
-        left = 0
-        for i in range(self.chunks):
-            if self.chunk[self.chunk_of[i]]:
-                self.chunk_of[left] = self.chunk_of[i]
-                left += 1
-        self.chunks = left
-
-    def _go_on(self, budget: int, most: int) -> int:
-        """Give tokens to the prompts that have been begun, to none more than `most`.
-
-        Returns what is left of the budget.
-        """
-        if not self.partial:
-            return budget
-        for slot in list(self.partial):
-            if not self.admission[slot]:
-                continue  # preempted for one before it
-            tokens = min(self.target[slot] - self.computed[slot], most, budget)
-            if tokens <= 0 or not self.extend(slot, tokens):
-                break
-            self._schedule(slot, tokens)
-            budget -= tokens
-        return budget
-
-    def _admit_next(self, proposal: Proposal, budget: int, whole: int) -> None:
-        """Admit waiting requests in queue order, each with its first chunk."""
-        slots = min(self.knobs.slots - self.running, proposal.admissions)
-        candidates = self._not_skipped(proposal) if proposal.skip else []
-        while slots > 0 and budget > 0 and self.waiting:
-            if proposal.skip:
-                request = candidates.pop() if candidates else -1
-            else:
-                request = self.next_waiting()
-            if request < 0:
-                return
-            need = min(self.need(request), self.knobs.threshold)
-            tokens = min(need, budget)
-            if tokens < need and not proposal.split and (self.chunks or need <= whole):
-                return
-            if not self.fits(request):
-                return
-            self._begin(request, tokens, len(proposal.skip) > 0)
-            budget -= tokens
-            slots -= 1
-
-    def _share(self, whole: int) -> int:
-        """Return the tokens that each prompt gets of a step that prompts share."""
-        knobs, longs = self.knobs, 0
-        for slot in self.partial:
-            longs += self.target[slot] > knobs.long_prompt
-        new = min(self.waiting_long, max(knobs.long_shares - longs, 0))
-        prompts = len(self.partial) + self.waiting - self.waiting_long + new
-        return max(1, whole // max(1, min(knobs.shares, prompts)))
-
-    def _admit_sharing(self, proposal: Proposal, budget: int, share: int) -> None:
-        """Admit waiting requests with at most a share each, and no long ones too many.
-
-        Others pass those by, unless somebody's queue gives out none but the next.
-        """
-        knobs, cut, longs = self.knobs, 0, 0
-        for slot in self.partial:
-            if self.computed[slot] + self.chunk[slot] < self.target[slot]:
-                cut += 1
-                longs += self.target[slot] > knobs.long_prompt
-        slots = min(knobs.slots - self.running, proposal.admissions)
-        named = len(proposal.skip) > 0
-        candidates = self._not_skipped(proposal) if named else []
-        while slots > 0 and budget > 0 and (candidates or (self.waiting and not named)):
-            request = candidates.pop() if named else self.next_waiting()
-            if request < 0:
-                return
-            need = self.need(request)
-            if need > knobs.long_prompt and longs >= knobs.long_shares:
-                if self.waiting == self.waiting_long or not self._can_pass():
-                    return
-                if not named:
-                    named, candidates = True, self._not_skipped(proposal)
-                continue
-            tokens = min(need, share, budget)
-            if (tokens < need and cut >= knobs.shares) or not self.fits(request):
-                return
-            self._begin(request, tokens, named)
-            cut += tokens < need
-            longs += need > knobs.long_prompt
-            budget -= tokens
-            slots -= 1
-
-    def _can_pass(self) -> bool:
-        """Whether others than the next one can be taken out of the queue."""
-        return self.foreign is None or hasattr(self.foreign, "remove")
-
-    def _not_skipped(self, proposal: Proposal) -> list[int]:
-        """Return the waiting requests that a step does not pass over, the next one last."""
-        return [request for request in reversed(self.in_order()) if request not in proposal.skip]
-
-    def _begin(self, request: int, tokens: int, named: bool) -> None:
-        """Take a request out of the queue, by name if it need not be the next, and admit it."""
-        if self.foreign is None:
-            if named:
-                self.queue.remove(request)
-            else:
-                self.queue.pop()
-        elif named:
-            self.foreign.remove(request)
-        else:
-            popped: Any = self.foreign.pop()
-            if popped.__class__ is not int or popped != request:
-                self.referee.popped(self, popped, request)
-        slot = self.admit(request, tokens)
-        if self.knobs.longest_remaining:
-            self.rank_victim(slot)
-        self._schedule(slot, tokens)
-
-    def _compute_named(self, proposal: Proposal, budget: int) -> None:
-        """Compute the prompt tokens that a step names, as far as slots, budget and room go."""
-        assert proposal.chunks is not None
-        preempted = self.preempted
-        for request, most in proposal.chunks:
-            self.referee.named(self, request, "chunks")
-            slot = self.slot(request)
-            left = self.need(request) if slot < 0 else self.target[slot] - self.computed[slot]
-            tokens = min(left, most, self.knobs.threshold, budget)
-            if tokens <= 0:
-                continue
-            if slot >= 0:
-                if not self.extend(slot, tokens):
-                    continue
-                self._schedule(slot, tokens)
-            elif (
-                self.preempted == preempted  # else a slot of this step would be used twice
-                and self.running < self.knobs.slots
-                and self.fits(request)
-            ):
-                self._begin(request, tokens, True)
-            else:
-                continue
-            budget -= tokens
-
-    def _shortest_first(self, proposal: Proposal, budget: int) -> None:
-        """Compute prompts, begun or waiting, fewest tokens left first, while one more pays."""
-        preempted, whole, at = self.preempted, budget, 0
-        prompts = self.waiting + len(self.partial)
-        n = self.decoding if proposal.decode else 0
-        full = min(self.knobs.slots, self.running + min(proposal.admissions, self.knobs.slots))
-        partial = list(self.partial)
-        begun = sorted([(self._left(slot) << _SLOT_BITS) + i for i, slot in enumerate(partial)])
-        while budget > 0:
-            slot = partial[begun[at] & _SLOT] if at < len(begun) else -1
-            if slot >= 0 and not self.admission[slot]:
-                at += 1  # preempted for one before it
-                continue
-            left = self._left(slot) if slot >= 0 else UNBOUNDED
-            request = -1
-            if self.running < full and self.preempted == preempted:
-                request = self._shorter(left)
-            if request >= 0:
-                left = self.need(request)
-            elif slot < 0:
-                return
-            tokens = min(left, self.knobs.threshold, budget)
-            if not self._pays(whole - budget, tokens, n, prompts):
-                return
-            if request >= 0:
-                self._begin(request, tokens, False)
-            elif self.extend(slot, tokens):
-                self._schedule(slot, tokens)
-                at += 1
-            else:
-                return
-            budget -= tokens
-
-    def _shorter(self, left: int) -> int:
-        """Return the next waiting request if it finds room and needs fewer tokens; else -1."""
-        request = self.next_waiting() if self.waiting else -1
-        return request if request >= 0 and self.need(request) < left and self.fits(request) else -1
-
-    def _left(self, slot: int) -> int:
-        """Tokens to compute of a begun prompt."""
-        return self.target[slot] - self.computed[slot]
-
-    def _pays(self, planned: int, tokens: int, n: int, prompts: int) -> bool:
-        """Whether another prompt is better in the step being made than in one after it.
-
-        Those in the step wait for the other's tokens; all others, and one that may yet arrive, are
-        spared a step's set-up.
-        """
-        if not self.chunks:
-            return True
-        price = self.price
-        step = price.step(planned, 0.0, 0.0, n, 0)
-        longer = price.step(planned + tokens, 0.0, 0.0, n, 0) - step
-        spared = price.step(tokens, 0.0, 0.0, n, 0) - longer
-        return self.chunks * longer <= (prompts + 1 - self.chunks) * spared
 
     def _compute(self, n: int, mixed: bool) -> None:
         """Price and execute a step of chunks beside one round of `n` decodes.

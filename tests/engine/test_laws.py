@@ -17,7 +17,7 @@ from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.kernel.engine import Engine
 from llmsched.kernel.rows import Rows
-from llmsched.kernel.state import Knobs
+from llmsched.kernel.waiting import Knobs
 from tests.hand import outputs, replay
 
 Tamper: TypeAlias = Callable[[pytest.MonkeyPatch], None]

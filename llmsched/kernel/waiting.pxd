@@ -1,0 +1,40 @@
+cimport cython
+
+from llmsched.kernel.known cimport Known
+from llmsched.kernel.queues cimport Queue
+from llmsched.kernel.requests cimport Requests
+
+cdef double _TOLERANCE_S
+
+cdef class Knobs:
+    cdef readonly long long slots, budget, threshold, shares, long_shares, long_prompt
+    cdef readonly long long most_requests, most_prompt_tokens
+    cdef readonly bint first_chunk, longest_remaining, capped
+
+cdef class Waiting(Requests):
+    cdef readonly Knobs knobs
+    cdef object foreign, referee
+    cdef Queue queue
+    cdef Known known
+    cdef bint sharing
+    cdef dict slot_of, resuming
+    cdef readonly list deadlines
+    cdef readonly double now
+    cdef readonly long long arrived, waiting, running, waiting_long
+    cdef readonly long long queued_tokens, just_left, just_begun, withdrawn
+
+    cpdef arrive(self, long long request)
+    @cython.locals(requests="long long", tokens="long long")
+    cpdef bint is_full(self, double arrival) noexcept
+    cpdef free_user(self)
+    cpdef void has_begun(self, long long request) noexcept
+    cpdef withdraw(self, long long request)
+    cpdef drop_withdrawn(self)
+    cpdef bint is_gone(self, long long request) noexcept
+    @cython.locals(request="long long")
+    cpdef tell(self, Known known)
+    cpdef enqueue(self, long long request)
+    cpdef count_long(self, long long request, long long change)
+    cpdef long long next_waiting(self) except? -2
+    cpdef list in_order(self)
+    cpdef long long need(self, long long request) except? -1
