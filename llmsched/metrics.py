@@ -95,6 +95,7 @@ def summarize(
     slo : mapping, optional
         Limits in milliseconds by name (`ttft_ms`, `tpot_ms`, `e2el_ms`). A request attains the
         objective if it is completed and keeps all of them; a single-token request keeps any TPOT.
+        Goodput and attainment are of the requests that have a limit.
         One of a class (`chat:ttft_ms`) stands in for the general one there. Limits on statistics
         are no request's: see `objective.held`.
     rows : int64, optional
@@ -180,9 +181,17 @@ class _Measured:
         self._clock = result.ended
         self._spread: tuple[str, dict[str, float]] = "", {}  # of the span that was asked for last
 
+    @cached_property
+    def _kept(self) -> tuple[float, int]:
+        return _attained(self._counted, self._slo)
+
     @property
     def attained(self) -> float:
-        return _attained(self._counted, self._slo)
+        return self._kept[0]
+
+    @property
+    def limited(self) -> int:
+        return self._kept[1]
 
     def utilization(self) -> float:
         return utilization(self._result)
@@ -298,18 +307,17 @@ def _worst_gap_ms(result: SimulationResult) -> float:
     return np.nan if streams is None else 1e3 * float(np.fmax.reduce(streams.worst_gap))
 
 
-def _attained(result: SimulationResult, slo: Mapping[str, float]) -> float:
-    """Return the requests that keep all their limits; NaN where none of them has any."""
+def _attained(result: SimulationResult, slo: Mapping[str, float]) -> tuple[float, int]:
+    """Return the requests that keep all their limits, NaN without any, and those that have some."""
     attained = result.status == COMPLETED
-    limited = False
+    limited = np.zeros(len(attained), dtype=np.bool_)
     for span in SLO_METRICS:
         limit = _limits(result, slo, span)
         if limit is not None:
-            limited = True
-            attained &= ~(
-                latency(result, span.removesuffix("_ms")) * 1e3 > limit
-            )  # a token has no TPOT
-    return int(attained.sum()) if limited else float("nan")
+            limited |= np.isfinite(limit)
+            late = latency(result, span.removesuffix("_ms")) * 1e3 > limit  # one token has no TPOT
+            attained &= ~late
+    return int((attained & limited).sum()) if limited.any() else np.nan, int(limited.sum())
 
 
 def _limits(

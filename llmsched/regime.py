@@ -67,11 +67,14 @@ class Load:
         Requests a second of this mix that no policy can exceed for long.
     span_s : float
         Seconds from the first arrival to the last.
+    requests : int
+        How many there are.
     """
 
     offered: float
     most: float
     span_s: float
+    requests: int
 
     @property
     def ratio(self) -> float:
@@ -101,7 +104,7 @@ def load_of(
     if span <= 0 or concurrency is not None or len(trace) < _LEAST_REQUESTS:
         return None
     most = capacity(trace, hardware, config, total_speed, least_work_s)
-    return None if most == np.inf else Load((len(trace) - 1) / span, most, span)
+    return None if most == np.inf else Load((len(trace) - 1) / span, most, span, len(trace))
 
 
 def record_load(load: Load | None) -> dict[str, Any]:
@@ -112,19 +115,17 @@ def record_load(load: Load | None) -> dict[str, Any]:
 def regime_of(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> Regime:
     """Return whose question a comparison answers.
 
-    The engine is overloaded if no policy could serve the load, or if the best one of those that ran
-    did not: it served less a second than came, and requests waited for it.
+    The engine is overloaded if the best policy that ran fell behind: it took longer than the
+    requests came, and they waited for it. Before any has run it is if no policy could keep up.
     """
     if load is None:
         return "batch"
-    if load.ratio >= 1:
-        return "overload"
     best = _best(rows)
     if best is None:
-        return "arrivals"
+        return "overload" if load.ratio >= 1 else "arrivals"
     after = best["makespan_s"] - load.span_s
     waited = (best.get("p99_queue_ms") or 0.0) / 1e3
-    behind = _served(best) < _BEHIND * load.offered
+    behind = load.requests / best["makespan_s"] < _BEHIND * load.offered
     # Where a queue grows, somebody waits as long as what is left takes at the end, whatever the
     # order; else that time is the last request's own.
     return "overload" if behind and waited > after / 2 else "arrivals"
@@ -137,8 +138,10 @@ def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
     best = _best(rows)
     words = f"load {load.ratio:.2f}: {load.offered:.3g} requests/s of at most {load.most:.3g}"
     if regime_of(load, rows) == "overload":
-        served = "" if best is None else f", {_served(best):.3g} served"
-        return f"{words}; overloaded: the queue grows, {load.offered:.3g} offered{served}"
+        done = "" if best is None else f", {load.requests / best['makespan_s']:.3g} served"
+        return f"{words}; overloaded: the queue grows, {load.offered:.3g} offered{done}"
+    if load.ratio >= 1:
+        return f"{words}; overloaded: not all can be served"
     gap = None if best is None else best.get("gap_percent")
     if gap is not None and gap < _EQUAL_PERCENT:
         words += f"; arrival-bound: no policy can end more than {gap:.2f} % sooner than the best"
@@ -149,7 +152,3 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the row of the shortest total, and of those the one whose requests waited least."""
     ran = [row for row in rows if row.get("makespan_s") is not None]
     return min(ran, key=lambda r: (r["makespan_s"], r.get("p99_queue_ms") or 0.0), default=None)
-
-
-def _served(row: Mapping[str, Any]) -> float:
-    return float(row["completed"] / row["makespan_s"])

@@ -204,9 +204,9 @@ class Case:
 
     @property
     def load(self) -> Load | None:
-        """What the arrivals put on the engines; None of a batch."""
+        """What the arrivals that they take put on the engines; None of a batch."""
         return load_of(
-            self.trace,
+            self.served.trace,
             self.hardware,
             self.config,
             concurrency=self.concurrency,

@@ -8,7 +8,7 @@ from math import isnan
 import numpy as np
 import pytest
 
-from llmsched.fairness import busy_seconds, jain_index, service_rates, service_ratio
+from llmsched.fairness import jain_index, service_rates, service_ratio
 from llmsched.metrics import summarize
 from llmsched.trace import Trace
 from tests.hand import outputs, replay
@@ -22,19 +22,25 @@ def with_classes(*classes: str) -> Trace:
     return Trace.from_columns(*columns, job_class=classes)
 
 
-def test_a_class_has_work_while_one_of_its_requests_is_there() -> None:
-    # Class 0: 0..2 and 5..7. Class 1: 1..9, which holds 3..4. Class 2: nothing.
-    of = np.array([1, 0, 0, 1], np.int32)
-    arrival, finish = np.array([1.0, 5.0, 0.0, 3.0]), np.array([9.0, 7.0, 2.0, 4.0])
-    assert busy_seconds(of, arrival, finish, 3).tolist() == [4.0, 8.0, 0.0]
-
-
-def test_service_is_the_prompt_and_twice_the_output_per_second_with_work() -> None:
+def test_classes_whose_requests_are_treated_alike_are_served_alike_whatever_their_numbers() -> None:
     result = replace(HAND, trace=with_classes("a", "b", "a"))
-    rates = [(1 + 2 * 4 + 1 + 2 * 3) / 4.75, (1 + 2 * 2) / 2]
+    same = replace(
+        result,
+        finish=np.full(3, 4.75),
+        emitted=np.full(3, 4),
+        computed_input=np.ones(3, np.int64),
+    )
+    rates = service_rates(same)
+    assert rates[0] == pytest.approx(rates[1])
+    assert jain_index(rates) == pytest.approx(1.0)
+
+
+def test_service_is_the_prompt_and_twice_the_output_per_second_in_the_system() -> None:
+    result = replace(HAND, trace=with_classes("a", "b", "a"))
+    rates = [(1 + 2 * 4 + 1 + 2 * 3) / (4.75 + 4.75), (1 + 2 * 2) / 2]
     assert service_rates(result).tolist() == rates
     row = summarize(result)
-    assert row["service_ratio"] == rates[0] / rates[1]
+    assert row["service_ratio"] == rates[1] / rates[0]
     assert row["jain_index"] == pytest.approx(sum(rates) ** 2 / (2 * sum(r * r for r in rates)))
 
 
@@ -58,4 +64,4 @@ def test_a_request_that_never_left_is_no_service() -> None:
     finish = HAND.finish.copy()
     finish[1] = np.nan
     result = replace(HAND, trace=with_classes("a", "b", "a"), finish=finish)
-    assert service_rates(result).tolist() == [16 / 4.75, 0.0]
+    assert service_rates(result).tolist() == [16 / 9.5, 0.0]

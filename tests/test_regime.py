@@ -60,14 +60,19 @@ def _row(makespan_s: float, queue_s: float, gap: float = 5.0) -> dict[str, float
 @pytest.mark.parametrize(
     ("load", "rows", "regime"),
     [
-        (Load(10.0, 9.9, 100.0), [], "overload"),
-        (Load(10.0, 20.0, 100.0), [], "arrivals"),
+        (Load(10.0, 9.9, 100.0, 1000), [], "overload"),
+        (Load(10.0, 9.9, 100.0, 1000), [_row(101.0, 0.1)], "arrivals"),  # many were turned away
+        (Load(10.0, 20.0, 100.0, 1000), [], "arrivals"),
         # 1,000 requests in 110 s are 9.1 a second; the last 10 s are for those who wait.
-        (Load(10.0, 20.0, 100.0), [_row(110.0, 8.0)], "overload"),
-        (Load(10.0, 20.0, 100.0), [_row(110.0, 80.0)], "overload"),
-        (Load(10.0, 20.0, 100.0), [_row(110.0, 8.0), _row(102.0, 0.1)], "arrivals"),
-        (Load(10.0, 20.0, 100.0), [_row(110.0, 0.0)], "arrivals"),  # the last one is long
-        (Load(10.0, 20.0, 100.0), [_row(101.0, 20.0)], "arrivals"),  # a wave, served by the end
+        (Load(10.0, 20.0, 100.0, 1000), [_row(110.0, 8.0)], "overload"),
+        (Load(10.0, 20.0, 100.0, 1000), [_row(110.0, 80.0)], "overload"),
+        (Load(10.0, 20.0, 100.0, 1000), [_row(110.0, 8.0), _row(102.0, 0.1)], "arrivals"),
+        (Load(10.0, 20.0, 100.0, 1000), [_row(110.0, 0.0)], "arrivals"),  # the last one is long
+        (
+            Load(10.0, 20.0, 100.0, 1000),
+            [_row(101.0, 20.0)],
+            "arrivals",
+        ),  # a wave, served by the end
     ],
 )
 def test_an_engine_is_overloaded_if_its_best_policy_falls_behind(
@@ -77,13 +82,15 @@ def test_an_engine_is_overloaded_if_its_best_policy_falls_behind(
 
 
 def test_the_load_is_told_in_a_line() -> None:
-    load = Load(10.0, 20.0, 100.0)
+    load = Load(10.0, 20.0, 100.0, 1000)
     assert describe(load, []) == "load 0.50: 10 requests/s of at most 20"
     assert describe(load, [_row(102.0, 0.1)]) == "load 0.50: 10 requests/s of at most 20"
     assert describe(load, [_row(102.0, 0.1, gap=0.25)]) == (
         "load 0.50: 10 requests/s of at most 20; arrival-bound: no policy can end more than 0.25 % "
         "sooner than the best"
     )
+    refusing = Load(10.0, 9.9, 100.0, 1000)
+    assert describe(refusing, [_row(101.0, 0.1)]).endswith("; overloaded: not all can be served")
     assert describe(load, [_row(110.0, 8.0)]) == (
         "load 0.50: 10 requests/s of at most 20; overloaded: the queue grows, 10 offered, 9.09 "
         "served"

@@ -75,11 +75,15 @@ class Cell:
 
     @cached_property
     def load(self) -> Load | None:
-        """What its arrivals put on the engines; None of a batch."""
+        """What the arrivals that they take put on the engines; None of a batch."""
         replicas = count_replicas(self.assignment)
         users = self.source.concurrency
         return load_of(
-            self.trace, self.hardware, self.engine, concurrency=users, total_speed=replicas
+            self.served().trace,
+            self.hardware,
+            self.engine,
+            concurrency=users,
+            total_speed=replicas,
         )
 
     @property

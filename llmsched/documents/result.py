@@ -179,6 +179,7 @@ class LoadRecord(Struct, forbid_unknown_fields=True):
     offered: Annotated[float, Meta(gt=0)]
     most: Annotated[float, Meta(gt=0)]
     span_s: Annotated[float, Meta(gt=0)]
+    requests: Positive
 
 
 class Cell(Struct):

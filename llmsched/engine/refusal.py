@@ -32,8 +32,17 @@ class Refusal(IntEnum):
             Refusal.PROMPT_TOO_LONG: f"prompt beyond {model}",
             Refusal.LIMIT_TOO_LONG: f"prompt and declared limit beyond {model}",
             Refusal.NEVER_FITS: "can never fit into the KV cache",
-            Refusal.QUEUE_FULL: "queue full",
+            Refusal.QUEUE_FULL: _full(config),
         }[self]
+
+
+def _full(config: EngineConfig) -> str:
+    """Return which cap was reached."""
+    caps = {
+        "max_num_queued_reqs": config.max_num_queued_reqs,
+        "max_num_queued_tokens": config.max_num_queued_tokens,
+    }
+    return " or ".join(f"{name} {cap:,} reached" for name, cap in caps.items() if cap is not None)
 
 
 def describe_unserved(

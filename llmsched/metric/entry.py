@@ -26,9 +26,10 @@ _LAST = 1000
 class Measured(Protocol):
     """What a metric is computed from: one replay, and what is proven of its requests.
 
-    `seconds` is `measured_s`, NaN where a profile charges nothing; `attained` counts requests
-    that kept the objective, NaN without one. Tokens are those of completed requests, wasted ones
-    those of aborted requests. All else is as `llmsched.metrics` says.
+    `seconds` is `measured_s`, NaN where a profile charges nothing; `attained` counts requests that
+    kept the objective, NaN without one, `limited` those that have one. Tokens are those of
+    completed requests, wasted ones those of aborted requests. All else is as `llmsched.metrics`
+    says.
     """
 
     offered: int
@@ -46,6 +47,9 @@ class Measured(Protocol):
 
     @property
     def attained(self) -> float: ...
+
+    @property
+    def limited(self) -> int: ...
 
     def utilization(self) -> float: ...
 

@@ -64,7 +64,7 @@ def _fairness(results: Sequence[Mapping[str, Any]]) -> list[Part]:
     ]
     if not rows:
         return []
-    return ["", Grid(rows, [["class service per second", *_FAIRNESS.values()]])]
+    return ["", Grid(rows, [["class service per request-second", *_FAIRNESS.values()]])]
 
 
 def objective_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:

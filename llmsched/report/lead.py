@@ -42,6 +42,8 @@ def leading(
     first = primary(document, cell)
     if first == "makespan_s":
         shown = (first, *(["slo_attainment"] if document["slo"] else []), *titled)
+    elif first == "completed":
+        shown = (first, *_RARE, *_LATENCY, *titled)
     else:
         service = ["slo_attainment", "max_itl_ms"] if document["slo"] else []
         shown = (first, *service[:1], *_LATENCY, *service[1:], *titled)
@@ -51,12 +53,22 @@ def leading(
 def primary(document: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
     """Return the metric that the policies of a cell are judged by.
 
-    The total of a batch or an overloaded engine; else goodput where there is an objective, and the
-    mean time to the first token without one.
+    Where not all of them serve as many: goodput if there is an objective, else how many they serve,
+    or refusing would pay. Else the total of a batch or an overloaded engine; below that goodput
+    again, and the mean time to the first token without an objective.
     """
-    if regime_of(_load(cell), cell["results"]) != "arrivals":
-        return "makespan_s"
-    return "request_goodput" if document["slo"] else "mean_ttft_ms"
+    calm = regime_of(_load(cell), cell["results"]) == "arrivals"
+    unlike = len({row.get("completed") for row in cell["results"] if "completed" in row}) > 1
+    if document["slo"] and (calm or unlike) and _has(cell, "request_goodput"):
+        return "request_goodput"
+    if unlike:
+        return "completed"
+    return "mean_ttft_ms" if calm else "makespan_s"
+
+
+def _has(cell: Mapping[str, Any], name: str) -> bool:
+    """Whether any row has a value; limits on statistics alone are no objective of a request."""
+    return any(row.get(name) is not None for row in cell["results"])
 
 
 def load_line(cell: Mapping[str, Any]) -> str:

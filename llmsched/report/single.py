@@ -36,6 +36,11 @@ _LATENCIES = (
 )
 _STATISTICS = ("mean", "median", "p90", "p95", "p99")
 
+_LEFT = (
+    "Queueing and TTFT are of all requests that got that far, TPOT and E2EL of completed ones: "
+    "the others' clients had left."
+)
+
 Fact: TypeAlias = tuple[str, str, str]
 
 
@@ -68,6 +73,7 @@ def render_single(
         ),
         "",
         _latencies(row, proven),
+        *(["", *wrapped(_LEFT, width)] if row["aborted"] else []),
         *(["", *wrapped(scopes(proven), width)] if proven else []),
         *group_parts(listed, how.get("by", "")),
         *objective_lines(listed),
@@ -119,7 +125,9 @@ def _longest_gap(result: SimulationResult) -> list[Fact]:
         return []
     row = int(np.nanargmax(streams.worst_gap))
     (cause,) = streams.causes(result.trace.id, [row])
-    return [("longest gap", f"{streams.worst_gap[row] * 1e3:,.1f} ms", cause)]
+    cause = cause.replace("prefill of", "prefill, most tokens of", 1)
+    words = f"in {result.trace.id[row]}: {cause}"
+    return [("longest gap", f"{streams.worst_gap[row] * 1e3:,.1f} ms", words)]
 
 
 def _objective(row: Summary, how: Mapping[str, Any], proven: Mapping[str, Any]) -> list[Fact]:

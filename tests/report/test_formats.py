@@ -84,7 +84,7 @@ def _family() -> Document:
 def _arrivals() -> Document:
     latencies = {"p99_tpot_ms": 50.0, "mean_e2el_ms": 12_000.0, "p99_e2el_ms": 60_000.0}
     rows = [row("fcfs", **latencies), row("ljf", mean_ttft_ms=150.0, **latencies)]
-    return document(*rows, load={"offered": 0.1, "most": 0.4, "span_s": 95.0})
+    return document(*rows, load={"offered": 0.1, "most": 0.4, "span_s": 95.0, "requests": 190})
 
 
 DOCUMENTS = {

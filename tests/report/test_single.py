@@ -30,7 +30,7 @@ output throughput      1.9 tok/s  0.63 req/s, 3 tok/s with input
 steps                          5  2 with prefill, mean batch 1.8
 preemptions                    0  0 tokens again
 KV cache at peak           7 tok  no limit on KV blocks
-longest gap           1,750.0 ms  prefill of 2
+longest gap           1,750.0 ms  in 0: prefill, most tokens of 2
 
 ms                        mean   median      p90      p95      p99
 queueing                 666.7      0.0  1,600.0  1,800.0  1,960.0

@@ -245,7 +245,7 @@ def _line(lines: list[str], policy: str) -> str:
 
 
 def _arrivals(*rows: dict[str, Any], **changes: Any) -> Document:
-    load = {"offered": 2.0, "most": 4.0, "span_s": 95.0}
+    load = {"offered": 2.0, "most": 4.0, "span_s": 95.0, "requests": 190}
     return document(*rows, load=load, **changes)
 
 
@@ -308,7 +308,7 @@ def test_a_change_beyond_a_thousand_percent_is_a_factor() -> None:
 
 
 def test_a_matrix_shows_the_load_and_what_each_of_its_cells_is_judged_by() -> None:
-    load = {"offered": 2.0, "most": 4.0, "span_s": 95.0}
+    load = {"offered": 2.0, "most": 4.0, "span_s": 95.0, "requests": 190}
     rows = [row("fcfs", completed=190), row("ljf", completed=190)]
     calm, batch = cell(*rows, label={"slots": "4"}, load=load), cell(*rows, label={"slots": "8"})
     text = render(matrix(calm, calm | {"label": {"slots": "5"}}), "table")
