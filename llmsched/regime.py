@@ -137,11 +137,11 @@ def describe(load: Load | None, rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     best = _best(rows)
     words = f"load {load.ratio:.2f}: {load.offered:.3g} requests/s of at most {load.most:.3g}"
-    if regime_of(load, rows) == "overload":
-        done = "" if best is None else f", {load.requests / best['makespan_s']:.3g} served"
-        return f"{words}; overloaded: the queue grows, {load.offered:.3g} offered{done}"
-    if load.ratio >= 1:
-        return f"{words}; overloaded: not all can be served"
+    grows = regime_of(load, rows) == "overload"
+    if grows or load.ratio >= 1:
+        patient = best is None or best.get("completed") == best.get("offered")
+        what = "the queue grows" if grows and patient else "not all can be served"
+        return f"{words}; overloaded: {what}, {load.offered:.3g} offered{_served(load, best)}"
     gap = None if best is None else best.get("gap_percent")
     if gap is not None and gap < _EQUAL_PERCENT:
         words += f"; arrival-bound: no policy can end more than {gap:.2f} % sooner than the best"
@@ -152,3 +152,10 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the row of the shortest total, and of those the one whose requests waited least."""
     ran = [row for row in rows if row.get("makespan_s") is not None]
     return min(ran, key=lambda r: (r["makespan_s"], r.get("p99_queue_ms") or 0.0), default=None)
+
+
+def _served(load: Load, row: Mapping[str, Any] | None) -> str:
+    """Return what a row completes a second; of one that measures some requests it is not known."""
+    if row is None or row.get("offered") != load.requests:
+        return ""
+    return f", {row['completed'] / row['makespan_s']:.3g} served"

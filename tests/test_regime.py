@@ -52,6 +52,7 @@ def _row(makespan_s: float, queue_s: float, gap: float = 5.0) -> dict[str, float
     return {
         "makespan_s": makespan_s,
         "completed": 1000,
+        "offered": 1000,
         "p99_queue_ms": 1e3 * queue_s,
         "gap_percent": gap,
     }
@@ -90,7 +91,10 @@ def test_the_load_is_told_in_a_line() -> None:
         "sooner than the best"
     )
     refusing = Load(10.0, 9.9, 100.0, 1000)
-    assert describe(refusing, [_row(101.0, 0.1)]).endswith("; overloaded: not all can be served")
+    row = _row(101.0, 0.1) | {"completed": 505}
+    told = describe(refusing, [row])
+    assert told.endswith("; overloaded: not all can be served, 10 offered, 5 served")
+    assert describe(refusing, [row | {"offered": 600}]).endswith("be served, 10 offered")
     assert describe(load, [_row(110.0, 8.0)]) == (
         "load 0.50: 10 requests/s of at most 20; overloaded: the queue grows, 10 offered, 9.09 "
         "served"

@@ -273,7 +273,7 @@ def test_with_an_objective_the_policies_are_judged_by_goodput() -> None:
 
 
 def test_an_overloaded_engine_is_judged_by_its_total() -> None:
-    rows = [row("fcfs", makespan_s=120.0, completed=190, p99_queue_ms=24_000.0)]
+    rows = [row("fcfs", makespan_s=120.0, completed=190, offered=190, p99_queue_ms=24_000.0)]
     text = render(_arrivals(*rows), "table", width=200)
     assert "overloaded: the queue grows, 2 offered, 1.58 served" in text
     assert _heads(text)[0].startswith("policy total Δ total")
