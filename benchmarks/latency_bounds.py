@@ -1,12 +1,11 @@
-"""Random replays against the bounds on latency, and how close policies come to them.
+"""Random replays against the bounds on latency.
 
     python -m benchmarks.latency_bounds --runs 20000 --seed 0
-    python -m benchmarks.latency_bounds --table FOLDER
 
-The first draws small cases (all kinds of step times, falling tables too; few slots; KV blocks that
-run out) and replays each under named policies and under rules that decide at random, let decodes
+It draws small cases (all kinds of step times, falling tables too; few slots; KV blocks that run
+out) and replays each under named policies and under rules that decide at random, let decodes
 starve, trickle prompts, or preempt at will. It prints the first replay that is below a bound, and
-stops. The second reads three traces from a folder and prints bound and best policy side by side.
+stops. `benchmarks.ttft_orders` has how close policies come on real traces.
 """
 
 from __future__ import annotations
@@ -15,31 +14,26 @@ import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from llmsched.catalog import find, parts
 from llmsched.config import EngineConfig
-from llmsched.contract import Decide, Jobs, Policy, Step, View
+from llmsched.contract import Decide, Policy, Step, View
 from llmsched.engine import SimulationResult
 from llmsched.errors import InputError, LivelockError, PolicyError
-from llmsched.hardware import HardwareProfile, load_profile
+from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
 from llmsched.hardware.roofline import Roofline
 from llmsched.hardware.stages import Stages
 from llmsched.hardware.step_time import StepTime
-from llmsched.importers import TraceOptions, load
 from llmsched.latency_bounds import LatencyBounds, latency_bounds
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.random import Random
-from llmsched.orders.rank import RankQueue
 from llmsched.orders.sjf import Sjf
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
@@ -283,104 +277,12 @@ def check(runs: int, seed: int) -> Counter[str]:
     return counts
 
 
-TRACES = {
-    "conv": "azure_llm_2023_conv.jsonl.gz",
-    "code": "azure_llm_2023_code.jsonl.gz",
-    "mooncake": "mooncake_fast25_conversation.jsonl.gz",
-}
-PROFILES = {"8b": "llama3-8b-a100", "70b": "llama2-70b-h100x8"}
-FIVE = ("vllm", "sarathi", "fcfs", "sjf+chunked", "ljf+chunked")
-ROWS, SLO_S = 5_000, 2.0
-
-
-@dataclass(frozen=True)
-class Least:
-    """Least work first: prompts alone, or prompts and outputs, in tokens."""
-
-    output: bool
-
-    def queue(self, jobs: Jobs, view: View) -> RankQueue:
-        def key(request: int) -> float:
-            output = jobs.predicted_output_tokens[request] if self.output else 0
-            return float(jobs.input_tokens[request] + output)
-
-        return RankQueue(key)
-
-
-def table(folder: Path, loads: Sequence[float], rows: int) -> Iterator[str]:
-    """Yield the rows of a Markdown table: bounds, best of five, and best when two orders join.
-
-    A load is a speed of the arrivals: their span over the total time of `vllm` without them.
-    """
-    spans = ("TTFT", "E2EL")
-    titles = [f"{span} bound | five | all (ratio)" for span in spans]
-    yield f"| pair, load | {' | '.join(titles)} | TTFT ≤ 2 s |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
-    joined = [
-        Policy(f"{name}+{rule}", Least(output), find(f"fcfs+{rule}").rule)
-        for name, output in (("sif", False), ("least", True))
-        for rule in ("chunked", "chunked:token_budget=512", "prefill_first")
-    ]
-    for (name, file), (short, profile) in product(TRACES.items(), PROFILES.items()):
-        whole = load(folder / file, TraceOptions(limit=rows))
-        hardware = load_profile(profile)
-        batch = replace(whole, arrival=np.zeros(len(whole)))
-        offline = simulate(batch, hardware, NAMED["vllm"], keep_steps=False).makespan
-        span = float(whole.arrival[-1] - whole.arrival[0])
-        for share in loads:
-            trace = replace(whole, arrival=whole.arrival * (offline / (share * span)))
-            begun = time.process_time()
-            bounds = latency_bounds(trace, hardware, slo={"ttft_ms": 1e3 * SLO_S})
-            every = bounds.every
-            seconds = time.process_time() - begun
-            five = [_measured(trace, hardware, find(policy)) for policy in FIVE]
-            everybody = five + [_measured(trace, hardware, policy) for policy in joined]
-            few = bounds.at_most(min(everybody).preemptions)
-            cells = [f"{name} {short} {share:g}"]
-            for i, metric in enumerate(("mean_ttft_ms", "mean_e2el_ms")):
-                proven, limited = every[metric].value / 1e3, few[metric].value / 1e3
-                best, best_five = (min(one[i] for one in some) for some in (everybody, five))
-                cells += [f"{proven:.4g} / {limited:.4g}", f"{best_five:.4g}"]
-                cells += [f"{best:.4g} ({best / limited:.2f})"]
-            attained = max(one.attained for one in everybody)
-            proven, limited = every["slo_attainment"].value, few["slo_attainment"].value
-            cells += [f"{proven:.3f} / {limited:.3f}, {attained:.3f}"]
-            yield f"| {' | '.join(cells)} | {seconds:.2f} CPU-s"
-
-
-class Measured(NamedTuple):
-    """What a replay came to: mean seconds, and the share of first tokens in time."""
-
-    ttft: float
-    e2el: float
-    preemptions: int
-    attained: float
-
-
-def _measured(trace: Trace, hardware: HardwareProfile, policy: Policy) -> Measured:
-    result = simulate(trace, hardware, policy, keep_steps=False)
-    ttft, e2el = result.first_token - trace.arrival, result.finish - trace.arrival
-    return Measured(
-        float(ttft.mean()),
-        float(e2el.mean()),
-        int(result.preemptions.sum()),
-        float((ttft <= SLO_S).mean()),
-    )
-
-
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description="Bounds on latency, held against replays.")
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--table", type=Path, metavar="FOLDER", help="of traces, see TRACES")
-    parser.add_argument("--loads", type=float, nargs="+", default=[0.5, 0.8, 1.2])
-    parser.add_argument("--rows", type=int, default=ROWS)
     options = parser.parse_args()
-    if options.table is not None:
-        for line in table(options.table, options.loads, options.rows):
-            print(line, flush=True)
-        return
     begun = time.process_time()
     for name, count in sorted(check(options.runs, options.seed).items()):
         print(f"{count:>8,}  {name}")
