@@ -12,6 +12,7 @@ from benchmarks.sweep import run
 from benchmarks.sweep.checks import Failure, Report, check
 from benchmarks.sweep.draw import draw
 from llmsched import bounds, metrics
+from llmsched.engine import limits
 from llmsched.engine.work import Gaps
 from llmsched.orders.plan import PlanQueue
 
@@ -56,6 +57,18 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Function], Function], str]] = {
         "efficiency",
         lambda f: lambda *a, **k: 1 - f(*a, **k),
         "efficiency",
+    ),
+    "an answer beyond its limit": (
+        limits,
+        "_ends_at",
+        lambda f: lambda *a: f(*a) + 1,
+        "who is served",
+    ),
+    "somebody too many is refused": (
+        limits,
+        "_never_fit",
+        lambda f: lambda trace, output, config: f(trace, output + 99, config),
+        "who is served",
     ),
     "more than all slots": (metrics, "utilization", lambda f: lambda r: 9 * f(r), "summary"),
     "patience below none": (

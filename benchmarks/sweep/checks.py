@@ -21,6 +21,7 @@ from llmsched.batching.whole_stage import WholeStage
 from llmsched.catalog import find
 from llmsched.engine import SimulationResult
 from llmsched.engine.replicas import Assignment, count_replicas
+from llmsched.engine.result import COMPLETED, PER_REQUEST, REFUSED
 from llmsched.errors import InputError, LivelockError, PolicyError
 from llmsched.orders.fcfs import Fcfs
 from llmsched.planning.plans import plan_replicas
@@ -34,7 +35,6 @@ from llmsched.verify.result import faults
 from llmsched.verify.tables import read_requests, read_steps
 
 RELATIVE = 1e-9
-_REQUESTS = ("arrival", "admitted", "first_token", "finish", "preemptions", "recomputed_tokens")
 JUDGED_TOKENS = 20_000
 """Prompt tokens up to which the plain engine judges whether a livelock is one."""
 
@@ -66,6 +66,8 @@ def check(case: Case) -> Report:
     except InputError as error:
         if case.policy.knobs and "can never fit" in str(error):  # drawn to fit without them
             report.notes["does not fit under the policy's own knobs"] += 1
+        elif "no request is served" in str(error) and not len(case.rows):
+            report.notes["nobody is served"] += 1
         else:
             report.failures.append(Failure("exception", _shown(error)))
         return report
@@ -91,6 +93,7 @@ def _replay(case: Case, assignment: Assignment | None) -> SimulationResult:
         predicted=case.predicted(),
         concurrency=case.concurrency,
         assignment=assignment,
+        on_error=case.on_error,
     )
 
 
@@ -98,7 +101,9 @@ def _plan(case: Case) -> Assignment | None:
     """Plan for replicas, if there are any, and read the stored plan."""
     if case.replicas is None:
         return None
-    asked = Problem(case.trace, case.hardware, case.config, case.lengths, case.index)
+    asked = Problem(
+        *(case.trace, case.hardware, case.config, case.lengths, case.index), on_error=case.on_error
+    )
     answer = plan_replicas(asked, case.replicas)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "plan.json")
@@ -116,13 +121,7 @@ def engines(case: Case, result: SimulationResult) -> list[SimulationResult]:
     if assignment is None:
         return [result]
     return [
-        replace(
-            result,
-            trace=result.trace.take(rows),
-            config=case.effective,
-            **{name: getattr(result, name)[rows] for name in _REQUESTS},
-            works=(work,),
-        )
+        replace(result.of(rows), config=case.effective, works=(work,), streams=None)
         for rows, work in zip(assignment.rows(), result.works, strict=True)
     ]
 
@@ -131,7 +130,7 @@ def _judge_refusal(case: Case, error: PolicyError, report: Report) -> None:
     """A replay may be refused as endless, if it is; every policy drawn keeps to the contract."""
     if "livelock" not in str(error):
         report.failures.append(Failure("policy error", str(error)))
-    elif case.replicas is not None or case.trace.input_tokens.sum() > JUDGED_TOKENS:
+    elif case.replicas is not None or case.served.input_tokens.sum() > JUDGED_TOKENS:
         report.notes["livelock, not judged"] += 1
     elif oracle.by_plain_engine(case) is None:
         report.notes["livelock, a true one"] += 1
@@ -153,7 +152,7 @@ def _same_twice(case: Case, result: SimulationResult, notes: Counter[str]) -> It
     again = _replay(case, _plan(case))
     if (again.detail, again.peak_blocks) != (result.detail, result.peak_blocks):
         yield f"detail, peak: {again.detail}, {again.peak_blocks} after {result.detail}"
-    for name in (*_REQUESTS, "step_rows", "resume_gap"):
+    for name in (*PER_REQUEST, "step_rows", "resume_gap"):
         if getattr(result, name).tobytes() != getattr(again, name).tobytes():
             yield f"{name} differs from one run to the next"
 
@@ -192,11 +191,23 @@ def _cost(result: SimulationResult) -> NDArray[np.float64]:
     )
 
 
+def _who_is_served(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
+    """The engine refuses whom the independent checker would, and cuts answers where it does."""
+    status = np.full(len(case.trace), REFUSED)
+    status[case.rows] = COMPLETED
+    yield from _first(result.status != status, "request {}: status {}", result.status)
+    emitted = np.zeros(len(case.trace), dtype=np.int64)
+    emitted[case.rows] = case.served.output_tokens
+    yield from _first(result.emitted != emitted, "request {}: {} tokens emitted", result.emitted)
+    notes["some are refused"] += len(case.rows) < len(case.trace)
+    notes["answers are cut"] += bool((emitted < case.trace.output_tokens)[case.rows].any())
+
+
 def _tokens(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
-    """Every token is computed once, and again for what preemptions lost."""
+    """Every token that is served is computed once, and again for what preemptions lost."""
     prefill = result.column("prefill_tokens").sum()
     decoded = (result.column("decode_seqs") * result.column("rounds")).sum()
-    owed = (case.trace.input_tokens + case.trace.output_tokens - 1).sum()
+    owed = (case.served.input_tokens + case.served.output_tokens - 1).sum()
     lost = result.recomputed_tokens.sum()
     if prefill + decoded != owed + lost:
         yield f"{prefill:.0f} + {decoded:.0f} computed, {owed} owed and {lost} lost"
@@ -217,7 +228,7 @@ def _blocks(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterat
 
 def _verify_result(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """`llmsched verify result` finds nothing, by way of the files that a user would have."""
-    shortest, longest = result.column("duration_s").min(), float(result.finish.max())
+    shortest, longest = result.column("duration_s").min(), result.ended
     if shortest <= 2 * RELATIVE * max(1.0, longest):  # it cannot tell the instants apart
         notes["verify result left out: steps of no time, or nanoseconds"] += 1
         return
@@ -242,9 +253,10 @@ def _latencies(case: Case, result: SimulationResult, notes: Counter[str]) -> Ite
         if told is None:
             yield "the plain engine does not come to an end"
             return
-        if _weighs_seconds(case) and not _same_schedule(told, result):
+        if _weighs_seconds(case) and not _same_schedule(told, result.of(case.rows)):
             notes["schedules differ, perhaps by a tie of a rule that weighs seconds"] += 1
             told = None
+    served = result.of(case.rows)
     if told is not None:
         notes["latencies by the plain engine"] += 1
     elif result.preemptions.any():
@@ -254,7 +266,7 @@ def _latencies(case: Case, result: SimulationResult, notes: Counter[str]) -> Ite
         notes["latencies by the step table"] += 1
         told = oracle.by_step_table(result, engines(case, result))
     counts = np.array([len(tokens) for tokens in told.tokens])
-    yield from _first(counts != case.trace.output_tokens, "request {}: {} tokens", counts)
+    yield from _first(counts != case.served.output_tokens, "request {}: {} tokens", counts)
     first, last = (np.array([tokens[at] for tokens in told.tokens]) for at in (0, -1))
     scale = max(1.0, float(np.abs(last).max()))
     for name, times in (
@@ -263,7 +275,7 @@ def _latencies(case: Case, result: SimulationResult, notes: Counter[str]) -> Ite
         ("first_token", first),
         ("finish", last),
     ):
-        off = np.abs(getattr(result, name) - times) > RELATIVE * scale
+        off = np.abs(getattr(served, name) - times) > RELATIVE * scale
         yield from _first(off, f"request {{}}: {name} {{}} s in the oracle", times)
     row = metrics.summarize(result)
     for name, value in oracle.row(told).items():
@@ -286,10 +298,16 @@ def _same_schedule(told: oracle.Told, result: SimulationResult) -> bool:
     return all(np.allclose(one, other, rtol=RELATIVE) for one, other in pairs)
 
 
+def _late(case: Case) -> float:
+    """Return the seconds from the first arrival to that of the first who is served."""
+    arrival = case.trace.arrival
+    return 0.0 if case.concurrency is not None else float(arrival[case.rows[0]] - arrival[0])
+
+
 def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """Nothing ends before its lower bound."""
-    bound = bounds.lower_bound(
-        *(case.trace, case.hardware, case.config, case.concurrency),
+    bound = _late(case) + bounds.lower_bound(
+        *(case.served, case.hardware, case.config, case.concurrency),
         total_speed=len(result.works),
     )
     gap = metrics.summarize(result, lower_bound_s=bound)["gap_percent"]
@@ -301,7 +319,7 @@ def _bound(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterato
 
 def _efficiency(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """The share of time that its work needs is one, and no slower policy has a higher one."""
-    asked = (case.trace, case.hardware, case.config, case.concurrency, len(result.works))
+    asked = (case.served, case.hardware, case.config, case.concurrency, len(result.works))
     work = bounds.least_work(*asked)
     if not 0 <= work <= bounds.lower_bound(*asked) * (1 + RELATIVE):
         yield f"least work of {work!r} s, which is not within the bound"
@@ -318,14 +336,24 @@ def _efficiency(case: Case, result: SimulationResult, notes: Counter[str]) -> It
 
 
 def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
-    """Shares are shares, counts are those of the trace, nothing is negative."""
+    """Shares are shares, counts are those of the trace and of who is served, none is negative."""
     row = metrics.summarize(result)
     for name in ("utilization", "kv_peak", "kv_mean"):
         if not (np.isnan(row[name]) or -RELATIVE <= row[name] <= 1 + RELATIVE):
             yield f"{name}: {row[name]!r} is no share"
-    totals = (len(case.trace), case.trace.input_tokens.sum(), case.trace.output_tokens.sum())
-    if totals != (row["completed"], row["total_input_tokens"], row["total_output_tokens"]):
-        yield f"totals {totals} became {list(row.values())[:3]}"
+    served, offered = case.served, len(case.trace)
+    totals = {
+        "offered": offered,
+        "completed": len(served),
+        "refused": offered - len(served),
+        "aborted": 0,
+        "total_input_tokens": int(served.input_tokens.sum()),
+        "total_output_tokens": int(served.output_tokens.sum()),
+        "wasted_tokens": 0,
+    }
+    for name, total in totals.items():
+        if row[name] != total:
+            yield f"{name}: {total} became {row[name]}"
     below = [name for name, value in row.items() if value < 0]
     if below:
         yield f"{below[0]}: {row[below[0]]!r} is negative"
@@ -333,14 +361,14 @@ def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     room = None if usable is None else usable * case.config.block_size * len(result.works)
     if room is not None and row["kv_peak_tokens"] > room:
         yield f"kv_peak_tokens: {row['kv_peak_tokens']} in {room}"
-    if not len(result.step_rows) or not np.isfinite(result.finish).all():
+    if not len(result.step_rows) or not np.isfinite(result.finish[case.rows]).all():
         yield "not every request has finished"
 
 
 def _hybrid(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """Where it knows everything beforehand, the hybrid is not worse than any of its parts."""
     known = not case.trace.arrival.any() and case.concurrency is None and not case.replicas
-    exact = (case.predicted() == case.trace.output_tokens).all()
+    exact = (case.seen() == case.served.output_tokens).all()
     if case.policy.name != "hybrid" or not known or not exact:
         return
     notes["hybrid held against its parts"] += 1
@@ -348,7 +376,7 @@ def _hybrid(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterat
     parts += ["ljf+chunked"] if case.hardware.step_time.mixed else []
     for name in parts:
         try:
-            other = simulate(case.trace, case.hardware, find(name), case.config)
+            other = _replay(replace(case, policy=find(name)), None)
         except PolicyError:
             continue
         if result.makespan > other.makespan * (1 + RELATIVE):
@@ -359,7 +387,7 @@ def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
     """A plan for replicas promises the time that its replay takes."""
     if case.replicas is None or ".py:" in case.policy.name:
         return
-    asked = Problem(case.trace, case.hardware, case.config)
+    asked = Problem(case.trace, case.hardware, case.config, on_error=case.on_error)
     try:
         answer = plan_replicas(asked, case.replicas, case.policy.name)
     except LivelockError:
@@ -374,11 +402,13 @@ def _promise(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
         *(case.trace, case.hardware, case.policy, case.config),
         predicted=case.trace.output_tokens,
         assignment=assignment,
+        on_error=case.on_error,
     )
+    took = kept.makespan - _late(case)  # a plan counts from the first request that it is of
     if count_replicas(assignment) != case.replicas:
         yield f"{count_replicas(assignment)} replicas of {case.replicas} asked for"
-    if not np.isclose(promised, kept.makespan, rtol=RELATIVE, atol=RELATIVE):
-        yield f"promised {promised!r} s, took {kept.makespan!r} s"
+    if not np.isclose(promised, took, rtol=RELATIVE, atol=RELATIVE):
+        yield f"promised {promised!r} s, took {took!r} s"
 
 
 def _first(bad: NDArray[np.bool_], says: str, values: NDArray[np.generic]) -> Iterator[str]:
@@ -391,7 +421,7 @@ def _first(bad: NDArray[np.bool_], says: str, values: NDArray[np.generic]) -> It
 Law = Callable[[Case, SimulationResult, Counter[str]], Iterator[str]]
 
 LAWS: tuple[Law, ...] = (
-    *(_clock, _tokens, _blocks, _summary, _bound, _efficiency, _same_twice),
+    *(_clock, _who_is_served, _tokens, _blocks, _summary, _bound, _efficiency, _same_twice),
     *(_verify_result, _latencies, _hybrid, _promise),
 )
 """Everything that is checked of a replay that comes to an end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from benchmarks.sweep import policies, profiles, traces
 from llmsched import exporters, lengths
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
+from llmsched.engine.limits import OnError
 from llmsched.errors import LlmschedError
 from llmsched.hardware import HardwareProfile
 from llmsched.replay import simulate
 from llmsched.trace import MAX_TOKENS, Trace
+from llmsched.verify.lengths import TAKEN, answers, never_taken
 
 MOST_STEPS = 20_000
 """No knob is drawn that cuts the prompts of a trace into more chunks than that, and no rule."""
@@ -40,6 +43,8 @@ class Case:
         Name of the profile if it is a shipped one.
     replicas : int or None
         Plan for so many replicas and replay the plan; None is one engine.
+    on_error : {"fail", "skip"}
+        What a request that never fits is.
     """
 
     seed: int
@@ -54,6 +59,7 @@ class Case:
     policy: Policy
     concurrency: int | None
     replicas: int | None
+    on_error: OnError = "fail"
 
     @property
     def name(self) -> str:
@@ -68,6 +74,24 @@ class Case:
     def predicted(self) -> NDArray[np.int64]:
         """Return the output lengths as the policy sees them."""
         return lengths.predict(self.trace, self.lengths, self.index)
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The requests that an engine takes, as the independent checker works it out."""
+        return np.flatnonzero(never_taken(self.trace, self.effective) == TAKEN)
+
+    @cached_property
+    def served(self) -> Trace:
+        """Those requests, with the outputs that they get; `Trace` keeps the longest of all."""
+        emitted = answers(self.trace, self.effective)[self.rows]
+        return replace(self.trace.take(self.rows), output_tokens=emitted)
+
+    def seen(self) -> NDArray[np.int64]:
+        """Return the output lengths of those as the policy sees them; an oracle sees the cuts."""
+        predicted = self.predicted()
+        if predicted is self.trace.output_tokens:
+            return self.served.output_tokens
+        return predicted[self.rows]
 
     def command(self, folder: Path | None = None) -> str | None:
         """Return a `llmsched simulate` that does the same, from the root of the repository.
@@ -87,6 +111,7 @@ class Case:
         command = ["llmsched", "simulate", *trace, "--hardware", profile]
         command += ["--policy", self.policy.name, "--lengths", self.lengths]
         command += ["--seed", str(self.index), *_options(self.config)]
+        command += ["--on-error", "skip"] if self.on_error == "skip" else []
         if self.concurrency is not None:
             command += ["--concurrency", str(self.concurrency)]
         return shlex.join(command)
@@ -120,8 +145,27 @@ def draw(seed: int, index: int) -> Case:
         *(config, mode, policy, closed, replicas),
     )
     if len(trace) <= PLANNED and not words and rng.random() < 0.15:
-        return _at_step_ends(rng, case)
-    return case
+        case = _at_step_ends(rng, case)
+    return _short_of(np.random.default_rng((seed, index, 1)), case)
+
+
+def _short_of(rng: Generator, case: Case) -> Case:
+    """Let a few cases be short of length, output or blocks: some requests are refused, or cut."""
+    trace, config = case.trace, case.config
+    if rng.random() >= 0.15:
+        return case
+    what, share = rng.choice(["length", "output", "blocks"]), rng.choice([0.1, 0.5, 0.9])
+    whole = trace.input_tokens + trace.output_tokens
+    length = int(np.quantile(whole, share))
+    if what == "length":
+        config = replace(config, max_model_len=max(2, length))
+    elif what == "output":
+        config = replace(config, max_output_tokens=int(np.quantile(trace.output_tokens, share)))
+    else:
+        config = replace(config, num_gpu_blocks=2 + length // config.block_size)
+    short = replace(case, config=config, on_error="skip")
+    enough = len(short.rows) >= (case.replicas or 1)
+    return short if enough else case
 
 
 def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfile) -> EngineConfig:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.sweep.draw import Case
 from llmsched.engine import SimulationResult
+from llmsched.engine.result import COMPLETED
 from llmsched.errors import PolicyError
 from tests.plain_engine import PlainEngine, Request
 
@@ -29,7 +30,7 @@ Times = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """Seconds, one entry a request: arrival, first admission, and the times of its tokens."""
+    """Seconds, one entry a request served: arrival, first admission, and times of its tokens."""
 
     arrival: Times
     admitted: Times
@@ -90,7 +91,7 @@ def by_plain_engine(case: Case) -> Told | None:
         The policy proposed what the plain engine cannot do.
     """
     plain = Watched(
-        case.trace, case.hardware, case.policy, case.config, case.predicted(), case.concurrency
+        case.served, case.hardware, case.policy, case.config, case.seen(), case.concurrency
     )
     try:
         plain.run()
@@ -112,14 +113,15 @@ def by_step_table(result: SimulationResult, engines: Sequence[SimulationResult])
     """
     times: dict[str, Times] = {}
     for part in engines:
-        times |= dict(zip(part.trace.id, _tokens(part), strict=True))
-    return Told(result.arrival, result.admitted, [times[name] for name in result.trace.id])
+        done = part.of(np.flatnonzero(part.status == COMPLETED))
+        times |= dict(zip(done.trace.id, _tokens(done, _round_ends(part)), strict=True))
+    served = result.of(np.flatnonzero(result.status == COMPLETED))
+    return Told(served.arrival, served.admitted, [times[name] for name in served.trace.id])
 
 
-def _tokens(result: SimulationResult) -> Iterator[Times]:
-    ends = _round_ends(result)
+def _tokens(result: SimulationResult, ends: Times) -> Iterator[Times]:
     joined = np.searchsorted(ends, result.first_token + _same(result.first_token), side="right")
-    further = (result.trace.output_tokens - 1).tolist()
+    further = (result.emitted - 1).tolist()
     for first, at, left in zip(result.first_token.tolist(), joined.tolist(), further, strict=True):
         yield np.concatenate(([first], ends[at : at + left]))
 

@@ -114,3 +114,7 @@ def wrong(
 
 def named(requests: Requests) -> Callable[[int], str]:
     return lambda i: f"request {requests.id[i]}"
+
+
+def row_name(i: int) -> str:
+    return f"step row {i + 1}"

@@ -14,9 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.engine.limits import output_limits
-from llmsched.verify.replay import Law, Replay, counted, named, slack, summed, wrong
-from llmsched.verify.served import caps, everybody_served_or_not, timeouts
+from llmsched.verify.blocks import kv_capacity, reserved_blocks
+from llmsched.verify.replay import Law, Replay, counted, named, row_name, slack, summed, wrong
+from llmsched.verify.served import (
+    caps,
+    everybody_served_or_not,
+    nobody_beyond_the_limits,
+    timeouts,
+)
 from llmsched.verify.tables import ABORTED, COMPLETED, REFUSED, Requests
 
 
@@ -34,16 +39,12 @@ class Fault:
 def faults(replay: Replay) -> list[Fault]:
     """Return everything that is wrong, nothing if the tables are those of a possible replay."""
     found: list[Fault] = []
-    for laws in (_FIRST, _THEN):
+    for laws in _LAWS:
         for law in laws:
             found += [Fault(law.__name__.replace("_", " "), message) for message in law(replay)]
         if found:
             break  # the laws that follow take these for granted
     return found
-
-
-def _row(i: int) -> str:
-    return f"step row {i + 1}"
 
 
 def same_requests(replay: Replay) -> Iterator[str]:
@@ -94,8 +95,8 @@ def order_of_events(replay: Replay) -> Iterator[str]:
     early = r.first_token_s <= r.admitted_s + slack(r.admitted_s)
     yield from wrong(early, who, "has its first token when it is admitted")
     later = r.finish_s - r.first_token_s
-    bad = np.where(r.output_tokens == 1, np.abs(later), -later) > slack(r.finish_s)
-    bad |= (r.output_tokens > 1) & (later <= 0)
+    bad = np.where(r.emitted_tokens == 1, np.abs(later), -later) > slack(r.finish_s)
+    bad |= (r.emitted_tokens > 1) & (later <= 0)
     bad &= r.status == COMPLETED
     yield from wrong(bad, who, lambda i: f"finishes {later[i]:.9g} s after its first token")
 
@@ -103,25 +104,25 @@ def order_of_events(replay: Replay) -> Iterator[str]:
 def steps_in_order(replay: Replay) -> Iterator[str]:
     """Steps take time, follow each other, and never run at once."""
     s = replay.steps
-    yield from wrong(s.duration_s <= 0, _row, lambda i: f"takes {s.duration_s[i]} s")
+    yield from wrong(s.duration_s <= 0, row_name, lambda i: f"takes {s.duration_s[i]} s")
     early = s.start_s[1:] < s.end_s[:-1] - slack(s.end_s[:-1])
-    yield from wrong(early, _row, "ends after the next one has started")
+    yield from wrong(early, row_name, "ends after the next one has started")
 
 
 def rows_that_make_sense(replay: Replay) -> Iterator[str]:
     """A step computes something for sequences that hold a slot."""
     s = replay.steps
-    yield from wrong(s.rounds < 1, _row, "no rounds")
-    yield from wrong(s.prefill_seqs + s.decode_seqs < 1, _row, "computes nothing")
+    yield from wrong(s.rounds < 1, row_name, "no rounds")
+    yield from wrong(s.prefill_seqs + s.decode_seqs < 1, row_name, "computes nothing")
     prompts = (s.prefill_tokens < s.prefill_seqs) | ((s.prefill_seqs == 0) & (s.prefill_tokens > 0))
     yield from wrong(
-        prompts, _row, lambda i: f"{s.prefill_tokens[i]} tokens of {s.prefill_seqs[i]} prompts"
+        prompts, row_name, lambda i: f"{s.prefill_tokens[i]} tokens of {s.prefill_seqs[i]} prompts"
     )
     leap = (s.rounds > 1) & (s.prefill_seqs > 0)
-    yield from wrong(leap, _row, "several rounds with a prefill")
+    yield from wrong(leap, row_name, "several rounds with a prefill")
     yield from wrong(
         s.prefill_seqs + s.decode_seqs > s.running,
-        _row,
+        row_name,
         lambda i: f"{s.prefill_seqs[i]} + {s.decode_seqs[i]} computed, {s.running[i]} running",
     )
 
@@ -129,7 +130,7 @@ def rows_that_make_sense(replay: Replay) -> Iterator[str]:
 def slots(replay: Replay) -> Iterator[str]:
     """No more sequences run than there are slots."""
     most, running = replay.config.max_num_seqs, replay.steps.running
-    yield from wrong(running > most, _row, lambda i: f"{running[i]} running in {most} slots")
+    yield from wrong(running > most, row_name, lambda i: f"{running[i]} running in {most} slots")
 
 
 def token_budget(replay: Replay) -> Iterator[str]:
@@ -137,24 +138,27 @@ def token_budget(replay: Replay) -> Iterator[str]:
     budget = replay.config.max_num_batched_tokens
     if budget is not None:
         tokens = replay.steps.prefill_tokens + replay.steps.decode_seqs
-        yield from wrong(tokens > budget, _row, lambda i: f"{tokens[i]} tokens of {budget}")
+        yield from wrong(tokens > budget, row_name, lambda i: f"{tokens[i]} tokens of {budget}")
 
 
 def exclusive_steps(replay: Replay) -> Iterator[str]:
     """Prefill and decode share a step only where that has a price."""
     if replay.step_time is not None and not replay.step_time.mixed:
         both = (replay.steps.prefill_seqs > 0) & (replay.steps.decode_seqs > 0)
-        yield from wrong(both, _row, "mixes prefill and decode, which has no price")
+        yield from wrong(both, row_name, "mixes prefill and decode, which has no price")
 
 
 def work_conserved(replay: Replay) -> Iterator[str]:
     """The engine rests only with nothing to do, starts with an arrival, ends with a finish."""
     s, r = replay.steps, replay.accepted
+    if not len(r.id):
+        yield f"{len(s.start_s)} step rows, and every request was refused"
+        return
     arrived, finished = np.sort(r.arrival_s), np.sort(r.finish_s)
     rest = s.start_s[1:] > s.end_s[:-1] + slack(s.end_s[:-1])
     left = counted(arrived, s.end_s[:-1]) - counted(finished, s.end_s[:-1])
     yield from wrong(
-        rest & (left > 0), _row, lambda i: f"nothing runs after it, with {left[i]} to serve"
+        rest & (left > 0), row_name, lambda i: f"nothing runs after it, with {left[i]} to serve"
     )
     starts = np.concatenate(([s.start_s[0]], s.start_s[1:][rest]))
     late = counted(arrived, starts) == np.searchsorted(arrived, starts - slack(starts))
@@ -191,7 +195,9 @@ def _on_marks(
     )
     many = np.bincount(row, minlength=len(marks))
     yield from wrong(
-        many > room, _row, lambda i: f"{label} of {many[i]} requests, it computes {room[i]} such"
+        many > room,
+        row_name,
+        lambda i: f"{label} of {many[i]} requests, it computes {room[i]} such",
     )
 
 
@@ -209,12 +215,12 @@ def queue_lengths(replay: Replay) -> Iterator[str]:
     there, held = s.running + s.waiting, arrived - finished
     yield from wrong(
         (there > held) | (there < held - unseen),
-        _row,
+        row_name,
         lambda i: f"{s.running[i]} running + {s.waiting[i]} waiting, {held[i]} in the system",
     )
     slot = admitted - counted(np.sort(held_slot.finish_s), s.start_s)
     bad = s.running > slot if replay.preempted else s.running != slot
-    yield from wrong(bad, _row, lambda i: f"{s.running[i]} running, {slot[i]} hold a slot")
+    yield from wrong(bad, row_name, lambda i: f"{s.running[i]} running, {slot[i]} hold a slot")
 
 
 def prompts_conserved(replay: Replay) -> Iterator[str]:
@@ -222,13 +228,13 @@ def prompts_conserved(replay: Replay) -> Iterator[str]:
     s, r = replay.steps, replay.admitted
     done = np.cumsum(s.prefill_tokens)
     owed = summed(replay.begun.first_token_s, replay.begun.input_tokens, s.end_s)
-    again = int((r.preemptions * (r.input_tokens + r.output_tokens)).sum())
+    again = int((r.preemptions * (r.input_tokens + r.emitted_tokens)).sum())
     allowed = summed(r.admitted_s, r.input_tokens, s.start_s) + again
     yield from wrong(
-        done < owed, _row, lambda i: f"{done[i]} prompt tokens computed, {owed[i]} were needed"
+        done < owed, row_name, lambda i: f"{done[i]} prompt tokens computed, {owed[i]} were needed"
     )
     yield from wrong(
-        done > allowed, _row, lambda i: f"{done[i]} prompt tokens computed of {allowed[i]}"
+        done > allowed, row_name, lambda i: f"{done[i]} prompt tokens computed of {allowed[i]}"
     )
 
 
@@ -260,14 +266,16 @@ def decode_batches(replay: Replay) -> Iterator[str]:
     due, rows = begun - ended, s.decode_seqs > 0
     exact = np.maximum.accumulate(_put_back(replay)) == 0  # nothing was preempted so far
     bad = rows & np.where(exact, s.decode_seqs != due, s.decode_seqs > due)
-    yield from wrong(bad, _row, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
+    yield from wrong(bad, row_name, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
     base = r.input_tokens - replay.rounds_first
     context = summed(r.first_token_s, base, s.start_s) - summed(r.finish_s, base, s.start_s)
     context += due * replay.rounds_before[:-1]
     most = context + int(r.preemptions.sum())
     bad = rows & np.where(exact, s.kv_tokens != context, s.kv_tokens > most)
     bad |= ~rows & (s.kv_tokens > 0)
-    yield from wrong(bad, _row, lambda i: f"{s.kv_tokens[i]} KV tokens read, {context[i]} there")
+    yield from wrong(
+        bad, row_name, lambda i: f"{s.kv_tokens[i]} KV tokens read, {context[i]} there"
+    )
 
 
 def preemptions_accounted_for(replay: Replay) -> Iterator[str]:
@@ -297,58 +305,12 @@ def _put_back(replay: Replay) -> NDArray[np.int64]:
     return admitted - counted(np.sort(r.finish_s), s.start_s) - s.running
 
 
-def kv_capacity(replay: Replay) -> Iterator[str]:
-    """Sequences that were never preempted alone fit into the blocks; without limit none was."""
-    s, r, blocks = replay.steps, replay.requests, replay.config.usable_blocks
-    if blocks is None:
-        bad = r.preemptions > 0
-        yield from wrong(bad, named(r), "preempted, but KV is not limited")
-        return
-    size = replay.config.block_size
-    tokens = s.kv_tokens + s.decode_seqs * s.rounds + s.prefill_tokens
-    room = blocks * size
-    yield from wrong(tokens > room, _row, lambda i: f"{tokens[i]} tokens held in {room}")
-    held = _blocks_held(replay, size)
-    yield from wrong(held > blocks, _row, lambda i: f"{held[i]} blocks held of {blocks}")
-
-
-def reserved_blocks(replay: Replay) -> Iterator[str]:
-    """Where admission sets aside the whole output, all who hold a slot fit with their limits."""
-    s, r, blocks = replay.steps, replay.admitted, replay.config.usable_blocks
-    if blocks is None or replay.config.reserve != "max_output":
-        return
-    yield from wrong(r.preemptions > 0, named(r), "preempted, but its blocks are reserved")
-    limits = output_limits(replay.trace, replay.config)
-    limits = limits[np.isfinite(replay.requests.admitted_s)]
-    each = -(-(r.input_tokens + limits - 1) // replay.config.block_size)
-    held = summed(r.admitted_s, each, s.start_s) - summed(r.finish_s, each, s.start_s)
-    yield from wrong(held > blocks, _row, lambda i: f"{held[i]} blocks reserved of {blocks}")
-
-
-def _blocks_held(replay: Replay, size: int) -> NDArray[np.int64]:
-    """Blocks at each row's end of the sequences with a first token that were never preempted."""
-    s, r = replay.steps, replay.begun
-    ours = np.flatnonzero(r.preemptions == 0)
-    ours = ours[np.argsort(r.first_token_s[ours], kind="stable")]
-    begun = counted(r.first_token_s[ours], s.end_s)
-    base = r.input_tokens - replay.rounds_first
-    gone = r.finish_s + slack(r.finish_s)
-    held = np.zeros(len(s.end_s), dtype=np.int64)
-    active, taken = np.empty(0, dtype=np.int64), 0
-    for row, (end, until) in enumerate(zip(s.end_s.tolist(), begun.tolist(), strict=True)):
-        active = active[gone[active] >= end]
-        if until > taken:
-            active, taken = np.concatenate((active, ours[taken:until])), until
-        held[row] = (-(-(base[active] + replay.rounds_before[row + 1]) // size)).sum()
-    return held
-
-
 def prices(replay: Replay) -> Iterator[str]:
     """A step takes what its profile says; attention within prompts is known only by bounds."""
     price, s = replay.step_time, replay.steps
     if price is None:
         return
-    longest = int((replay.trace.input_tokens + replay.trace.output_tokens).max())
+    longest = int((replay.admitted.input_tokens + replay.admitted.emitted_tokens).max(initial=0))
     low, high = np.empty(len(s.start_s)), np.empty(len(s.start_s))
     columns = (s.prefill_tokens, s.prefill_seqs, s.decode_seqs, s.kv_tokens, s.rounds)
     for i, (tokens, seqs, n, kv, k) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
@@ -363,7 +325,7 @@ def prices(replay: Replay) -> Iterator[str]:
         high[i] += price.per_prefill_token_x_context * tokens * longest
     off = (s.duration_s < low * (1 - 1e-6)) | (s.duration_s > high * (1 + 1e-6))
     yield from wrong(
-        off, _row, lambda i: f"takes {s.duration_s[i]:.9g} s, its price is {low[i]:.9g} s"
+        off, row_name, lambda i: f"takes {s.duration_s[i]:.9g} s, its price is {low[i]:.9g} s"
     )
 
 
@@ -385,31 +347,34 @@ def first_come_first_served(replay: Replay) -> Iterator[str]:
     )
 
 
-_FIRST: tuple[Law, ...] = (
-    same_requests,
-    everybody_served_or_not,
-    order_of_events,
-    steps_in_order,
-    rows_that_make_sense,
+_LAWS: tuple[tuple[Law, ...], ...] = (
+    (same_requests,),
+    (
+        everybody_served_or_not,
+        nobody_beyond_the_limits,
+        order_of_events,
+        steps_in_order,
+        rows_that_make_sense,
+    ),
+    (
+        arrivals,
+        caps,
+        timeouts,
+        slots,
+        token_budget,
+        exclusive_steps,
+        work_conserved,
+        times_on_the_time_line,
+        queue_lengths,
+        prompts_conserved,
+        tokens_conserved,
+        decode_batches,
+        preemptions_accounted_for,
+        kv_capacity,
+        reserved_blocks,
+        prices,
+        first_come_first_served,
+    ),
 )
-_THEN: tuple[Law, ...] = (
-    arrivals,
-    caps,
-    timeouts,
-    slots,
-    token_budget,
-    exclusive_steps,
-    work_conserved,
-    times_on_the_time_line,
-    queue_lengths,
-    prompts_conserved,
-    tokens_conserved,
-    decode_batches,
-    preemptions_accounted_for,
-    kv_capacity,
-    reserved_blocks,
-    prices,
-    first_come_first_served,
-)
-LAWS = tuple(law.__name__.replace("_", " ") for law in _FIRST + _THEN)
+LAWS = tuple(law.__name__.replace("_", " ") for laws in _LAWS for law in laws)
 """Names of everything that is checked."""

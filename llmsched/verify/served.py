@@ -1,4 +1,4 @@
-"""Laws of who is served: caps on the queue, and clients that leave."""
+"""Laws of who is served: limits of lengths, caps on the queue, and clients that leave."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from llmsched.verify.lengths import TAKEN, WHY, answers, never_taken
 from llmsched.verify.replay import Replay, named, slack, wrong
 from llmsched.verify.tables import ABORTED, COMPLETED, REFUSED
 
@@ -14,27 +15,38 @@ _SAME_S = 2e-9
 
 
 def everybody_served_or_not(replay: Replay) -> Iterator[str]:
-    """A request is completed with all of its tokens, refused without any, or left with some."""
-    r = replay.requests
+    """A request is completed with all tokens it may have, refused without any, or left with some.
+
+    An answer ends where its limit, or the model's length, cuts it.
+    """
+    r, whole = replay.requests, answers(replay.trace, replay.config)
     who, never = named(r), np.isnan(r.first_token_s)
-    bad = (r.status == COMPLETED) & (r.emitted_tokens > r.output_tokens)
-    bad |= (r.status == COMPLETED) & (r.emitted_tokens < 1)
-    yield from wrong(bad, who, lambda i: f"completed with {r.emitted_tokens[i]} tokens")
+    bad = (r.status == COMPLETED) & (r.emitted_tokens != whole)
+    yield from wrong(
+        bad, who, lambda i: f"completed with {r.emitted_tokens[i]} tokens, expected {whole[i]}"
+    )
     refused = r.status == REFUSED
     came = ~(np.isnan(r.admitted_s) & never & np.isnan(r.finish_s)) | (r.emitted_tokens > 0)
     yield from wrong(refused & came, who, "refused, and something of it was done")
     aborted = r.status == ABORTED
-    bad = (r.emitted_tokens >= r.output_tokens) | ((r.emitted_tokens > 0) == never)
+    bad = (r.emitted_tokens >= whole) | ((r.emitted_tokens > 0) == never)
     bad |= np.isnan(r.finish_s) | (r.finish_s < np.fmax(r.first_token_s, r.arrival_s))
     yield from wrong(aborted & bad, who, lambda i: f"aborted with {r.emitted_tokens[i]} tokens")
 
 
+def nobody_beyond_the_limits(replay: Replay) -> Iterator[str]:
+    """Whoever is too long for the model or the KV cache is refused."""
+    verdict, r = never_taken(replay.trace, replay.config), replay.requests
+    bad = (verdict != TAKEN) & (r.status != REFUSED)
+    yield from wrong(bad, named(r), lambda i: f"was taken, but {WHY[verdict[i]]}")
+
+
 def caps(replay: Replay) -> Iterator[str]:
-    """Whoever arrives is refused where the caps are reached, and only there."""
+    """Whoever is short enough is refused where the caps are reached, and only there."""
     r, config = replay.requests, replay.config
-    refused = r.status == REFUSED
+    refused, short = r.status == REFUSED, never_taken(replay.trace, config) == TAKEN
     if config.max_num_queued_reqs is None and config.max_num_queued_tokens is None:
-        yield from wrong(refused, named(r), "refused, and there is no cap")
+        yield from wrong(refused & short, named(r), "refused, and there is no cap")
         return
     begun = np.where(np.isnan(r.first_token_s), r.finish_s, r.first_token_s)
     full = np.zeros((2, len(refused)), np.bool_)  # at least, and at most
@@ -45,8 +57,8 @@ def caps(replay: Replay) -> Iterator[str]:
             tokens = int(r.input_tokens[:i][waits].sum())
             full[which, i] = there.sum() >= (config.max_num_queued_reqs or np.inf)
             full[which, i] |= tokens >= (config.max_num_queued_tokens or np.inf)
-    yield from wrong(refused & ~full[1], named(r), "refused below the cap")
-    yield from wrong(~refused & full[0], named(r), "accepted beyond the cap")
+    yield from wrong(refused & short & ~full[1], named(r), "refused below the cap")
+    yield from wrong(~refused & short & full[0], named(r), "accepted beyond the cap")
 
 
 def timeouts(replay: Replay) -> Iterator[str]:

@@ -19,11 +19,12 @@ from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.policies import NAMED
+from llmsched.replay import simulate
 from llmsched.report.tables import requests_csv, steps_csv
 from llmsched.trace import Trace
 from llmsched.verify.replay import Replay
 from llmsched.verify.result import LAWS, faults
-from llmsched.verify.tables import read_requests, read_steps
+from llmsched.verify.tables import COMPLETED, REFUSED, read_requests, read_steps
 from tests.cases import AnyStep, Case, cases
 
 
@@ -53,6 +54,40 @@ def test_every_replay_of_every_policy_passes(
     try:
         result = case.replay(policy)
     except PolicyError:
+        return
+    assume((result.column("duration_s") > 0).all())
+    assert faults(evidence(case, result, tmp_path_factory.getbasetemp())) == []
+
+
+@given(data=st.data())
+def test_every_replay_that_refuses_and_cuts_passes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    policy = data.draw(st.sampled_from(list(NAMED.values())))
+    case = data.draw(cases(mixed=True if policy.rule.mixed else None))
+    blocks = data.draw(st.sampled_from([case.config.num_gpu_blocks, 4, 9, 30]))
+    config = dataclasses.replace(
+        case.config,
+        max_model_len=data.draw(st.sampled_from([None, 12, 40])),
+        max_output_tokens=data.draw(st.sampled_from([None, 1, 5])),
+        max_num_queued_reqs=data.draw(st.sampled_from([None, None, 3])),
+        num_gpu_blocks=blocks,
+        max_num_partial_prefills=1,
+        max_long_partial_prefills=1,
+    )
+    declared = data.draw(st.sampled_from([None, 1, 7]))
+    if declared is not None:
+        limits = np.resize([declared, 0, 30], len(case.trace))
+        case = dataclasses.replace(
+            case, trace=dataclasses.replace(case.trace, max_output_tokens=limits)
+        )
+    try:
+        result = simulate(
+            *(case.trace, case.hardware, policy, config),
+            concurrency=case.concurrency,
+            on_error="skip",
+        )
+    except (PolicyError, InputError):
         return
     assume((result.column("duration_s") > 0).all())
     assert faults(evidence(case, result, tmp_path_factory.getbasetemp())) == []
@@ -247,6 +282,173 @@ def test_faults_are_found_among_preemptions(
     assert law in {fault.law for fault in found}, [str(fault) for fault in found]
 
 
+LONG, GREEDY, CUT_BY_OWN, CUT_BY_KNOB, CUT_BY_MODEL, CAPPED, LAST = range(7)
+"""Requests of `limited`."""
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """Of a model of 40 tokens: who is too long is refused, long answers are cut, one cap is met."""
+    trace = Trace.from_columns(
+        [0, 0, 0, 0, 0, 0, 9],
+        [40, 30, 8, 9, 35, 7, 5],
+        [1, 3, 9, 30, 12, 4, 2],
+        max_output_tokens=[0, 11, 6, 0, 0, 0, 3],
+    )
+    config = EngineConfig(
+        2,
+        64,
+        max_model_len=40,
+        max_output_tokens=20,
+        max_num_queued_reqs=3,
+        num_gpu_blocks=21,
+        block_size=4,
+    )
+    return _skipping(tmp_path_factory.mktemp("limited"), trace, config)
+
+
+@pytest.fixture(scope="module")
+def squeezed(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """In 10 blocks of 4, limits reserved: the prompt of one never fits, the limit of another."""
+    trace = Trace.from_columns(
+        [0, 0, 0, 1], [41, 30, 30, 5], [1, 2, 2, 9], max_output_tokens=[0, 12, 11, 0]
+    )
+    config = EngineConfig(2, 64, block_size=4, num_gpu_blocks=11, reserve="max_output")
+    return _skipping(tmp_path_factory.mktemp("squeezed"), trace, config)
+
+
+def _skipping(folder: Path, trace: Trace, config: EngineConfig) -> Replay:
+    case = Case(trace, MIXED, config, trace.output_tokens, None)
+    result = simulate(trace, MIXED, NAMED["vllm"], config, on_error="skip")
+    replay = evidence(case, result, folder)
+    assert faults(replay) == []
+    return replay
+
+
+MIXED = HardwareProfile("p", Affine(per_step=0.01, per_prefill_token=0.001))
+
+
+def test_the_hand_cases_refuse_and_cut_whom_they_say(limited: Replay, squeezed: Replay) -> None:
+    assert limited.requests.status.tolist() == [1, 1, 0, 0, 0, 1, 0]
+    assert limited.requests.emitted_tokens.tolist() == [0, 0, 6, 20, 5, 0, 2]
+    assert squeezed.requests.status.tolist() == [1, 1, 0, 0]
+
+
+def _declared(row: int, limit: int) -> Callable[[Replay], Replay]:
+    """Let one request have declared another limit."""
+
+    def plant(replay: Replay) -> Replay:
+        assert replay.trace.max_output_tokens is not None
+        limits = replay.trace.max_output_tokens.copy()
+        limits[row] = limit
+        trace = dataclasses.replace(replay.trace, max_output_tokens=limits)
+        return dataclasses.replace(replay, trace=trace)
+
+    return plant
+
+
+def _prompt(row: int, tokens: int) -> Callable[[Replay], Replay]:
+    """Let the prompt of one request have had another length."""
+
+    def plant(replay: Replay) -> Replay:
+        prompts = replay.trace.input_tokens.copy()
+        prompts[row] = tokens
+        return dataclasses.replace(
+            replay,
+            trace=dataclasses.replace(replay.trace, input_tokens=prompts),
+            requests=dataclasses.replace(replay.requests, input_tokens=prompts),
+        )
+
+    return plant
+
+
+def _forgotten(row: int, status: int) -> Callable[[Replay], Replay]:
+    """Let nothing of one request have been done."""
+
+    def plant(replay: Replay) -> Replay:
+        old = replay.requests
+        columns: dict[str, Any] = {}
+        for name in ("admitted_s", "first_token_s", "finish_s", "emitted_tokens", "status"):
+            columns[name] = getattr(old, name).copy()
+            columns[name][row] = {"status": status, "emitted_tokens": 0}.get(name, np.nan)
+        return dataclasses.replace(replay, requests=dataclasses.replace(old, **columns))
+
+    return plant
+
+
+_BEYOND = "nobody beyond the limits"
+
+PLANTED_LIMITS = {
+    "a prompt that fits was refused": (_prompt(LONG, 39), "caps"),
+    "a declared limit that fits was refused": (_declared(GREEDY, 10), "caps"),
+    "a prompt beyond the model was taken": (_knob(max_model_len=35), _BEYOND),
+    "a declared limit beyond the model was taken": (_declared(LAST, 36), _BEYOND),
+    "somebody who never fits was taken": (_knob(num_gpu_blocks=10), _BEYOND),
+    "one who was refused for its length counts as served": (_forgotten(LONG, COMPLETED), _SERVED),
+    "one who was refused got a token": (_change("requests", "emitted_tokens", LONG, 1), _SERVED),
+    "who was served was said to be refused": (_forgotten(LAST, REFUSED), "work conserved"),
+    "and he was refused below the cap": (_forgotten(LAST, REFUSED), "caps"),
+    "an answer beyond its declared limit": (
+        _change("requests", "emitted_tokens", CUT_BY_OWN, 1),
+        _SERVED,
+    ),
+    "another declared limit": (_declared(CUT_BY_OWN, 7), _SERVED),
+    "an answer beyond the knob": (_change("requests", "emitted_tokens", CUT_BY_KNOB, 1), _SERVED),
+    "another knob": (_knob(max_output_tokens=21), _SERVED),
+    "no knob": (_knob(max_output_tokens=None), _SERVED),
+    "an answer cut too soon": (_change("requests", "emitted_tokens", CUT_BY_MODEL, -1), _SERVED),
+    "an answer that was not cut": (_change("requests", "emitted_tokens", CUT_BY_MODEL, 7), _SERVED),
+    "another model": (_knob(max_model_len=39), _SERVED),
+    "no model": (_knob(max_model_len=None), _SERVED),
+    "a cap that is not reached": (_knob(max_num_queued_reqs=4), "caps"),
+    "no cap": (_knob(max_num_queued_reqs=None), "caps"),
+    "a cap that is reached sooner": (_knob(max_num_queued_reqs=2), "caps"),
+    "the length of a cut answer": (
+        _change("requests", "output_tokens", CUT_BY_MODEL, -7),
+        "same requests",
+    ),
+    "a round for a token that was cut": (
+        _change("steps", "rounds", _longest_leap, 1),
+        "tokens conserved",
+    ),
+    "a finish that came with the uncut answer": (
+        _change("requests", "finish_s", CUT_BY_KNOB, 0.01),
+        "times on the time line",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED_LIMITS)
+def test_faults_are_found_among_refusals_and_cuts(limited: Replay, name: str) -> None:
+    plant, law = PLANTED_LIMITS[name]
+    found = faults(plant(limited))
+    assert law in {fault.law for fault in found}, [str(fault) for fault in found]
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (_knob(num_gpu_blocks=12), "caps"),  # the prompt would fit
+        (_declared(1, 11), "caps"),  # the limit would
+        (_declared(2, 12), _BEYOND),
+        (_knob(reserve="none"), "caps"),
+        (_knob(watermark=0.1), _BEYOND),
+    ],
+)
+def test_faults_are_found_among_those_that_never_fit(
+    squeezed: Replay, plant: Callable[[Replay], Replay], law: str
+) -> None:
+    found = faults(plant(squeezed))
+    assert law in {fault.law for fault in found}, [str(fault) for fault in found]
+
+
+def test_steps_of_which_every_request_was_refused_are_a_fault(limited: Replay) -> None:
+    nobody = limited
+    for row in range(len(limited.requests.id)):
+        nobody = _forgotten(row, REFUSED)(nobody)
+    assert "work conserved" in {fault.law for fault in faults(nobody)}
+
+
 def test_a_mixed_step_without_a_price_is_a_fault(exclusive: Replay) -> None:
     row = int(np.flatnonzero(exclusive.steps.prefill_seqs > 0)[-1])
     found = faults(_change("steps", "decode_seqs", row, 1)(exclusive))
@@ -300,7 +502,7 @@ def test_short_prompts_that_pass_a_long_one_are_no_fault_where_prefills_are_shar
 
 
 def test_each_law_is_broken_by_some_planted_fault() -> None:
-    elsewhere = {"exclusive steps", "first come first served"}
+    elsewhere = {"exclusive steps", "first come first served", _BEYOND}
     assert {law for _, law in PLANTED.values()} | elsewhere == set(LAWS)
 
 
