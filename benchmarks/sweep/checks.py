@@ -349,7 +349,7 @@ def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
         "aborted": 0,
         "total_input_tokens": int(served.input_tokens.sum()),
         "total_output_tokens": int(served.output_tokens.sum()),
-        "wasted_tokens": 0,
+        "wasted_output_tokens": 0,
     }
     for name, total in totals.items():
         if row[name] != total:
