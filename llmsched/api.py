@@ -130,6 +130,7 @@ def simulate(
     >>> round(simulate(frame, "llama65b-8gpu-paper", "fcfs").makespan, 3)
     0.579
     """
+    _one_of("on_error", on_error, ON_ERROR)
     profile = _hardware(hardware)
     return replay.simulate(
         _trace(trace),
@@ -196,6 +197,9 @@ def compare(
     >>> bool((found.frame.makespan_s >= found.bound["makespan_s"]).all())
     True
     """
+    for name, text in {"lengths": lengths, "by": by, "window": window}.items():
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"{name}: expected a text, got {shown(text)}")
     requests, profile = _trace(trace), _hardware(hardware)
     engine = _config(profile, config)
     mode = chosen_mode(requests, lengths)
@@ -321,26 +325,38 @@ def _trace(given: Requests) -> Trace:
 
 def _of_frame(frame: pd.DataFrame) -> Trace:
     """Return the rows of a frame as requests."""
-    found = {
-        name: column
-        for name, columns in _COLUMNS.items()
-        if (column := next((c for c in columns if c in frame.columns), None)) is not None
-    }
+    found: dict[str, str] = {}
+    for name, known in _COLUMNS.items():
+        named = [column for column in known if column in frame.columns]
+        if len(named) > 1:
+            raise InputError(f"trace: expected one of the columns {', '.join(named)}, got both")
+        found |= {name: named[0]} if named else {}
     for name in _NEEDED:
         if name not in found:
             there = ", ".join(map(str, frame.columns))
             raise InputError(f"trace: expected a column {name}, got {there or 'no columns'}")
     columns: dict[str, Any] = {name: frame[column].to_numpy() for name, column in found.items()}
+    for name in ("arrival", "timeout"):
+        if name in columns:
+            in_ms = found[name] in ("timestamp", "timeout_ms")
+            columns[name] = _numbers(name, columns[name]) / (1e3 if in_ms else 1.0)
+    if "timeout" in columns:  # as in a file, rows may lack it
+        columns["timeout"] = np.where(np.isnan(columns["timeout"]), np.inf, columns["timeout"])
+    for name in ("id", "job_class"):
+        if name in columns:
+            columns[name] = [str(one) for one in columns[name]]
     arrival = columns.pop("arrival", np.zeros(len(frame)))
+    return Trace.from_columns(arrival, name="frame", **columns)
+
+
+def _numbers(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a column of numbers; spans of time and dates are not taken for some."""
     try:
-        seconds = arrival.astype(np.float64) / (1e3 if found.get("arrival") == "timestamp" else 1)
+        if column.dtype.kind not in "iufO":
+            raise TypeError
+        return column.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"trace: arrival: expected numbers, got {arrival.dtype}") from error
-    if found.get("timeout") == "timeout_ms":
-        columns["timeout"] = columns["timeout"] / 1e3
-    if "id" in columns:
-        columns["id"] = [str(one) for one in columns["id"]]
-    return Trace.from_columns(seconds, name="frame", **columns)
+        raise InputError(f"trace: {name}: expected numbers, got {column.dtype}") from error
 
 
 def _hardware(given: Hardware) -> HardwareProfile:
@@ -376,7 +392,8 @@ def _config(profile: HardwareProfile, given: Knobs | None) -> EngineConfig:
 
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:
-    names = () if isinstance(given, str) else tuple(given)
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    names = tuple(given) if several else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"policies: expected a list of names, got {shown(given)}")
     if len(set(names)) < len(names):

@@ -34,6 +34,8 @@ def check_limit(name: str) -> None:
         It is no latency and no statistic of one, or one that no class has.
     """
     group, metric = split(name)
+    if not group and ":" in name:
+        raise InputError(f"slo: expected a class before the colon, got {name!r}")
     if metric in SLO_METRICS:
         return
     if metric not in STATISTICS:

@@ -86,6 +86,20 @@ def test_all_policies_that_the_profile_prices_are_compared_by_default() -> None:
         ),
         ({"hardware": None}, "hardware: expected a profile, a name or a path, got None"),
         ({"policies": "vllm"}, "policies: expected a list of names, got 'vllm'"),
+        ({"policies": 5}, "policies: expected a list of names, got 5"),
+        ({"by": 5}, "by: expected a text, got 5"),
+        ({"lengths": 5}, "lengths: expected a text, got 5"),
+        ({"concurrency": True}, "concurrency: expected an integer >= 1, got True"),
+        ({"on_error": "x"}, "on_error: expected one of fail, skip; got 'x'"),
+        (
+            {"trace": FRAME.assign(arrival=pd.to_timedelta(FRAME.arrival, unit="s"))},
+            "trace: arrival: expected numbers, got timedelta64[ns]",
+        ),
+        (
+            {"trace": FRAME.assign(timestamp=0)},
+            "trace: expected one of the columns arrival, timestamp, got both",
+        ),
+        ({"trace": FRAME.assign(timeout_ms="x")}, "trace: timeout: expected numbers, got object"),
         ({"policies": []}, "policies: expected a list of names, got []"),
         ({"policies": ["vllm", "vllm"]}, "policies: expected different names, got vllm, vllm"),
         ({"slo": 5}, "slo: expected limits in ms by name, got 5"),
@@ -112,3 +126,13 @@ def test_a_policy_that_is_none_is_an_input_error() -> None:
         simulate(TRACE, A100, 5)  # type: ignore[arg-type]  # that is the point
     with pytest.raises(InputError, match="expected"):
         simulate(TRACE, A100, "vllm", {"max_num_seqs": "many"})
+
+
+def test_rows_of_a_frame_may_lack_a_timeout_and_classes_are_words() -> None:
+    patience = np.where(np.arange(40) % 2, np.nan, 5000.0)
+    frame = FRAME.assign(timeout_ms=patience)
+    frame["class"] = pd.Series(["a", 2] * 20, dtype=object)
+    found = compare(frame, policies=["vllm"], by="class")
+    assert [group["group"] for group in found.document["results"][0]["groups"]] == ["2", "a"]
+    with pytest.raises(InputError, match="on_error: expected one of fail, skip"):
+        simulate(FRAME, A100, "vllm", on_error="x")  # type: ignore[arg-type]  # that is the point

@@ -288,6 +288,8 @@ def plan(
         on_error="skip" if reading.on_error == "skip" else "fail",
     )
     tell_of_served(problem.served, config)
+    if problem.trace.timeout is not None:
+        say("timeouts are left out: a plan is for requests that are all served")
     made = packing.solve(problem, split)
     if batch is not None and file.export is not None:
         record = {"plan": promised(made)}

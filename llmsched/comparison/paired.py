@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.documents.row import Row
-from llmsched.metric import Metric, judged_metrics
+from llmsched.metric import COUNT, METRICS, Metric, judged_metrics
 
 CONFIDENCE = 0.95
 
@@ -28,12 +28,21 @@ def mean_row(rows: Sequence[Row]) -> Row:
 
 
 def _mean_groups(rows: Sequence[Row]) -> Row:
-    """Return the means of each group over the cases that have it: one may be drawn in none."""
+    """Return the means of each group over the cases that have it: one may be drawn in none.
+
+    Counts are means over all cases, so that those of the groups add up.
+    """
     by_name: dict[str, list[Row]] = {}
     for row in rows:
         for group in row.get("groups", ()):
             by_name.setdefault(group["group"], []).append(group)
-    return {"groups": [mean_row(of_group) for of_group in by_name.values()]} if by_name else {}
+    means = [mean_row(of_group) for of_group in by_name.values()]
+    for group, of_group in zip(means, by_name.values(), strict=True):
+        share = len(of_group) / len(rows)
+        for name, value in group.items():
+            if name in METRICS and METRICS[name].kind == COUNT and value is not None and share < 1:
+                group[name] = value * share
+    return {"groups": means} if means else {}
 
 
 def paired_differences(

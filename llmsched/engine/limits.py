@@ -315,7 +315,8 @@ def check_concurrency(concurrency: int | None) -> None:
     InputError
         It is not an integer >= 1, nor None.
     """
-    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
+    whole = isinstance(concurrency, int) and not isinstance(concurrency, bool)
+    if concurrency is not None and (not whole or concurrency < 1):
         raise InputError(f"concurrency: expected an integer >= 1, got {concurrency!r}")
 
 

@@ -11,8 +11,8 @@ cdef long long _SLOT
 cdef class Prompts(Preemption):
     cdef long long chunks
 
-    @cython.locals(before="long long", whole="long long", budget="long long", share="long long")
-    cdef choose(self, Proposal proposal)
+    @cython.locals(whole="long long", budget="long long", share="long long")
+    cdef choose(self, Proposal proposal, long long before)
     cdef void _schedule(self, long long slot, long long tokens) noexcept
     @cython.locals(left="long long", i="long long")
     cdef void _drop_preempted(self) noexcept

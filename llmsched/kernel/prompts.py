@@ -25,9 +25,11 @@ class Prompts(Preemption):
         super().__init__(knobs, price, cache, rows, referee)
         self.chunks = 0  # slots in `chunk_of`, with prompt tokens in the step being made
 
-    def choose(self, proposal: Proposal) -> None:
-        """Give the step's tokens to prompts: what begun ones and newcomers get is in `chunk`."""
-        before = self.preempted
+    def choose(self, proposal: Proposal, before: int) -> None:
+        """Give the step's tokens to prompts: what begun ones and newcomers get is in `chunk`.
+
+        Where there were `before` preemptions before this step and are more now, nobody is admitted.
+        """
         whole = min(self.knobs.budget, proposal.budget)
         budget = whole - (self.decoding if proposal.decode else 0)
         self.chunks = 0

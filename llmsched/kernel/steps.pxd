@@ -18,7 +18,7 @@ cdef class Steps(Prompts):
     cdef _finish_all(self)
     cdef _finish(self, long long slot)
     cdef _complete(self, long long slot)
-    @cython.locals(n="long long")
+    @cython.locals(n="long long", before="long long")
     cdef bint prefill(self, Proposal proposal) except? -1
     @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
                    resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",

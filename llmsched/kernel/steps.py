@@ -31,9 +31,10 @@ class Steps(Prompts):
 
     def prefill(self, proposal: Proposal) -> bool:
         """Compute prompt tokens, beside one decode round if the step says so."""
+        before = self.preempted
         if proposal.decode:
             self.make_room()
-        self.choose(proposal)
+        self.choose(proposal, before)
         n = self.decoding if proposal.decode else 0
         if not self.chunks and not n:
             return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +50,11 @@ class Problem:
     served: Served = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.config.is_capped:
+            what = "a plan without max_num_queued_reqs and max_num_queued_tokens"
+            raise InputError(f"engine: expected {what}: it is for requests that are all served")
         served = serve_some(self.trace, self.config, self.on_error, self.hardware.way_out)
         object.__setattr__(self, "served", served)
-        if not len(served.rows):
-            said = served.describe(self.config)
-            raise InputError(f"{self.trace.name}: no request is served: {said}")
         if self.samples < 1:
             raise InputError(f"samples: expected an integer >= 1, got {self.samples}")
         if self.objective not in ("makespan", "expected"):
@@ -61,10 +62,14 @@ class Problem:
         if self.objective == "expected" and self.error is None:
             raise InputError(f"objective: 'expected' needs lengths noisy:CV, got {self.lengths!r}")
 
-    @property
+    @cached_property
     def requests(self) -> Trace:
-        """What is planned: all that is served, at the lengths that the engine lets it have."""
-        return self.served.trace
+        """What is planned: all that is served, at the lengths that the engine lets it have.
+
+        Nobody leaves: a plan that a client's patience undoes would be worth nothing.
+        """
+        taken = self.served.trace
+        return taken if taken.timeout is None else replace(taken, timeout=None)
 
     @property
     def error(self) -> float | None:
