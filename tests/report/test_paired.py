@@ -11,8 +11,9 @@ from llmsched.metric import METRICS
 from llmsched.report import render
 from llmsched.report.paired import _signed, told_pairs
 from tests.comparison.results import document, row
+from tests.report.test_formats import DOCUMENTS
 
-LOAD = {"offered": 0.1, "most": 0.4, "span_s": 95.0}
+LOAD = DOCUMENTS["arrivals"]()["load"]
 
 
 def _pair(metric: str, mean: float = -10.0) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 from llmsched.report import render
 from llmsched.report.ranking import ranking
 from tests.comparison.results import document, row
+from tests.report.test_formats import DOCUMENTS
 
-LOAD = {"offered": 0.1, "most": 0.4, "span_s": 95.0}
+LOAD = DOCUMENTS["arrivals"]()["load"]
 
 
 def _bound(value: float) -> dict[str, Any]:
