@@ -37,6 +37,7 @@ from llmsched.records import finite, listed_groups
 from llmsched.report.layout import figure
 from llmsched.report.lead import form_of, leading, load_line
 from llmsched.report.proven import bound_row
+from llmsched.report.ranking import ranking
 from llmsched.scenario import HardwareSource, Scenario, TraceSource
 from llmsched.schema import checked, shown, some_of, within
 from llmsched.trace import Trace
@@ -289,15 +290,10 @@ class Comparison:
         write_whole(os.fspath(path), dump(self.document))
 
     def __repr__(self) -> str:
-        first = METRICS[self.metrics[0]]
-        ranked = self.frame[first.name].dropna().sort_values(ascending=first.better != "higher")
-        best = ", ".join(f"{name} {value:,.4g}" for name, value in ranked.head(3).items())
-        bound = self.bound.get(first.name)
         lines = [
             f"Comparison of {len(self.frame)} policies on {self.document['scenario']}",
             load_line(self.document),
-            f"{first.name}, best first: {best}",
-            "" if bound is None else f"no policy can beat {bound:,.4g}",
+            ranking(self.document, self.document),
         ]
         return "\n".join(filter(None, lines))
 

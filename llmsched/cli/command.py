@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from llmsched.cli.streams import terminal
@@ -20,12 +21,19 @@ class GroupedHelp(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        values, _, given = self.make_parser(ctx).parse_args(list(args))
         for option in given:
             several = option.param_type_name != "option" or option.multiple or option.is_eager
             if not several and (times := given.count(option)) > 1:
                 raise InputError(f"{option.opts[0]}: expected at most once, got {times} times")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:  # which does not say what was given
+            value = None if error.param is None else values.get(error.param.name or "")
+            if error.param is None or value is None:
+                raise
+            wanted = error.message.removeprefix("Input should be ").partition(",")[0]
+            raise InputError(f"{error.param.opts[0]}: expected {wanted}, got {value!r}") from error
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _set_up_help(self.get_params(ctx))

@@ -96,12 +96,6 @@ Baseline = Annotated[
 NoGates = Annotated[
     bool, typer.Option("--no-gates", rich_help_panel=GATES, help="Ignore the scenario's gates.")
 ]
-Slo = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME=MS,...", rich_help_panel=GATES, help="Objective: ttft_ms, tpot_ms, e2el_ms."
-    ),
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +141,7 @@ def compare(
     against: Against = None,
     fail_on: FailOn = None,
     no_gates: NoGates = False,
-    slo: Slo = None,
+    slo: options.Slo = None,
     measuring: Measuring,
     latency_bound: options.LatencyBound = False,
     delivery: Delivery,

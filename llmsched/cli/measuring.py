@@ -8,9 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from llmsched.cli.inputs import given
-from llmsched.cli.options import Group
-
-METRICS = "Metrics"
+from llmsched.cli.options import METRICS, Group
 
 By = Annotated[
     str | None,

@@ -24,6 +24,7 @@ _OTHERWISE = {"format": "--trace-format", "classes": "--class", "since": "--from
 TRACE = "Trace"
 ENGINE = "Engine"
 OUTPUT = "Output"
+METRICS = "Metrics"
 
 
 TraceArgument = Annotated[
@@ -217,6 +218,7 @@ Slo = Annotated[
     str | None,
     typer.Option(
         metavar="[CLASS:]METRIC=MS,...",
+        rich_help_panel=METRICS,
         help="Limits on ttft_ms, tpot_ms, e2el_ms, or statistics (p99_ttft_ms).",
     ),
 ]

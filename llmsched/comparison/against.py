@@ -9,9 +9,10 @@ from pathlib import PurePath
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from llmsched.comparison.document import Document, cell_name, cells_of, has_mixed_steps
-from llmsched.comparison.gates import Gate, judge, judge_gone, number
+from llmsched.comparison.gates import Gate, Scope, judge, judge_gone, number
 from llmsched.documents.result import Verdict
 from llmsched.documents.row import Row
 from llmsched.errors import InputError, NotComparableError
@@ -193,9 +194,19 @@ def _judge(gate: Gate, document: Document, base: Document | None) -> Iterator[Ve
                 yield judge(gate, rows[policy], None, name)
             elif base is not None:
                 if policy in there:
-                    yield judge(gate, rows[policy], there[policy], name)
+                    verdict = judge(gate, rows[policy], there[policy], name)
+                    yield _told_of_groups(verdict, scope, document, base)
             elif policy != (baseline := _baseline(gate, document, rows)):
                 yield judge(gate, rows[policy], rows[baseline], name)
+
+
+def _told_of_groups(verdict: Verdict, scope: Scope, document: Document, base: Document) -> Verdict:
+    """Return the verdict, saying how to get a base that has the group where it has none."""
+    by = document.get("by")
+    without = scope.group is not None and by is not None and base.get("by") != by
+    if not without or verdict.value is None or verdict.base is not None:
+        return verdict
+    return replace(verdict, reason=f"{verdict.reason}: save the base with --by {by}")
 
 
 def _groups(rows: Mapping[str, Row]) -> list[str]:

@@ -10,38 +10,54 @@ from llmsched.report.console import Grid, Part
 from llmsched.report.layout import BETTER, WORSE, figure, policy_label
 from llmsched.report.lead import heading
 
-SHOWN = (
+_SHOWN = (
     "offered",
     "completed",
+    "slo_attainment",
     "mean_ttft_ms",
     "p99_ttft_ms",
     "mean_tpot_ms",
     "p99_tpot_ms",
     "mean_e2el_ms",
     "p99_e2el_ms",
-    "slo_attainment",
 )
 """Metrics of a group; of those offered only where not all were completed."""
 
 _FAIRNESS = {"jain_index": "Jain's index", "service_ratio": "most over least"}
 
 
-def group_parts(results: Sequence[Mapping[str, Any]], by: str) -> list[Part]:
+def group_metrics(
+    results: Sequence[Mapping[str, Any]], chosen: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the metrics of groups to show: of the `chosen` ones those that a group can have."""
+    if known := [name for name in chosen if not METRICS[name].whole_only]:
+        return tuple(dict.fromkeys(known))
+    groups = [group for row in results for group in row.get("groups", ())]
+    every = all(group.get("offered") == group.get("completed") for group in groups)
+    return tuple(name for name in _SHOWN if name != "offered" or not every)
+
+
+def group_parts(
+    results: Sequence[Mapping[str, Any]], by: str, chosen: Sequence[str] = ()
+) -> list[Part]:
     """Return a table with a row a policy and group, and what classes get; nothing without any."""
+    names = group_metrics(results, chosen)
     rows = [
-        [policy_label(row["policy"]) if place == 0 else "", group["group"], *_texts(group)]
+        [
+            policy_label(row["policy"]) if place == 0 else "",
+            group["group"],
+            *(figure(group, name) for name in names),
+        ]
         for row in results
         for place, group in enumerate(row.get("groups", ()))
     ]
     if not rows:
         return []
     titles = [["policy", by.partition(":")[0]], ["", ""]]
-    for name in SHOWN:
+    for name in names:
         for line, word in zip(titles, heading(METRICS[name]), strict=True):
             line.append(word)
     used = [i for i in range(len(titles[0])) if i < 2 or any(row[i] for row in rows)]
-    if all(row[2] == row[3] for row in rows):
-        used = [i for i in used if i != 2]
     grid = Grid(
         [[row[i] for i in used] for row in rows],
         [[line[i] for i in used] for line in titles],
@@ -49,10 +65,6 @@ def group_parts(results: Sequence[Mapping[str, Any]], by: str) -> list[Part]:
         words=2,
     )
     return ["", grid, *_fairness(results)]
-
-
-def _texts(group: Mapping[str, Any]) -> list[str]:
-    return [figure(group, name) for name in SHOWN]
 
 
 def _fairness(results: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -40,7 +40,8 @@ def render_junit(document: Document) -> str:
     cases = []
     for verdict in document.get("gates", []):
         place = ".".join(filter(None, [document["scenario"], verdict["cell"]]))
-        name = f"{verdict['policy']}: {verdict['gate']}"
+        policy = verdict["policy"]
+        name = f"{policy}: {verdict['gate'].removeprefix(f'{policy}:')}"
         outcome = None if verdict["passed"] else "failure"
         cases.append(_Case(place, name, outcome, "gate", verdict["reason"]))
     failed = {verdict["policy"] for verdict in document.get("gates", []) if not verdict["passed"]}

@@ -6,10 +6,14 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from llmsched.hardware.profile import ASSUMED
-from llmsched.metric import METRICS
+from llmsched.metric import COUNT, METRICS, Metric
 
 BETTER, WORSE, UNDECIDED = "✓", "✗", "~"
+
+
+def written(metric: Metric) -> str:
+    """Return the format of a metric's figures; counts are whole numbers."""
+    return ",.0f" if metric.kind == COUNT else metric.form
 
 
 def figure(row: Mapping[str, Any], name: str, form: str | None = None, scale: float = 1.0) -> str:
@@ -21,36 +25,7 @@ def figure(row: Mapping[str, Any], name: str, form: str | None = None, scale: fl
         Another form than the metric's own, and what its number is multiplied by besides.
     """
     metric, value = METRICS[name], row.get(name)
-    return "" if value is None else f"{value * metric.scale * scale:z{form or metric.form}}"
-
-
-def hardware_of(cell: Mapping[str, Any]) -> str:
-    """Return the profile's name, and that nobody chose it where that is so."""
-    name = str(cell["hardware"].get("name", ""))
-    return f"{name}{ASSUMED}" if cell.get("hardware_assumed") else name
-
-
-def slots_of(cell: Mapping[str, Any]) -> str:
-    """Return the slots, with the replicas or the users of a closed loop if there are any."""
-    slots, trace = f"{cell['engine']['max_num_seqs']} slots", cell["trace"]
-    if "replicas" in trace:
-        return f"{trace['replicas']} replicas of {slots}"
-    return f"{slots}, {trace['concurrency']} users" if "concurrency" in trace else slots
-
-
-def output_limits_of(cell: Mapping[str, Any]) -> str:
-    """Return where the output limits that were reserved for come from; empty if none were."""
-    return str(cell["trace"].get("output_limits", ""))
-
-
-def unserved_of(cell: Mapping[str, Any]) -> str:
-    """Return who is refused and whose answers are cut; empty if nobody's."""
-    return str(cell["trace"].get("unserved", ""))
-
-
-def counted_of(cell: Mapping[str, Any]) -> str:
-    """Return which requests metrics are of; empty if of all."""
-    return str(cell["trace"].get("counted", ""))
+    return "" if value is None else f"{value * metric.scale * scale:z{form or written(metric)}}"
 
 
 def shortened(text: str, limit: int) -> str:

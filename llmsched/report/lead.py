@@ -7,6 +7,7 @@ from typing import Any
 
 from llmsched.metric import METRICS, Metric
 from llmsched.regime import Load, describe, regime_of
+from llmsched.report.layout import written
 
 _LATENCY = (
     "mean_ttft_ms",
@@ -98,8 +99,13 @@ def heading(metric: Metric) -> tuple[str, str]:
 
 def short_heading(metric: Metric) -> str:
     """Return what a metric is called within a line: its heading without the unit."""
-    words = " ".join(filter(None, heading(metric))).split()
+    words = heading_in_line(heading(metric)).split()
     return " ".join(word for word in words if word not in ("s", "ms", "%", "tok/s", "req/s"))
+
+
+def heading_in_line(title: tuple[str, str]) -> str:
+    """Return the two lines of a heading as one."""
+    return " ".join(filter(None, title))
 
 
 def form_of(
@@ -110,7 +116,7 @@ def form_of(
     Totals under a second have their microseconds; times to a token of ten seconds and more on the
     mean are shown in seconds.
     """
-    title, scale, form = heading(metric), 1.0, metric.form
+    title, scale, form = heading(metric), 1.0, written(metric)
     if metric.name == "makespan_s" and _most(rows, metric.name) < 1:
         return title, scale, ".6f"
     span = metric.name.split("_")[1:2]

@@ -7,29 +7,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmsched.comparison.document import Document, cell_name, cells_of
-from llmsched.lengths import in_words
-from llmsched.metric import METRICS
+from llmsched.documents.row import Row
+from llmsched.metric import METRICS, NOTICED_PERCENT
 from llmsched.report.clean import cleaned
+from llmsched.report.columns import columns_of, rows_of
+from llmsched.report.facts import facts_of
 from llmsched.report.family import family_rows
 from llmsched.report.gates import absent_lines, percent_text
-from llmsched.report.groups import SHOWN, objective_lines
-from llmsched.report.layout import (
-    BETTER,
-    WORSE,
-    counted_of,
-    figure,
-    hardware_of,
-    output_limits_of,
-    slots_of,
-    unserved_of,
-)
-from llmsched.report.lead import heading, leading, load_line
+from llmsched.report.groups import group_metrics, objective_lines
+from llmsched.report.layout import BETTER, WORSE, figure
+from llmsched.report.lead import heading, heading_in_line, leading, load_line
 from llmsched.report.paired import told_pairs
+from llmsched.report.proven import scopes
+from llmsched.report.ranking import ranking
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes that GitHub accepts as the summary of one step."""
 
 _SPECIAL = re.compile(r"[\\`*\[|]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
+_CODE = re.compile(r"(`[^`]+`)")
 
 _SERVICE = ("mean_ttft_ms", "p99_ttft_ms", "slo_attainment")
 """What paired differences show of the service, beside the total and a share."""
@@ -49,7 +45,7 @@ def render_markdown(document: Document, metrics: Sequence[str] = ()) -> str:
         names = leading(document, cells_of(document)[0], metrics)
         blocks.append(_published(document["published"], names))
     if document["note"]:
-        blocks.append(f"_{_plain(document['note'])}_")
+        blocks.append(f"_{_prose(document['note'])}_")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -121,39 +117,50 @@ def _changes(document: Document) -> list[str]:
     return blocks
 
 
-def _cell(document: Document, cell: Mapping[str, Any], metrics: Sequence[str]) -> str:
-    trace = cell["trace"]
-    where = f"{trace['name']} ({trace['requests']:,} requests), {hardware_of(cell)}, "
-    where += f"{slots_of(cell)}, {in_words(cell['lengths'])}"
-    for more in (output_limits_of(cell), unserved_of(cell), counted_of(cell)):
-        where += f", {more}" if more else ""
-    name = cell_name(cell)
-    names = leading(document, cell, metrics)
-    rows = [[row["policy"], *_values(row, names)] for row in cell["results"]]
+def _cell(document: Document, cell: Row, metrics: Sequence[str]) -> str:
+    name, trace = cell_name(cell), cell["trace"]
     head = f"### {_plain(name)}\n\n" if name else ""
-    table = _table(["policy", *_headings(names)], rows)
-    load = [_plain(line)] if (line := load_line(cell)) else []
-    blocks = [f"{head}{_plain(where)}", *load, table]
-    blocks += _groups(document, cell)
+    facts = facts_of(document, cell)
+    where = [_plain(f"{trace['name']} ({trace['requests']:,} requests)")]
+    where += [_prose(fact) for fact in facts.values() if fact]
+    blocks = [head + ", ".join(where)]
+    if line := load_line(cell):
+        blocks += filter(None, [_plain(line), _plain(ranking(document, cell))])
+    blocks.append(_policies(document, cell, metrics))
+    if "bounds" in cell:
+        blocks.append(_plain(scopes(cell["bounds"])))
+    blocks += _groups(document, cell, metrics)
     if "paired" in cell:
-        blocks.append(_paired(document, cell))
+        blocks.append(_paired(document, cell, metrics))
     return "\n\n".join(blocks)
 
 
-def _groups(document: Document, cell: Mapping[str, Any]) -> list[str]:
+def _policies(document: Document, cell: Row, metrics: Sequence[str]) -> str:
+    """Return a row a policy, then what none of them can beat."""
+    columns = columns_of(document, cell, metrics)
+    titles = [_plain(heading_in_line(column.title)) for column in columns]
+    texts = [
+        [row["policy"], *(column.text(row) for column in columns)] for row in rows_of(cell, columns)
+    ]
+    return _table(["policy", *titles], texts)
+
+
+def _groups(document: Document, cell: Row, metrics: Sequence[str]) -> list[str]:
     """Return a table of the groups, and which limits on statistics are met."""
+    names = group_metrics(cell["results"], metrics)
     rows = [
-        [row["policy"], group["group"], *_values(group, SHOWN)]
+        [row["policy"], group["group"], *_values(group, names)]
         for row in cell["results"]
         for group in row.get("groups", ())
     ]
-    columns = ["policy", document.get("by", ""), *_headings(SHOWN)]
+    columns = ["policy", document.get("by", ""), *_headings(names)]
     blocks = [_table(columns, rows)] if rows else []
     lines = [f"- {_plain(line)}" for line in objective_lines(cell["results"]) if line]
     return [*blocks, "\n".join(lines)] if lines else blocks
 
 
-def _paired(document: Document, cell: Mapping[str, Any]) -> str:
+def _paired(document: Document, cell: Row, metrics: Sequence[str]) -> str:
+    told = told_pairs(document, cell, metrics)
     rows = [
         [
             pair["policy"],
@@ -163,11 +170,13 @@ def _paired(document: Document, cell: Mapping[str, Any]) -> str:
             f"{pair['better']} / {pair['equal']} / {pair['worse']}",
             _signed(pair["worst"]),
         ]
+        for name in dict.fromkeys([*told, *(() if metrics else _SERVICE)])
         for pair in cell["paired"]
-        if pair["metric"] in (*told_pairs(cell), *_SERVICE)
+        if pair["metric"] == name
     ]
     count = document["cases"]["count"]
-    head = f"Paired differences from {_plain(document['baseline'])} over {count} cases:"
+    head = f"Paired differences from {_plain(document['baseline'])} over {count} cases "
+    head += f"(a case whose difference is under {NOTICED_PERCENT} % counts as equal):"
     columns = ["policy", "metric", "mean", "95 % interval", "better / equal / worse", "worst"]
     return f"{head}\n\n{_table(columns, rows, numeric=False)}"
 
@@ -189,7 +198,7 @@ def _published(published: Sequence[Mapping[str, Any]], names: Sequence[str]) -> 
 
 
 def _headings(names: Sequence[str]) -> list[str]:
-    return [_plain(" ".join(filter(None, heading(METRICS[name])))) for name in names]
+    return [_plain(heading_in_line(heading(METRICS[name]))) for name in names]
 
 
 def _values(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -206,5 +215,14 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: bo
 
 def _plain(text: str) -> str:
     """Return text on one line that Markdown shows as it is, in a table's cell as well."""
-    escaped = _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;")
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _prose(text: str) -> str:
+    """Return text on one line that Markdown shows as it is but for its spans of code."""
+    parts = _CODE.split(" ".join(text.split()))
+    return "".join(part if i % 2 else _escaped(part) for i, part in enumerate(parts))

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmsched.comparison.document import cell_name, has_mixed_steps
 from llmsched.comparison.gates import number
-from llmsched.metric import HIGHER, NEITHER, Metric, find_metric
+from llmsched.metric import COUNT, HIGHER, NEITHER, Metric, find_metric
 from llmsched.report.console import Grid, Part
 from llmsched.report.lead import load_ratio
 
@@ -48,13 +48,15 @@ def _values(cell: Mapping[str, Any], policies: Sequence[str], metric: Metric) ->
     present = [value for value in values.values() if value is not None]
     judged = metric.direction(has_mixed_steps(cell)) != NEITHER
     best = min(present, key=metric.worsening, default=None) if judged else None
-    return [_text(values.get(policy), best) for policy in policies]
+    return [_text(values.get(policy), best, metric) for policy in policies]
 
 
-def _text(value: float | None, best: float | None) -> str:
+def _text(value: float | None, best: float | None, metric: Metric) -> str:
     if value is None:
         return "–"
     text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:z.4g}"
+    if metric.kind == COUNT and value == round(value):  # a mean over cases need not be
+        text = f"{value:,.0f}"
     return f"{BEST}{text}" if value == best else text
 
 

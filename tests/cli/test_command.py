@@ -56,3 +56,22 @@ def test_a_filter_is_given_once_for_an_axis(llmsched: Run) -> None:
     outcome = llmsched("compare", "--filter", "policy=fcfs", "--filter", "policy=ljf")
     message = "llmsched: --filter: expected one pattern of policy, got two\n"
     assert outcome == Outcome(2, "", message)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("compare --limit 5k", "--limit: expected a valid integer, got '5k'"),
+        ("simulate --speed=2.5x", "--speed: expected a valid number, got '2.5x'"),
+        ("trace sample a b -n many", "--requests: expected a valid integer, got 'many'"),
+    ],
+)
+def test_what_is_no_number_is_quoted(llmsched: Run, command: str, message: str) -> None:
+    assert llmsched(*command.split()) == Outcome(2, "", f"llmsched: {message}\n")
+
+
+def test_the_help_of_an_objective_is_one_for_all_commands(llmsched: Run) -> None:
+    for command in ("compare", "simulate"):
+        text = llmsched(command, "--help").out
+        assert "[CLASS:]METRIC=MS,..." in text
+        assert "p99_ttft_ms)" in text

@@ -204,3 +204,28 @@ def test_no_percentage_is_told_of_a_base_of_zero() -> None:
     here, base = document(row("p", gap_percent=3.0)), document(row("p", gap_percent=2.2e-14))
     (change,) = changes(here, base)
     assert (change["worse"], change["worsening_percent"]) == (True, None)
+
+
+def _grouped(policy: str, **metrics: float | None) -> dict[str, Any]:
+    return {**row(policy), "groups": [{"group": "chat", "p99_ttft_ms": 500.0, **metrics}]}
+
+
+def test_a_gate_on_a_group_says_how_to_get_a_base_that_has_it() -> None:
+    gate = [parse_gate("chat:p99_ttft_ms:+50")]
+    here = document(_grouped("fcfs"), by="class")
+    (verdict,) = judged(here, gate, document(row("fcfs")), "base.json")["gates"]
+    assert not verdict["passed"]
+    expected = "p99_ttft_ms has no value in the baseline: save the base with --by class"
+    assert verdict["reason"] == expected
+
+
+def test_a_base_that_was_saved_with_its_groups_is_not_blamed() -> None:
+    gate = [parse_gate("chat:p99_ttft_ms:+50")]
+    here = document(_grouped("fcfs"), by="class")
+    (verdict,) = judged(here, gate, here, "base.json")["gates"]
+    assert verdict["passed"]
+    there = document(_grouped("fcfs", p99_ttft_ms=None), by="class")
+    (verdict,) = judged(here, gate, there, "base.json")["gates"]
+    assert verdict["reason"] == "p99_ttft_ms has no value in the baseline"
+    (verdict,) = judged(there, gate, document(row("fcfs")), "base.json")["gates"]
+    assert verdict["reason"] == "p99_ttft_ms has no value in this run"

@@ -217,6 +217,19 @@ def test_junit_has_a_test_case_a_gate_and_row_and_the_attributes_that_readers_kn
     assert "no value" in ElementTree.tostring(failures[1], encoding="unicode")
 
 
+def test_junit_names_the_policy_of_a_gate_once() -> None:
+    groups = {"groups": [{"group": "chat", "slo_attainment": 0.5}]}
+    here = document({**row("fcfs"), **groups}, row("ljf"), by="class")
+    gates = ["fcfs:chat:slo_attainment:0.8", "ljf:makespan_s:200", "makespan_s:200"]
+    root = ElementTree.fromstring(render(judged(here, [*map(parse_gate, gates)]), "junit"))
+    assert [case.attrib["name"] for case in root[0]] == [
+        "fcfs: chat:slo_attainment:0.8",
+        "ljf: makespan_s:200",
+        "fcfs: makespan_s:200",
+        "ljf: makespan_s:200",
+    ]
+
+
 def test_junit_without_gates_is_refused() -> None:
     with pytest.raises(InputError, match="expected a result with gates"):
         render(document(row("fcfs")), "junit")
@@ -309,7 +322,7 @@ def test_no_name_breaks_a_format(form: str, name: str) -> None:
     elif form == "markdown":
         rows = [line for line in text.splitlines() if line.startswith("|")]
         cuts = {len(re.split(r"(?<!\\)(?:\\\\)*\|", line)) for line in rows}
-        assert cuts == {6, 11}  # the gates that failed, and the cells
+        assert cuts == {6, 12}  # the gates that failed, and the cells
     elif form not in ("table", "csv"):
         json.loads(text)
 

@@ -14,7 +14,7 @@ from llmsched.comparison.document import Document
 from llmsched.comparison.gates import parse_gate
 from llmsched.errors import InputError
 from llmsched.metric import METRICS
-from llmsched.report import layout, lead, render, table
+from llmsched.report import columns, layout, lead, proven, render
 from llmsched.report.layout import shortened
 from tests.comparison.results import cell, document, matrix, row
 from tests.report.test_formats import DOCUMENTS
@@ -85,7 +85,7 @@ def test_a_metric_with_a_title_has_a_column_and_no_other_edit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     titled = replace(METRICS["p90_e2el_ms"], title=("p90", "E2EL ms"))
-    for module in (layout, lead, table):
+    for module in (layout, lead, columns, proven):
         monkeypatch.setattr(module, "METRICS", {**METRICS, titled.name: titled})
     text = render(document(row("fcfs", p90_e2el_ms=1234.5)), "table")
     assert "E2EL ms" in text
@@ -293,7 +293,7 @@ def test_metrics_that_are_asked_for_are_the_columns_and_the_first_one_is_compare
     assert _heads(text) == ["policy mean Δ mean TPOT"]
     assert _line(text.splitlines(), "ljf").split() == ["ljf", "10.00", "✓", "-50.00%", "0.50"]
     table_ = render(document(*rows), "markdown", metrics=asked)
-    assert "| policy | mean TPOT ms | kv_peak |" in table_
+    assert "| policy | mean TPOT ms | Δ mean TPOT vs fcfs | kv_peak |" in table_
 
 
 def test_a_change_of_a_metric_without_a_direction_has_no_mark() -> None:
