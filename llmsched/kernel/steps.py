@@ -166,9 +166,7 @@ class Steps(Prompts):
                 growth = self.price.per_kv_token_decode * n * (rounds - 1)
                 first_s = first_s / rounds - growth / 2
             first_end = rows.start[row] + first_s
-            self.stalls.rounds(
-                self.clock, rounds, self.last_round_end, first_end, first_s + growth
-            )
+            self.stalls.rounds(self.clock, rounds, self.last_round_end, first_end, first_s + growth)
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
