@@ -11,17 +11,17 @@ cdef class Preemption(State):
     cdef dict reached
     cdef list begun_by_length, decoding_by_length
 
-    cpdef bint extend(self, long long slot, long long tokens) except? -1
+    cdef bint extend(self, long long slot, long long tokens) except? -1
     @cython.locals(takers="long long", numbers=list, number="long long", slot="long long",
                    victim="long long")
-    cpdef make_room(self)
+    cdef make_room(self)
     @cython.locals(request="long long", held="long long", tokens="long long", at="long long")
-    cpdef preempt(self, long long slot)
+    cdef preempt(self, long long slot)
     @cython.locals(slot="long long", prompt="long long", held="long long", emitted="long long",
                    once="long long")
-    cpdef abort(self, long long request)
+    cdef abort(self, long long request)
     @cython.locals(number="long long")
-    cpdef long long victim(self) except? -1
+    cdef long long victim(self) except? -1
     @cython.locals(number="long long", slot="long long")
-    cpdef _longest(self, list heap, bint decoding)
-    cpdef rank_victim(self, long long slot)
+    cdef _longest(self, list heap, bint decoding)
+    cdef rank_victim(self, long long slot)

@@ -18,14 +18,16 @@ cdef class Stalls:
     @cython.locals(at="long long")
     cdef begin(self, long long request, double now)
     cdef void resume(self, long long request, double gap) noexcept
+    @cython.locals(cause="long long", first=double)
+    cdef rounds(self, long long clock, long long rounds, double since, double first_end, double last)
     @cython.locals(j="long long", cause="long long", most="long long", i="long long",
                    request="long long")
-    cdef rounds(self, long long clock, long long rounds, double since, double first_end, double last)
+    cdef long long _first_gaps(self, double end) noexcept
     @cython.locals(request="long long")
     cdef void _first_gap(self, long long beginner, double end, long long cause) noexcept
     @cython.locals(depth="long long")
     cdef _push(self, long long clock, double gap, long long cause)
-    @cython.locals(low="long long", high="long long", middle="long long")
+    @cython.locals(at="long long")
     cdef void end(self, long long request, long long since, long long clock) noexcept
     @cython.locals(left="long long", j="long long")
     cdef void _withdraw(self, long long request) noexcept

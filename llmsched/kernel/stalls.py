@@ -110,26 +110,33 @@ class Stalls:
         last : float
             Seconds of the last round, if there are several.
         """
+        cause = self._first_gaps(first_end) if self._computed or self._beginners else _DECODE
+        self._prompt_then = self.prompt_s
+        first = first_end - since
+        if rounds == 1 or first > last:  # else the last one surpasses it at once
+            self._push(clock, first, cause)
+        if rounds > 1:
+            self._push(clock + rounds - 1, last, _DECODE)
+
+    def _first_gaps(self, end: float) -> int:
+        """Note those who began to decode since the last round; return the cause of all others."""
         j = self._beginners - 1
         cause, most = _DECODE, 0
         for i in range(self._computed - 1, -1, -1):
             while j >= 0 and self._after[j] > i:
-                self._first_gap(j, first_end, cause)
+                self._first_gap(j, end, cause)
                 j -= 1
             request = self._chunk_of[i]
             self._tokens[request] += self._chunk[i]
             if self._tokens[request] > most:
                 cause, most = request, self._tokens[request]
         while j >= 0:
-            self._first_gap(j, first_end, cause)
+            self._first_gap(j, end, cause)
             j -= 1
         for i in range(self._computed):
             self._tokens[self._chunk_of[i]] = 0
         self._computed = self._beginners = 0
-        self._prompt_then = self.prompt_s
-        self._push(clock, first_end - since, cause)
-        if rounds > 1:
-            self._push(clock + rounds - 1, last, _DECODE)
+        return cause
 
     def _first_gap(self, beginner: int, end: float, cause: int) -> None:
         request = self._beginner[beginner]
@@ -157,15 +164,11 @@ class Stalls:
             self._withdraw(request)
             return
         self._stall[request] += self._prompt_then
-        low, high = 0, self._depth  # the first one after its first round, whose gap it has had
-        while low < high:
-            middle = (low + high) >> 1
-            if self._round[middle] > since:
-                high = middle
-            else:
-                low = middle + 1
-        if low < self._depth:
-            self._take(request, self._round_gap[low], self._round_cause[low])
+        at = self._depth
+        while at and self._round[at - 1] > since:  # few surpass all that came after them
+            at -= 1
+        if at < self._depth:  # the first one after its first round, whose gap it has had
+            self._take(request, self._round_gap[at], self._round_cause[at])
 
     def _withdraw(self, request: int) -> None:
         """Forget that a request began."""

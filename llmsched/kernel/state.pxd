@@ -28,21 +28,21 @@ cdef class State(Waiting):
     cpdef bint is_waiting(self, long long request) except? -1
     @cython.locals(slot="long long")
     cpdef long long slot(self, long long request) except? -2
-    cpdef long long most(self, long long request) noexcept
-    cpdef bint fits(self, long long request) except? -1
+    cdef long long most(self, long long request) noexcept
+    cdef bint fits(self, long long request) except? -1
     @cython.locals(slot="long long", blocks="long long", most="long long")
-    cpdef long long owed(self) except? -1
-    cpdef bint can_prefill(self) except? -1
+    cdef long long owed(self) except? -1
+    cdef bint can_prefill(self) except? -1
     @cython.locals(slot="long long", request="long long")
-    cpdef long long next_prefill_tokens(self) except? -1
+    cdef long long next_prefill_tokens(self) except? -1
     @cython.locals(slot="long long", number="long long")
-    cpdef long long admit(self, long long request, long long tokens) except? -1
+    cdef long long admit(self, long long request, long long tokens) except? -1
     @cython.locals(found=list, number="long long")
-    cpdef list in_slots(self)
+    cdef list in_slots(self)
     cpdef list sequences(self)
-    cpdef long long decoded_tokens(self, long long slot) noexcept
+    cdef long long decoded_tokens(self, long long slot) noexcept
     cpdef bint is_begun(self, long long slot) noexcept
     cpdef long long generated(self, long long slot) noexcept
     cpdef long long held_tokens(self, long long slot) noexcept
-    cpdef stop_decoding(self, long long slot, long long tokens)
-    cpdef leave(self, long long slot, long long tokens)
+    cdef stop_decoding(self, long long slot, long long tokens)
+    cdef leave(self, long long slot, long long tokens)

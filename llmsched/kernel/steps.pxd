@@ -11,7 +11,8 @@ cdef long long _SLOT, _ROUNDS
 cdef class Steps(Prompts):
     cdef list finishing, ended
 
-    @cython.locals(rows=Rows, row="long long", growth=double, first_s=double, first="long long")
+    @cython.locals(rows=Rows, row="long long", growth=double, first_s=double, first_end=double,
+                   first="long long")
     cdef advance_rounds(self, long long n, long long rounds)
     @cython.locals(finishing=list, ended=list, before="long long", first="long long",
                    slot="long long")

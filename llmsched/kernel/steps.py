@@ -162,15 +162,12 @@ class Steps(Prompts):
         row = rows.count - 1
         rows.blocks_end[row] = self.cache.used
         if self.stalls is not None:
-            growth = self.price.per_kv_token_decode * n
-            first_s = rows.duration[row] / rounds - growth * (rounds - 1) / 2
-            self.stalls.rounds(
-                self.clock,
-                rounds,
-                self.last_round_end,
-                rows.start[row] + first_s,
-                first_s + growth * (rounds - 1),
-            )
+            first_s, growth = rows.duration[row], 0.0
+            if rounds > 1:
+                growth = self.price.per_kv_token_decode * n * (rounds - 1)
+                first_s = first_s / rounds - growth / 2
+            first_end = rows.start[row] + first_s
+            self.stalls.rounds(self.clock, rounds, self.last_round_end, first_end, first_s + growth)
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now

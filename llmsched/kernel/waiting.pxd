@@ -23,18 +23,18 @@ cdef class Waiting(Requests):
     cdef readonly long long arrived, waiting, running, waiting_long
     cdef readonly long long queued_tokens, just_left, just_begun, withdrawn
 
-    cpdef arrive(self, long long request)
+    cdef arrive(self, long long request)
     @cython.locals(requests="long long", tokens="long long")
-    cpdef bint is_full(self, double arrival) noexcept
-    cpdef free_user(self)
-    cpdef void has_begun(self, long long request) noexcept
-    cpdef withdraw(self, long long request)
-    cpdef drop_withdrawn(self)
+    cdef bint is_full(self, double arrival) noexcept
+    cdef free_user(self)
+    cdef void has_begun(self, long long request) noexcept
+    cdef withdraw(self, long long request)
+    cdef drop_withdrawn(self)
     cpdef bint is_gone(self, long long request) noexcept
     @cython.locals(request="long long")
     cpdef tell(self, Known known)
-    cpdef enqueue(self, long long request)
-    cpdef count_long(self, long long request, long long change)
-    cpdef long long next_waiting(self) except? -2
-    cpdef list in_order(self)
-    cpdef long long need(self, long long request) except? -1
+    cdef enqueue(self, long long request)
+    cdef count_long(self, long long request, long long change)
+    cdef long long next_waiting(self) except? -2
+    cdef list in_order(self)
+    cdef long long need(self, long long request) except? -1
