@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 from llmsched.version import __version__
 
 if TYPE_CHECKING:
-    from llmsched.api import Comparison, compare, load_trace, simulate
+    from llmsched.api import Comparison, compare, simulate
+    from llmsched.arguments import load_trace
     from llmsched.bounds import least_work, lower_bound
     from llmsched.config import EngineConfig
     from llmsched.engine import SimulationResult
@@ -61,7 +62,7 @@ _HOME = {
     "compare": "api",
     "least_work": "bounds",
     "load_profile": "hardware",
-    "load_trace": "api",
+    "load_trace": "arguments",
     "lower_bound": "bounds",
     "pack": "packing",
     "simulate": "api",

@@ -8,85 +8,51 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmsched import replay
+from llmsched.arguments import (
+    ON_ERROR,
+    Hardware,
+    Knobs,
+    Requests,
+    baseline_of,
+    config_of,
+    hardware_of,
+    limits_of,
+    names_of,
+    one_of,
+    policy_of,
+    trace_of,
+    whole,
+)
 from llmsched.catalog import find
 from llmsched.comparison.document import build_document, dump
 from llmsched.comparison.frame import to_frame
 from llmsched.comparison.run import Rows
 from llmsched.comparison.study import Cell, Run, Study, default_policies
-from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.counted import Counted
 from llmsched.engine import SimulationResult
 from llmsched.engine.limits import OnError
 from llmsched.errors import InputError
-from llmsched.finding import find_trace
-from llmsched.hardware import HardwareProfile, load_profile
-from llmsched.importers import TraceOptions, load
 from llmsched.lengths import check_mode, chosen_mode
 from llmsched.metric import METRICS
-from llmsched.objective import check_limit
 from llmsched.records import finite, listed_groups
 from llmsched.report.layout import figure
 from llmsched.report.lead import form_of, leading, load_line
 from llmsched.report.proven import bound_row
 from llmsched.report.ranking import ranking
 from llmsched.scenario import HardwareSource, Scenario, TraceSource
-from llmsched.schema import checked, shown, some_of, within
-from llmsched.trace import Trace
+from llmsched.schema import shown
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Requests: TypeAlias = "Trace | pd.DataFrame | str | os.PathLike[str]"
-Hardware: TypeAlias = HardwareProfile | str | os.PathLike[str]
-Knobs: TypeAlias = EngineConfig | Mapping[str, Any]
-
-_COLUMNS = {
-    "arrival": ("arrival", "arrival_s", "timestamp"),
-    "input_tokens": ("input_tokens", "input_length"),
-    "output_tokens": ("output_tokens", "output_length"),
-    "id": ("id",),
-    "job_class": ("job_class", "class"),
-    "predicted_output_tokens": ("predicted_output_tokens", "predicted_output_length"),
-    "max_output_tokens": ("max_output_tokens",),
-    "timeout": ("timeout", "timeout_ms"),
-}
-"""What a frame's columns may be called: as here, as in ``--requests``, as in a file."""
-
-ON_ERROR: tuple[str, ...] = get_args(OnError)
-
-_NEEDED = ("input_tokens", "output_tokens")
-
-
-def load_trace(name_or_path: str | os.PathLike[str], **options: Any) -> Trace:
-    """Read a trace as every command does.
-
-    Parameters
-    ----------
-    options
-        What `importers.TraceOptions` takes: format, limit, speed, offline and so on.
-
-    Raises
-    ------
-    InputError
-        There is no such trace or option, or the file cannot be read or accepted.
-
-    Examples
-    --------
-    >>> len(load_trace("gsm8k-llama65b", limit=10))
-    10
-    """
-    with within("options"):
-        checked(options, some_of(TraceOptions))
-    return load(find_trace(os.fspath(name_or_path)), TraceOptions(**options))
 
 
 def simulate(
@@ -131,13 +97,13 @@ def simulate(
     >>> round(simulate(frame, "llama65b-8gpu-paper", "fcfs").makespan, 3)
     0.579
     """
-    _one_of("on_error", on_error, ON_ERROR)
-    profile = _hardware(hardware)
+    one_of("on_error", on_error, ON_ERROR)
+    profile = hardware_of(hardware)
     return replay.simulate(
-        _trace(trace),
+        trace_of(trace),
         profile,
-        _policy(policy),
-        _config(profile, config),
+        policy_of(policy),
+        config_of(profile, config),
         predicted=predicted,
         concurrency=concurrency,
         on_error=on_error,
@@ -201,21 +167,21 @@ def compare(
     for name, text in {"lengths": lengths, "by": by, "window": window}.items():
         if text is not None and not isinstance(text, str):
             raise InputError(f"{name}: expected a text, got {shown(text)}")
-    requests, profile = _trace(trace), _hardware(hardware)
-    engine = _config(profile, config)
+    requests, profile = trace_of(trace), hardware_of(hardware)
+    engine = config_of(profile, config)
     mode = chosen_mode(requests, lengths)
     check_mode(requests, mode)
-    options = {"on_error": "skip"} if _one_of("on_error", on_error, ON_ERROR) == "skip" else {}
+    options = {"on_error": "skip"} if one_of("on_error", on_error, ON_ERROR) == "skip" else {}
     source = TraceSource(requests.name or "trace", options=options, concurrency=concurrency)
     cell = Cell({}, requests, profile, engine, mode, source)
-    names = default_policies([cell]) if policies is None else _names(policies)
-    limits, counted = _slo(slo), Counted(warmup, window)
+    names = default_policies([cell]) if policies is None else names_of(policies)
+    limits, counted = limits_of(slo), Counted(warmup, window)
     case = replay.Case(
         requests,
         profile,
         engine,
         lengths=mode,
-        seed=_whole("seed", seed),
+        seed=whole("seed", seed),
         concurrency=concurrency,
         slo=limits,
         on_error=cell.on_error,
@@ -233,7 +199,7 @@ def compare(
         name=requests.name,
         traces=(source,),
         hardware=(HardwareSource(profile.name),),
-        baseline=_baseline(baseline, names),
+        baseline=baseline_of(baseline, names),
     )
     return Comparison(build_document(scenario, study, rows), results)
 
@@ -306,126 +272,3 @@ class Comparison:
         table = self.frame[[]].assign(**shown).to_html(border=0)
         line = load_line(self.document)
         return f"<p>{html.escape(self.document['scenario'])}<br>{html.escape(line)}</p>{table}"
-
-
-def _trace(given: Requests) -> Trace:
-    """Return the requests that somebody gave, in whatever form."""
-    if isinstance(given, Trace):
-        return given
-    if isinstance(given, str | os.PathLike):
-        return load_trace(given)
-    if hasattr(given, "columns") and hasattr(given, "to_numpy"):
-        return _of_frame(given)
-    raise InputError(f"trace: expected a Trace, a DataFrame, a name or a path, got {shown(given)}")
-
-
-def _of_frame(frame: pd.DataFrame) -> Trace:
-    """Return the rows of a frame as requests."""
-    found: dict[str, str] = {}
-    for name, known in _COLUMNS.items():
-        named = [column for column in known if column in frame.columns]
-        if len(named) > 1:
-            raise InputError(f"trace: expected one of the columns {', '.join(named)}, got both")
-        found |= {name: named[0]} if named else {}
-    for name in _NEEDED:
-        if name not in found:
-            there = ", ".join(map(str, frame.columns))
-            raise InputError(f"trace: expected a column {name}, got {there or 'no columns'}")
-    columns: dict[str, Any] = {name: frame[column].to_numpy() for name, column in found.items()}
-    for name in ("arrival", "timeout"):
-        if name in columns:
-            in_ms = found[name] in ("timestamp", "timeout_ms")
-            columns[name] = _numbers(name, columns[name]) / (1e3 if in_ms else 1.0)
-    if "timeout" in columns:  # as in a file, rows may lack it
-        columns["timeout"] = np.where(np.isnan(columns["timeout"]), np.inf, columns["timeout"])
-    for name in ("id", "job_class"):
-        if name in columns:
-            columns[name] = [str(one) for one in columns[name]]
-    arrival = columns.pop("arrival", np.zeros(len(frame)))
-    return Trace.from_columns(arrival, name="frame", **columns)
-
-
-def _numbers(name: str, column: NDArray[Any]) -> NDArray[np.float64]:
-    """Return a column of numbers; spans of time and dates are not taken for some."""
-    try:
-        if column.dtype.kind not in "iufO":
-            raise TypeError
-        return column.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"trace: {name}: expected numbers, got {column.dtype}") from error
-
-
-def _hardware(given: Hardware) -> HardwareProfile:
-    if isinstance(given, HardwareProfile):
-        return given
-    if isinstance(given, str | os.PathLike):
-        return load_profile(os.fspath(given))
-    raise InputError(f"hardware: expected a profile, a name or a path, got {shown(given)}")
-
-
-def _policy(given: Policy | str) -> Policy:
-    if isinstance(given, Policy):
-        return given
-    if isinstance(given, str):
-        return find(given)
-    raise InputError(f"policy: expected a Policy or a name, got {shown(given)}")
-
-
-_Knobs = some_of(EngineConfig)
-
-
-def _config(profile: HardwareProfile, given: Knobs | None) -> EngineConfig:
-    """Return the engine's knobs: the profile's, with those that were given in their place."""
-    if given is None:
-        return profile.engine
-    if isinstance(given, EngineConfig):
-        return given
-    if not isinstance(given, Mapping):
-        raise InputError(f"config: expected an EngineConfig or knobs by name, got {shown(given)}")
-    with within("config"):
-        checked(dict(given), _Knobs)
-        return replace(profile.engine, **given)
-
-
-def _names(given: Sequence[str]) -> tuple[str, ...]:
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    names = tuple(given) if several else ()
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"policies: expected a list of names, got {shown(given)}")
-    if len(set(names)) < len(names):
-        raise InputError(f"policies: expected different names, got {', '.join(names)}")
-    return names
-
-
-def _slo(given: Mapping[str, float] | None) -> dict[str, float] | None:
-    if given is None:
-        return None
-    if not isinstance(given, Mapping):
-        raise InputError(f"slo: expected limits in ms by name, got {shown(given)}")
-    for name, limit in given.items():
-        if not isinstance(name, str):
-            raise InputError(f"slo: expected the name of a limit, got {shown(name)}")
-        check_limit(name)
-        if not isinstance(limit, int | float) or not 0 < limit < float("inf"):
-            raise InputError(f"slo: {name}: expected a number > 0, got {shown(limit)}")
-    return dict(given)
-
-
-def _one_of(name: str, given: object, known: Sequence[str]) -> object:
-    if given not in known:
-        raise InputError(f"{name}: expected one of {', '.join(known)}; got {shown(given)}")
-    return given
-
-
-def _whole(name: str, given: int) -> int:
-    if not isinstance(given, int) or given < 0:
-        raise InputError(f"{name}: expected an integer >= 0, got {shown(given)}")
-    return given
-
-
-def _baseline(wanted: str | None, names: Sequence[str]) -> str:
-    if wanted is None:
-        return "vllm" if "vllm" in names else names[0]
-    if wanted not in names:
-        raise InputError(f"baseline: expected one of {', '.join(names)}; got {shown(wanted)}")
-    return wanted

@@ -29,7 +29,7 @@ ROOMS = (
     ("planning",),
     ("scenario", "comparison", "calibration", "verify"),
     ("report",),
-    ("api", "cli"),
+    ("arguments", "api", "cli"),
     ("__main__", "__init__"),
 )
 """Lowest first. Rooms of one line may import each other, but not in a circle."""
