@@ -27,7 +27,7 @@ cdef class Stalls:
     cdef void _first_gap(self, long long beginner, double end, long long cause) noexcept
     @cython.locals(depth="long long")
     cdef _push(self, long long clock, double gap, long long cause)
-    @cython.locals(at="long long")
+    @cython.locals(low="long long", high="long long", middle="long long")
     cdef void end(self, long long request, long long since, long long clock) noexcept
     @cython.locals(left="long long", j="long long")
     cdef void _withdraw(self, long long request) noexcept

@@ -164,11 +164,15 @@ class Stalls:
             self._withdraw(request)
             return
         self._stall[request] += self._prompt_then
-        at = self._depth
-        while at and self._round[at - 1] > since:  # few surpass all that came after them
-            at -= 1
-        if at < self._depth:  # the first one after its first round, whose gap it has had
-            self._take(request, self._round_gap[at], self._round_cause[at])
+        low, high = 0, self._depth  # the first one after its first round, whose gap it has had
+        while low < high:
+            middle = (low + high) >> 1
+            if self._round[middle] > since:
+                high = middle
+            else:
+                low = middle + 1
+        if low < self._depth:
+            self._take(request, self._round_gap[low], self._round_cause[low])
 
     def _withdraw(self, request: int) -> None:
         """Forget that a request began."""
