@@ -100,6 +100,15 @@ class LatencyBounds:
         """
         if self.reason:
             return {}
+        if preemptions not in self._limited:
+            self._limited[preemptions] = self._sharper(preemptions)
+        return self._limited[preemptions]
+
+    @cached_property
+    def _limited(self) -> dict[int, Mapping[str, Bound]]:
+        return {}  # of most policies the number is the same: none
+
+    def _sharper(self, preemptions: int) -> Mapping[str, Bound]:
         first = self.first_tokens_at_most(preemptions)
         sharper = {
             "mean_ttft_ms": 1e3 * self._mean_first(first),
