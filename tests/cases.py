@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from llmsched.bounds import lower_bound
 from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, Decide, Policy, Step, View
 from llmsched.engine import SimulationResult
+from llmsched.errors import LivelockError
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
@@ -48,6 +50,15 @@ class Case:
 
     def bound(self) -> float:
         return lower_bound(self.trace, self.hardware, self.config, self.concurrency)
+
+
+def finished(case: Case, policy: Policy) -> SimulationResult:
+    """The replay; cases that are stopped for a livelock do not count."""
+    try:
+        return case.replay(policy)
+    except LivelockError:
+        assume(False)
+        raise
 
 
 @st.composite

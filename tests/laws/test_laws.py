@@ -18,7 +18,7 @@ from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.bounds import lower_bound
 from llmsched.config import EngineConfig
 from llmsched.contract import PREFILL, Decide, Jobs, Policy, Step, View
-from llmsched.engine import SimulationResult, limits
+from llmsched.engine import limits
 from llmsched.errors import LivelockError, PolicyError
 from llmsched.metrics import summarize, utilization
 from llmsched.orders.fcfs import Fcfs
@@ -26,7 +26,7 @@ from llmsched.orders.rank import RankQueue
 from llmsched.orders.sjf import Sjf
 from llmsched.policies import NAMED
 from llmsched.trace import Trace
-from tests.cases import AnyStep, Case, cases, configs
+from tests.cases import AnyStep, Case, cases, configs, finished
 from tests.hand import MIXED, STAGES, token_gaps, trace_of
 from tests.hand import replay as replay_rows
 
@@ -38,15 +38,6 @@ def runs(draw: st.DrawFn, kv: bool | None = None) -> tuple[Case, Policy]:
     by_turns = Policy("by turns", Fcfs(), Interleave(2, mixed=draw(st.booleans())))
     policy = draw(st.sampled_from([*NAMED.values(), by_turns, arbitrary, arbitrary]))
     return draw(cases(True if policy.rule.mixed else None, kv)), policy
-
-
-def finished(case: Case, policy: Policy) -> SimulationResult:
-    """The replay; cases that are stopped for a livelock do not count."""
-    try:
-        return case.replay(policy)
-    except LivelockError:
-        assume(False)
-        raise
 
 
 @given(runs())

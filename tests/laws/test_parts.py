@@ -14,8 +14,8 @@ from llmsched.counted import Counted
 from llmsched.engine.result import latency
 from llmsched.grouping import Groups
 from llmsched.metrics import summarize, summarize_groups
-from tests.cases import Case
-from tests.laws.test_laws import finished, runs
+from tests.cases import Case, finished
+from tests.laws.test_laws import runs
 
 ADD_UP = (
     "completed",

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from llmsched.batching.prefill_first import PrefillFirst
 from llmsched.contract import Policy
-from llmsched.engine import SimulationResult
 from llmsched.engine.result import ABORTED, COMPLETED, REFUSED
 from llmsched.errors import LivelockError
 from llmsched.metrics import summarize
@@ -23,7 +22,7 @@ from llmsched.policies import NAMED
 from llmsched.replay import Case as Replayed
 from llmsched.replay import replay
 from llmsched.verify.result import faults
-from tests.cases import ROUND_S, AnyStep, Case, cases
+from tests.cases import ROUND_S, AnyStep, Case, cases, finished
 from tests.engine.test_session import assert_same, begun, opened, part, replayed
 from tests.kernels import in_the_other
 from tests.policies_at_hand import WRITTEN
@@ -47,15 +46,6 @@ def runs(draw: st.DrawFn, policies: Sequence[Policy] = POLICIES) -> tuple[Case, 
     )
     trace = replace(case.trace, timeout=np.array(timeout)) if draw(st.booleans()) else case.trace
     return replace(case, trace=trace, config=config), policy
-
-
-def finished(case: Case, policy: Policy) -> SimulationResult:
-    """The replay; cases that are stopped for a livelock do not count."""
-    try:
-        return case.replay(policy)
-    except LivelockError:
-        assume(False)
-        raise
 
 
 @given(runs())
