@@ -45,6 +45,7 @@ def simulate(
     on_error: OnError = "fail",
     on_progress: Tick | None = None,
     keep_steps: bool = True,
+    stalls: bool = True,
 ) -> SimulationResult:
     """Replay `trace` under `policy` on a simulated engine, or on several that share it.
 
@@ -65,6 +66,8 @@ def simulate(
         Told now and then the requests that have finished and their total.
     keep_steps : bool
         Whether the result has the step table, about 240 bytes a request.
+    stalls : bool
+        Whether it says what interrupted each request's stream.
 
     Raises
     ------
@@ -84,7 +87,6 @@ def simulate(
     0.579
     """
     config = replace(hardware.engine if config is None else config, **dict(policy.knobs))
-    serve_some(trace, config, on_error, hardware.way_out)
 
     def admitted(part: Trace, known: NDArray[np.int64] | None) -> Intake:
         return admit(
@@ -97,8 +99,15 @@ def simulate(
             on_error=on_error,
         )
 
+    def on_one(intake: Intake, tick: Tick | None) -> SimulationResult:
+        return _on_one(intake, policy, tick, keep_steps=keep_steps, stalls=stalls)
+
     if assignment is None:
-        return _on_one(admitted(trace, predicted), policy, on_progress, keep_steps)
+        whole = admitted(trace, predicted)
+        if whole.served is not None:
+            whole.served.check_some(config, hardware.way_out)
+        return on_one(whole, on_progress)
+    serve_some(trace, config, on_error, hardware.way_out)
     seen = None if predicted is trace.output_tokens else predicted
     results: list[SimulationResult] = []
 
@@ -109,19 +118,24 @@ def simulate(
 
     for rows in assignment.rows():
         jobs = admitted(trace.take(rows), None if seen is None else seen[rows])
-        results.append(_on_one(jobs, policy, within, keep_steps))
+        results.append(on_one(jobs, within))
     return merge(trace, assignment, results)
 
 
 def _on_one(
-    intake: Intake, policy: Policy, on_progress: Tick | None, keep_steps: bool
+    intake: Intake,
+    policy: Policy,
+    on_progress: Tick | None,
+    *,
+    keep_steps: bool,
+    stalls: bool,
 ) -> SimulationResult:
     """Let the policy choose where it has an offline phase, and run one engine."""
     if policy.offline is not None:
         with blaming(policy):
             order, rule = policy.offline.choose(intake.known())
         policy = replace(policy, order=order, rule=rule)
-    return run(intake, policy, on_progress, keep_steps=keep_steps)
+    return run(intake, policy, on_progress, keep_steps=keep_steps, stalls=stalls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +259,8 @@ class Case:
         InputError
             As `serve_some`.
         """
+        if not policy.knobs:
+            return self.served
         config = replace(self.config, **dict(policy.knobs))
         return serve_some(self.trace, config, self.on_error, self.hardware.way_out)
 
@@ -270,11 +286,6 @@ class Case:
             replicas=self.replicas,
             slo=alike(self.slo),
         )
-
-    @property
-    def lower_bound_s(self) -> float:
-        """Seconds that no policy can beat."""
-        return self._bounds.lower
 
     @property
     def least_work_s(self) -> float:

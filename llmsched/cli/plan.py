@@ -258,6 +258,7 @@ def plan(
     output: options.Output = None,
 ) -> None:
     """Pack requests onto slots or replicas, with a proven bound on the makespan."""
+    from llmsched.engine.limits import on_error_of
     from llmsched.files import plain
     from llmsched.hardware.fitted import beyond_fit
     from llmsched.lengths import chosen_mode
@@ -285,7 +286,7 @@ def plan(
         *(requests, machine, config, mode, seed or 0),
         **given(objective=packing.objective, samples=packing.samples),
         estimated=batch is not None,
-        on_error="skip" if reading.on_error == "skip" else "fail",
+        on_error=on_error_of(reading.on_error),
     )
     tell_of_served(problem.served, config)
     if problem.trace.timeout is not None:

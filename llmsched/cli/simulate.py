@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 from llmsched.notes import say
+
+if TYPE_CHECKING:
+    from llmsched.replay import Case
 
 PolicyName = Annotated[
     str,
@@ -78,8 +82,8 @@ def simulate(
     """Replay one trace under one policy."""
     from llmsched.catalog import find, needs_lengths
     from llmsched.counted import Counted, first_wave
+    from llmsched.engine.limits import on_error_of
     from llmsched.files import claim
-    from llmsched.latency_bounds import are_due, bounds_record
     from llmsched.lengths import chosen_mode
     from llmsched.modelname import other_models
     from llmsched.planning.stored import read_replicas
@@ -105,7 +109,7 @@ def simulate(
         concurrency=terms.concurrency,
         assignment=None if terms.plan is None else read_replicas(terms.plan, loaded),
         slo=None if slo is None else parse_slo(slo),
-        on_error="skip" if reading.on_error == "skip" else "fail",
+        on_error=on_error_of(reading.on_error),
         counted=Counted(asked.get("warmup"), asked.get("window")),
         by=asked.get("by"),
     )
@@ -131,12 +135,7 @@ def simulate(
     tell_of_first_wave({result.policy: row}, first_wave(result.arrival))
     if trace is not None and needs_lengths(chosen):
         tell_of_truth(loaded, case.lengths)
-    proven: dict[str, Any] = {}
-    if are_due(loaded, case.concurrency, case.replicas, asked=latency_bound):
-        if latency_bound and case.latency_bounds.reason:
-            say(f"no bound on latency: {case.latency_bounds.reason}")
-        else:
-            proven = bounds_record(case.latency_bounds, [{"policy": result.policy, **row}])
+    proven = _proven(case, {"policy": result.policy, **row}, latency_bound)
     if form == "json":
         text = render_json(result, row, case.terms, groups, case.load, proven)
     else:
@@ -151,3 +150,14 @@ def simulate(
     )
     if output is None:
         emit(text, document=form == "json")
+
+
+def _proven(case: Case, row: Mapping[str, Any], asked: bool) -> dict[str, Any]:
+    """Return what no schedule beats of latency, or say why nothing is proven if that was asked."""
+    from llmsched.latency_bounds import are_due, bounds_record
+
+    if not are_due(case.trace, case.concurrency, case.replicas, asked=asked):
+        return {}
+    if asked and case.latency_bounds.reason:
+        say(f"no bound on latency: {case.latency_bounds.reason}")
+    return bounds_record(case.latency_bounds, [row])

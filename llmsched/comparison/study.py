@@ -24,7 +24,7 @@ from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.counted import EVERY, Counted
 from llmsched.documents.result import Cases
-from llmsched.engine.limits import OnError, Served, serve_some
+from llmsched.engine.limits import OnError, Served, on_error_of, serve_some
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
 from llmsched.finding import find_trace
@@ -89,7 +89,11 @@ class Cell:
     @property
     def on_error(self) -> OnError:
         """What a request that can never fit is, by the option that reads the trace."""
-        return "skip" if self.source.options.get("on_error") == "skip" else "fail"
+        return on_error_of(self.source.options.get("on_error"))
+
+    @cached_property
+    def _served(self) -> Served:
+        return serve_some(self.trace, self.engine, self.on_error, self.hardware.way_out)
 
     def served(self, policy: Policy | None = None) -> Served:
         """Return what the engine takes of the trace, with a policy's own knobs if it has some.
@@ -99,7 +103,9 @@ class Cell:
         InputError
             As `serve_some`.
         """
-        config = self.engine if policy is None else replace(self.engine, **dict(policy.knobs))
+        if policy is None or not policy.knobs:
+            return self._served
+        config = replace(self.engine, **dict(policy.knobs))
         return serve_some(self.trace, config, self.on_error, self.hardware.way_out)
 
 

@@ -19,6 +19,11 @@ OnError: TypeAlias = Literal["fail", "skip"]
 """What a request is that can never be served: an error, or refused and counted."""
 
 
+def on_error_of(option: object) -> OnError:
+    """Return what an option of a trace says of such requests; by default they are an error."""
+    return "skip" if option == "skip" else "fail"
+
+
 @dataclass(frozen=True, eq=False)
 class Served:
     """What an engine takes of a trace: the rest is refused at once, and long answers are cut.
@@ -38,11 +43,17 @@ class Served:
     rows: NDArray[np.int64]
     refusal: NDArray[np.int8]
 
-    def alike(self, other: Served) -> bool:
-        """Whether the same requests of one trace are served, and get as much."""
-        if not np.array_equal(self.rows, other.rows):
-            return False
-        return np.array_equal(self.trace.output_tokens, other.trace.output_tokens)
+    def check_some(self, config: EngineConfig, way_out: str) -> None:
+        """Refuse to go on with nobody.
+
+        Raises
+        ------
+        InputError
+            All requests are refused.
+        """
+        if not len(self.rows):
+            words = self.describe(config)
+            raise InputError(f"{self.whole.name}: no request is served: {words}{way_out}")
 
     def describe(self, config: EngineConfig) -> str:
         """Say how many are refused and why, and how many answers are cut; "" if none."""
@@ -183,9 +194,7 @@ def serve_some(
         As `serve`; or all requests are refused.
     """
     served = serve(trace, config, on_error, way_out)
-    if not len(served.rows):
-        words = served.describe(config)
-        raise InputError(f"{trace.name}: no request is served: {words}{way_out}")
+    served.check_some(config, way_out)
     return served
 
 

@@ -108,13 +108,21 @@ class Streams:
         """Return those of some requests; causes stay numbers among all."""
         return Streams(self.worst_gap[rows], self.cause[rows], self.stall[rows])
 
-    def causes(self, ids: Sequence[object], rows: Sequence[int] | slice = slice(None)) -> list[str]:
-        """Return in words where worst gaps came from, empty without one; `ids` are of all."""
+    def causes(
+        self,
+        ids: Sequence[object],
+        rows: Sequence[int] | slice = slice(None),
+        prefill: str = "prefill of",
+    ) -> list[str]:
+        """Return in words where worst gaps came from, empty without one; `ids` are of all.
+
+        `prefill` stands before the id of a request whose prompt it was.
+        """
 
         def worded(gap: float, cause: int) -> str:
             if gap != gap:  # NaN
                 return ""
-            return _CAUSES.get(cause) or f"prefill of {ids[cause]}"
+            return _CAUSES.get(cause) or f"{prefill} {ids[cause]}"
 
         pairs = zip(self.worst_gap[rows].tolist(), self.cause[rows].tolist(), strict=True)
         return [worded(gap, cause) for gap, cause in pairs]

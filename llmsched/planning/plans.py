@@ -204,6 +204,8 @@ def plan_replicas(
             problem.config,
             predicted=seen,
             on_error=problem.on_error,
+            keep_steps=False,
+            stalls=False,
         )
         return result.ended - float(trace.arrival.min())
 

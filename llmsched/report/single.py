@@ -124,8 +124,7 @@ def _longest_gap(result: SimulationResult) -> list[Fact]:
     if streams is None or np.isnan(streams.worst_gap).all():
         return []
     row = int(np.nanargmax(streams.worst_gap))
-    (cause,) = streams.causes(result.trace.id, [row])
-    cause = cause.replace("prefill of", "prefill, most tokens of", 1)
+    (cause,) = streams.causes(result.trace.id, [row], "prefill, most tokens of")
     words = f"in {result.trace.id[row]}: {cause}"
     return [("longest gap", f"{streams.worst_gap[row] * 1e3:,.1f} ms", words)]
 
