@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,10 +91,6 @@ class Cell:
         """What a request that can never fit is, by the option that reads the trace."""
         return on_error_of(self.source.options.get("on_error"))
 
-    @cached_property
-    def _served(self) -> Served:
-        return serve_some(self.trace, self.engine, self.on_error, self.hardware.way_out)
-
     def served(self, policy: Policy | None = None) -> Served:
         """Return what the engine takes of the trace, with a policy's own knobs if it has some.
 
@@ -104,9 +100,15 @@ class Cell:
             As `serve_some`.
         """
         if policy is None or not policy.knobs:
-            return self._served
+            return _served(self)
         config = replace(self.engine, **dict(policy.knobs))
         return serve_some(self.trace, config, self.on_error, self.hardware.way_out)
+
+
+@lru_cache(maxsize=2)
+def _served(cell: Cell) -> Served:
+    """Return what the engine takes under most policies; kept here, as a cell travels to workers."""
+    return serve_some(cell.trace, cell.engine, cell.on_error, cell.hardware.way_out)
 
 
 @dataclass(frozen=True, eq=False)
