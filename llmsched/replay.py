@@ -161,6 +161,8 @@ class Case:
     by : str or None
         Groups with metrics of their own; see `grouping.grouped`. Where it is None and `slo` has
         limits for classes, by class.
+    stalls : bool
+        Whether metrics tell of the longest gaps and stalls; they take up to a tenth of a replay.
     predicted : int64, shape (n,)
         Output lengths as policies see them.
 
@@ -181,6 +183,7 @@ class Case:
     on_error: OnError = "fail"
     counted: Counted = EVERY
     by: str | None = None
+    stalls: bool = True
     predicted: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -324,6 +327,7 @@ def replay(
         on_error=case.on_error,
         on_progress=on_progress,
         keep_steps=keep_steps,
+        stalls=case.stalls,
     )
     found = case.bounds_of(result)
     row = summarize(

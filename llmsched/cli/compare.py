@@ -171,7 +171,7 @@ def compare(
     own_traces = not (presented or reading.given)
     scenario = replace(scenario, options=_options(changes, engine, own_traces))
     with refusal_told(scenario.name, delivery):
-        document = _run(scenario, baseline, selection, against)
+        document = _run(scenario, baseline, selection, against, plain=delivery.is_plain)
     delivery.finish(document, table=True, summary=not no_gates)
 
 
@@ -198,9 +198,17 @@ def _options(
 
 
 def _run(
-    scenario: Scenario, baseline: str | None, selection: Selection, against: Path | None
+    scenario: Scenario,
+    baseline: str | None,
+    selection: Selection,
+    against: Path | None,
+    *,
+    plain: bool,
 ) -> Document:
-    """Check everything that can be checked at once, then run, then judge."""
+    """Check everything that can be checked at once, then run, then judge.
+
+    Stalls are not measured for a plain table, which does not show them.
+    """
     from llmsched.comparison import against as judging
     from llmsched.comparison.checkpoint import Checkpoint
     from llmsched.comparison.document import build_document, read_document
@@ -213,8 +221,10 @@ def _run(
         gates = [parse_gate(text) for text in scenario.gates]
     base = None if against is None else read_document(against)
     filters = selection.filters
+    more = (scenario.slo, scenario.by, gates, base, scenario.cases, selection.resume)
+    stalls = not plain or any(more)
     with phase("loading"):
-        study = prepare(scenario, filters)
+        study = prepare(scenario, filters, stalls=stalls)
     scenario = replace(scenario, baseline=_baseline(scenario, baseline, study, base is not None))
     selected = given(policies=_names(selection.policies), filter=filters.get("policy"))
 

@@ -119,6 +119,12 @@ class Delivery(options.Group):
         return _SUFFIXES[suffix]
 
     @property
+    def is_plain(self) -> bool:
+        """Whether a result is only shown, with the figures that its load calls for."""
+        asked = (self.output, self.pivot, self.metrics)
+        return self.format in (None, "table") and not any(asked)
+
+    @property
     def view(self) -> View:
         """What of a result is shown.
 

@@ -71,6 +71,7 @@ def _case(study: Study, cell: int, case: int) -> Case:
         on_error=here.on_error,
         counted=study.counted,
         by=study.by,
+        stalls=study.stalls,
     )
 
 

@@ -119,6 +119,8 @@ class Study:
     ----------
     folder : Path or None
         Where the files of policies are looked for first: the scenario's folder.
+    stalls : bool
+        Whether rows say what interrupts streams; no row of a study that can be resumed is without.
     """
 
     cells: tuple[Cell, ...]
@@ -129,6 +131,7 @@ class Study:
     folder: Path | None = None
     counted: Counted = EVERY
     by: str | None = None
+    stalls: bool = True
 
     def runs(self) -> Iterator[Run]:
         """Yield every task in the order of the results: cell, case, policy."""
@@ -184,7 +187,9 @@ class Run:
     policy: str
 
 
-def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Study:
+def prepare(
+    scenario: Scenario, filters: Mapping[str, str] | None = None, *, stalls: bool = True
+) -> Study:
     """Load a scenario's traces and profiles and lay out its matrix.
 
     Parameters
@@ -193,6 +198,8 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
         Glob patterns by axis (trace, hardware, lengths, policy or a knob's name): only the cells
         and policies that match all of them stay. That for member picks from the family, which may
         leave the scenario alone.
+    stalls : bool
+        As `Study`.
 
     Raises
     ------
@@ -255,6 +262,7 @@ def prepare(scenario: Scenario, filters: Mapping[str, str] | None = None) -> Stu
         scenario.folder,
         counted,
         _by(scenario, cells, policies),
+        stalls,
     )
 
 

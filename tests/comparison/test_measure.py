@@ -115,3 +115,12 @@ def test_the_pace_is_of_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_start_that_cannot_be_replayed_has_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmsched.comparison.measure._FIRST", 100)
     assert pace(small_study(requests=201), Run(0, 0, "vllm")) == 0
+
+
+def test_a_study_that_measures_no_stalls_has_the_same_row_without_them() -> None:
+    study = small_study()
+    task = next(study.runs())
+    row, less = measure(study, task), measure(replace(study, stalls=False), task)
+    unknown = {name for name, value in row.items() if less[name] != value}
+    assert unknown == {"mean_stall_ms", "p99_stall_ms"}
+    assert all(less[name] is None for name in unknown)
