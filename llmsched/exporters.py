@@ -23,6 +23,9 @@ from llmsched.trace import Trace, nanoseconds
 
 _ID, _CLASS, _PREDICTED, _HASHES = "id", "class", "predicted_output_length", "hash_ids"
 _LIMIT = "max_output_tokens"
+_BLOCK = "hash_block_size"
+MOONCAKE_BLOCK = 512
+"""Tokens of a block that an id names in Mooncake's format, which has no place to say another."""
 _TIMEOUT = "timeout_ms"
 
 
@@ -71,7 +74,9 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _TIMEOUT: trace.timeout is not None,
         _HASHES: trace.hash_ids is not None,
     }
-    kept = _writer(to)[1]
+    kept = set(_writer(to)[1])
+    if to == "mooncake" and trace.hash_block_size != MOONCAKE_BLOCK:
+        kept.discard(_HASHES)
     return tuple(name for name, is_there in there.items() if is_there and name not in kept)
 
 
@@ -83,7 +88,7 @@ def _native(trace: Trace) -> Iterator[str]:
 
 
 def _mooncake(trace: Trace) -> Iterator[str]:
-    if trace.hash_ids is None:
+    if trace.hash_ids is None or trace.hash_block_size != MOONCAKE_BLOCK:
         yield from (f"{{{row}}}" for row in _rows(trace))
         return
     for row, hashes in zip(_rows(trace), trace.hash_ids, strict=True):
@@ -144,6 +149,7 @@ def _extras(trace: Trace) -> Iterator[str]:
         _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
         _TIMEOUT: _milliseconds(trace.timeout),
         _HASHES: trace.hash_ids,
+        _BLOCK: _sizes(trace),
     }
     there = {name: column for name, column in columns.items() if column is not None}
     for row in range(len(trace)):
@@ -151,6 +157,13 @@ def _extras(trace: Trace) -> Iterator[str]:
             name: value for name, column in there.items() if (value := column[row]) is not None
         }
         yield f",{orjson.dumps(pairs).decode()[1:-1]}" if pairs else ""
+
+
+def _sizes(trace: Trace) -> list[int] | None:
+    """Return what each row says of its blocks, unless they are those that it has by itself."""
+    if trace.hash_ids is None or trace.hash_block_size in (0, MOONCAKE_BLOCK):
+        return None
+    return [trace.hash_block_size] * len(trace)
 
 
 def _milliseconds(timeout: NDArray[np.float64] | None) -> list[float | None] | None:

@@ -34,6 +34,8 @@ _ZSTD_PIECE = 2**9
 """Compressed bytes decoded at once: four may stand for 128 KiB, so more might fill the memory."""
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+PARQUET = b"PAR1"
+"""What a Parquet file begins with."""
 
 
 class Lines:
@@ -97,6 +99,10 @@ class Lines:
                 rest += piece
         if rest:
             yield rest
+
+    def starts_with(self, magic: bytes) -> bool:
+        """Whether what follows begins with these bytes, which are not taken."""
+        return self._guarded(self._stream.peek).startswith(magic)
 
     def refuse_binary(self) -> None:
         """Look at the start of the first line only: a device may have no end of line at all.

@@ -51,6 +51,8 @@ class Trace:
         Seconds after its arrival at which each client gives up; infinite where it does not.
     hash_ids : tuple of tuples of int, or None
         Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
+    hash_block_size : int
+        Tokens of a block that an id of `hash_ids` names; 0 where nobody says.
     name : str
         Where the trace came from, for messages and records.
     note : str
@@ -70,6 +72,7 @@ class Trace:
     max_output_tokens: NDArray[np.int64] | None = None
     timeout: NDArray[np.float64] | None = None
     hash_ids: tuple[tuple[int, ...], ...] | None = None
+    hash_block_size: int = 0
     name: str = field(default="trace")
     note: str = ""
     longest_of_whole: int = 0
@@ -91,6 +94,7 @@ class Trace:
         max_output_tokens: ArrayLike | None = None,
         timeout: ArrayLike | None = None,
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
+        hash_block_size: int = 0,
         name: str = "trace",
         note: str = "",
         models: tuple[str, ...] = (),
@@ -154,6 +158,7 @@ class Trace:
             max_output_tokens=None if limit is None else frozen(limit[order]),
             timeout=None if patience is None else frozen(patience[order]),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
+            hash_block_size=hash_block_size,
             name=name,
             note=note,
             models=models,
@@ -180,6 +185,7 @@ class Trace:
             else of(self.max_output_tokens),
             timeout=None if self.timeout is None else of(self.timeout),
             hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
+            hash_block_size=self.hash_block_size,
             name=self.name if name is None else name,
             note=self.note,
             longest_of_whole=self.longest_output,

@@ -24,6 +24,7 @@ from llmsched.cli.doubts import (
 from llmsched.cli.inputs import choose_hardware, given, parse_slo
 from llmsched.cli.measuring import Measuring
 from llmsched.cli.progress import phase
+from llmsched.cli.reading import Reading
 from llmsched.errors import InputError
 from llmsched.notes import say, warn
 
@@ -136,7 +137,7 @@ def compare(
     selection: Selection,
     engine: options.Engine,
     terms: options.Terms,
-    reading: options.Reading,
+    reading: Reading,
     baseline: Baseline = None,
     against: Against = None,
     fail_on: FailOn = None,
@@ -256,7 +257,7 @@ def _run(
     return judged(rows)
 
 
-def _scenario(target: str | None, engine: options.Engine, reading: options.Reading) -> Scenario:
+def _scenario(target: str | None, engine: options.Engine, reading: Reading) -> Scenario:
     """Return the scenario that the target names, or one around a trace, with options applied."""
     from llmsched.files import plain
     from llmsched.finding import find_scenario

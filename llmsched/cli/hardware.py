@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,12 +11,16 @@ from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.options import Knobs, Output, grouped
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
+from llmsched.cli.reading import Recognising
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
-from llmsched.notes import warn
+from llmsched.notes import say, warn
 
 _MISFIT_PERCENT = 10.0
 """Calibrated profiles that miss the requests they were fitted to by more than this are suspect."""
+
+if TYPE_CHECKING:
+    from llmsched.importers import TraceOptions
 
 app = typer.Typer(
     cls=GroupedCommands,
@@ -72,7 +76,7 @@ def calibrate(
         typer.Argument(
             metavar="FILE",
             help="CSV of measured steps, or the per-request times of a real run: vllm bench "
-            "--save-detailed JSON, or JSONL or CSV with first_token_s and last_token_s.",
+            "--save-detailed, GuideLLM, AIPerf, inference-perf and others; see docs/traces.md.",
         ),
     ],
     kind: Annotated[
@@ -93,20 +97,22 @@ def calibrate(
         str | None, typer.Option("--name", help="Name of the profile; default: from FILE.")
     ] = None,
     knobs: Knobs,
+    reading: Recognising,
     output: Output = None,
 ) -> None:
     """Fit a profile to measurements; the report goes to stdout, the profile to --output."""
     from llmsched.calibration.recorded import is_run
     from llmsched.documents.yaml import as_yaml
     from llmsched.files import claim, write_whole
+    from llmsched.importers import TraceOptions
 
     claim([("--output", output)])
-    engine = knobs.given
+    engine, options = knobs.given, TraceOptions(**reading.given)
     name = name or Path(source).name.partition(".")[0]
-    if is_run(source):
+    if is_run(source, options):
         if kind not in (None, "affine"):
             raise InputError(f"--kind: expected affine for a run, got {kind!r}")
-        report, document = _from_run(source, name, engine, fit_share)
+        report, document = _from_run(source, options, name, engine, fit_share)
     else:
         report, document = _from_steps(source, name, engine, kind or "piecewise")
     if output is not None:
@@ -131,7 +137,7 @@ def _from_steps(
 
 
 def _from_run(
-    source: str, name: str, engine: dict[str, Any], share: float
+    source: str, options: TraceOptions, name: str, engine: dict[str, Any], share: float
 ) -> tuple[str, dict[str, object]]:
     from dataclasses import replace
 
@@ -149,20 +155,21 @@ def _from_run(
         raise InputError(f"--fit-share: expected a number in (0, 1], got {share:g}")
     if "max_num_seqs" not in engine or "max_num_batched_tokens" not in engine:
         raise InputError("--max-num-seqs, --max-num-batched-tokens: a run needs the engine's knobs")
-    run = read_run(source)
-    if run.dropped:
-        warn(f"{source}: {run.dropped} failed requests left out")
+    run = read_run(source, options)
+    for note in run.notes:
+        say(f"{source}: {note}")
     config = replace(EngineConfig(), **engine)
-    fitted = np.arange(len(run.trace)) < round(share * len(run.trace))
+    first = np.arange(len(run.trace)) < round(share * len(run.trace))
+    fitted, held = first & run.is_known, ~first & run.is_known
     with phase("calibration") as progress:
         found = calibrate_run(run, config, fitted, progress.tell)
     document = profile_document(name, found.step_time, engine, {})
     profile = parse_profile(document, source)
     groups = {f"first {fitted.sum()} requests, fitted": fitted}
-    if not fitted.all():
-        groups[f"last {(~fitted).sum()} requests, not fitted"] = ~fitted
+    if held.any():
+        groups[f"last {held.sum()} requests, not fitted"] = held
     judged = headlines(run, profile, config, groups)
-    held_out = [] if fitted.all() else list(judged.values())[-1]
+    held_out = list(judged.values())[-1] if held.any() else []
     worst = max(next(iter(judged.values())), key=lambda line: abs(line.error_percent))
     if abs(worst.error_percent) > _MISFIT_PERCENT:
         warn(

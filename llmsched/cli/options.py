@@ -11,89 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from llmsched.cli.inputs import PAPER_TRACE, choose_hardware, given, parse_knobs
-from llmsched.cli.progress import phase
+from llmsched.cli.inputs import choose_hardware, given, parse_knobs
 from llmsched.errors import InputError
 
 if TYPE_CHECKING:
     from llmsched.config import EngineConfig
     from llmsched.hardware import HardwareProfile
-    from llmsched.trace import Trace
 
-_OTHERWISE = {"format": "--trace-format", "classes": "--class", "since": "--from"}
 TRACE = "Trace"
 ENGINE = "Engine"
 OUTPUT = "Output"
 METRICS = "Metrics"
 
-
-TraceArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="TRACE",
-        show_default=False,
-        help="Trace file (plain or .gz), - for stdin, or the name of a shipped trace. "
-        "Default: gsm8k-llama65b.",
-    ),
-]
-TraceFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--trace-format", metavar="NAME", rich_help_panel=TRACE, help="Format; default: recognised."
-    ),
-]
-TimeUnit = Annotated[
-    str | None,
-    typer.Option(
-        "--time-unit",
-        metavar="UNIT",
-        rich_help_panel=TRACE,
-        help="Unit of the arrivals: s, ms, us, ns.",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option("--limit", metavar="N", rich_help_panel=TRACE, help="Only the first N requests."),
-]
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="TIME", rich_help_panel=TRACE, help="Arrivals from then on: 90, 10m, 2h."
-    ),
-]
-Until = Annotated[
-    str | None,
-    typer.Option("--until", metavar="TIME", rich_help_panel=TRACE, help="Arrivals before then."),
-]
-Speed = Annotated[
-    float | None,
-    typer.Option(
-        "--speed", metavar="X", rich_help_panel=TRACE, help="Divide the arrival times by X."
-    ),
-]
-Offline = Annotated[
-    bool,
-    typer.Option("--offline", rich_help_panel=TRACE, help="All requests arrive at time 0."),
-]
-JobClass = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--class",
-        metavar="NAME",
-        rich_help_panel=TRACE,
-        help="Only it (see --by); may be repeated.",
-    ),
-]
-OnError = Annotated[
-    str | None,
-    typer.Option(
-        "--on-error",
-        metavar="fail|skip",
-        rich_help_panel=TRACE,
-        help="What a row that cannot be read is, and a request that can never fit into the KV "
-        "cache: an error, or dropped or refused, and counted. Default: fail.",
-    ),
-]
 
 Hardware = Annotated[
     str | None,
@@ -137,16 +66,6 @@ NumGpuBlocks = Annotated[
         metavar="N",
         rich_help_panel=ENGINE,
         help="KV-cache blocks of the device.",
-    ),
-]
-TimeoutMs = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout-ms",
-        metavar="MS",
-        rich_help_panel=TRACE,
-        help="Clients give up after so long, waiting or running, whatever the trace's timeout_ms "
-        "say: their requests are aborted when the step in flight ends.",
     ),
 ]
 Lengths = Annotated[
@@ -243,62 +162,6 @@ class Group:
         for name in names:
             if getattr(self, name) not in (None, False):
                 raise InputError(f"{flag_of(name)}: expected {where}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading(Group):
-    """How a trace is read."""
-
-    trace_format: TraceFormat = None
-    time_unit: TimeUnit = None
-    since: Since = None
-    until: Until = None
-    limit: Limit = None
-    speed: Speed = None
-    offline: Offline = False
-    job_class: JobClass = None
-    timeout_ms: TimeoutMs = None
-    on_error: OnError = None
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """What was given, under the names of `importers.TraceOptions`.
-
-        Raises
-        ------
-        InputError
-            A value that its option does not take; the message names the option.
-        """
-        from llmsched.importers import TraceOptions
-
-        options = given(
-            format=self.trace_format,
-            time_unit=self.time_unit,
-            since=self.since,
-            until=self.until,
-            limit=self.limit,
-            speed=self.speed,
-            offline=self.offline or None,
-            classes=tuple(self.job_class) if self.job_class else None,
-            timeout_ms=self.timeout_ms,
-            on_error=self.on_error,
-        )
-        try:
-            TraceOptions(**options)
-        except InputError as error:  # some options are not called as the fields that they set
-            field, colon, rest = str(error).partition(": ")
-            flag = _OTHERWISE.get(field, field)
-            raise InputError(f"{flag}{colon}{rest}") from error
-        return options
-
-    def load(self, source: str | None) -> Trace:
-        """Load the trace that the command line names; the shipped GSM8K one by default."""
-        from llmsched.finding import find_trace
-        from llmsched.importers import TraceOptions, load
-
-        path = find_trace(PAPER_TRACE if source is None else source)
-        with phase("loading") as progress:
-            return load(path, TraceOptions(**self.given), progress.read)
 
 
 @dataclass(frozen=True, kw_only=True)

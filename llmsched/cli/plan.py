@@ -13,6 +13,7 @@ from llmsched.cli.doubts import tell_of_engine, tell_of_served, tell_of_truth, w
 from llmsched.cli.inputs import given, one_of
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
+from llmsched.cli.reading import Reading, TraceArgument
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 from llmsched.notes import say
@@ -247,13 +248,13 @@ class BatchFile(options.Group):
 
 def plan(
     *,
-    trace: options.TraceArgument = None,
+    trace: TraceArgument = None,
     packing: Packing,
     file: BatchFile,
     engine: options.Engine,
     lengths: options.Lengths = None,
     seed: options.Seed = None,
-    reading: options.Reading,
+    reading: Reading,
     format: Format = "table",
     output: options.Output = None,
 ) -> None:

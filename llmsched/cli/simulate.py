@@ -20,6 +20,7 @@ from llmsched.cli.inputs import one_of, parse_slo
 from llmsched.cli.measuring import Measuring
 from llmsched.cli.output import emit, write_files
 from llmsched.cli.progress import phase
+from llmsched.cli.reading import Reading, TraceArgument
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 from llmsched.notes import say
@@ -66,14 +67,14 @@ Format = Annotated[
 
 def simulate(
     *,
-    trace: options.TraceArgument = None,
+    trace: TraceArgument = None,
     policy: PolicyName = "hybrid",
     engine: options.Engine,
     terms: options.Terms,
     slo: options.Slo = None,
     measuring: Measuring,
     latency_bound: options.LatencyBound = False,
-    reading: options.Reading,
+    reading: Reading,
     requests: Requests = None,
     steps: Steps = None,
     format: Format = None,

@@ -8,9 +8,10 @@ import typer
 
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.inputs import PAPER_TRACE, given
-from llmsched.cli.options import Output, Reading, TraceArgument, grouped
+from llmsched.cli.options import Output, grouped
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
+from llmsched.cli.reading import Reading, TraceArgument
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
 from llmsched.notes import say

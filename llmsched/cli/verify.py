@@ -12,6 +12,7 @@ from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.inputs import one_of
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
+from llmsched.cli.reading import Reading
 from llmsched.cli.streams import terminal
 
 app = typer.Typer(
@@ -76,7 +77,7 @@ def result(
             help="fcfs: admissions must follow arrivals.",
         ),
     ] = "any",
-    reading: options.Reading,
+    reading: Reading,
 ) -> None:
     """Check the tables of a replay against the trace, the knobs and the prices.
 

@@ -69,9 +69,33 @@ def read_mapping(path: Path) -> dict[str, object]:
     InputError
         The file cannot be read, is not YAML, or holds something else than one mapping.
     """
-    text = read_text(path, MAX_YAML)
+    document = _parsed(read_text(path, MAX_YAML), str(path), _StrictLoader)
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected a mapping, got {shown(document)}")
+    return document
+
+
+class _ForeignLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either
+    """YAML of other tools, which may hold aliases; dates stay texts."""
+
+
+_ForeignLoader.yaml_implicit_resolvers = _resolvers()
+
+
+def read_foreign(text: bytes, path: str) -> object:
+    """Return what a YAML document of another tool holds.
+
+    Raises
+    ------
+    InputError
+        It is not YAML.
+    """
+    return _parsed(text, path, _ForeignLoader)
+
+
+def _parsed(text: str | bytes, path: str, loader: Any) -> object:
     try:
-        document = yaml.load(text, Loader=_StrictLoader)
+        return yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -79,9 +103,6 @@ def read_mapping(path: Path) -> dict[str, object]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{path}: expected YAML, got: {problem}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: expected a mapping, got {shown(document)}")
-    return document
 
 
 class _Dumper(yaml.SafeDumper):

@@ -8,20 +8,24 @@ from its start, which accepts more, and names what it refuses. So this gives the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from llmsched.errors import InputError
 from llmsched.importers import _source
 from llmsched.importers._bulk_csv import CsvBlocks
 from llmsched.importers._bulk_json import JsonBlocks
+from llmsched.importers._csv import cells_of, read_header
+from llmsched.importers._detect import detect
 from llmsched.importers._doubt import Doubtful, doubt
-from llmsched.importers._format import Format, Record, detect
-from llmsched.importers._source import Refusal
-from llmsched.importers._table import Dropped, OnProgress, Table
-from llmsched.reading import MIB, Lines
+from llmsched.importers._facts import resolved
+from llmsched.importers._format import Format, Record
+from llmsched.importers._options import TraceOptions
+from llmsched.importers._table import OnProgress, Table
+from llmsched.importers._values import Dropped, Refusal
+from llmsched.reading import MIB, PARQUET, Lines
 
 LEAST = MIB
 """Bytes of a file from which blocks are worth it, if a doubt then has it read once more."""
@@ -37,19 +41,9 @@ def is_long(source: str | Path) -> bool:
 
 
 def read_blocks(
-    lines: Lines,
-    wanted: Format | None,
-    unit_of: Callable[[Format], str],
-    on_progress: OnProgress,
-) -> tuple[Format, Table]:
-    """Return the format and the table of a file.
-
-    Parameters
-    ----------
-    wanted : Format or None
-        The format that the user says it is.
-    unit_of : callable
-        Returns the unit of a format's times.
+    lines: Lines, options: TraceOptions, on_progress: OnProgress
+) -> tuple[Format, str, Record, Table]:
+    """Return the format of a file, the unit of its times, its first row, and its table.
 
     Raises
     ------
@@ -57,32 +51,50 @@ def read_blocks(
         It must be read row by row.
     """
     try:
-        form, adder, blocks = _begin(lines, wanted, unit_of)
-        for block in blocks:
-            adder.add(block)
-            on_progress(adder.table.rows, *lines.progress())
+        begun = _begin(lines, options)
+        table = begun.adder.table
+        for block in begun.blocks:
+            begun.adder.add(block)
+            on_progress(table.rows, *lines.progress())
     except (InputError, Refusal, Dropped, ValueError, OverflowError) as error:
         raise Doubtful from error
-    doubt(adder.table.id.whole().repeated() is not None)
-    return form, adder.table
+    doubt(table.id.whole().repeated() is not None)
+    return begun.form, begun.unit, begun.first, table
 
 
-def _begin(
-    lines: Lines, wanted: Format | None, unit_of: Callable[[Format], str]
-) -> tuple[Format, CsvBlocks | JsonBlocks, Iterator[bytes]]:
-    """Look at the first line, which says what follows."""
+class _Begun(NamedTuple):
+    form: Format
+    unit: str
+    first: Record
+    adder: CsvBlocks | JsonBlocks
+    blocks: Iterator[bytes]
+
+
+def _begin(lines: Lines, options: TraceOptions) -> _Begun:
+    """Look at the first lines, which say what follows."""
+    doubt(lines.starts_with(PARQUET) or options.run is not None)
     kind, number, first = _source.first_line(lines)
     blocks = lines.blocks(_BLOCK)
-    if kind == "csv":
-        names = _source.csv_names(lines.path, number, first)
-        form = wanted or detect(kind, names)
-        if form is None or form.kind != kind:
-            raise Doubtful
-        return form, CsvBlocks(form, unit_of(form), names), blocks
-    record = _source.record(first)
-    doubt(first[:1] == b"[" or isinstance(record, Refusal))
-    form = wanted or detect(kind, cast(Record, record))
-    if form is None or form.kind != kind or form.expand is not None:
+    header = read_header(lines.path, number, first) if kind == "csv" else None
+    if header is None:
+        record = _source.record(first)
+        doubt(first[:1] == b"[" or isinstance(record, Refusal))
+        blocks = chain([first + b"\n"], blocks)
+    else:
+        ahead = next(blocks, b"")
+        cells = cells_of(ahead.partition(b"\n")[0], header.separator, len(header.names))
+        doubt(isinstance(cells, Refusal))
+        record = dict(zip(header.names, cast("list[str]", cells), strict=True))
+        blocks = chain([ahead], blocks)
+    row = cast(Record, record)
+    form = options.wanted or detect(kind, row, timed=not options.offline)
+    if form is None or form.kind not in (kind, "any"):
         raise Doubtful
-    blocks = chain([first + b"\n"], blocks)
-    return form, JsonBlocks(form, unit_of(form), cast(Record, record)), blocks
+    doubt(form.expand is not None or form.runs is not None)
+    if header is None:
+        unit = resolved(form, options, row)
+        return _Begun(form, unit, row, JsonBlocks(form, unit, row), blocks)
+    names = form.spelled(header.names)
+    row = dict(zip(names, row.values(), strict=True))
+    unit = resolved(form, options, row)
+    return _Begun(form, unit, row, CsvBlocks(form, unit, names, header.separator), blocks)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from llmsched.ids import Ids
 from llmsched.importers._doubt import doubt, in_range, in_time, moments
 from llmsched.importers._format import Format, never
-from llmsched.importers._table import Table, label_of
+from llmsched.importers._table import Table
+from llmsched.importers._values import label_of
 
-_NEWLINE, _SPACE, _COMMA, _POINT, _ZERO = b"\n ,.0"
+_NEWLINE, _SPACE, _POINT, _ZERO = b"\n .0"
 _DIGITS = 18
 """Digits that no 64-bit integer overflows."""
 _EXACT = 15
@@ -25,20 +26,21 @@ _Rows = NDArray[np.int64]
 
 
 class CsvBlocks:
-    """Adds blocks of CSV rows to a table."""
+    """Adds blocks of rows below a header to a table."""
 
-    def __init__(self, form: Format, unit: str, names: list[str]) -> None:
+    def __init__(self, form: Format, unit: str, names: list[str], separator: str) -> None:
         self.table = Table()
-        self._form, self._unit = form, unit
+        self._form, self._unit, self._separator = form, unit, ord(separator)
         self._place = {name: i for i, name in enumerate(names)}
         doubt(not set(form.needed) <= set(names) or form.time_may_be_missing)
-        doubt(bool({form.hash_ids, form.timeout, *form.limits} & set(names)))
-        doubt(form.failure is not never or form.expand is not None)
+        doubt(bool({form.hash_ids, form.timeout, *form.limits, *form.rare} & set(names)))
+        doubt(form.failure is not never)
 
     def add(self, block: bytes) -> None:
         """Add rows that end with a line's end, but for the last of the file."""
         form, table = self._form, self.table
-        cells = _Cells(block.replace(b"\r\n", b"\n").removesuffix(b"\n") + b"\n", len(self._place))
+        text = block.replace(b"\r\n", b"\n").removesuffix(b"\n") + b"\n"
+        cells = _Cells(text, len(self._place), self._separator)
         numbers: range | _Rows = range(table.rows, table.rows + len(cells))
         table.rows += len(cells)
         output = cells.counts(self._place[form.output_tokens])
@@ -65,6 +67,7 @@ class CsvBlocks:
             table.id.extend(Ids.of(text or str(number) for text, number in own))
         else:
             table.id.extend(Ids(numbers))
+        table.skip_rare(len(cells))
         table.limit.skip(len(cells))
         table.timeout.skip(len(cells))
 
@@ -82,14 +85,17 @@ class _Cells:
     block : bytes
     width : int
         Cells of each row.
+    separator : int
+        The byte between them.
     """
 
-    def __init__(self, block: bytes, width: int) -> None:
+    def __init__(self, block: bytes, width: int, separator: int) -> None:
         self._text = text = np.frombuffer(block, np.uint8)
         newlines = block.count(b"\n")
         doubt(not block.isascii() or b'"' in block or b"\x7f" in block)
-        doubt(np.count_nonzero(text < _SPACE) != newlines)
-        ends = np.flatnonzero((text == _NEWLINE) | (text == _COMMA))
+        marks = text == separator
+        doubt(np.count_nonzero((text < _SPACE) & ~marks) != newlines)
+        ends = np.flatnonzero((text == _NEWLINE) | marks)
         doubt(len(ends) != newlines * width or (text[ends[width - 1 :: width]] != _NEWLINE).any())
         starts = np.concatenate([[0], ends[:-1] + 1])
         # A column each, side by side in memory.

@@ -16,8 +16,8 @@ from llmsched.ids import Ids
 from llmsched.importers import _source
 from llmsched.importers._doubt import Doubtful, dates, doubt, in_range, times
 from llmsched.importers._format import Format, Record, never
-from llmsched.importers._source import Refusal
-from llmsched.importers._table import MISSING, Adder, Table, getter, label_of, timeout_ms
+from llmsched.importers._table import Adder, Table, getter
+from llmsched.importers._values import MISSING, Refusal, label_of, timeout_ms
 
 _Find: TypeAlias = Callable[[str], Callable[[Any], object] | None]
 """Returns for a key the function that finds its value in a row; None if no row has the key."""
@@ -95,6 +95,8 @@ class JsonBlocks:
             table.timeout.skip(len(rows))
         else:
             table.timeout.extend([timeout_ms(value, str(form.timeout)) for value in timeouts])
+        doubt(any(rows.column(name) is not None for name in form.rare))
+        table.skip_rare(len(rows))
         models = rows.column(form.model) or []
         table.models.update({model: None for model in models if isinstance(model, str)})
         self._add_names(rows.column(form.id), numbers)

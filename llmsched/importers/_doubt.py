@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.importers._table import MAX_SECONDS, UNITS
+from llmsched.importers._values import MAX_SECONDS, UNITS
 from llmsched.trace import MAX_TOKENS
 
 _ZERO = ord("0")

@@ -1,11 +1,94 @@
-"""Results that hold a whole run as arrays, and requests that say that they failed."""
+"""Files that hold benchmark runs: which one is meant, and its requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isinf, nan
+from typing import cast
 
-from llmsched.importers._format import Record
-from llmsched.importers._source import Refusal, as_json
+from llmsched.errors import InputError
+from llmsched.importers._format import Format, Record, Run
+from llmsched.importers._source import Found
+from llmsched.importers._values import Refusal, as_json, as_number
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The run of a file that is read.
+
+    Attributes
+    ----------
+    number, of : int
+        Which one it is, from 1, and how many there are.
+    left_out : int
+        Requests of the others, where nobody chose between them.
+    """
+
+    where: str
+    run: Run
+    number: int
+    of: int
+    left_out: int = 0
+
+
+def choose(
+    rows: Iterable[Found], form: Format, path: str, wanted: int | None, *, skip: bool
+) -> Chosen:
+    """Return the run with that number; without one the only run, or the first if `skip`.
+
+    Raises
+    ------
+    InputError
+        There are several and none is wanted, or fewer than wanted, or no record is one.
+    """
+    assert form.runs is not None
+    found: list[tuple[str, Run]] = []
+    for where, record in rows:
+        try:
+            if isinstance(record, Refusal):
+                raise record
+            found += [(where, run) for run in form.runs(record)]
+        except Refusal as refusal:
+            if not skip:
+                raise InputError(f"{path}:{where}: {refusal.message}") from None
+    if not found:
+        raise InputError(f"{path}:1: expected a benchmark run, got none")
+    if wanted is None and len(found) > 1 and not skip:
+        raise InputError(f"{path}:1: expected --run K, as it holds {_listed(found, form)}")
+    if wanted is not None and wanted > len(found):
+        raise InputError(f"{path}:1: run: expected one of {_listed(found, form)}; got {wanted}")
+    number = wanted or 1
+    others = found[1:] if wanted is None else []
+    left_out = sum(_count(run, form) for _, run in others)
+    return Chosen(*found[number - 1], number, len(found), left_out)
+
+
+def _listed(found: Sequence[tuple[str, Run]], form: Format) -> str:
+    each = (f"{i}: {run}, {_count(run, form)} requests" for i, (_, run) in enumerate(found, 1))
+    return f"{len(found)} runs ({'; '.join(each)})"
+
+
+def _count(run: Run, form: Format) -> int:
+    with suppress(Refusal):
+        return sum(1 for _ in requests_of(run.record, form))
+    return 0
+
+
+def requests_of(record: Record, form: Format) -> Iterable[Record]:
+    """Return one record a request."""
+    return (record,) if form.expand is None else form.expand(record)
+
+
+def object_at(record: Record, path: str) -> Record:
+    """Return the object at a path through dots; an empty one where there is none."""
+    for key in path.split("."):
+        value = record.get(key)
+        if not isinstance(value, dict):
+            return {}
+        record = value
+    return record
 
 
 def failed_if(key: str) -> Callable[[Record], str | None]:
@@ -15,6 +98,28 @@ def failed_if(key: str) -> Callable[[Record], str | None]:
         return f"{key} says that the request failed" if record.get(key) else None
 
     return failure
+
+
+def one_run(record: Record) -> Iterator[Run]:
+    """Yield a record that is a run, sent as vLLM's benchmark and those after it say it."""
+    rate = as_number(record.get("request_rate"))
+    if rate == "trace":
+        rate = nan
+    most = as_number(record.get("max_concurrency"))
+    yield Run(
+        record,
+        float(rate) if isinstance(rate, int | float) and not isinf(rate) else None,
+        most if isinstance(most, int) else None,
+    )
+
+
+def with_latency(request: Record) -> Record:
+    """Return a request with the seconds to its last token: to its first, and the gaps after it."""
+    first, gaps = request.get("ttfts"), request.get("itls")
+    numbers = isinstance(gaps, list) and all(type(gap) in (int, float) for gap in gaps)
+    if type(first) not in (int, float) or not numbers:
+        return request
+    return {**request, "latency": first + sum(cast("list[float]", gaps))}  # type: ignore[operator]  # a number
 
 
 def aligned(

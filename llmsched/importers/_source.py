@@ -8,37 +8,114 @@ every line its number, which the error messages need.
 
 from __future__ import annotations
 
-import csv
+import itertools
 import json
-from collections import Counter
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import orjson
 
 from llmsched.errors import InputError
-from llmsched.importers._format import Record
-from llmsched.reading import Lines
-
-MAX_COLUMNS = 4096
-"""Columns of a CSV file; the widest known trace has thirteen, so more are not those of a trace."""
-
-
-class Refusal(Exception):
-    """Why a record or a value is not accepted: the field, what was expected, what was there."""
-
-    def __init__(self, field: str, expected: str, got: str = "") -> None:
-        super().__init__(field, expected, got)
-        self.reason = f"{field}: expected {expected}"
-        self.message = f"{self.reason}, got {got}" if got else self.reason
-
+from llmsched.importers._csv import Row, csv_rows, read_header
+from llmsched.importers._format import Format, Record
+from llmsched.importers._values import Refusal, as_json
+from llmsched.reading import PARQUET, Lines
 
 Found = tuple[str, Record | Refusal]
 """Where a record was found ("17", or "1: item 3") and the record, or why there is none."""
 
+_YAML = re.compile(rb"---|[A-Za-z_][\w.-]*:(\s+[^,;\t]*)?")
 
-def first_line(lines: Lines) -> tuple[str, int, bytes]:
+
+class Objects:
+    """A file of objects, which name what they hold."""
+
+    kind: Literal["json"] = "json"
+
+    def __init__(self, rows: Iterator[Found]) -> None:
+        self._rows = rows
+
+    def first(self) -> Record:
+        """Return the first record, which stays; empty if there is none."""
+        for _, found in self.looked_at():
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def looked_at(self) -> Iterator[Found]:
+        """Yield rows from the first one on, which stay, for as long as somebody wants more."""
+        seen, rows = [], self._rows
+        try:
+            for where, found in rows:
+                seen.append((where, found))
+                yield where, found
+        finally:
+            self._rows = itertools.chain(seen, rows)
+
+    def records(self, form: Format | None = None) -> Iterator[Found]:
+        """Yield all records."""
+        return self._rows
+
+
+class Cells:
+    """A table, whose header names its columns once.
+
+    Attributes
+    ----------
+    number : int
+        Line of the header.
+    """
+
+    kind: Literal["csv"] = "csv"
+
+    def __init__(self, number: int, names: list[str], rows: Iterator[Row]) -> None:
+        self.number, self._names, self._rows = number, names, rows
+
+    def first(self) -> Record:
+        """Return the first row, which stays; of a table without rows the names alone."""
+        where, cells = next(self._rows, ("", None))
+        if cells is None:
+            return dict.fromkeys(self._names)
+        self._rows = itertools.chain([(where, cells)], self._rows)
+        known = [None] * len(self._names) if isinstance(cells, Refusal) else cells
+        return dict(zip(self._names, known, strict=True))
+
+    def records(self, form: Format) -> Iterator[Found]:
+        """Yield all records, with the names as a format spells them."""
+        names = form.spelled(self._names)
+        for where, cells in self._rows:
+            if isinstance(cells, Refusal):
+                yield where, cells
+            else:
+                yield where, dict(zip(names, cells, strict=True))
+
+
+def begin(lines: Lines) -> Objects | Cells:
+    """Return what a file holds, told from its first line that is not blank.
+
+    Raises
+    ------
+    InputError
+        It is binary and no Parquet file, or empty, or its header or document cannot be read.
+    """
+    if lines.starts_with(PARQUET):
+        from llmsched.importers._parquet import read_parquet
+
+        names, rows = read_parquet(lines)
+        return Cells(1, names, rows)
+    kind, number, first = first_line(lines)
+    if kind == "json":
+        return Objects(json_rows(lines, number, first))
+    if _YAML.fullmatch(first):
+        return Objects(yaml_rows(lines, number, first))
+    header = read_header(lines.path, number, first)
+    return Cells(number, header.names, csv_rows(lines, header))
+
+
+def first_line(lines: Lines) -> tuple[Literal["csv", "json"], int, bytes]:
     """Return ("csv" or "json", number, text) of the first line that is not blank.
 
     Raises
@@ -52,78 +129,38 @@ def first_line(lines: Lines) -> tuple[str, int, bytes]:
     raise InputError(f"{lines.path}:1: expected a trace, got an empty file")
 
 
-def csv_names(path: str, number: int, line: bytes) -> list[str]:
-    """Return the column names of a CSV header.
-
-    Raises
-    ------
-    InputError
-        It is not UTF-8 text, has too many columns, or a name stands there twice.
-    """
-    width = line.count(b",") + 1
-    if width > MAX_COLUMNS:
-        wanted = f"expected at most {MAX_COLUMNS:,} columns"
-        raise InputError(f"{path}:{number}: header: {wanted}, got {width:,}")
-    cells = _cells(line)
-    if isinstance(cells, Refusal):
-        raise InputError(f"{path}:{number}: {cells.message}")
-    for name, times in Counter(cells).items():
-        if times > 1:
-            raise InputError(f"{path}:{number}: header: column {name!r} stands there twice")
-    return cells
-
-
-def csv_rows(lines: Lines, names: list[str]) -> Iterator[Found]:
-    """Yield the rows of a CSV file below its header `names`."""
-    width = len(names)
-    for number, line in lines:
-        cells = _cells(line, width)
-        if isinstance(cells, Refusal):
-            yield str(number), cells
-        else:
-            yield str(number), dict(zip(names, cells, strict=True))
-
-
-def _cells(line: bytes, width: int | None = None) -> list[str] | Refusal:
-    """Return the cells of a line; with `width` only if there are so many, told before splitting."""
-    try:
-        text = line.decode()
-        if '"' in text:
-            # One line is one row in every format here: an open quote cannot swallow the next rows.
-            cells = next(csv.reader([text], strict=True))
-            found = len(cells)
-        else:
-            found = text.count(",") + 1
-            cells = text.split(",") if width in (None, found) else []
-    except UnicodeDecodeError:
-        return Refusal("row", "UTF-8 text")
-    except csv.Error as error:
-        return Refusal("row", f"CSV ({error})")
-    if width not in (None, found):
-        return Refusal("row", f"{width} cells", str(found))
-    return [cell.strip() for cell in cells]
-
-
 def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Found]:
     """Yield the records of JSON text: objects a line, an array of objects, or one document.
 
-    An array starts with ``[``; a document over several lines starts with ``{`` on its own line.
+    An array starts with ``[``; a document is what begins with ``{`` on a line that does not end it.
 
     Raises
     ------
     InputError
         An array or a document is malformed, so that there are no records at all.
     """
-    if first[:1] != b"[" and first != b"{":
+    if first.startswith(b"{") and first.endswith(b"}"):
         yield str(number), record(first)
         for number, line in lines:
             yield str(number), record(line)
         return
+    rest = bytes(lines.rest())
     try:
-        document = loads(first + b"\n" + lines.rest())
+        document = loads(first + b"\n" + rest)
     except orjson.JSONDecodeError as error:
-        where = f"{lines.path}:{number + error.lineno - 1}"
-        raise InputError(f"{where}: expected JSON, got {_malformed(error)}") from error
+        if first.startswith(b"[") or first == b"{":
+            where = f"{lines.path}:{number + error.lineno - 1}"
+            raise InputError(f"{where}: expected JSON, got {_malformed(error)}") from error
+        # Lines after all, the first of which is broken.
+        yield str(number), record(first)
+        for below, line in enumerate(rest.split(b"\n"), number + 1):
+            if line := line.strip():
+                yield str(below), record(line)
+    else:
+        yield from _items(document, number)
+
+
+def _items(document: object, number: int) -> Iterator[Found]:
     if isinstance(document, list):
         for i, item in enumerate(document, 1):
             yield f"{number}: item {i}", _object(item)
@@ -131,7 +168,21 @@ def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Found]:
         yield str(number), _object(document)
 
 
+def yaml_rows(lines: Lines, number: int, first: bytes) -> Iterator[Found]:
+    """Yield the records of a YAML document: a report that may as well be JSON.
+
+    Raises
+    ------
+    InputError
+        It is not YAML.
+    """
+    from llmsched.documents.yaml import read_foreign
+
+    yield from _items(read_foreign(bytes(first + b"\n" + lines.rest()), lines.path), number)
+
+
 def record(line: bytes) -> Record | Refusal:
+    """Return the object on a line, or why there is none."""
     try:
         record = _object(loads(line))
         # Only a line with more colons than keys can hold a key twice. A run with all its latencies
@@ -177,17 +228,6 @@ def loads(text: bytes) -> object:
 
 def _malformed(error: orjson.JSONDecodeError) -> str:
     return f"malformed JSON ({error.msg}, column {error.colno})"
-
-
-def as_json(value: object) -> str:
-    """Return `value` as JSON of at most 40 characters, as error messages show it."""
-    try:
-        text = json.dumps(value)
-    except TypeError:
-        return "nothing (it is missing)"  # the marker of a value that is not there
-    except (ValueError, RecursionError):
-        return f"a value of type {type(value).__name__}"
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def display(source: str | Path) -> str:

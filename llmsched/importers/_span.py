@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from llmsched.durations import seconds_of
 from llmsched.errors import InputError
-from llmsched.importers._source import Refusal
-from llmsched.importers._table import DATE, date_ns
+from llmsched.importers._values import DATE, Refusal, date_ns
 from llmsched.schema import within
 
 Instant = float | str

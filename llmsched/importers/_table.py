@@ -1,4 +1,4 @@
-"""From records to checked columns: what is accepted or refused, and how it is said.
+"""From records to checked columns: which rows are kept, dropped or refused.
 
 `_doubt` and the block readers accept no more than this, and leave every doubt to it.
 """
@@ -6,44 +6,34 @@
 from __future__ import annotations
 
 import math
-import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 from llmsched.errors import InputError
 from llmsched.importers._columns import Counts, Names, Rare, Times
-from llmsched.importers._format import Format, Record
-from llmsched.importers._source import Found, Refusal, as_json
-from llmsched.trace import LEAST_TIMEOUT_S, MAX_TOKENS
-
-UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-"""Nanoseconds in each unit of time."""
-
-MAX_SECONDS = 2**33
-"""Times beyond this (as Unix time, the year 2242) are refused; below, int64 nanoseconds suffice."""
+from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._source import Found
+from llmsched.importers._values import (
+    MISSING,
+    Check,
+    Dropped,
+    Refusal,
+    as_json,
+    as_number,
+    count,
+    hashes,
+    instant_ns,
+    label_of,
+    output,
+    seconds_in,
+    time_in,
+    timeout_ms,
+)
 
 OnProgress = Callable[[int, int, int], None]
 """Told how many rows have been read, and how many of a file's bytes (0, 0 where nobody knows)."""
-
-_Check = Callable[[object, str], object]
-_Getter = Callable[[str], Callable[[Record], object]]
-MISSING = object()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
-_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-DATE = re.compile(
-    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
-)
-
-
-class Dropped(Exception):
-    """A request that a trace has no place for; the argument is the reason to count."""
 
 
 @dataclass
@@ -51,8 +41,10 @@ class Table:
     """Checked columns of the rows kept, in the order of the file.
 
     ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
-    empty, or as long as the others; ``limit`` is 0 where a request declares none, ``timeout`` (in
-    ms) infinite.
+    empty, or as long as the others; ``limit`` and ``block_size`` are 0 where a request declares
+    none, ``timeout`` (in ms) and ``delay`` (in s) infinite, ``turn`` -1; ``untimed`` says which
+    turns of sessions have no time of their own. ``first_token`` and ``last_token``, of measured
+    runs, are seconds since the arrival, NaN where nobody knows.
     """
 
     time: Times = field(default_factory=Times)
@@ -64,12 +56,24 @@ class Table:
     limit: Rare[int] = field(default_factory=lambda: Rare(0))
     timeout: Rare[float] = field(default_factory=lambda: Rare(math.inf))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
+    block_size: Rare[int] = field(default_factory=lambda: Rare(0))
+    session: Rare[str] = field(default_factory=lambda: Rare(""))
+    turn: Rare[int] = field(default_factory=lambda: Rare(-1))
+    delay: Rare[float] = field(default_factory=lambda: Rare(math.inf))
+    untimed: Rare[bool] = field(default_factory=lambda: Rare(False))
+    first_token: list[float] = field(default_factory=list)
+    last_token: list[float] = field(default_factory=list)
     models: dict[str, None] = field(default_factory=dict)  # each once, in order
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.output_tokens)
+
+    def skip_rare(self, rows: int) -> None:
+        """Add rows that have nothing under the names of `Format.rare`."""
+        for column in (self.block_size, self.session, self.turn, self.delay, self.untimed):
+            column.skip(rows)
 
 
 def collect(
@@ -79,6 +83,7 @@ def collect(
     path: str,
     *,
     skip: bool,
+    measured: bool,
     on_progress: Callable[[int], None],
 ) -> Table:
     """Check every row and keep it, drop it with a reason, or refuse it.
@@ -86,13 +91,20 @@ def collect(
     Failed requests, and requests without output, are dropped. A row that cannot be accepted is
     an error, or dropped as well if `skip`.
 
+    Parameters
+    ----------
+    rows : iterable
+        A record each, which the format may turn into several requests.
+    measured : bool
+        Whether the times of the first and the last token are read as well.
+
     Raises
     ------
     InputError
         `path`, line, field, what was expected and what is there.
     """
     table = Table()
-    add = Adder(table, form, unit)
+    add = Adder(table, form, unit, measured=measured)
     for where, record in _one_a_request(rows, form):
         table.rows += 1
         if not table.rows & 0xFFFF:
@@ -111,17 +123,15 @@ def collect(
 
 
 def _one_a_request(rows: Iterable[Found], form: Format) -> Iterator[Found]:
-    if form.expand is None:
-        yield from rows
-        return
-    for run, (where, record) in enumerate(rows):
+    for where, record in rows:
+        if form.expand is None or isinstance(record, Refusal):
+            yield where, record
+            continue
         try:
-            if isinstance(record, Refusal):
-                raise record
-            if run:
-                raise Refusal("row", "one benchmark run in the file", "another one")
             for i, request in enumerate(form.expand(record), 1):
-                yield f"{where}: item {i}", request
+                if form.session is not None and request is not record:
+                    request.setdefault(form.session, where)  # of a record that names none
+                yield where if request is record else f"{where}: item {i}", request
         except Refusal as refusal:
             yield where, refusal
 
@@ -136,7 +146,7 @@ class _Column:
 
     label: str
     get: Callable[[Record], object]
-    check: _Check
+    check: Check
     target: _Target
     optional: bool
     """Whether the column may be missing, then from every row."""
@@ -145,32 +155,32 @@ class _Column:
 class Adder:
     """Appends one record to a table, after all of its values are checked."""
 
-    def __init__(self, table: Table, form: Format, unit: str) -> None:
+    def __init__(self, table: Table, form: Format, unit: str, *, measured: bool = False) -> None:
         self.table = table
         self.failure = form.failure
         self.above = 0
         self.ids: set[str] = set()  # empty while ids are the rows' numbers
         self.id = form.id or "id"
-        text, number = (_cell_getter, _number_getter) if form.kind == "csv" else (getter, getter)
-        self.get_id = _nothing if form.id is None else text(form.id)
-        self.get_model = None if form.model is None else text(form.model)
+        self.get_id = _nothing if form.id is None else getter(form.id)
+        self.get_model = None if form.model is None else getter(form.model)
         self.limits = form.limits
-        self.get_limits = [number(label) for label in form.limits]
-        date = unit == "date"
-        time = date_ns if date else _time_below(MAX_SECONDS * 10**9 // UNITS[unit])
-        may = form.time_may_be_missing
-        plan: list[tuple[str | None, _Check, _Target, _Getter, bool]] = [
-            (form.output_tokens, _output, table.output_tokens, number, False),
-            (form.input_tokens, count, table.input_tokens, number, False),
-            (form.time, time, table.time, text if date else number, may),
-            (form.job_class, label_of, table.job_class, text, False),
-            (form.timeout, timeout_ms, table.timeout, number, False),
-            (form.predicted, count, table.predicted, number, True),
-            (form.hash_ids, _hashes, table.hash_ids, text, True),
+        self.get_limits = [getter(label) for label in form.limits]
+        self.turns = _Turns(table, form, unit)
+        self.tokens = _Tokens(table, form, unit) if measured and form.is_measured else None
+        time = None if self.turns.are_there else form.time
+        plan: list[tuple[str | None, Check, _Target, bool]] = [
+            (form.output_tokens, output, table.output_tokens, False),
+            (form.input_tokens, count, table.input_tokens, False),
+            (time, time_in(unit), table.time, form.time_may_be_missing),
+            (form.job_class, label_of, table.job_class, False),
+            (form.timeout, timeout_ms, table.timeout, False),
+            (form.predicted, count, table.predicted, True),
+            (form.hash_ids, hashes, table.hash_ids, True),
+            (form.block_size, _block_size, table.block_size, False),
         ]
         self.columns = [
-            _Column(label, find(label), check, target, optional)
-            for label, check, target, find, optional in plan
+            _Column(label, getter(label), check, target, optional)
+            for label, check, target, optional in plan
             if label is not None
         ]
 
@@ -187,6 +197,8 @@ class Adder:
         if (reason := self.failure(record)) is not None:
             raise Dropped(reason)
         values = [self._value(column, record) for column in self.columns]
+        turn = self.turns.read(record)
+        tokens = None if self.tokens is None else self.tokens.read(record)
         said = [get(record) for get in self.get_limits]
         none = said.count(MISSING) == len(said)
         limit = 0 if none else self.limit(said)
@@ -195,6 +207,10 @@ class Adder:
         for column, value in zip(self.columns, values, strict=True):
             if value is not MISSING:
                 column.target.append(value)
+        self.turns.keep(turn)
+        if tokens is not None:
+            self.table.first_token.append(tokens[0])
+            self.table.last_token.append(tokens[1])
         self.above += 1
         if self.get_model is not None and isinstance(model := self.get_model(record), str):
             self.table.models[model] = None
@@ -202,7 +218,7 @@ class Adder:
     def _value(self, column: _Column, record: Record) -> object:
         value = column.get(record)
         if column.optional:
-            value = MISSING if value is None else value
+            value = MISSING if value is None or value == "" else value
             if self.above and bool(column.target) is (value is MISSING):
                 raise Refusal(column.label, "a value in every row or in none", as_json(value))
             if value is MISSING:
@@ -242,13 +258,100 @@ class Adder:
         return name
 
 
+_Turn = tuple[object, str, int, float]
+
+
+class _Turns:
+    """Reads where a request stands in its session, and a time that a later turn may lack."""
+
+    def __init__(self, table: Table, form: Format, unit: str) -> None:
+        self.table = table
+        self.are_there = form.delay is not None
+        if form.delay is None:
+            return
+        self.labels = (form.time or "", form.session or "", form.turn or "", form.delay.name)
+        self.get = [getter(label) if label else _nothing for label in self.labels]
+        self.check_time = time_in(unit)
+        self.unit = form.delay.unit
+
+    def read(self, record: Record) -> _Turn | None:
+        if not self.are_there:
+            return None
+        time, session, turn, delay = (get(record) for get in self.get)
+        name = label_of(session, self.labels[1])
+        after = seconds_in(delay, self.labels[3], self.unit)
+        if not math.isnan(after) and not name:
+            raise Refusal(
+                self.labels[1], "the name of the session, beside a delay", as_json(session)
+            )
+        absent = time is MISSING or time is None or time == ""
+        if absent and math.isnan(after) and not name and self.labels[0]:
+            raise Refusal(self.labels[0], "a finite number >= 0", as_json(time))
+        when = None if absent else self.check_time(time, self.labels[0])
+        return when, name, _place(turn, self.labels[2]), after
+
+    def keep(self, turn: _Turn | None) -> None:
+        if turn is None:
+            return
+        when, name, place, after = turn
+        if self.labels[0]:
+            self.table.time.append(0 if when is None else cast(float, when))
+        self.table.untimed.append(when is None)
+        self.table.session.append(name)
+        self.table.turn.append(place)
+        self.table.delay.append(math.inf if math.isnan(after) else after)
+
+
+def _place(value: object, label: str) -> int:
+    """Return the number of a turn; -1 where the row does not say it."""
+    if value is MISSING or value is None or value == "":
+        return -1
+    number = as_number(value)
+    if type(number) is not int or not 0 <= number < 2**31:
+        raise Refusal(label, "an integer >= 0", as_json(value))
+    return number
+
+
+class _Tokens:
+    """Reads when a measured request got its first and its last token, in seconds since it came."""
+
+    def __init__(self, table: Table, form: Format, unit: str) -> None:
+        self.unit, self.time = unit, form.time
+        self.get_time = _nothing if form.time is None else getter(form.time)
+        self.moments = [
+            (moment, getter(moment.name))
+            for moment in (form.first_token, form.last_token)
+            if moment is not None
+        ]
+
+    def read(self, record: Record) -> tuple[float, float]:
+        first, last = (self._since(moment, get(record), record) for moment, get in self.moments)
+        if first <= 0 or last < first:
+            label = self.moments[int(first > 0)][0].name
+            least = "more than its arrival" if first <= 0 else "no less than the first token's"
+            raise Refusal(label, f"a time {least}", f"{first if first <= 0 else last:g} s after it")
+        return first, last
+
+    def _since(self, moment: Moment, value: object, record: Record) -> float:
+        if moment.since == "arrival":
+            return seconds_in(value, moment.name, moment.unit)
+        if value is MISSING or value is None or value == "":
+            return math.nan
+        if self.time is None:
+            raise Refusal(moment.name, "an arrival beside it", as_json(value))
+        began = instant_ns(self.get_time(record), self.time, self.unit)
+        return (instant_ns(value, moment.name, moment.unit) - began) / 1e9
+
+
 def getter(path: str) -> Callable[[Record], object]:
-    """Return a function that finds the value at `path`, descending at dots."""
+    """Return a function that finds the value at `path`: a key of that name, else through dots."""
     if "." not in path:
         return lambda record: record.get(path, MISSING)
     keys = path.split(".")
 
     def descend(record: Record) -> object:
+        if path in record:
+            return record[path]
         value: object = record
         for key in keys:
             value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
@@ -261,95 +364,5 @@ def _nothing(record: Record) -> object:
     return MISSING
 
 
-def _cell_getter(name: str) -> Callable[[Record], object]:
-    """Return a function that finds the CSV cell `name`, in which a dot is a character."""
-    return lambda record: record.get(name, MISSING)
-
-
-def _number_getter(name: str) -> Callable[[Record], object]:
-    """Return a function that reads the CSV cell `name` as a number, or as text if it is none."""
-
-    def read(record: Record) -> object:
-        text = record.get(name, MISSING)
-        if type(text) is not str:
-            return text
-        if _INTEGER.fullmatch(text):
-            return int(text)
-        return float(text) if _DECIMAL.fullmatch(text) else text
-
-    return read
-
-
-def count(value: object, label: str) -> int:
-    """Return `value` if it is an integer in 1..MAX_TOKENS (5.0 is the integer 5).
-
-    Raises
-    ------
-    Refusal
-    """
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not int or value < 1:
-        raise Refusal(label, "an integer >= 1", as_json(value))
-    if value > MAX_TOKENS:
-        raise Refusal(label, f"an integer <= {MAX_TOKENS}", as_json(value))
-    return value
-
-
-def timeout_ms(value: object, label: str) -> float:
-    """Return milliseconds after which a client gives up; infinite where the row says nothing.
-
-    Raises
-    ------
-    Refusal
-    """
-    if value is MISSING or value is None or value == "":
-        return math.inf
-    if (type(value) is int or type(value) is float) and 1e3 * LEAST_TIMEOUT_S <= value < math.inf:
-        return float(value)
-    raise Refusal(label, f"a number >= {1e3 * LEAST_TIMEOUT_S:g}", as_json(value))
-
-
-def _output(value: object, label: str) -> int:
-    if type(value) in (int, float) and value == 0:
-        raise Dropped(f"{label} is 0")
-    return count(value, label)
-
-
-def _time_below(limit: int) -> _Check:
-    def check(value: object, label: str) -> float:
-        if (type(value) is int or type(value) is float) and 0 <= value < limit:
-            return value
-        late = type(value) in (int, float) and limit <= cast(float, value) < math.inf
-        raise Refusal(
-            label, f"a time < {limit}" if late else "a finite number >= 0", as_json(value)
-        )
-
-    return check
-
-
-def date_ns(value: object, label: str) -> int:
-    """Return a date and time (UTC unless it says otherwise) as Unix nanoseconds."""
-    match = DATE.fullmatch(value) if type(value) is str else None
-    if match is not None:
-        day, clock, fraction, zone = match.groups()
-        with suppress(ValueError):
-            moment = datetime.fromisoformat(f"{day}T{clock}{zone or '+00:00'}")
-            whole = (moment - _EPOCH) // _SECOND
-            if 0 <= whole < MAX_SECONDS:
-                return whole * 10**9 + int((fraction or "").ljust(9, "0"))
-    raise Refusal(label, "a date as 2023-11-16 18:17:03.9799600", as_json(value))
-
-
-def label_of(value: object, label: str) -> str:
-    if value is MISSING or value is None:
-        return ""
-    if type(value) is not str and type(value) is not int:
-        raise Refusal(label, "a string or an integer", as_json(value))
-    return sys.intern(str(value))  # millions of requests are of few classes
-
-
-def _hashes(value: object, label: str) -> tuple[int, ...]:
-    if type(value) is not list or any(type(item) is not int for item in value):
-        raise Refusal(label, "a list of integers", as_json(value))
-    return tuple(value)
+def _block_size(value: object, label: str) -> int:
+    return 0 if value is MISSING or value is None or value == "" else count(value, label)

@@ -6,14 +6,13 @@ FORMAT = Format(
     name="bailian",
     about="Bailian JSONL: chat_id, parent_chat_id, turn, timestamp (s), input_length, ...",
     kind="json",
-    signatures=(
-        ("chat_id", "parent_chat_id", "turn", "timestamp", "input_length", "output_length"),
-    ),
+    signatures=(("chat_id", "timestamp", "input_length", "output_length"),),
     time="timestamp",
     unit="s",
     input_tokens="input_length",
     output_tokens="output_length",
     id="chat_id",
     job_class="type",
-    note="hash_ids are left out: they name 16-token blocks, where a trace has 512-token blocks",
+    hash_ids="hash_ids",
+    hash_block=16,
 )

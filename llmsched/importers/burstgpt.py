@@ -6,9 +6,7 @@ FORMAT = Format(
     name="burstgpt",
     about="BurstGPT 1/2 CSV: Timestamp (s), Model, Request tokens, Response tokens, Log Type",
     kind="csv",
-    signatures=(
-        ("Timestamp", "Model", "Request tokens", "Response tokens", "Total tokens", "Log Type"),
-    ),
+    signatures=(("Timestamp", "Request tokens", "Response tokens"),),
     time="Timestamp",
     unit="s",
     input_tokens="Request tokens",

@@ -6,12 +6,7 @@ FORMAT = Format(
     name="burstgpt3",
     about="BurstGPT 3 CSV: as burstgpt, with Session ID and Elapsed time",
     kind="csv",
-    signatures=(
-        (
-            *("Timestamp", "Session ID", "Elapsed time", "Model"),
-            *("Request tokens", "Response tokens", "Total tokens", "Log Type"),
-        ),
-    ),
+    signatures=(("Timestamp", "Session ID", "Elapsed time", "Request tokens", "Response tokens"),),
     time="Timestamp",
     unit="s",
     input_tokens="Request tokens",

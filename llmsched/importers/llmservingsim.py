@@ -1,15 +1,44 @@
-"""LLMServingSim's request traces, in nanoseconds."""
+"""LLMServingSim's request traces, in nanoseconds: requests, and sessions of calls with tools.
 
-from llmsched.importers._format import Format
+`tool_duration_ns` of a call passes after its answer, before the next call.
+"""
+
+from collections.abc import Iterator
+
+from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._values import Refusal, as_json
+
+
+def _calls(record: Record) -> Iterator[Record]:
+    calls = record.get("sub_requests")
+    if calls is None:
+        yield record
+        return
+    if not isinstance(calls, list) or not {dict}.issuperset(map(type, calls)):
+        raise Refusal("sub_requests", "a list of objects", as_json(calls))
+    delay: object = None
+    for turn, call in enumerate(calls):
+        start = {} if turn else {"arrival_time_ns": record.get("arrival_time_ns")}
+        session = {"session_id": record["session_id"]} if record.get("session_id") else {}
+        yield {**call, **start, **session, "turn": turn, "delay_ns": delay}
+        delay = call.get("tool_duration_ns", 0)
+
 
 FORMAT = Format(
     name="llmservingsim",
-    about="LLMServingSim JSONL: input_toks, output_toks, arrival_time_ns",
+    about="LLMServingSim JSONL: input_toks, output_toks, arrival_time_ns; or sub_requests",
     kind="json",
-    signatures=(("input_toks", "output_toks", "arrival_time_ns"),),
+    signatures=(
+        ("input_toks", "output_toks", "arrival_time_ns"),
+        ("arrival_time_ns", "sub_requests"),
+    ),
     time="arrival_time_ns",
     unit="ns",
     input_tokens="input_toks",
     output_tokens="output_toks",
     id="request_id",
+    session="session_id",
+    turn="turn",
+    delay=Moment("delay_ns", "ns"),
+    expand=_calls,
 )

@@ -1,10 +1,10 @@
 """LLMServingSim's record of a vLLM run.
 
-Unlike the project's traces, which the format's description covers, the recorded sample has
-`arrival_time` in Unix seconds and no `arrival_time_ns`; this importer follows the sample.
+`arrival_time` is the client's, in Unix seconds; the times of the engine are on a clock of its own,
+which `queued_ts` begins.
 """
 
-from llmsched.importers._format import Format
+from llmsched.importers._format import Format, Moment
 
 FORMAT = Format(
     name="llmservingsim-requests",
@@ -16,4 +16,7 @@ FORMAT = Format(
     input_tokens="input_toks",
     output_tokens="output_toks",
     id="request_id",
+    measured_from="queued_ts",
+    first_token=Moment("first_token_ts", "s", "zero"),
+    last_token=Moment("last_token_ts", "s", "zero"),
 )

@@ -1,11 +1,15 @@
-"""The native format, which is Mooncake's and AIPerf's: one JSON object a line, time in ms."""
+"""The native format, which is Mooncake's and AIPerf's: one JSON object a line, time in ms.
 
-from llmsched.importers._format import Format
+A table with the same names is read as well, and `first_token_s` and `last_token_s` of a measured
+run, which count on the clock of `timestamp`.
+"""
+
+from llmsched.importers._format import Format, Moment
 
 FORMAT = Format(
     name="native",
-    about="JSONL: timestamp (ms), input_length, output_length; also Mooncake's and AIPerf's",
-    kind="json",
+    about="JSONL or CSV: timestamp (ms), input_length, output_length; also Mooncake's and AIPerf's",
+    kind="any",
     signatures=(("timestamp", "input_length", "output_length"),),
     time="timestamp",
     unit="ms",
@@ -14,6 +18,14 @@ FORMAT = Format(
     id="id",
     job_class="class",
     hash_ids="hash_ids",
+    block_size="hash_block_size",
+    hash_block=512,
     timeout="timeout_ms",
+    session="session",
+    turn="turn",
+    delay=Moment("delay_ms", "ms"),
+    first_token=Moment("first_token_s", "s", "zero"),
+    last_token=Moment("last_token_s", "s", "zero"),
     aliases=("mooncake", "aiperf"),
+    keys_are_shared=True,
 )

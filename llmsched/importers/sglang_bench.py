@@ -1,7 +1,18 @@
 """SGLang's `bench_serving` result: one object a run, with arrays only under --output-details."""
 
-from llmsched.importers._format import Format
-from llmsched.importers._runs import aligned, failed_if
+from collections.abc import Iterator
+
+from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._runs import aligned, failed_if, one_run, with_latency
+
+_requests = aligned(
+    "input_lens", "output_lens", optional=("errors", "ttfts", "itls"), needs="--output-details"
+)
+
+
+def _expand(run: Record) -> Iterator[Record]:
+    yield from map(with_latency, _requests(run))
+
 
 FORMAT = Format(
     name="sglang-bench",
@@ -10,6 +21,9 @@ FORMAT = Format(
     signatures=(("backend", "dataset_name", "completed", "duration"),),
     input_tokens="input_lens",
     output_tokens="output_lens",
+    first_token=Moment("ttfts"),
+    last_token=Moment("latency"),
     failure=failed_if("errors"),
-    expand=aligned("input_lens", "output_lens", optional=("errors",), needs="--output-details"),
+    runs=one_run,
+    expand=_expand,
 )

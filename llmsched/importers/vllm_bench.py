@@ -3,8 +3,23 @@
 Start times are on an arbitrary clock and may be out of order; older versions have none.
 """
 
-from llmsched.importers._format import Format
-from llmsched.importers._runs import aligned, failed_if
+from collections.abc import Iterator
+
+from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._runs import aligned, failed_if, one_run, with_latency
+
+_requests = aligned(
+    "input_lens",
+    "output_lens",
+    optional=("start_times", "errors", "ttfts", "itls"),
+    needs="--save-detailed",
+    common="model_id",
+)
+
+
+def _expand(run: Record) -> Iterator[Record]:
+    yield from map(with_latency, _requests(run))
+
 
 FORMAT = Format(
     name="vllm-bench",
@@ -20,12 +35,9 @@ FORMAT = Format(
     input_tokens="input_lens",
     output_tokens="output_lens",
     model="model_id",
+    first_token=Moment("ttfts"),
+    last_token=Moment("latency"),
     failure=failed_if("errors"),
-    expand=aligned(
-        "input_lens",
-        "output_lens",
-        optional=("start_times", "errors"),
-        needs="--save-detailed",
-        common="model_id",
-    ),
+    runs=one_run,
+    expand=_expand,
 )

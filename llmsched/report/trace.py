@@ -56,7 +56,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["rate_per_s"] is None:
         yield "arrivals", "all at once"
     else:
-        yield "span", f"{facts['span_s']:,.3f} s"
+        yield "span", f"{facts['span_s']:,.6f}".rstrip("0").rstrip(".") + " s"
         yield "rate", f"{facts['rate_per_s']:,.4g} requests/s"
         yield "burstiness", f"{facts['gap_cv']:.2f} (std / mean of the gaps; Poisson: 1)"
         yield "together", f"{facts['simultaneous']:,} arrive at the same time as another"

@@ -77,7 +77,7 @@ def test_a_vllm_benchmark_gives_first_and_last_tokens(tmp_path: Path) -> None:
     (tmp_path / "bench.json").write_text(json.dumps(bench, indent=1))
     run = read_run(tmp_path / "bench.json")
     assert len(run.trace) == 23
-    assert run.dropped == 1
+    assert run.notes == ("dropped 1 of 24 rows: 1 where errors says that the request failed",)
     assert run.trace.arrival[:2].tolist() == [0.0, 2.0]
     assert run.first_token[:2].tolist() == pytest.approx([0.25, 2.25])
     assert run.last_token[:2].tolist() == pytest.approx([0.55, 2.55])
@@ -93,13 +93,18 @@ def test_a_benchmark_without_start_times_sent_everything_at_once(tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"itls": None}, r"bench.json: itls: expected one value a request .* got nothing"),
-        ({"ttfts": [0.1]}, r"bench.json: ttfts: expected one value a request"),
-        ({"start_times": None, "max_concurrency": 8}, r"start_times: expected a list beside max_c"),
-        ({"start_times": [1.0]}, r"start_times: expected 24 values"),
-        ({"itls": [3] * 24}, r"itls\[0\]: expected a list of seconds, got 3"),
-        ({"ttfts": ["x"] * 24}, r"request 0: ttfts: expected a number, got 'x'"),
-        ({"ttfts": [0.0] * 24}, r"request 0: first_token_s: expected more than 5000, got 5000"),
+        ({"itls": None}, r"bench.json: expected at least 20 requests with times .* got 0 of 24"),
+        ({"ttfts": [0.1]}, r"bench.json:1: ttfts: expected 24 items, as input_lens has, got 1"),
+        ({"start_times": None, "max_concurrency": 8}, r"start_times: .* beside max_concurrency 8"),
+        (
+            {"start_times": None, "request_rate": 4.0},
+            r"start_times: .* beside request_rate 4: when",
+        ),
+        ({"start_times": None, "request_rate": "trace"}, r"beside at the times of a trace"),
+        ({"start_times": [1.0]}, r"start_times: expected 24 items"),
+        ({"itls": [3] * 24}, r"bench.json: expected at least 20 requests with times"),
+        ({"ttfts": ["x"] * 24}, r"bench.json:1: item 1: ttfts: expected a finite number >= 0, got"),
+        ({"ttfts": [0.0] * 24}, r"item 1: ttfts: expected a time more than its arrival, got 0 s"),
     ],
 )
 def test_a_bad_benchmark_is_refused(
@@ -113,14 +118,20 @@ def test_a_bad_benchmark_is_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"timestamp": None}, r"run.jsonl:2: timestamp: expected a number, got nothing"),
-        ({"timestamp": "soon"}, r"run.jsonl:2: timestamp: expected a number, got 'soon'"),
+        ({"timestamp": None}, r"run.jsonl:2: timestamp: expected a finite number >= 0, got null"),
+        (
+            {"timestamp": "soon"},
+            r"run.jsonl:2: timestamp: expected a finite number >= 0, got .soon",
+        ),
         ({"input_length": 0}, r"run.jsonl:2: input_length: expected an integer >= 1, got 0"),
         ({"output_length": 1.5}, r"run.jsonl:2: output_length: expected an integer >= 1, got 1.5"),
-        ({"output_length": True}, r"run.jsonl:2: output_length: expected a number, got True"),
-        ({"first_token_s": 0.1}, r"run.jsonl:2: first_token_s: expected more than 0.1, got 0.1"),
-        ({"last_token_s": 0.5}, r"run.jsonl:2: last_token_s: expected more than 0.6, got 0.5"),
-        ({"last_token_s": float("nan")}, r"run.jsonl:2: last_token_s: expected a number, got nan"),
+        (
+            {"output_length": True},
+            r"run.jsonl:2: output_length: expected an integer >= 1, got true",
+        ),
+        ({"first_token_s": 0.1}, r"run.jsonl:2: first_token_s: .* more than its arrival, got 0 s"),
+        ({"last_token_s": 0.5}, r"run.jsonl:2: last_token_s: .* no less than the first token's"),
+        ({"last_token_s": float("nan")}, r"run.jsonl:2: last_token_s: expected a finite number"),
     ],
 )
 def test_a_bad_row_is_one_line_with_file_line_and_field(
@@ -132,14 +143,36 @@ def test_a_bad_row_is_one_line_with_file_line_and_field(
 
 
 def test_too_few_requests_a_broken_line_and_a_missing_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected at least 20 requests, got 3"):
+    with pytest.raises(
+        InputError, match="expected at least 20 requests with times of their tokens, got 3"
+    ):
         read_run(_written(tmp_path / "few.jsonl", [_record(i) for i in range(3)]))
     broken = _written(tmp_path / "broken.jsonl", [_record(0), _record(1)])
     broken.write_text(broken.read_text() + "{oops\n")
     with pytest.raises(InputError, match=r"broken.jsonl:3: row: expected a JSON object"):
         read_run(broken)
     broken.write_text("[1, 2]")
-    with pytest.raises(InputError, match=r"broken.jsonl:1: row: expected a JSON object"):
+    with pytest.raises(InputError, match=r"broken.jsonl:1: item 1: row: expected a JSON object"):
         read_run(broken)
     with pytest.raises(InputError, match="cannot read"):
         read_run(tmp_path / "none.jsonl")
+
+
+def test_an_answer_in_one_chunk_is_simulated_and_not_fitted(tmp_path: Path) -> None:
+    bench = _bench(itls=[[], *[[0.1, 0.2]] * 23])
+    (tmp_path / "bench.json").write_text(json.dumps(bench))
+    run = read_run(tmp_path / "bench.json")
+    assert (len(run.trace), int(run.is_known.sum())) == (24, 23)
+    assert run.notes == (
+        "1 of 24 requests are simulated, not fitted: their answers came in one chunk, so that "
+        "nobody knows how long a token took",
+    )
+
+
+def test_a_format_without_times_of_tokens_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "azure.csv").write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n"
+    )
+    assert is_run(tmp_path / "azure.csv")
+    with pytest.raises(InputError, match="which the format azure does not say"):
+        read_run(tmp_path / "azure.csv")

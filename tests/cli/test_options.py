@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmsched.cli import inputs, options, output
+from llmsched.cli.reading import TraceArgument
 from llmsched.errors import InputError
 
 
@@ -97,7 +98,7 @@ def test_a_knob_is_given_once() -> None:
 def test_a_command_with_groups_of_options_is_one_with_all_of_their_options() -> None:
     seen: list[object] = []
 
-    def command(*, trace: options.TraceArgument = None, knobs: options.Knobs) -> None:
+    def command(*, trace: TraceArgument = None, knobs: options.Knobs) -> None:
         seen.extend((trace, knobs))
 
     spelt = options.grouped(command)

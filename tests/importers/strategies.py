@@ -28,15 +28,19 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
     limits = [draw(st.one_of(st.just(0), st.integers(tokens, MAX_TOKENS))) for tokens in output]
     patience = st.one_of(st.just(np.inf), st.integers(1, 10**9).map(lambda ms: ms / 1e3))
     timeout = draw(st.lists(patience, min_size=n, max_size=n)) if draw(maybe) else None
-    hashes = st.lists(st.integers(0, 2**63 - 1), max_size=4).map(tuple)
+    block = draw(st.sampled_from([0, 16, 512])) if extras else 0
+    prompt = column(st.integers(1, 5000) if block else _TOKENS)
+    hashes = st.integers(0, 2**63 - 1).map(lambda first: range(first, first + 10**4))
+    blocks = [tuple(draw(hashes)[: -(-tokens // block)]) for tokens in prompt] if block else None
     return Trace.from_columns(
         seconds(np.cumsum([0, *gaps], dtype=np.int64)),
-        column(_TOKENS),
+        prompt,
         output,
         id=ids,
         job_class=job_class,
         predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
         max_output_tokens=limits if draw(maybe) else None,
         timeout=timeout,
-        hash_ids=tuple(draw(st.lists(hashes, min_size=n, max_size=n))) if draw(maybe) else None,
+        hash_ids=None if blocks is None else tuple(blocks),
+        hash_block_size=block,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from llmsched import importers
 from llmsched.errors import InputError
 from llmsched.importers import TraceOptions, formats, load, read
-from llmsched.importers._format import own_formats
+from llmsched.importers._detect import own_formats
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -38,6 +39,84 @@ HAND_MADE = [
         *("llmservingsim_requests.jsonl", "llmservingsim-requests"),
         *([0, 0.25], [20, 21], [4, 5], ["r-0", "r-1"], 0),
     ),
+    ("guidellm_v03.json", "guidellm", [0.0, 0.5], [64, 72], [10, 12], ["r0", "r1"], 1),
+    ("inference_perf_v04.json", "inference-perf", [0.0, 1.25], [100, 120], [3, 2], ["0", "2"], 1),
+    ("inference_perf.json", "inference-perf", [0.0, 1.25], [100, 120], [3, 2], ["0", "2"], 1),
+    ("llmperf.json", "llmperf", [0.0], [500], [100], ["0"], 1),
+    ("trtllm_dataset.jsonl", "trtllm-dataset", [0.0, 0.0], [4, 2], [16, 8], ["0", "1"], 0),
+    ("trtllm_gptmanager.json", "trtllm-dataset", [0.0, 0.0], [4, 2], [10, 6], ["0", "1"], 0),
+    ("trtllm_requests.json", "trtllm-requests", [0.0, 0.5], [100, 120], [5, 4], ["1", "2"], 0),
+    (
+        "otlp.jsonl",
+        "otlp",
+        [0.0, 2.5],
+        [100, 200],
+        [10, 20],
+        ["0000000000000001", "0000000000000003"],
+        1,
+    ),
+    ("litellm.json", "litellm", [0.0, 3.25], [100, 200], [10, 30], ["chatcmpl-1", "chatcmpl-3"], 1),
+    ("litellm.csv", "litellm", [0.0, 3.25], [100, 200], [10, 30], ["chatcmpl-1", "chatcmpl-3"], 1),
+    ("kv_cache_tester.csv", "kv-cache-tester", [0.0], [200], [9], ["0"], 1),
+    (
+        "llmservingsim_output.csv",
+        "llmservingsim-output",
+        [0.0, 0.5],
+        [100, 60],
+        [3, 2],
+        ["0", "1"],
+        0,
+    ),
+    (
+        "openai_batch_mixed.jsonl",
+        "openai-batch",
+        [0.0, 0.0, 0.0],
+        [100, 200, 300],
+        [10, 20, 1],
+        ["a", "b", "c"],
+        4,
+    ),
+    (
+        "aiperf_export_2026.jsonl",
+        "aiperf-export",
+        [0.0, 2.0],
+        [500, 650],
+        [50, 20],
+        ["x0-0", "x0-1"],
+        2,
+    ),
+    (
+        "servegen.jsonl",
+        "servegen",
+        [0.0, 0.0, 0.0, 0.0],
+        [61, 54, 70, 446],
+        [2370, 2031, 1500, 99],
+        ["0", "1", "2", "3"],
+        0,
+    ),
+    ("chutes.csv", "chutes", [0.0, 1.125], [512, 2048], [128, 256], ["i0", "i1"], 0),
+    (
+        "multi_round_qa.csv",
+        "multi-round-qa",
+        [0.0, 0.75, 10.25],
+        [20100, 20110, 20230],
+        [100, 100, 98],
+        ["0", "2", "1"],
+        0,
+    ),
+    ("baseten.csv", "baseten", [0.0, 2.5], [640, 120], [32, 8], ["0", "2"], 1),
+    ("requests.csv", "requests", [0.0, 1.25], [70, 80], [4, 6], ["a", "b"], 0),
+    ("frame.csv", "frame", [0.0, 2.5], [10, 30], [20, 40], ["0", "1"], 0),
+]
+
+# file, run, arrivals in s, input tokens, output tokens, rows dropped
+RUNS = [
+    ("vllm_bench_runs.jsonl", 1, [0, 0.5], [10, 20], [4, 3], 1),
+    ("vllm_bench_runs.jsonl", 2, [0, 0.5], [50, 60], [2, 3], 0),
+    ("sglang_bench_runs.jsonl", 1, [0, 0], [100, 200], [4, 5], 1),
+    ("guidellm_runs.json", 1, [0, 0], [100, 110], [20, 30], 0),
+    ("guidellm_runs.json", 2, [0, 0.75], [200, 210], [16, 24], 2),
+    ("guidellm_runs.yaml", 2, [0, 0.75], [200, 210], [16, 24], 2),
 ]
 
 
@@ -131,22 +210,49 @@ def test_a_bad_item_of_a_run_is_named(tmp_path: Path) -> None:
         load(path)
 
 
-def test_a_second_run_in_the_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bench.jsonl"
-    path.write_text((FIXTURES / "sglang_bench.jsonl").read_text() * 2)
-    with pytest.raises(InputError, match=r"bench.jsonl:2: row: expected one benchmark run"):
-        load(path)
+@pytest.mark.parametrize("case", RUNS, ids=lambda case: f"{case[0]}, {case[1]}")
+def test_one_run_of_several_is_read_with_every_number(case: tuple[Any, ...]) -> None:
+    file, run, arrival, prompt, output, dropped = case
+    imported = read(FIXTURES / file, TraceOptions(run=run))
+    trace = imported.trace
+    assert (trace.arrival.tolist(), trace.input_tokens.tolist()) == (arrival, prompt)
+    assert (trace.output_tokens.tolist(), sum(imported.dropped.values())) == (output, dropped)
+    assert any(fact.value.startswith(f"{run} of 2: ") for fact in imported.facts)
 
 
-def test_a_header_of_no_format_lists_the_formats_and_what_the_nearest_lacks(tmp_path: Path) -> None:
+def test_several_runs_are_listed_with_their_rates_and_counts_until_one_is_picked() -> None:
+    with pytest.raises(InputError) as caught:
+        load(FIXTURES / "guidellm_runs.json")
+    assert str(caught.value) == (
+        f"{FIXTURES}/guidellm_runs.json:1: expected --run K, as it holds 2 runs "
+        "(1: at most 2 at once, 2 requests; 2: 2 requests/s, 4 requests)"
+    )
+    with pytest.raises(InputError, match=r"run: expected one of 2 runs .*; got 3"):
+        load(FIXTURES / "guidellm_runs.json", TraceOptions(run=3))
+    with pytest.raises(InputError, match="run: expected 1, as it holds one; got 2"):
+        load(FIXTURES / "azure.csv", TraceOptions(run=2))
+
+
+def test_skip_keeps_the_first_run_and_counts_the_requests_of_the_others() -> None:
+    imported = read(FIXTURES / "guidellm_runs.json", TraceOptions(on_error="skip"))
+    assert imported.rows == 6
+    assert imported.dropped == {"the run is another (2 runs, --run K picks)": 4}
+
+
+def test_a_header_of_no_format_is_answered_by_the_option_that_names_its_columns(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "trace.csv"
     path.write_text("arrived_at,num_prefill_tokens,decode\n0,1,2\n")
     with pytest.raises(InputError) as caught:
         load(path)
-    message = str(caught.value)
-    formats = "expected those of a format (azure, azure-lmm, burstgpt"
-    assert message.startswith(f"{path}:1: header: {formats}")
-    assert message.endswith("; vidur also has num_decode_tokens")
+    columns = "arrival=arrived_at,input=num_prefill_tokens,output=decode"
+    assert str(caught.value) == (
+        f"{path}:1: header: expected those of a known format, got arrived_at, num_prefill_tokens, "
+        "decode; there are no output lengths under the name of vidur, num_decode_tokens; "
+        f"or say which is which: --columns {columns}"
+    )
+    assert load(path, TraceOptions(columns=columns)).output_tokens.tolist() == [2]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fuzz import fuzz, outcome
-from llmsched.importers import TraceOptions, _table
+from llmsched.importers import TraceOptions, _table, _values
 
 
 def test_a_mutated_file_is_a_trace_or_is_refused_by_line() -> None:
@@ -23,6 +23,7 @@ def test_the_check_notices_a_length_that_the_file_does_not_have(
     def clipped(value: object, label: str) -> int:
         return min(int(value), 500)  # type: ignore[call-overload, no-any-return]  # a bad peer
 
+    monkeypatch.setattr(_values, "count", clipped)
     monkeypatch.setattr(_table, "count", clipped)
     with pytest.raises(AssertionError, match="a length that is not in the file"):
         outcome(

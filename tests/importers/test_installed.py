@@ -12,7 +12,7 @@ import pytest
 
 from llmsched.errors import InputError
 from llmsched.importers import Format, _bulk, read
-from llmsched.importers._format import formats
+from llmsched.importers._detect import formats
 
 GATEWAY = Format(
     name="gateway",
@@ -82,8 +82,8 @@ def test_what_is_no_format_of_its_name_is_left_out_with_a_warning(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "jsonl"}, "kind: expected one of csv, json; got 'jsonl'"),
-        ({"unit": "usec"}, "unit: expected one of date, ms, ns, s, us; got 'usec'"),
+        ({"kind": "jsonl"}, "kind: expected one of any, csv, json; got 'jsonl'"),
+        ({"unit": "usec"}, "unit: expected one of any, date, ms, ns, s, us; got 'usec'"),
         ({"signatures": ("a", "b")}, r"signatures\[0\]: expected a list, got 'a'"),
         ({"signatures": ()}, "signatures: expected a list of at least one"),
         ({"input_tokens": None}, "input_tokens: expected a text, got None"),
@@ -104,7 +104,7 @@ def _raises(record: object) -> Any:
 RAISING = replace(GATEWAY, failure=_raises)
 NO_REASON = replace(GATEWAY, failure=lambda record: 3)  # type: ignore[arg-type,return-value]  # on purpose
 UNREAD = replace(GATEWAY, expand=_raises)
-NO_RECORDS = replace(GATEWAY, expand=lambda record: iter([3]))  # type: ignore[list-item]  # on purpose
+NO_RECORDS = replace(GATEWAY, expand=lambda record: [3])  # type: ignore[list-item]  # on purpose
 
 
 @pytest.mark.parametrize(

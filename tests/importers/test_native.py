@@ -33,7 +33,7 @@ NUMBER = "expected a finite number >= 0, got"
 
 BAD_ROWS = [
     (row(output_length='"abc"'), f'output_length: {INTEGER} "abc"'),
-    (row(output_length='"12"'), f'output_length: {INTEGER} "12"'),
+    (row(output_length='"12k"'), f'output_length: {INTEGER} "12k"'),
     (row(output_length="-1"), f"output_length: {INTEGER} -1"),
     (row(output_length="NaN"), f"output_length: {INTEGER} NaN"),
     (row(output_length="true"), f"output_length: {INTEGER} true"),
@@ -47,9 +47,12 @@ BAD_ROWS = [
     (row(timestamp="-0.5"), f"timestamp: {NUMBER} -0.5"),
     (row(timestamp="NaN"), f"timestamp: {NUMBER} NaN"),
     (row(timestamp="Infinity"), f"timestamp: {NUMBER} Infinity"),
-    (row(timestamp='"0"'), f'timestamp: {NUMBER} "0"'),
+    (row(timestamp='"noon"'), f'timestamp: {NUMBER} "noon"'),
     (row(timestamp="true"), f"timestamp: {NUMBER} true"),
-    (row(timestamp="1e300"), "timestamp: expected a time < 8589934592000, got 1e+300"),
+    (
+        row(timestamp="1e300"),
+        "timestamp: expected a time < 8589934592000 ms, see --time-unit, got 1e+300",
+    ),
     (row(timestamp="1e999"), "row: expected a JSON object, got malformed JSON"),
     ('{"timestamp": 0, "input_length": 5}', f"output_length: {INTEGER} nothing (it is missing)"),
     ('{"timestamp": 0, "output_length": 5}', f"input_length: {INTEGER} nothing (it is missing)"),
@@ -73,9 +76,9 @@ BAD_ROWS = [
     ),
     (GOOD[:-1] + ', "max_tokens": 0}', f"max_tokens: {INTEGER} 0"),
     (GOOD[:-1] + ', "max_tokens": 7.5}', f"max_tokens: {INTEGER} 7.5"),
-    (GOOD[:-1] + ', "max_output_tokens": "7"}', f'max_output_tokens: {INTEGER} "7"'),
+    (GOOD[:-1] + ', "max_output_tokens": "7k"}', f'max_output_tokens: {INTEGER} "7k"'),
     (GOOD[:-1] + ', "timeout_ms": 0}', "timeout_ms: expected a number >= 0.001, got 0"),
-    (GOOD[:-1] + ', "timeout_ms": "9"}', 'timeout_ms: expected a number >= 0.001, got "9"'),
+    (GOOD[:-1] + ', "timeout_ms": "9s"}', 'timeout_ms: expected a number >= 0.001, got "9s"'),
     (
         GOOD[:-1] + ', "max_output_tokens": 7, "max_tokens": 8}',
         "max_tokens: expected max_output_tokens once more, got 8 and 7",
@@ -125,8 +128,8 @@ def test_skip_fails_if_no_row_is_left(file: Path) -> None:
         (b"\x00\x01\x02", "1: expected UTF-8 text, got binary data"),
         (b"\xff\xfe{\x00", "1: expected UTF-8 text, got binary data"),
         (b"\x89PNG\r\n\x1a\n", "1: row: expected UTF-8 text"),
-        (b"hello\n", "1: header: expected those of a format (azure: TIMESTAMP, "),
-        (b"{}", "1: keys: expected those of a format (aiperf-export: "),
+        (b"hello\n", "1: header: expected those of a known format, got hello"),
+        (b"{}", "1: keys: expected those of a known format, got none"),
         (b"[]", "1: expected a trace; there is no row"),
         (b"[1]", "1: item 1: row: expected a JSON object, got 1"),
         (b"[\n{}\n{]", "3: expected JSON, got malformed JSON"),
@@ -143,7 +146,7 @@ def test_a_file_that_is_no_trace_is_refused(file: Path, content: bytes, problem:
 
 def test_a_first_row_without_a_field_names_it(file: Path) -> None:
     file.write_text('{"timestamp": 0, "input_length": 5}')
-    with pytest.raises(InputError, match=r"trace.jsonl:1: keys: .*native also has output_length"):
+    with pytest.raises(InputError, match=r"trace.jsonl:1: .*there are no output lengths"):
         load(file)
 
 
@@ -223,14 +226,14 @@ def test_a_10_million_token_prompt_is_read_as_it_stands(file: Path) -> None:
 
 
 def test_optional_fields_are_read(file: Path) -> None:
-    extra = ', "id": "r%d", "class": "c", "predicted_output_length": 9, "hash_ids": [1, %d]}'
+    extra = ', "id": "r%d", "class": "c", "predicted_output_length": 9, "hash_ids": [%d]}'
     file.write_text("\n".join(GOOD[:-1] + extra % (i, i) for i in range(2)))
     trace = load(file)
     assert trace.job_class is not None
     assert trace.predicted_output_tokens is not None
     assert (trace.id.tolist(), trace.job_class.tolist()) == (["r0", "r1"], ["c", "c"])
     assert trace.predicted_output_tokens.tolist() == [9, 9]
-    assert trace.hash_ids == ((1, 0), (1, 1))
+    assert (trace.hash_ids, trace.hash_block_size) == (((0,), (1,)), 512)
 
 
 def test_stdin_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

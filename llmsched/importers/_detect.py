@@ -1,0 +1,157 @@
+"""Which formats there are, and which one a file is of: told from its names alone."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import pkgutil
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+
+from llmsched.errors import InputError
+from llmsched.importers._asked import suggestion
+from llmsched.importers._format import Format, Record, Run, never
+from llmsched.importers._summaries import SUMMARIES
+from llmsched.plugin import contained, installed
+from llmsched.schema import checked, shown
+
+
+@cache
+def own_formats() -> tuple[Format, ...]:
+    """Return the formats of this package: each module without an underscore defines one."""
+    package = importlib.import_module(__package__)
+    modules = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    return tuple(importlib.import_module(f"{__package__}.{name}").FORMAT for name in modules)
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """Return every format; installed packages add theirs by the group ``llmsched.importers``."""
+    found = {form.name: form for form in own_formats()}
+    for name, place, form in installed("llmsched.importers", found.keys(), _accepted):
+        found[name] = _guarded(form, place)
+    return tuple(sorted(found.values(), key=lambda form: form.name))
+
+
+def _accepted(name: str, offered: object) -> Format:
+    if isinstance(offered, Format) and offered.name == name:
+        return offered
+    raise InputError(f"expected a Format of that name, got {offered!r}")
+
+
+def _guarded(form: Format, place: str) -> Format:
+    """Return a foreign format whose functions fail in one line, and return what they promise."""
+
+    def failure(record: Record) -> str | None:
+        with contained(f"{place}: failure"):
+            return checked(form.failure(record), str | None)  # type: ignore[arg-type]  # a union
+
+    def expand(record: Record) -> Iterable[Record]:
+        assert form.expand is not None
+        with contained(f"{place}: expand"):
+            requests = list(form.expand(record))
+            if not {dict}.issuperset(map(type, requests)):
+                raise InputError("expected a mapping for each request")
+        return requests
+
+    def runs(record: Record) -> Iterable[Run]:
+        assert form.runs is not None
+        with contained(f"{place}: runs"):
+            found = list(form.runs(record))
+            if not {Run}.issuperset(map(type, found)):
+                raise InputError("expected a Run for each benchmark run")
+        return found
+
+    return replace(
+        form,
+        failure=never if form.failure is never else failure,
+        expand=None if form.expand is None else expand,
+        runs=None if form.runs is None else runs,
+    )
+
+
+def named(name: str) -> Format:
+    """Return the format called `name`.
+
+    Raises
+    ------
+    InputError
+        There is none; the message lists those there are.
+    """
+    for known in formats():
+        if name == known.name or name in known.aliases:
+            return known
+    names = ", ".join(known.name for known in formats())
+    raise InputError(f"format: expected one of {names}; got {shown(name)}")
+
+
+def _of_kind(kind: str) -> list[Format]:
+    return [known for known in formats() if known.kind in (kind, "any")]
+
+
+def detect(kind: str, names: Collection[str], *, timed: bool = True) -> Format | None:
+    """Return the format of kind `kind` whose signature explains most of `names`, or None.
+
+    The largest signature wins, so a format that adds names to another one's is told from it
+    without any order of trial. Of equal ones this package's own wins: what a file means must not
+    depend on what else is installed. The case of a table's header does not matter.
+
+    Parameters
+    ----------
+    timed : bool
+        Whether arrival times are asked for; where they are not, they may be missing.
+    """
+    found = []
+    for known in _of_kind(kind):
+        have = set(known.spelled(list(names)) if kind == "csv" else names)
+        score = known.matches(have)
+        if not timed and not score:
+            known = known.untimed()
+            score = known.matches(have)
+        found.append((score, known))
+    best = max((score for score, _ in found), default=0)
+    equal = [known for score, known in found if score == best]
+    own = {form.name for form in own_formats()}
+    winners = [known for known in equal if known.name in own] or equal
+    return winners[0] if best and len(winners) == 1 else None
+
+
+def unknown(kind: str, record: Mapping[str, object], *, first: bool = True) -> str:
+    """Say for an error message that a record belongs to no format, and what would help.
+
+    Parameters
+    ----------
+    record : mapping
+        The first row by its names; of a table perhaps only these.
+    """
+    names = list(record)
+    for summary in SUMMARIES:
+        if summary.is_seen(record):
+            return f"expected requests, got a summary: {summary.about}; {summary.instead}"
+    if {"custom_id", "body"} <= record.keys():
+        return "expected a trace, got a batch to run: llmsched plan --input FILE"
+    known = _of_kind(kind)
+    shares = [(len(set(s) & {*names}), one, s) for one in known for s in one.signatures]
+    share, nearest, signature = max(shares, key=lambda each: (each[0], -len(each[2])))
+    lacking = [name for name in signature if name not in record]
+    hints = []
+    if share and lacking == [nearest.output_tokens]:
+        hints = [f"there are no output lengths under the name of {nearest.name}, {lacking[0]}"]
+    elif share and lacking == [nearest.time]:
+        hints = ["it has no arrival times: --offline lets all arrive at 0"]
+    elif share > 1 and lacking:
+        hints = [f"{nearest.name} also has {', '.join(lacking)}"]
+    if columns := suggestion(record):
+        hints.append(f"or say which is which: --columns {columns}")
+    what = "header" if kind == "csv" else "keys"
+    return "; ".join(
+        [f"{what}: expected those of a known format, got {listed(names) or 'none'}", *hints]
+    )
+
+
+def listed(names: Collection[str]) -> str:
+    """Return names from a file on one line of moderate length."""
+    text = ", ".join(itertools.islice(names, 80))
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= 80 else text[:77] + "..."

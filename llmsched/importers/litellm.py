@@ -1,0 +1,29 @@
+"""LiteLLM's spend logs, from its API or its database: dates, failures, answers from its cache."""
+
+from llmsched.importers._format import Format, Moment, Record
+
+
+def _left_out(record: Record) -> str | None:
+    if record.get("status") == "failure":
+        return "status says that the request failed"
+    return "cache_hit says that no model was asked" if record.get("cache_hit") in _HIT else None
+
+
+_HIT = ("True", "true", True)
+
+FORMAT = Format(
+    name="litellm",
+    about="LiteLLM spend logs JSON or CSV: startTime (date), prompt_tokens, completion_tokens",
+    kind="any",
+    signatures=(("request_id", "startTime", "prompt_tokens", "completion_tokens"),),
+    time="startTime",
+    unit="any",
+    input_tokens="prompt_tokens",
+    output_tokens="completion_tokens",
+    id="request_id",
+    job_class="model_group",
+    model="model",
+    first_token=Moment("completionStartTime", "any", "zero"),
+    last_token=Moment("endTime", "any", "zero"),
+    failure=_left_out,
+)

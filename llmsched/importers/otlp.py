@@ -1,0 +1,90 @@
+"""OpenTelemetry spans of calls to a model, as the collector writes OTLP in JSON.
+
+Attributes are those of the semantic conventions for generative AI, also by their older names. A
+span around others repeats their tokens: of spans with usage only those are taken that are not
+inside another one.
+"""
+
+from collections.abc import Iterator
+
+from llmsched.importers._format import Format, Moment, Record
+
+_INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
+_OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+_CALLS = (None, "chat", "text_completion", "generate_content")
+_FAILED = (2, "2", "STATUS_CODE_ERROR")
+
+
+def _spans(record: Record) -> Iterator[Record]:
+    for resource in _listed(record, "resourceSpans"):
+        for name in ("scopeSpans", "instrumentationLibrarySpans"):  # the newer name, the older one
+            for scope in _listed(resource, name):
+                yield from _listed(scope, "spans")
+
+
+def _listed(record: Record, key: str) -> list[Record]:
+    value = record.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _attributes(span: Record) -> Record:
+    """Return a span's attributes as plain values; whole numbers may be texts."""
+    found: Record = {}
+    for attribute in _listed(span, "attributes"):
+        value = attribute.get("value")
+        if isinstance(value, dict) and len(value) == 1:
+            found[str(attribute.get("key"))] = next(iter(value.values()))
+    return found
+
+
+def _calls(record: Record) -> Iterator[Record]:
+    calls = {}
+    for span in _spans(record):
+        said = _attributes(span)
+        names = any(name.startswith("gen_ai.") for name in said)
+        if names and said.get("gen_ai.operation.name") in _CALLS:
+            calls[span.get("spanId")] = (span, said)
+    for span, said in calls.values():
+        yield {
+            **span,
+            "input": _first(said, _INPUT),
+            "output": _first(said, _OUTPUT),
+            "model": _first(said, ("gen_ai.response.model", "gen_ai.request.model")),
+            "first": said.get("gen_ai.response.time_to_first_chunk"),
+            "problem": _problem(span, said, inside=span.get("parentSpanId") in calls),
+        }
+
+
+def _first(said: Record, names: tuple[str, ...]) -> object:
+    return next((said[name] for name in names if name in said), None)
+
+
+def _problem(span: Record, said: Record, *, inside: bool) -> str | None:
+    status = span.get("status")
+    code = status.get("code") if isinstance(status, dict) else None
+    if code in _FAILED or "error.type" in said:
+        return "the span's status is an error"
+    return "another span around it has its tokens" if inside else None
+
+
+def _failed(call: Record) -> str | None:
+    problem = call["problem"]
+    return problem if isinstance(problem, str) else None
+
+
+FORMAT = Format(
+    name="otlp",
+    about="OpenTelemetry OTLP JSON: spans with gen_ai.usage.input_tokens and output_tokens",
+    kind="json",
+    signatures=(("resourceSpans",),),
+    time="startTimeUnixNano",
+    unit="ns",
+    input_tokens="input",
+    output_tokens="output",
+    id="spanId",
+    model="model",
+    first_token=Moment("first"),
+    last_token=Moment("endTimeUnixNano", "ns", "zero"),
+    failure=_failed,
+    expand=_calls,
+)

@@ -1,0 +1,60 @@
+"""Sessions of coding agents as kv-cache-tester and Weka write them: a document a session.
+
+Sessions have no arrivals, so that all begin at 0. A call comes `think_time` after the answer before
+it; where that is not said, after what its time leaves beside the recorded answer. Calls of
+sub-agents run beside the others, on a clock that nobody says, and are left out and counted.
+"""
+
+from collections.abc import Iterator
+
+from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._values import Refusal, as_json
+
+
+def _calls(session: Record) -> Iterator[Record]:
+    calls = session.get("requests")
+    if not isinstance(calls, list) or not {dict}.issuperset(map(type, calls)):
+        raise Refusal("requests", "a list of objects", as_json(calls))
+    before: Record | None = None
+    for call in calls:
+        nested = call.get("requests")
+        if isinstance(nested, list):
+            for _ in nested:
+                yield {"problem": "it is of a sub-agent"}
+            continue
+        delay = None if before is None else _pause(before, call)
+        yield {**call, "session": session.get("id"), "delay": delay, "problem": None}
+        before = call
+
+
+def _pause(before: Record, call: Record) -> object:
+    """Return the seconds from an answer to the next call."""
+    if isinstance(call.get("think_time"), int | float):
+        return call["think_time"]
+    times = [call.get("t"), before.get("t"), before.get("api_time", 0)]
+    if not all(isinstance(time, int | float) for time in times):
+        raise Refusal("t", "seconds since the session began", as_json(call.get("t")))
+    now, then, took = (float(time) for time in times)  # type: ignore[arg-type]  # all are numbers
+    return max(0.0, now - then - took)
+
+
+def _left_out(call: Record) -> str | None:
+    problem = call["problem"]
+    return problem if isinstance(problem, str) else None
+
+
+FORMAT = Format(
+    name="weka",
+    about="Weka or kv-cache-tester sessions: id, block_size, requests of t (s), in, out",
+    kind="json",
+    signatures=(("id", "models", "block_size", "requests"),),
+    time=None,
+    input_tokens="in",
+    output_tokens="out",
+    session="session",
+    delay=Moment("delay", "s"),
+    model="model",
+    failure=_left_out,
+    expand=_calls,
+    note="hash_ids are left out: they name blocks within one session only",
+)

@@ -1,0 +1,158 @@
+"""``--columns``: any table, by the names of its columns; and what is proposed for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmsched.errors import InputError
+from llmsched.importers import TraceOptions, load, read
+from llmsched.importers._asked import asked, suggestion
+
+TABLE = "created,prompt_tokens,completion_tokens,kind\n1500,7,3,chat\n0,9,4,code\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "log.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_any_table_is_read_by_the_names_of_its_columns(table: Path) -> None:
+    columns = "arrival=created:ms,input=prompt_tokens,output=completion_tokens,class=kind"
+    trace = load(table, TraceOptions(columns=columns))
+    assert trace.arrival.tolist() == [0, 1.5]
+    assert (trace.input_tokens.tolist(), trace.output_tokens.tolist()) == ([9, 7], [4, 3])
+    assert trace.classes[0] == ("chat", "code")
+
+
+def test_a_mapping_says_the_same_as_the_text(table: Path) -> None:
+    text = "arrival=created:ms,input=prompt_tokens,output=completion_tokens"
+    mapping = {"arrival": "created:ms", "input": "prompt_tokens", "output": "completion_tokens"}
+    assert load(table, TraceOptions(columns=mapping)).sha256 == (
+        load(table, TraceOptions(columns=text)).sha256
+    )
+
+
+def test_without_a_unit_a_number_is_seconds_and_said_to_be(table: Path) -> None:
+    columns = "arrival=created,input=prompt_tokens,output=completion_tokens"
+    imported = read(table, TraceOptions(columns=columns))
+    assert imported.trace.arrival.tolist() == [0, 1500]
+    assert "created is read as seconds: --columns arrival=created:ms for another unit" in (
+        imported.notes
+    )
+
+
+def test_without_a_unit_a_date_is_a_date(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("at,i,o\n2026-03-01T00:00:02.5+0100,1,2\n2026-02-28 23:00:00Z,3,4\n")
+    trace = load(path, TraceOptions(columns="arrival=at,input=i,output=o"))
+    assert (trace.arrival.tolist(), trace.input_tokens.tolist()) == ([0, 2.5], [3, 1])
+
+
+def test_columns_may_be_inside_objects_and_have_commas_in_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"usage": {"in": 5, "out": 6}, "a,b": 250}\n')
+    columns = 'input=usage.in,output=usage.out,"arrival=a,b:ms"'
+    assert load(path, TraceOptions(columns=columns)).output_tokens.tolist() == [6]
+
+
+def test_a_table_needs_no_arrivals(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("i,o\n1,2\n3,4\n")
+    imported = read(path, TraceOptions(columns="input=i,output=o"))
+    assert imported.trace.arrival.tolist() == [0, 0]
+    assert imported.notes == ("no arrival times in this file: every request arrives at time 0",)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_long_tables_are_read_alike(
+    blocks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmsched.importers import _bulk
+
+    monkeypatch.setattr(_bulk, "LEAST", 0 if blocks else 10**9)
+    path = tmp_path / "log.csv"
+    rows = "".join(f"{i};{5 + i};{9 + i};{i % 3}\n" for i in range(100))
+    path.write_text(f"AT;I;O;c\n{rows}")
+    trace = load(path, TraceOptions(columns="arrival=at:ms,input=i,output=o,class=c"))
+    assert trace.arrival[-1] == pytest.approx(0.099)
+    assert int(trace.input_tokens.sum()) == sum(range(5, 105))
+    assert trace.classes[0] == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ("input=a", "columns: expected output=COLUMN as well"),
+        ("output=a", "columns: expected input=COLUMN as well"),
+        ("input=a,output=b,colour=c", "columns: expected one of arrival, input, output, limit, "),
+        ("input=a,input=b,output=c", "columns: input: expected once, got it twice"),
+        ("input", "columns: expected ROLE=COLUMN as in arrival=created:ms,"),
+        ("input=,output=b", "columns: expected ROLE=COLUMN as in arrival=created:ms,"),
+        ({"input": 3, "output": "b"}, "columns.input: expected a text, got 3"),
+    ],
+)
+def test_bad_columns_are_refused(columns: Any, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TraceOptions(columns=columns)
+    assert str(caught.value).startswith(problem)
+
+
+def test_columns_and_a_format_exclude_each_other() -> None:
+    with pytest.raises(InputError, match="columns: expected without a format"):
+        TraceOptions(columns="input=a,output=b", format="azure")
+
+
+def test_a_column_that_is_not_there_is_refused_by_name(table: Path) -> None:
+    with pytest.raises(InputError, match=r"log.csv:2: nothere: expected an integer >= 1, got noth"):
+        load(table, TraceOptions(columns="input=prompt_tokens,output=nothere"))
+
+
+def test_a_unit_stands_only_after_the_last_colon() -> None:
+    assert asked("arrival=a:b:us,input=i,output=o").time == "a:b"
+    assert asked("arrival=a:b,input=i,output=o").time == "a:b"
+
+
+LENGTHS = {"prompt_tokens": 1, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("times", "arrival"),
+    [
+        ({"created_at": "2026-01-01T00:00:00"}, "created_at"),
+        ({"arrival_timestamp_ms": 0}, "arrival_timestamp_ms:ms"),
+        ({"ts": 1790000000123}, "ts:ms"),
+        ({"startTime": 1790000000123456789}, "startTime:ns"),
+        ({}, "?"),
+        ({"end_time": 5, "start": 4}, "start"),
+    ],
+)
+def test_an_arrival_is_proposed_with_its_unit(times: dict[str, object], arrival: str) -> None:
+    expected = f"arrival={arrival},input=prompt_tokens,output=completion_tokens"
+    assert suggestion(times | LENGTHS) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "lengths"),
+    [
+        (("it", "ot"), ("it", "ot")),
+        (("ISL", "OSL"), ("ISL", "OSL")),
+        (("num_input_tokens", "num_output_tokens"), ("num_input_tokens", "num_output_tokens")),
+        (("ContextTokens", "GeneratedTokens"), ("ContextTokens", "GeneratedTokens")),
+        (("input_cost", "input_len", "output_len"), ("input_len", "output_len")),
+        (("request size", "answer size"), ('"request size"', '"answer size"')),
+    ],
+)
+def test_lengths_are_proposed_by_the_words_of_their_names(
+    names: tuple[str, ...], lengths: tuple[str, str]
+) -> None:
+    record: dict[str, object] = dict.fromkeys(names, 5)
+    assert suggestion(record).endswith(f"input={lengths[0]},output={lengths[1]}")
+
+
+def test_nothing_is_proposed_where_nothing_looks_like_a_length() -> None:
+    assert suggestion({"hello": "world"}) == ""
