@@ -89,7 +89,9 @@ def ordered(
     if len(idle):
         row = int(idle.min())
         follows = "none of a request that follows no turn"
-        raise InputError(f"{name}: row {row}: delay_ms: expected {follows}, got {1e3 * wait[row]:g}")
+        raise InputError(
+            f"{name}: row {row}: delay_ms: expected {follows}, got {1e3 * wait[row]:g}"
+        )
     times, latest = arrival.copy(), np.arange(n)
     head = _head(first)
     chained = np.bincount(head, minlength=n)[head] > 1
@@ -137,6 +139,15 @@ def previous_turns(session: NDArray[np.object_]) -> NDArray[np.int64]:
     return found
 
 
+def turn_numbers(previous: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which turn of its session each request is, from 0, by the rows of previous ones."""
+    turn = [0] * len(previous)
+    for row, before in enumerate(previous.tolist()):
+        if before >= 0:
+            turn[row] = turn[before] + 1
+    return np.array(turn, np.int64)
+
+
 def _codes(names: NDArray[np.object_]) -> NDArray[np.int64]:
     """Return a number for each session; every request without one has its own."""
     known: dict[str, int] = {}
@@ -174,7 +185,8 @@ def _head(first: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _running_max(line: NDArray[np.int64], head: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the greatest row of each turn and those before it in its session."""
     offset = head * np.int64(len(line) + 1)  # so that those of one session exceed all before it
-    return np.maximum.accumulate(line + offset) - offset
+    latest: NDArray[np.int64] = np.maximum.accumulate(line + offset) - offset
+    return latest
 
 
 def _earliest(

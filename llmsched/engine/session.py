@@ -180,10 +180,7 @@ class Session:
 
     def _check_order(self, intake: Intake) -> None:
         first, least, why = float(intake.arrival[0]), self._until, "it has been advanced to"
-        if (
-            self._submitted.intakes
-            and (last := self._submitted.intakes[-1].last_known) > least
-        ):
+        if self._submitted.intakes and (last := self._submitted.intakes[-1].last_known) > least:
             least, why = last, "the last one submitted"
         if first >= least and least < inf:
             return

@@ -14,7 +14,6 @@ from llmsched.engine.result import PER_REQUEST, REFUSED, SimulationResult, Strea
 from llmsched.kernel.stalls import DECODE
 from llmsched.trace import Trace
 
-
 _T = TypeVar("_T", bound=np.generic)
 
 
@@ -28,9 +27,7 @@ def in_order_of_arrival(traces: Sequence[Trace]) -> NDArray[np.int64]:
     return np.argsort(np.concatenate([trace.arrival for trace in traces]), kind="stable")
 
 
-def in_order_of_trace(
-    result: SimulationResult, rows: NDArray[np.int64] | None
-) -> SimulationResult:
+def in_order_of_trace(result: SimulationResult, rows: NDArray[np.int64] | None) -> SimulationResult:
     """Return a result whose arrays are in order of arrival as the trace has its requests.
 
     `rows` are those of the arrays' entries; None: they are the same.

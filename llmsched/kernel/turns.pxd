@@ -20,4 +20,4 @@ cdef class Turns:
     cdef bint place(self, long long number) except? -1
     cdef take(self)
     @cython.locals(row="long long")
-    cdef end(self, long long number, double time, double now)
+    cdef end(self, long long number, double time)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from llmsched.columns import floats, ints
 
-_GIVEN = ("prompt", "output", "predicted", "limit")
+_SECONDS = ("arrival", "earliest", "delay", "timeout")
+_WHOLE = ("prompt", "output", "predicted", "limit", "following", "first")
 
 
 class Turns:
@@ -34,9 +35,8 @@ class Turns:
         self.dated = 0  # those whose arrival is known
         self.later: list[tuple[float, float, int]] = []  # heap: arrival, its earliest, row
         self._rows: dict[str, NDArray[Any]] = {}
-        kinds = dict.fromkeys(("arrival", "earliest", "delay", "timeout"), np.float64)
-        kinds |= dict.fromkeys((*_GIVEN, "following", "first"), np.int64)
-        self._add({name: np.zeros(0, kind) for name, kind in kinds.items()})
+        none: dict[str, NDArray[Any]] = {name: np.zeros(0) for name in _SECONDS}
+        self._add(none | {name: np.zeros(0, np.int64) for name in _WHOLE})
 
     def add(
         self,
@@ -129,11 +129,11 @@ class Turns:
         else:
             heappop(self.later)
 
-    def end(self, number: int, time: float, now: float) -> None:
+    def end(self, number: int, time: float) -> None:
         """Let a turn end: the next one of its session is dated, else a user is free."""
         row = self.following[self.row_of[number]]
         if row >= 0:
             heappush(self.later, (time + self.delay[row], self.earliest[row], row))
         elif self.dated < len(self.first):
-            self.arrival[self.first[self.dated]] = now
+            self.arrival[self.first[self.dated]] = time
             self.dated += 1

@@ -153,7 +153,7 @@ class Waiting(Requests):
         patient = np.isinf(given["timeout"]).all()
         self.submit(
             np.full(n, np.inf),
-            *(nothing.copy() for _ in range(4)),
+            *(nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy()),
             None if patient else np.full(n, np.inf),
         )
         turns.into(self._columns, self._columns["row"])
@@ -167,7 +167,9 @@ class Waiting(Requests):
             names = ("arrival", "prompt", "output", "predicted", "limit")
             given = {name: self._columns[name][:n] for name in names}
             given["earliest"] = given["arrival"]
-            given["timeout"] = self._columns["timeout"][:n] if self.impatient else np.full(n, np.inf)
+            given["timeout"] = (
+                self._columns["timeout"][:n] if self.impatient else np.full(n, np.inf)
+            )
             self.turns.add(given, np.full(n, -1), np.zeros(n))
         self.turns.came = self.arrived
         self._columns["row"] = np.arange(n)
@@ -219,7 +221,7 @@ class Waiting(Requests):
         if self.turns is not None:
             refused = self.status[request] == REFUSED  # when it came, which may be during a step
             end = self.arrival[request] if refused else self.finish[request]
-            self.turns.end(request, end, self.now)
+            self.turns.end(request, end)
             self.place_next()
         elif self.dated < self.submitted:
             assert self.dating is not None
