@@ -8,9 +8,10 @@ tokens. Summed over a set of requests that leaves
     seconds >= price of a step * steps + price of the tokens
 
 and for the requests that arrive at or after some time, that time more. The bound is the best over
-all such suffixes of the trace. For profiles of kind `stages` it comes to decode rounds of perfectly
-packed slots plus all prefill work; whether that is how the bound of arXiv 2502.15763 ("around
-180 s" in a summary) is computed is not known.
+all such suffixes of the trace. A later turn of a session counts as one that arrives when the turns
+before it have each taken what they need alone, and the delays between them. For profiles of kind
+`stages` it comes to decode rounds of perfectly packed slots plus all prefill work; whether that is
+how the bound of arXiv 2502.15763 ("around 180 s" in a summary) is computed is not known.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from llmsched.config import EngineConfig
 from llmsched.errors import Defect
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import Minorant, StepTime
+from llmsched.ids import Ids
 from llmsched.packing.packing import simple_bound
 from llmsched.trace import Trace
 
@@ -105,10 +107,41 @@ def bounds(
     """Return `lower_bound` and `least_work`, which share nearly all of their arithmetic."""
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
+    chains = 0.0
+    if trace.delay is not None:
+        come, ends = turns(trace, hardware, config, concurrency)
+        last = ends[~np.isin(np.arange(len(trace)), trace.previous)]
+        if concurrency is not None:  # a user goes through one session after another
+            chains = max(float(last.max()), float(last.sum()) / concurrency)
+        order = np.argsort(come, kind="stable")
+        prompt, output = trace.input_tokens[order], trace.output_tokens[order]
+        trace = Trace(come[order], prompt, output, Ids(range(len(trace))))
     demand = _Demand(trace, hardware.step_time, config, slots, total_speed, concurrency is None)
     found = [demand.bounds(minorant) for minorant in hardware.step_time.minorants()]
     # Where work costs nothing, rounding may fall below 0.
-    return Bounds(*(max(0.0, *several) for several in zip(*found, strict=True)))
+    bound = Bounds(*(max(0.0, *several) for several in zip(*found, strict=True)))
+    return bound._replace(lower=max(bound.lower, chains))
+
+
+def turns(
+    trace: Trace,
+    hardware: HardwareProfile,
+    config: EngineConfig,
+    concurrency: int | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return when each request of a trace comes and ends at the earliest; shape (n,), seconds.
+
+    The turns before it have taken what they need alone, and the delays between them. In a closed
+    loop a session begins at 0.
+    """
+    demand = _Demand(trace, hardware.step_time, config, config.max_num_seqs)
+    alone = np.max([demand.alone(each) for each in hardware.step_time.minorants()], axis=0)
+    come = (trace.arrival if concurrency is None else np.zeros(len(trace))).tolist()
+    delay = np.zeros(len(trace)) if trace.delay is None else trace.delay
+    for row, (before, wait) in enumerate(zip(trace.previous.tolist(), delay.tolist(), strict=True)):
+        if before >= 0:
+            come[row] = come[before] + alone[before] + wait
+    return np.array(come), np.array(come) + alone
 
 
 def gap_percent(what: str, makespan: float, bound: float, clock: float = 0.0) -> float:
@@ -169,6 +202,15 @@ class Price:
     decode: NDArray[np.float64]
 
 
+class _Charge(NamedTuple):
+    """A minorant, seconds of a step with prefill and of a round, and what resumptions leave."""
+
+    minorant: Minorant
+    step: float
+    round_: float
+    kept: float
+
+
 @dataclass(frozen=True, eq=False)
 class _Demand:
     """What the requests need, whichever minorant prices it.
@@ -183,24 +225,42 @@ class _Demand:
     step_time: StepTime
     config: EngineConfig
     slots: int
-    total_speed: float
+    total_speed: float = 1
     timed: bool = True
+
+    def alone(self, minorant: Minorant) -> NDArray[np.float64]:
+        """Return the seconds that each request takes at least from its arrival; shape (n,)."""
+        charge = self._charge(minorant)
+        return np.concatenate(
+            [self._own(part, charge)[0] for part in _parts(len(self.trace))][::-1]
+        )
+
+    def _charge(self, minorant: Minorant) -> _Charge:
+        step_time, prompt = self.step_time, self.trace.input_tokens
+        step = minorant.per_step_prefill
+        round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
+        kept = _not_undercut(prompt, step_time, minorant, self.config, self.slots)
+        return _Charge(minorant, step, round_, kept)
+
+    def _own(self, part: slice, charge: _Charge) -> tuple[NDArray[np.float64], Price]:
+        """Return what some requests take at least, one by one, and their prices."""
+        step_time, config, minorant = self.step_time, self.config, charge.minorant
+        budget = config.max_num_batched_tokens or int(self.trace.input_tokens.max())
+        p, r = self.trace.input_tokens[part], self._rounds[part]
+        price = request_prices(p, r, step_time, minorant)
+        own = _own_rounds(p, r, step_time, minorant, config)
+        single = charge.kept if step_time.mixed else own
+        chunks = -(-p // budget)
+        alone = chunks * charge.step + price.prefill + own * r * charge.round_
+        return alone + single * price.decode, price
 
     def bounds(self, minorant: Minorant) -> Bounds:
         """Return the bounds at these prices."""
-        step_time, config, prompt = self.step_time, self.config, self.trace.input_tokens
-        step = minorant.per_step_prefill
-        round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
-        kept = _not_undercut(prompt, step_time, minorant, config, self.slots)
-        budget = config.max_num_batched_tokens or int(prompt.max())
+        charge = self._charge(minorant)
+        step, round_, kept = charge.step, charge.round_, charge.kept
         least = last = work = 0.0
-        for part in _parts(len(prompt)):  # from the last requests on, as suffixes are summed
-            p, r = prompt[part], self._rounds[part]
-            price = request_prices(p, r, step_time, minorant)
-            own = _own_rounds(p, r, step_time, minorant, config)
-            single = kept if step_time.mixed else own
-            chunks = -(-p // budget)
-            alone = chunks * step + price.prefill + own * r * round_ + single * price.decode
+        for part in _parts(len(self.trace)):  # from the last requests on, as suffixes are summed
+            alone, price = self._own(part, charge)
             beyond = price.prefill + kept * price.decode
             beyond[-1] += work
             beyond = _suffix_sum(beyond)

@@ -1,15 +1,17 @@
 """Traces out: one function a format, each the inverse of the importer of the same name.
 
-Times are written as exact decimals of the trace's time grid (see :func:`llmsched.trace.seconds`),
-so that reading the file again gives the same arrivals to the last bit.
+Times are written as exact decimals of the trace's time grid (see :func:`llmsched.clock.seconds`),
+so that reading the file again gives the same arrivals to the last bit. A later turn of a session
+has a delay in place of a time.
 """
 
 from __future__ import annotations
 
 import gzip
 import importlib
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +19,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from llmsched.clock import nanoseconds
 from llmsched.errors import InputError
 from llmsched.files import write_whole
-from llmsched.trace import Trace, nanoseconds
+from llmsched.sessions import turn_numbers
+from llmsched.trace import Trace
 
 _ID, _CLASS, _PREDICTED, _HASHES = "id", "class", "predicted_output_length", "hash_ids"
 _LIMIT = "max_output_tokens"
@@ -27,6 +31,7 @@ _BLOCK = "hash_block_size"
 MOONCAKE_BLOCK = 512
 """Tokens of a block that an id names in Mooncake's format, which has no place to say another."""
 _TIMEOUT = "timeout_ms"
+_SESSION, _TURN, _DELAY = "session", "turn", "delay_ms"
 
 
 def write(trace: Trace, path: str | Path, to: str = "native") -> tuple[str, ...]:
@@ -72,6 +77,8 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _PREDICTED: trace.predicted_output_tokens is not None,
         _LIMIT: trace.max_output_tokens is not None,
         _TIMEOUT: trace.timeout is not None,
+        _SESSION: trace.session is not None,
+        _DELAY: trace.delay is not None,
         _HASHES: trace.hash_ids is not None,
     }
     kept = set(_writer(to)[1])
@@ -82,7 +89,7 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
 
 def _native(trace: Trace) -> Iterator[str]:
     ids: Iterable[bytes] = map(orjson.dumps, trace.id)
-    rest = zip(_rows(trace), _extras(trace), strict=True)
+    rest = zip(_rows(trace, dated=trace.previous < 0), _extras(trace), strict=True)
     for name, (row, extra) in zip(ids, rest, strict=True):
         yield f'{{"id":{name.decode()},{row}{extra}}}'
 
@@ -112,7 +119,7 @@ def _azure(trace: Trace) -> Iterator[str]:
 
 
 _WRITERS: dict[str, tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]] = {
-    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _HASHES)),
+    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _SESSION, _DELAY, _HASHES)),
     "mooncake": (_mooncake, (_HASHES,)),
     "vidur": (_vidur, ()),
     "azure": (_azure, ()),
@@ -135,9 +142,12 @@ def _numbers(trace: Trace) -> Iterator[tuple[int, int, int]]:
     return zip(*(column.tolist() for column in columns), strict=True)
 
 
-def _rows(trace: Trace) -> Iterator[str]:
-    for ns, prompt, output in _numbers(trace):
-        yield f'"timestamp":{_decimal(ns, 6)},"input_length":{prompt},"output_length":{output}'
+def _rows(trace: Trace, dated: NDArray[np.bool_] | None = None) -> Iterator[str]:
+    """Yield the fields that all rows have, but for times of those that are not to be dated."""
+    told = itertools.repeat(True) if dated is None else dated.tolist()
+    for tells, (ns, prompt, output) in zip(told, _numbers(trace), strict=False):
+        time = f'"timestamp":{_decimal(ns, 6)},' if tells else ""
+        yield f'{time}"input_length":{prompt},"output_length":{output}'
 
 
 def _extras(trace: Trace) -> Iterator[str]:
@@ -148,6 +158,7 @@ def _extras(trace: Trace) -> Iterator[str]:
         _PREDICTED: None if predicted is None else predicted.tolist(),
         _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
         _TIMEOUT: _milliseconds(trace.timeout),
+        **_turns(trace),
         _HASHES: trace.hash_ids,
         _BLOCK: _sizes(trace),
     }
@@ -164,6 +175,21 @@ def _sizes(trace: Trace) -> list[int] | None:
     if trace.hash_ids is None or trace.hash_block_size in (0, MOONCAKE_BLOCK):
         return None
     return [trace.hash_block_size] * len(trace)
+
+
+def _turns(trace: Trace) -> dict[str, Sequence[object]]:
+    """Return the session of each request, its turn from 0, and a later one's delay."""
+    if trace.session is None or trace.delay is None:
+        return {}
+    turn = turn_numbers(trace.previous).tolist()
+    delay = nanoseconds(trace.delay).tolist()
+    waits = [
+        orjson.Fragment(_decimal(ns, 6)) if number else None
+        for number, ns in zip(turn, delay, strict=True)
+    ]
+    names = [name or None for name in trace.session.tolist()]
+    numbers = [number if name else None for name, number in zip(names, turn, strict=True)]
+    return {_SESSION: names, _TURN: numbers, _DELAY: waits}
 
 
 def _milliseconds(timeout: NDArray[np.float64] | None) -> list[float | None] | None:

@@ -21,6 +21,7 @@ from llmsched.grouping import Groups
 from llmsched.metric import RECORDED, SLO_METRICS
 from llmsched.objective import check_limit, split
 from llmsched.selection import Piece, spread
+from llmsched.sessions import NO_SESSION
 
 Summary: TypeAlias = dict[str, float | int]
 """Each metric by its name; NaN where it has no samples."""
@@ -122,7 +123,7 @@ def summarize(
     for name in slo or {}:
         check_limit(name)
     counted = result if rows is None else result.of(rows)
-    measured = _Measured(result, counted, lower_bound_s, least_work_s, slo or {})
+    measured = _Measured(result, counted, lower_bound_s, least_work_s, slo or {}, rows=rows)
     return {metric.name: metric.compute(measured) for metric in RECORDED}
 
 
@@ -140,7 +141,8 @@ def summarize_groups(
     counted = result if rows is None else result.of(rows)
     found = {}
     for name, of_group in groups.rows(rows):
-        part = _Measured(result, result.of(of_group), np.nan, np.nan, slo or {}, counted.makespan)
+        whole = counted.makespan
+        part = _Measured(result, result.of(of_group), np.nan, np.nan, slo or {}, whole, of_group)
         found[name] = {
             metric.name: np.nan if metric.whole_only else metric.compute(part)
             for metric in RECORDED
@@ -151,8 +153,8 @@ def summarize_groups(
 class _Measured:
     """One replay, as the entries of `llmsched.metric` ask for it.
 
-    `counted` is the same replay with the requests that count. `measured_s` is that of a whole,
-    where they are a group of it.
+    `counted` is the same replay with the requests that count, `rows` says which they are where not
+    all do. `measured_s` is that of a whole, where they are a group of it.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class _Measured:
         least_work_s: float,
         slo: Mapping[str, float],
         measured_s: float | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
         completed, aborted = counted.status == COMPLETED, counted.status == ABORTED
         self.offered = len(counted.trace)
@@ -177,7 +180,7 @@ class _Measured:
         self.seconds = self.measured_s or np.nan  # a profile may charge nothing for a step
         self.lower_bound = lower_bound_s
         self._result, self._least_work, self._slo = result, least_work_s, slo
-        self._counted = counted
+        self._counted, self._rows = counted, rows
         self._clock = result.ended
         self._spread: tuple[str, dict[str, float]] = "", {}  # of the span that was asked for last
 
@@ -273,6 +276,17 @@ class _Measured:
         return max(0.0, 1 - Distribution(later).percentile(99) / p99) if p99 else float("nan")
 
     @cached_property
+    def _sessions(self) -> NDArray[np.float64]:
+        return session_times(self._result, self._rows)
+
+    def sessions(self) -> int:
+        return len(self._sessions)
+
+    def session_ms(self, statistic: str) -> float:
+        times = Distribution(1e3 * self._sessions)
+        return times.mean if statistic == "mean" else times.percentile(_PERCENT[statistic])
+
+    @cached_property
     def _service_rates(self) -> NDArray[np.float64]:
         return service_rates(self._counted)
 
@@ -281,6 +295,29 @@ class _Measured:
 
     def service_ratio(self) -> float:
         return service_ratio(self._service_rates)
+
+
+def session_times(
+    result: SimulationResult, rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Return the seconds of each session from its first turn's arrival to its last turn's end.
+
+    Those count all of whose turns were completed, and are among `rows` (all by default).
+    """
+    names = result.trace.session
+    if names is None:
+        return np.zeros(0)
+    there = np.flatnonzero(names != NO_SESSION)
+    known, of = np.unique(names[there], return_inverse=True)
+    counts = np.ones(len(names), np.bool_) if rows is None else np.zeros(len(names), np.bool_)
+    counts[rows] = True
+    counts &= result.status == COMPLETED
+    whole = np.bincount(of, counts[there], len(known)) == np.bincount(of, minlength=len(known))
+    begun, ended = np.full(len(known), np.inf), np.full(len(known), -np.inf)
+    np.minimum.at(begun, of, result.arrival[there])
+    np.maximum.at(ended, of, result.finish[there])
+    took: NDArray[np.float64] = ended[whole] - begun[whole]
+    return took
 
 
 def utilization(result: SimulationResult) -> float:

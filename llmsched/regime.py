@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from llmsched.bounds import least_work
+from llmsched.bounds import least_work, turns
 from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile
 from llmsched.trace import Trace
@@ -93,14 +93,20 @@ def load_of(
 ) -> Load | None:
     """Return the load of a trace; None of a batch, in a closed loop, or where work costs nothing.
 
-    Requests that come all at once are a batch, and so is a handful.
+    Requests that come all at once are a batch, and so is a handful, and sessions that all begin at
+    once. Later turns count as if each turn took what it needs alone: slower, they would come later.
 
     Parameters
     ----------
     total_speed, least_work_s
         As in `capacity`.
     """
-    span = float(trace.arrival[-1] - trace.arrival[0])
+    comes = trace.arrival
+    if trace.delay is not None:
+        comes = trace.arrival[trace.previous < 0]
+        if comes[0] < comes[-1]:
+            comes, _ = turns(trace, hardware, config)
+    span = float(comes.max() - comes.min())
     if span <= 0 or concurrency is not None or len(trace) < _LEAST_REQUESTS:
         return None
     most = capacity(trace, hardware, config, total_speed, least_work_s)

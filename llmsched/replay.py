@@ -24,6 +24,7 @@ from llmsched.engine.referee import blaming
 from llmsched.engine.replicas import Assignment, count_replicas, merge
 from llmsched.engine.result import COMPLETED
 from llmsched.engine.session import Tick
+from llmsched.errors import InputError
 from llmsched.grouping import Groups, grouped
 from llmsched.hardware import HardwareProfile
 from llmsched.latency_bounds import LatencyBounds, latency_bounds
@@ -73,7 +74,8 @@ def simulate(
     ------
     InputError
         The profile cannot price the policy's steps, the knobs contradict each other, a request can
-        never fit, all are refused, or `predicted` is not one length >= 1 a request.
+        never fit, all are refused, `predicted` is not one length >= 1 a request, or several
+        replicas are to share a trace with sessions.
     PolicyError, LivelockError, Defect
         As `llmsched.engine.run`.
 
@@ -107,6 +109,8 @@ def simulate(
         if whole.served is not None:
             whole.served.check_some(config, hardware.way_out)
         return on_one(whole, on_progress)
+    if trace.delay is not None:
+        raise InputError(f"{trace.name}: expected one engine for a trace with sessions, not a plan")
     serve_some(trace, config, on_error, hardware.way_out)
     seen = None if predicted is trace.output_tokens else predicted
     results: list[SimulationResult] = []
@@ -192,7 +196,7 @@ class Case:
             check_classes(self.slo, self.trace.classes[0])
             if self.by is None and has_classes(self.slo):
                 object.__setattr__(self, "by", "class")
-        if self.concurrency is None:
+        if self.concurrency is None and self.trace.delay is None:
             self.counted.rows(self.trace.arrival)
         predicted = lengths.predict(self.trace, self.lengths, self.seed)
         object.__setattr__(self, "predicted", predicted)

@@ -52,6 +52,8 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
     arrivals: Annotated[str, Meta(description="offline, poisson:RATE, gamma:RATE:CV")] | None = None
     input_length: Annotated[str, Meta(description="fixed:N, lognormal:MEAN:STD ...")] | None = None
     output_length: Named | None = None
+    turns: Annotated[str, Meta(description="Requests of a session.")] | None = None
+    delay_ms: Annotated[str, Meta(description="From one turn to the next.")] | None = None
     like: Annotated[str, Meta(description="A trace whose marginals are drawn from.")] | None = None
     seed: Annotated[int, Meta(ge=0)] | None = None
 
@@ -64,7 +66,9 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
                 raise InputError(f"{name}: expected {what}, or `like`, a trace; got nothing")
         if self.arrivals is not None:
             Arrivals.parse(self.arrivals)
-        for name in ("input_length", "output_length"):
+        if self.delay_ms is not None and self.turns is None:
+            raise InputError("delay_ms: expected beside turns, between which it is")
+        for name in ("input_length", "output_length", "turns", "delay_ms"):
             if getattr(self, name) is not None:
                 try:
                     parse_lengths(name, getattr(self, name))

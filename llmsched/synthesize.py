@@ -10,10 +10,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from llmsched.clock import LONGEST_S, seconds
 from llmsched.errors import InputError
 from llmsched.importers import load
 from llmsched.schema import shown
-from llmsched.trace import MAX_TOKENS, Trace, seconds
+from llmsched.trace import MAX_TOKENS, Trace
 
 MAX_REQUESTS = 10**7
 
@@ -230,6 +231,8 @@ def generate(
     arrivals: str | None = None,
     input_length: str | None = None,
     output_length: str | None = None,
+    turns: str | None = None,
+    delay_ms: str | None = None,
     like: str | None = None,
     seed: int = 0,
     **unknown: object,
@@ -245,6 +248,11 @@ def generate(
     input_length, output_length : str, optional
         ``fixed:N``, ``uniform:LOW:HIGH`` (both included), ``lognormal:MEAN:STD[:CAP]``,
         ``gamma:MEAN:STD[:CAP]`` or ``beta:MEAN:STD:MOST``, in tokens.
+    turns : str, optional
+        How many requests a session has, in the same forms. Arrivals are those of sessions then, and
+        inputs what a turn adds to the prompt and the answer before it. The last session may be cut.
+    delay_ms : str, optional
+        Milliseconds from the end of a turn to the next one, in the same forms; none if not given.
     like : str, optional
         A trace file: what is not given above follows its marginals (the distribution of each
         length, the rate and the burstiness of arrivals), each on its own.
@@ -256,7 +264,7 @@ def generate(
         A parameter is unknown, missing, malformed or out of range.
     """
     if unknown:
-        known = "requests, arrivals, input_length, output_length, like, seed"
+        known = "requests, arrivals, input_length, output_length, turns, delay_ms, like, seed"
         raise InputError(f"generate: expected only {known}; got {next(iter(unknown))!r}")
     sample = None if like is None else load(_text("like", like))
     if sample is not None and requests is None:
@@ -275,9 +283,17 @@ def generate(
             lengths.append(LengthsLike(tokens))
         else:
             raise InputError(f"generate: {field}: expected a distribution, or a trace to be like")
-    settings = {"requests": requests, "arrivals": arrivals, **given, "like": like, "seed": seed}
+    if turns is None and delay_ms is not None:
+        raise InputError("generate: delay_ms: expected beside turns, between which it is")
+    spoken = {"turns": turns, "delay_ms": delay_ms}
+    sessions = [
+        None if text is None else parse_lengths(field, _text(field, text))
+        for field, text in spoken.items()
+    ]
+    settings = {"requests": requests, "arrivals": arrivals, **given, **spoken}
+    settings |= {"like": like, "seed": seed}
     said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
-    return draw(requests, when, *lengths, seed=seed, note=f"synthetic: {said}")
+    return draw(requests, when, *lengths, *sessions, seed=seed, note=f"synthetic: {said}")
 
 
 def draw(
@@ -285,6 +301,8 @@ def draw(
     arrivals: Arrivals,
     input_lengths: LengthDistribution,
     output_lengths: LengthDistribution,
+    turns: LengthDistribution | None = None,
+    delays_ms: LengthDistribution | None = None,
     *,
     seed: object,
     note: str = "synthetic",
@@ -301,17 +319,45 @@ def draw(
     """
     n = _integer("requests", requests, 1, MAX_REQUESTS)
     root = np.random.SeedSequence(_integer("seed", seed, 0, 2**63))
-    streams = [np.random.default_rng(child) for child in root.spawn(3)]
-    when = arrivals.draw(n, streams[0])
-    if not when[-1] < 2**33:
+    streams = [np.random.default_rng(child) for child in root.spawn(5)]
+    session = None if turns is None else _sessions(turns, n, streams[3])
+    when = arrivals.draw(n if session is None else int(session[-1]) + 1, streams[0])
+    if not when[-1] < LONGEST_S:
         raise InputError(f"arrivals: {n} requests at {arrivals.rate} a second take over 272 years")
+    come = seconds(np.rint(when * 1e9).astype(np.int64))
+    prompt, output = input_lengths.draw(n, streams[1]), output_lengths.draw(n, streams[2])
+    if session is None:
+        return Trace.from_columns(come, prompt, output, name="synthetic", note=note)
+    later = np.concatenate(([False], session[1:] == session[:-1]))
+    delay = np.zeros(n) if delays_ms is None else delays_ms.draw(n, streams[4]) / 1e3
     return Trace.from_columns(
-        seconds(np.rint(when * 1e9).astype(np.int64)),
-        input_lengths.draw(n, streams[1]),
-        output_lengths.draw(n, streams[2]),
+        np.where(later, np.nan, come[session]),
+        _grown(prompt, output, later),
+        output,
+        session=[str(number) for number in session.tolist()],
+        delay=np.where(later, delay, 0.0),
         name="synthetic",
         note=note,
     )
+
+
+def _sessions(turns: LengthDistribution, n: int, rng: Generator) -> NDArray[np.int64]:
+    """Return the session of each of `n` requests, rising from 0."""
+    lengths = np.zeros(0, np.int64)
+    while lengths.sum() < n:
+        lengths = np.concatenate((lengths, turns.draw(1 + (n - int(lengths.sum())) // 2, rng)))
+    ends = np.cumsum(lengths)
+    return np.searchsorted(ends, np.arange(n), side="right")
+
+
+def _grown(
+    prompt: NDArray[np.int64], output: NDArray[np.int64], later: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return prompts that hold those of the turns before, and their answers."""
+    answered = np.cumsum(prompt + output) - output  # after each prompt, over all sessions
+    head = np.maximum.accumulate(np.where(later, 0, np.arange(len(later))))
+    grown: NDArray[np.int64] = answered - (answered - prompt)[head]
+    return grown
 
 
 def sampled(trace: Trace, requests: int, seed: int) -> Trace:

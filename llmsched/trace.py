@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from llmsched import sessions
+from llmsched.clock import nanoseconds as nanoseconds
+from llmsched.clock import seconds as seconds
 from llmsched.errors import InputError
 from llmsched.ids import Ids
 
@@ -36,7 +39,8 @@ class Trace:
     Attributes
     ----------
     arrival : float64, shape (n,)
-        Seconds since the start of the trace, non-decreasing, first value >= 0.
+        Seconds since the start of the trace, non-decreasing, first value >= 0. That of a later turn
+        of a session is the earliest that is conceivable: see `delay`.
     input_tokens, output_tokens : int64, shape (n,)
         Prompt and generated tokens, each >= 1.
     id : Ids
@@ -49,6 +53,12 @@ class Trace:
         Output limits that clients declared, 0 where none is declared; a longer output is cut there.
     timeout : float64, shape (n,), or None
         Seconds after its arrival at which each client gives up; infinite where it does not.
+    session : object (str), shape (n,), or None
+        The conversation that each request is a turn of, in order; "" for none. None where no
+        session has two turns.
+    delay : float64, shape (n,), or None
+        Seconds after the end of the previous turn of its session at which each request arrives:
+        time for tools, or to think. 0 where there is no previous turn; None without sessions.
     hash_ids : tuple of tuples of int, or None
         Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
     hash_block_size : int
@@ -71,6 +81,8 @@ class Trace:
     predicted_output_tokens: NDArray[np.int64] | None = None
     max_output_tokens: NDArray[np.int64] | None = None
     timeout: NDArray[np.float64] | None = None
+    session: NDArray[np.object_] | None = None
+    delay: NDArray[np.float64] | None = None
     hash_ids: tuple[tuple[int, ...], ...] | None = None
     hash_block_size: int = 0
     name: str = field(default="trace")
@@ -93,6 +105,9 @@ class Trace:
         predicted_output_tokens: ArrayLike | None = None,
         max_output_tokens: ArrayLike | None = None,
         timeout: ArrayLike | None = None,
+        session: Sequence[str] | NDArray[np.object_] | None = None,
+        delay: ArrayLike | None = None,
+        turn: ArrayLike | None = None,
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
         hash_block_size: int = 0,
         name: str = "trace",
@@ -101,14 +116,18 @@ class Trace:
     ) -> Trace:
         """Validate columns, sort them stably by arrival and freeze them.
 
+        Turns of a session are in order of `turn`, else of arrival; the arrivals of later ones are
+        replaced by the earliest that `delay` allows, and may be NaN. See `sessions.ordered`.
+
         Raises
         ------
         InputError
             No rows, columns of different length, a token count outside 1..2**30 (an output limit:
-            0..2**30), an arrival that is negative or not finite, a timeout below a microsecond, or
-            an id used twice. The message names the row (from 0).
+            0..2**30), an arrival that is negative or not finite, a timeout below a microsecond,
+            turns or delays that make no session, or an id used twice. The message names the row
+            (from 0).
         """
-        when = _times(name, arrival)
+        when = _times(name, arrival, may_lack=session is not None)
         n = len(when)
         if n == 0:
             raise InputError(f"{name}: the trace has no requests")
@@ -147,9 +166,16 @@ class Trace:
             limit = None
         if patience is not None and not np.isfinite(patience).any():
             patience = None
-        order = np.argsort(when, kind="stable")
+        if session is None and (delay is not None or turn is not None):
+            raise InputError(f"{name}: session: expected a column beside delay_ms and turn")
+        if session is None:
+            order = np.argsort(when, kind="stable")
+            line = sessions.Ordered(order, when[order], None, when[:0])
+        else:
+            line = sessions.ordered(name, when, session, delay, turn)
+            order = line.rows
         return cls(
-            arrival=frozen(when[order]),
+            arrival=frozen(line.arrival),
             input_tokens=frozen(prompt[order]),
             output_tokens=frozen(output[order]),
             id=ids.take(order),
@@ -157,6 +183,8 @@ class Trace:
             predicted_output_tokens=None if predicted is None else frozen(predicted[order]),
             max_output_tokens=None if limit is None else frozen(limit[order]),
             timeout=None if patience is None else frozen(patience[order]),
+            session=None if line.session is None else frozen(line.session),
+            delay=None if line.session is None else frozen(line.delay),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             hash_block_size=hash_block_size,
             name=name,
@@ -165,32 +193,75 @@ class Trace:
         )
 
     def take(self, rows: ArrayLike, *, name: str | None = None) -> Trace:
-        """Return the sub-trace of `rows` (indices, unique, any order), sorted by arrival again."""
+        """Return the sub-trace of `rows` (indices, unique, any order), sorted by arrival again.
+
+        A turn that is left out passes its delay on to the next one of its session.
+        """
         pick = np.sort(np.asarray(rows, dtype=np.int64))
-
-        def of(column: NDArray[_T]) -> NDArray[_T]:
-            return frozen(column[pick])
-
+        changes: dict[str, Any] = {
+            name: frozen(column[pick]) for name, column in self._columns().items()
+        }
+        if self.session is not None and self.delay is not None:
+            names, delay = sessions.passed_on(self.session, self.delay, pick)
+            changes["session"] = None if names is None else frozen(names)
+            changes["delay"] = None if names is None else frozen(delay)
         return Trace(
-            arrival=of(self.arrival),
-            input_tokens=of(self.input_tokens),
-            output_tokens=of(self.output_tokens),
             id=self.id.take(pick),
-            job_class=None if self.job_class is None else of(self.job_class),
-            predicted_output_tokens=None
-            if self.predicted_output_tokens is None
-            else of(self.predicted_output_tokens),
-            max_output_tokens=None
-            if self.max_output_tokens is None
-            else of(self.max_output_tokens),
-            timeout=None if self.timeout is None else of(self.timeout),
             hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
             hash_block_size=self.hash_block_size,
             name=self.name if name is None else name,
             note=self.note,
             longest_of_whole=self.longest_output,
             models=self.models,
+            **changes,
         )
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of one value a request that there are."""
+        columns = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: column for name, column in columns.items() if column is not None}
+
+    def retimed(self, *, speed: float = 1.0, offline: bool = False) -> Trace:
+        """Return the trace on a clock that starts with its first request.
+
+        Parameters
+        ----------
+        speed : float
+            Arrivals and delays are divided by it.
+        offline : bool
+            Everybody who follows nobody arrives at 0. Delays stay: a turn's prompt holds the answer
+            before it.
+
+        Raises
+        ------
+        InputError
+            `speed` stretches a session beyond 272 years.
+        """
+        since = nanoseconds(self.arrival)
+        since = np.zeros_like(since) if offline else since - since[0]
+        times = seconds(np.rint(since / speed).astype(np.int64))
+        wait = None
+        if self.delay is not None:
+            times[self.previous >= 0] = np.nan
+            wait = seconds(np.rint(nanoseconds(self.delay) / speed).astype(np.int64))
+        columns = self._columns()
+        for name in ("arrival", "input_tokens", "output_tokens"):
+            del columns[name]
+        again = Trace.from_columns(
+            times,
+            self.input_tokens,
+            self.output_tokens,
+            id=self.id,
+            session=self.session,
+            delay=wait,
+            hash_ids=self.hash_ids,
+            hash_block_size=self.hash_block_size,
+            name=self.name,
+            note=self.note,
+            models=self.models,
+            **columns,
+        )
+        return replace(again, longest_of_whole=self.longest_of_whole)
 
     @classmethod
     def joined(cls, parts: Sequence[Trace]) -> Trace:
@@ -218,9 +289,18 @@ class Trace:
             job_class=of("job_class", ""),
             max_output_tokens=of("max_output_tokens", 0),
             timeout=of("timeout", np.inf),
+            session=_apart([part.session for part in parts], list(map(len, parts))),
+            delay=of("delay", 0.0),
             name=parts[0].name,
             note=parts[0].note,
         )
+
+    @cached_property
+    def previous(self) -> NDArray[np.int64]:
+        """The row of each request's previous turn, shape (n,); -1 where there is none."""
+        if self.session is None:
+            return frozen(np.full(len(self), -1))
+        return frozen(sessions.previous_turns(self.session))
 
     @property
     def longest_output(self) -> int:
@@ -260,44 +340,50 @@ class Trace:
         if self.timeout is not None:
             digest.update(b"timeout")
             digest.update(self.timeout.data)
+        if self.delay is not None:
+            digest.update(b"sessions")
+            digest.update(self.previous.data)
+            digest.update(self.delay.data)
         if self.longest_output > self.output_tokens.max():
             digest.update(f"longest_of_whole {self.longest_output}".encode())
         return digest.hexdigest()
 
 
-def seconds(nanoseconds: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return whole nanoseconds as seconds; :func:`nanoseconds` is the inverse.
-
-    Every trace read from a file or generated has arrivals made here. They are whole nanoseconds,
-    beyond 13 days microseconds and beyond 35 years milliseconds: few enough digits that a float64
-    in any unit, written as a decimal and read again, gives the same arrival.
-    """
-    if nanoseconds.max(initial=0) < _FINE:
-        return nanoseconds / 1e9  # the same, without the columns that a long trace has no room for
-    tick = _tick(nanoseconds)
-    return np.rint(nanoseconds / tick) / (10**9 / tick)
+_ARRAYS = (
+    "arrival",
+    "input_tokens",
+    "output_tokens",
+    "job_class",
+    "predicted_output_tokens",
+    "max_output_tokens",
+    "timeout",
+)
 
 
-def nanoseconds(arrival: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return arrivals in seconds as whole nanoseconds, rounded as :func:`seconds` says."""
-    tick = _tick(arrival * 1e9)
-    return np.rint(arrival * (10**9 / tick)).astype(np.int64) * tick
+def _apart(
+    parts: Sequence[NDArray[np.object_] | None], sizes: Sequence[int]
+) -> NDArray[np.object_] | None:
+    """Return the sessions of several traces, of which no two share one: else names get numbers."""
+    if all(part is None for part in parts):
+        return None
+    names = [
+        np.full(size, sessions.NO_SESSION, dtype=object) if part is None else part
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    several = [set(part.tolist()) - {sessions.NO_SESSION} for part in names]
+    if len(set().union(*several)) < sum(map(len, several)):
+        for number, part in enumerate(names):
+            names[number] = np.array([label and f"{number}:{label}" for label in part], object)
+    return np.concatenate(names)
 
 
-_FINE = 2**50
-"""Nanoseconds up to which each is a step of the grid: 13 days."""
-
-
-def _tick(nanoseconds: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the nanoseconds in one step of the time grid: at most 2**50 steps from 0."""
-    return np.where(nanoseconds < _FINE, 1, np.where(nanoseconds < _FINE * 10**3, 10**3, 10**6))
-
-
-def _times(name: str, values: ArrayLike) -> NDArray[np.float64]:
+def _times(name: str, values: ArrayLike, may_lack: bool = False) -> NDArray[np.float64]:
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
         raise InputError(f"{name}: timestamp: expected one dimension, got shape {column.shape}")
     bad = ~(np.isfinite(column) & (column >= 0))
+    if may_lack:
+        bad &= ~np.isnan(column)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(

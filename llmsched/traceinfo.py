@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.importers import Imported
+from llmsched.sessions import NO_SESSION
+from llmsched.trace import Trace
 
 STATISTICS = ("mean", "std", "min", "p25", "p50", "p75", "p90", "p99", "max")
 
@@ -44,11 +46,25 @@ def describe(imported: Imported) -> dict[str, Any]:
         "max_output_tokens": None if declared is None else _statistics(declared[declared > 0]),
         "limits_declared": 0 if declared is None else int(np.count_nonzero(declared)),
         "classes": dict(sorted(classes.items())),
+        "sessions": _sessions(trace),
     }
 
 
-def _statistics(column: NDArray[np.int64]) -> dict[str, float]:
+def _sessions(trace: Trace) -> dict[str, Any] | None:
+    """Return how many sessions there are, their turns, and the delays between these in ms."""
+    if trace.session is None or trace.delay is None:
+        return None
+    turns = Counter(trace.session[trace.session != NO_SESSION].tolist())
+    return {
+        "count": len(turns),
+        "requests": turns.total(),
+        "turns": _statistics(np.array(list(turns.values()))),
+        "delay_ms": _statistics(1e3 * trace.delay[trace.previous >= 0]),
+    }
+
+
+def _statistics(column: NDArray[np.int64] | NDArray[np.float64]) -> dict[str, float]:
     quantiles = np.quantile(column, (0.25, 0.5, 0.75, 0.9, 0.99)).tolist()
-    least, most = int(column.min()), int(column.max())
+    least, most = column.min().item(), column.max().item()
     values = (float(column.mean()), float(column.std()), least, *quantiles, most)
     return dict(zip(STATISTICS, values, strict=True))

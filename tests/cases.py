@@ -62,8 +62,11 @@ def finished(case: Case, policy: Policy) -> SimulationResult:
 
 
 @st.composite
-def traces(draw: st.DrawFn, most: int = 24) -> Trace:
-    """Up to `most` requests: all at once, in bursts, one by one, some exactly at a step's end."""
+def traces(draw: st.DrawFn, most: int = 24, sessions: bool | None = None) -> Trace:
+    """Up to `most` requests: all at once, in bursts, one by one, some exactly at a step's end.
+
+    `sessions` says whether some are turns of conversations; None: sometimes.
+    """
     gap = st.sampled_from([0.0, 0.0, 0.0, ROUND_S, 0.0123, 5 * ROUND_S, 0.217, 3.0])
     largest = draw(st.sampled_from([3, 12, 50]))
     longest = draw(st.sampled_from([1, 4, 40]))
@@ -75,9 +78,35 @@ def traces(draw: st.DrawFn, most: int = 24) -> Trace:
         )
     )
     gaps, prompt, output = zip(*rows, strict=True)
+    arrival, session, delay = np.cumsum(gaps), None, None
+    if sessions is None:
+        sessions = draw(st.integers(0, 2)) == 0
+    if sessions:
+        session, delay = draw(conversations(len(rows)))
+        arrival = np.where(delay > 0, np.nan, arrival)
     return Trace.from_columns(
-        np.cumsum(gaps), prompt, output, max_output_tokens=draw(limits(output))
+        arrival,
+        prompt,
+        output,
+        max_output_tokens=draw(limits(output)),
+        session=session,
+        delay=delay,
     )
+
+
+@st.composite
+def conversations(draw: st.DrawFn, n: int) -> tuple[list[str], NDArray[np.float64]]:
+    """Sessions of n requests, and delays of later turns: none, rounds, or a long time to think."""
+    names = st.sampled_from(["", "a", "b", "c"])
+    waits = st.sampled_from([0.0, 0.0, ROUND_S, 0.0123, 0.5])
+    session = draw(st.lists(names, min_size=n, max_size=n))
+    seen: set[str] = set()
+    delay = np.zeros(n)
+    for row, name in enumerate(session):
+        if name in seen:
+            delay[row] = draw(waits)
+        seen |= {name} if name else set()
+    return session, delay
 
 
 @st.composite
@@ -193,9 +222,14 @@ def _enough_blocks(trace: Trace, knob: int | None, size: int, watermark: float) 
 
 
 @st.composite
-def cases(draw: st.DrawFn, mixed: bool | None = None, kv: bool | None = None) -> Case:
+def cases(
+    draw: st.DrawFn,
+    mixed: bool | None = None,
+    kv: bool | None = None,
+    sessions: bool | None = None,
+) -> Case:
     """Everything a replay needs; predictions are often wrong."""
-    trace = draw(traces())
+    trace = draw(traces(sessions=sessions))
     n = len(trace)
     predicted = trace.output_tokens
     if draw(st.booleans()):

@@ -29,12 +29,15 @@ NO_LIMIT = 10**15
 
 @dataclass(eq=False)
 class Request:
-    index: int
+    row: int
     arrival: float
     prompt: int
     output: int
     predicted: int
     limit: int
+    index: int = -1  # number, once it has arrived
+    delay: float = 0.0  # seconds from the end of its session's turn before
+    follows: Request | None = None  # that one
     generated: int = 0
     computed: int = 0
     goal: int = 0  # tokens to compute before it decodes; 0 while it waits
@@ -46,6 +49,11 @@ class Request:
     resumed: list[int] = field(default_factory=list)  # tokens that were the first after a loss
     preemptions: int = 0
     recomputed: int = 0
+
+    @property
+    def comes(self) -> tuple[bool, float, int]:
+        """Who arrives first: whoever is known at the start, then in order of time, then of rows."""
+        return self.follows is not None or self.arrival > 0, self.arrival, self.row
 
     @property
     def known(self) -> int:
@@ -156,7 +164,11 @@ class PlainEngine:
         lengths = trace.output_tokens if predicted is None else predicted
         arrival = [float(time) for time in trace.arrival]
         if concurrency is not None:
-            arrival = [0.0 if i < concurrency else float("inf") for i in range(len(trace))]
+            free = iter(range(concurrency))
+            arrival = [
+                0.0 if before < 0 and next(free, None) is not None else float("inf")
+                for before in trace.previous.tolist()
+            ]
         limits = [plain_limit(trace, config, row) for row in range(len(trace))]
         self.requests = [
             Request(i, arrival[i], int(prompt), int(output), int(guess), limit)
@@ -164,7 +176,12 @@ class PlainEngine:
                 zip(trace.input_tokens, trace.output_tokens, lengths, limits, strict=True)
             )
         ]
-        self.coming = list(self.requests)
+        for request, before in zip(self.requests, trace.previous.tolist(), strict=True):
+            if before >= 0 and trace.delay is not None:
+                request.follows, request.arrival = self.requests[before], float("inf")
+                request.delay = float(trace.delay[request.row])
+        self.numbered: list[Request] = []
+        self.coming = sorted(self.requests, key=lambda request: request.comes)
         self.policy, self.config, self.price = policy, config, hardware.step_time
         self.now, self.clock, self.fruitless = 0.0, 0, 0
         self.running: list[Request] = []
@@ -184,7 +201,7 @@ class PlainEngine:
             self.queue.later = lambda first: self._more_keys(order, first)
 
     def _known_at_0(self, hardware: HardwareProfile) -> Jobs:
-        known = [request for request in self.requests if request.arrival <= 0]
+        known = [one for one in self.requests if one.arrival <= 0 and not one.follows]
         return Jobs(
             [request.arrival for request in known],
             [request.prompt for request in known],
@@ -229,7 +246,7 @@ class PlainEngine:
         return len(self.requests) - len(self.coming) - len(self.running) - self._finished()
 
     def head(self) -> Request:
-        return self.requests[self.queue.peek()]
+        return self.numbered[self.queue.peek()]
 
     def demand(self) -> int:
         """Blocks that the next decode round takes."""
@@ -270,7 +287,11 @@ class PlainEngine:
         came = False
         while self.coming and self.coming[0].arrival <= self.now + SAME_INSTANT_S:
             request = self.coming.pop(0)
+            if self.numbered:
+                request.arrival = max(request.arrival, self.numbered[-1].arrival)
             self.now = max(self.now, request.arrival)
+            request.index = len(self.numbered)
+            self.numbered.append(request)
             if request.index == len(self.jobs):  # else it was known at the start
                 ledger(self.jobs).append(
                     request.arrival, request.prompt, request.predicted, request.limit
@@ -366,7 +387,7 @@ class PlainEngine:
                 return
             if queued is None and self.queue.peek() < 0:
                 return
-            request = self.head() if queued is None else self.requests[queued.pop(0)]
+            request = self.head() if queued is None else self.numbered[queued.pop(0)]
             if self._long(request) and longs >= most_long:
                 if not isinstance(self.queue, Queue):
                     return
@@ -478,7 +499,7 @@ class PlainEngine:
                 seqs, kv = seqs + 1, kv + request.computed
             else:
                 prefill += tokens
-                prompts[request.index] = tokens
+                prompts[request.row] = tokens
                 squares += tokens * tokens
                 crossed += tokens * request.computed
         self.steps.append([prefill, seqs, kv, len(self.running), self.waiting()])
@@ -504,10 +525,15 @@ class PlainEngine:
         if request.generated < request.output:
             return
         self._leave(request)
-        for later in self.coming:
-            if later.arrival == float("inf"):
-                later.arrival = self.now
-                break
+        self._let_follow(request)
+
+    def _let_follow(self, request: Request) -> None:
+        """Date the next turn of a request's session, or else of who waits for a user."""
+        turns = [one for one in self.coming if one.follows is request]
+        waits = [one for one in self.coming if not one.follows and one.arrival == float("inf")]
+        for one in turns or sorted(waits, key=lambda one: one.row)[:1]:
+            one.arrival = self.now + one.delay
+        self.coming.sort(key=lambda one: one.comes)
 
     def _grow(self, request: Request, tokens: int, prompt: bool = False) -> bool:
         """Give a running request blocks for `tokens` more; False if it lost its own instead."""

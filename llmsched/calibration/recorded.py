@@ -73,6 +73,8 @@ def read_run(path: str | Path, options: TraceOptions = TraceOptions()) -> Measur
         raise InputError(f"{path}: expected when first and last tokens came, which {said}")
     _check_sent(path, imported)
     trace = imported.trace
+    if trace.session is not None:
+        raise InputError(f"{path}: session: expected requests that wait for no other's answer")
     chunked = (trace.output_tokens > 1) & (last <= first)
     untimed = np.isnan(first) | np.isnan(last)
     out = chunked | untimed

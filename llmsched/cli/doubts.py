@@ -103,11 +103,14 @@ def tell_of_first_wave(rows: Mapping[str, Mapping[str, Any]], wave: int, where: 
 
 def tell_of_first_waves(study: Study, rows: Mapping[Run, Row]) -> None:
     """Say it of each cell of a comparison, by its first case."""
+    import numpy as np
+
     from llmsched.counted import first_wave
 
     for i, cell in enumerate(study.cells):
         n, users = len(cell.trace), cell.source.concurrency
-        wave = first_wave(cell.trace.arrival) if users is None else users if 1 < users < n else 0
+        arrival = np.where(cell.trace.previous < 0, cell.trace.arrival, np.inf)
+        wave = first_wave(arrival) if users is None else users if 1 < users < n else 0
         found = {run.policy: row for run, row in rows.items() if (run.cell, run.case) == (i, 0)}
         tell_of_first_wave(found, wave, f"{cell.name}: " if cell.name else "")
 

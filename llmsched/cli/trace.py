@@ -130,6 +130,23 @@ def generate(
     output_length: Annotated[
         str | None, typer.Option("--output-length", metavar="SPEC", help="The same for outputs.")
     ] = None,
+    turns: Annotated[
+        str | None,
+        typer.Option(
+            "--turns",
+            metavar="SPEC",
+            help="Requests of a session, in the same forms: --arrivals are those of sessions, and "
+            "a prompt holds all that was said before it and --input-length more.",
+        ),
+    ] = None,
+    delay_ms: Annotated[
+        str | None,
+        typer.Option(
+            "--delay-ms",
+            metavar="SPEC",
+            help="From the end of a turn to the next one, in ms: tools, or time to think.",
+        ),
+    ] = None,
     like: Annotated[
         str | None,
         typer.Option("--like", metavar="FILE", help="Follow this trace in all that is not given."),
@@ -147,6 +164,8 @@ def generate(
         arrivals=arrivals,
         input_length=input_length,
         output_length=output_length,
+        turns=turns,
+        delay_ms=delay_ms,
         like=None if like is None else find_trace(like),
     )
     _write(synthetic(**settings, seed=seed), target, to)

@@ -78,7 +78,8 @@ def _cell(scenario: Scenario, study: Study, index: int, rows: Rows) -> Document:
             by_policy[task.policy].append(row)
     name: Document = {"member": cell.member} if cell.member else {"label": dict(cell.label)}
     record: Document = {**name, **_records(cell)}
-    arrival = cell.trace.arrival if cell.source.concurrency is None else None
+    given = cell.source.concurrency is None and cell.trace.delay is None
+    arrival = cell.trace.arrival if given else None
     if words := study.counted.words(arrival, len(cell.trace)):
         record["trace"]["counted"] = words
     for policy in study.policies:  # its own knobs may reserve blocks

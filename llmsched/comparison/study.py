@@ -248,6 +248,7 @@ def prepare(
             )
         )
     cells += _family(scenario, cells, member_pattern)
+    _check_sessions(scenario, cells)
     policies = [name for name in _policies(scenario, cells) if fnmatchcase(name, policy_pattern)]
     if not cells or not policies:
         raise InputError(f"{scenario.source}: the filter leaves nothing to run")
@@ -266,11 +267,20 @@ def prepare(
     )
 
 
+def _check_sessions(scenario: Scenario, cells: Sequence[Cell]) -> None:
+    """Refuse to resample requests that follow each other."""
+    for cell in cells:
+        if scenario.cases and scenario.cases.draw == "bootstrap" and cell.trace.delay is not None:
+            with scenario.blamed("cases"):
+                expected = "draw: expected no bootstrap of a trace with sessions"
+                raise InputError(f"{expected}, whose turns follow each other: {cell.trace.name}")
+
+
 def _counted(scenario: Scenario, cells: Sequence[Cell]) -> Counted:
     """Return which requests count, having refused what leaves none of a cell's."""
     counted = Counted(scenario.warmup, scenario.window)
     for cell in cells:
-        if cell.source.concurrency is None:
+        if cell.source.concurrency is None and cell.trace.delay is None:
             counted.rows(cell.trace.arrival)
     return counted
 

@@ -76,7 +76,7 @@ class Intake:
     served : Served or None
         Where they are in the trace that they came with; None if that is the same one.
     concurrency : int or None
-        Users of a closed loop.
+        Users of a closed loop, each of whom goes through a session before the next one.
     """
 
     trace: Trace
@@ -92,13 +92,24 @@ class Intake:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
         arrival, prompt, predicted, limit = self.known_at_start()
         classes = self.trace.job_class
-        known = () if classes is None else classes[: len(arrival)].tolist()
+        first = [] if classes is None else classes[self.trace.previous < 0].tolist()
+        known = first[: len(arrival)]
         return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, known)
 
     def known_at_start(self) -> list[NDArray[Any]]:
         """Return the columns of those requests."""
-        n = int(np.searchsorted(self.arrival, 0.0, side="right"))
-        return [c[:n] for c in (self.arrival, self.trace.input_tokens, self.predicted, self.limit)]
+        at_0: slice | NDArray[np.int64] = slice(int(np.searchsorted(self.arrival, 0.0, "right")))
+        if self.trace.session is not None:
+            at_0 = np.flatnonzero((self.arrival <= 0) & (self.trace.previous < 0))
+        columns = (self.arrival, self.trace.input_tokens, self.predicted, self.limit)
+        return [column[at_0] for column in columns]
+
+    @property
+    def last_known(self) -> float:
+        """Seconds: the last arrival of whoever follows nobody; infinite where a user is awaited."""
+        if self.trace.session is None:
+            return float(self.arrival[-1])
+        return float(self.arrival[self.trace.previous < 0].max())
 
 
 def admit(
@@ -125,7 +136,8 @@ def admit(
     Raises
     ------
     InputError
-        As `check_limits`, `serve` and `check_lengths`.
+        As `check_limits`, `serve` and `check_lengths`; in a closed loop a session's first turn is
+        refused, and others are to follow it.
     """
     check_limits(hardware, policy, config, concurrency)
     served = serve(trace, config, on_error, hardware.way_out)
@@ -136,10 +148,27 @@ def admit(
         lengths = lengths if len(taken) == len(trace) else lengths[served.rows]
     arrival = taken.arrival
     if concurrency is not None:
+        _check_first(served)
         arrival = np.zeros(len(taken))
-        arrival[concurrency:] = np.inf
+        arrival[np.flatnonzero(taken.previous < 0)[concurrency:]] = np.inf
     partly = None if taken is trace else served
     return Intake(taken, arrival, lengths, limit, config, hardware, partly, concurrency)
+
+
+def _check_first(served: Served) -> None:
+    """Refuse a closed loop in which sessions would begin with a turn that has no time of its own.
+
+    Raises
+    ------
+    InputError
+        A session's first turn is refused, and has others after it.
+    """
+    previous = served.whole.previous
+    refused = (served.refusal != Refusal.NONE) & (previous < 0)
+    refused[np.setdiff1d(np.arange(len(refused)), previous)] = False
+    if refused.any():
+        who = f"{served.whole.name}: request {served.whole.id[int(refused.argmax())]!r}"
+        raise InputError(f"{who}: expected a first turn that is served in a closed loop")
 
 
 def serve(

@@ -15,6 +15,7 @@ from llmsched.engine.work import Totals, Work, step_rows
 from llmsched.hardware import HardwareProfile
 from llmsched.kernel.rows import STEP_COLUMNS
 from llmsched.kernel.stalls import DECODE, PREEMPTION
+from llmsched.sessions import turn_numbers
 from llmsched.trace import Trace, frozen
 
 if TYPE_CHECKING:
@@ -257,7 +258,15 @@ class SimulationResult:
             "emitted_tokens": self.emitted,
             **streams,
             **({} if self.trace.job_class is None else {"class": self.trace.job_class}),
+            **self._turns(),
         }
+
+    def _turns(self) -> dict[str, NDArray[Any]]:
+        """Return each request's session, and which turn of it it is, from 0; empty without any."""
+        names = self.trace.session
+        if names is None:
+            return {}
+        return {"session": names, "turn": turn_numbers(self.trace.previous)}
 
     @property
     def requests(self) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from math import inf, isnan
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
 from llmsched.contract import DECODE, MIXED, PREFILL, Jobs, Policy, Step, View
@@ -20,7 +21,7 @@ from llmsched.engine.refusal import Refusal
 from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult, Streams
 from llmsched.engine.served import Served, check_served
 from llmsched.engine.table import Table
-from llmsched.engine.whole import with_refused
+from llmsched.engine.whole import in_order_of_arrival, in_order_of_trace, in_rows, with_refused
 from llmsched.engine.work import Instants, Work
 from llmsched.errors import InputError, PolicyError
 from llmsched.hardware import HardwareProfile
@@ -146,25 +147,40 @@ class Session:
         trace = intake.trace
         if len(trace):
             self._check_order(intake)
-        self._engine.submit(
-            intake.arrival,
-            trace.input_tokens,
-            trace.output_tokens,
-            intake.predicted,
-            intake.limit,
-            trace.timeout,
-        )
+        if self._submitted.rows is not None or trace.delay is not None:
+            self._submit_turns(intake)
+        else:
+            self._engine.submit(
+                intake.arrival,
+                trace.input_tokens,
+                trace.output_tokens,
+                intake.predicted,
+                intake.limit,
+                trace.timeout,
+            )
         if self._stalls is not None:
             self._stalls.submit(self._engine.submitted)
         self._submitted.add(intake)
         self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
 
+    def _submit_turns(self, intake: Intake) -> None:
+        trace, n = intake.trace, len(intake.trace)
+        given = {
+            "arrival": intake.arrival,
+            "earliest": trace.arrival,
+            "prompt": trace.input_tokens,
+            "output": trace.output_tokens,
+            "predicted": intake.predicted,
+            "limit": intake.limit,
+            "timeout": np.full(n, np.inf) if trace.timeout is None else trace.timeout,
+        }
+        delay = np.zeros(n) if trace.delay is None else trace.delay
+        self._engine.submit_turns(given, trace.previous, delay)
+        self._submitted.rows = self._engine.numbered()
+
     def _check_order(self, intake: Intake) -> None:
         first, least, why = float(intake.arrival[0]), self._until, "it has been advanced to"
-        if (
-            self._submitted.intakes
-            and (last := float(self._submitted.intakes[-1].arrival[-1])) > least
-        ):
+        if self._submitted.intakes and (last := self._submitted.intakes[-1].last_known) > least:
             least, why = last, "the last one submitted"
         if first >= least and least < inf:
             return
@@ -268,10 +284,11 @@ class Session:
             )
         self._fold()
         outcome = self._engine.outcome()
-        trace = self._trace()
+        trace, rows = self._trace()
+        prompt, output = in_rows(trace.input_tokens, rows), in_rows(trace.output_tokens, rows)
         status = outcome["status"].astype(np.int8)
         completed = status == COMPLETED
-        emitted, computed_input, left = trace.output_tokens, trace.input_tokens, outcome["finish"]
+        emitted, computed_input, left = output, prompt, outcome["finish"]
         if not completed.all():
             outcome["finish"] = np.where(status == REFUSED, np.nan, left)
             emitted = np.where(completed, emitted, outcome["emitted"])
@@ -288,9 +305,9 @@ class Session:
         check_requests(who, self._submitted.id_of, times, ends, prefill_ends, completed)
         if self._engine.impatient or self._config.is_capped:
             served = Served(
-                trace.input_tokens,
-                trace.output_tokens,
-                trace.timeout,
+                prompt,
+                output,
+                None if trace.timeout is None else in_rows(trace.timeout, rows),
                 outcome["arrival"],
                 outcome["first_token"],
                 left,
@@ -325,17 +342,20 @@ class Session:
             streams=streams,
             peak_blocks=None if self._config.usable_blocks is None else self._engine.cache.peak,
         )
-        return with_refused(taken, self._submitted.intakes)
+        return with_refused(in_order_of_trace(taken, rows), self._submitted.intakes)
 
     def _detail(self) -> str:
         with blaming(self._policy):
             return f"{self._policy.order} + {self._policy.rule}"
 
-    def _trace(self) -> Trace:
-        traces = [intake.trace for intake in self._submitted.intakes]
+    def _trace(self) -> tuple[Trace, NDArray[np.int64] | None]:
+        """Return the trace, and the row of each request by its number; None: they are the same."""
+        traces, rows = [one.trace for one in self._submitted.intakes], self._submitted.rows
         if len(traces) == 1:
-            return traces[0]
-        return Trace.joined(traces)
+            return traces[0], rows
+        if rows is not None:
+            rows = np.argsort(in_order_of_arrival(traces))[rows]
+        return Trace.joined(traces), rows
 
 
 class _Submitted:
@@ -347,6 +367,7 @@ class _Submitted:
 
     def __init__(self) -> None:
         self.intakes: list[Intake] = []
+        self.rows: NDArray[np.int64] | None = None  # by number of request, where they differ
         self._starts = [0]  # number of each submission's first request, and of the one to come
 
     def add(self, intake: Intake) -> None:
@@ -355,8 +376,9 @@ class _Submitted:
 
     def place(self, request: int) -> tuple[Trace, int]:
         """Return the trace that a request came with, and its row there."""
-        at = bisect_right(self._starts, request) - 1
-        return self.intakes[at].trace, request - self._starts[at]
+        row = request if self.rows is None else int(self.rows[request])
+        at = bisect_right(self._starts, row) - 1
+        return self.intakes[at].trace, row - self._starts[at]
 
     def id_of(self, request: int) -> object:
         trace, row = self.place(request)

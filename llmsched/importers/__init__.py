@@ -168,7 +168,8 @@ def read(
     if blocks is not None:
         _check_clock(blocks, form, path, options)
     trace, rows, notes = assembled(table, found.unit, blocks, path, options)
-    unit = found.unit if len(table.time) else None
+    is_timed = len(table.time) > 0 and not table.all_untimed
+    unit = found.unit if is_timed else None
     facts = tuple(facts_of(form, unit, found.first, blocks, found.chosen, options))
     more = [fact.note for fact in facts if fact.note] + ([form.note] if form.note else [])
     first, last = (
@@ -183,7 +184,7 @@ def read(
         (*dropped, *notes, *more),
         facts,
         None if found.chosen is None else found.chosen.run,
-        len(table.time) > 0,
+        is_timed,
         first,
         last,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +20,14 @@ from llmsched.importers._detect import listed
 from llmsched.importers._options import TraceOptions
 from llmsched.importers._span import Span
 from llmsched.importers._table import Table
-from llmsched.importers._turns import Turns, chained
 from llmsched.importers._values import MAX_SECONDS, UNITS
 from llmsched.schema import within
-from llmsched.trace import Trace, frozen, seconds
+from llmsched.sessions import Ordered, ordered
+from llmsched.trace import Trace, frozen, nanoseconds, seconds
 
 _T = TypeVar("_T", bound=np.generic)
+
+_ROW = re.compile(r": row (\d+)")
 
 _Rows = NDArray[np.int64] | None
 """Rows of a table in an order; None is all of them in that of the file, which needs no copy."""
@@ -45,47 +49,95 @@ def assembled(
     Raises
     ------
     InputError
-        A class or span that holds nothing, or a speed that stretches time too far.
+        A class or span that holds nothing, a speed that stretches time too far, or turns that make
+        no session.
     """
     notes = []
-    rows = _of_classes(table, path, options.classes)
-    turns = chained(table, path)
     start = None
-    if len(table.time):
+    if len(table.time) and not table.all_untimed:
         start = int(table.time.whole().min()) if unit == "date" else None
-        whole = _nanoseconds(table.time.whole(), UNITS.get(unit, 1), turns)
+        time = _nanoseconds(table.time.whole(), UNITS.get(unit, 1), table.untimed.whole())
     else:
         notes.append("no arrival times in this file: every request arrives at time 0")
-        whole = np.zeros(len(table), np.int64)
-    time = _taken(whole if turns is None else turns.earliest(whole), rows)
+        time = np.zeros(len(table), np.int64)
+    line = _sessions(table, time, path)
+    order = None if line is None else line.rows
+    if line is not None:
+        time = nanoseconds(line.arrival)
+    kept = _of_classes(table, path, options.classes, order)
+    when = _taken(time, kept)
     span = Span(options.since, options.until)
     if not span.is_whole:
         with within(path, ": "):
-            inside = span.rows(time, start)
+            inside = span.rows(when, start)
         notes.append(
-            f"{len(inside):,} of {len(time):,} requests arrive {span}; others are left out"
+            f"{len(inside):,} of {len(when):,} requests arrive {span}; others are left out"
         )
-        rows, time = inside if rows is None else rows[inside], time[inside]
-    late = int(np.count_nonzero(time[1:] < time[:-1]))
-    if late and turns is None:
+        kept, when = inside if kept is None else kept[inside], when[inside]
+    late = int(np.count_nonzero(when[1:] < when[:-1]))
+    if late:
         notes.append(
-            f"sorted by time: {late:,} of {len(time):,} requests came before the row above"
+            f"sorted by time: {late:,} of {len(when):,} requests came before the row above"
         )
     if late or options.limit is not None:
-        order = np.argsort(time, kind="stable")[: options.limit]
-        rows, time = order if rows is None else rows[order], time[order]
-    time -= time[0]
+        first = np.argsort(when, kind="stable")[: options.limit]
+        kept, when = first if kept is None else kept[first], when[first]
+    if line is not None:
+        assert order is not None
+        return Assembled(*_linked(table, line, kept, path, blocks, options), notes)
+    when -= when[0]
     if options.offline:
-        time[:] = 0
+        when[:] = 0
     if options.speed != 1:
-        time = _faster(time, options.speed)
-    trace = _picked(table, rows, seconds(time), plain(Path(path).name), blocks)
-    if turns is not None:
-        trace = turns.linked(trace, rows, options)
-    if options.timeout_ms is not None:
-        patience = np.full(len(trace), options.timeout_ms / 1e3)
-        trace = replace(trace, timeout=frozen(patience))
-    return Assembled(trace, rows, notes)
+        when = _faster(when, options.speed)
+    trace = _picked(table, kept, seconds(when), plain(Path(path).name), blocks)
+    return Assembled(_patient(trace, options), kept, notes)
+
+
+def _sessions(table: Table, time: NDArray[np.int64], path: str) -> Ordered | None:
+    """Return the rows with the sessions that they are turns of; None where nobody waits."""
+    names, delays = table.session.whole(), table.delay.whole()
+    untimed = np.array(table.untimed.whole() or [False] * len(table))
+    if not names or not (delays or untimed.any()):
+        return None
+    delay = np.array(delays or [math.inf] * len(table))
+    free = ~untimed & ~np.isfinite(delay)
+    own = Counter(name for name, is_free in zip(names, free, strict=True) if name and is_free)
+    if several := [name for name, times in own.items() if times > 1]:
+        wanted = "delays of all turns after the first, or of none"
+        where = table.where[names.index(several[0])]
+        raise InputError(f"{path}:{where}: session {several[0]!r}: expected {wanted}")
+    arrival = seconds(time)
+    if not table.all_untimed:
+        arrival[untimed] = np.nan
+    wait, turns = np.where(np.isfinite(delay), delay, 0.0), table.turn.whole() or None
+    try:
+        return ordered(path, arrival, names, wait, turns)
+    except InputError as error:
+        raise InputError(_ROW.sub(lambda row: f":{table.where[int(row[1])]}", str(error))) from None
+
+
+def _linked(
+    table: Table,
+    line: Ordered,
+    kept: _Rows,
+    path: str,
+    blocks: Blocks | None,
+    options: TraceOptions,
+) -> tuple[Trace, NDArray[np.int64]]:
+    """Return the trace of some turns, of which those left out pass their delay on, and its rows."""
+    whole = _picked(table, line.rows, line.arrival, plain(Path(path).name), blocks)
+    if line.session is not None:
+        whole = replace(whole, session=frozen(line.session), delay=frozen(line.delay))
+    rows = np.arange(len(whole)) if kept is None else np.sort(kept)
+    trace = whole.take(rows).retimed(speed=options.speed, offline=options.offline)
+    return _patient(replace(trace, longest_of_whole=0), options), line.rows[rows]
+
+
+def _patient(trace: Trace, options: TraceOptions) -> Trace:
+    if options.timeout_ms is None:
+        return trace
+    return replace(trace, timeout=frozen(np.full(len(trace), options.timeout_ms / 1e3)))
 
 
 def _taken(column: NDArray[_T], rows: _Rows) -> NDArray[_T]:
@@ -136,17 +188,19 @@ def _timeout(table: Table, rows: _Rows) -> NDArray[np.float64] | None:
 
 
 def _nanoseconds(
-    time: NDArray[np.int64] | NDArray[np.float64], unit_ns: int, turns: Turns | None
+    time: NDArray[np.int64] | NDArray[np.float64], unit_ns: int, untimed: Sequence[bool]
 ) -> NDArray[np.int64]:
     """Return times, which are overwritten, as whole nanoseconds since the first.
 
-    Integers are never made floats.
+    Integers are never made floats. What has no time is at 0.
     """
     grain = 1
     if time.dtype != np.int64:  # a Unix time in a float has no nanoseconds: there they are noise
-        digits = float(np.spacing(time.max(initial=0))) * unit_ns
+        digits = float(np.spacing(time.min())) * unit_ns
         grain = 10 ** max(0, math.ceil(math.log10(digits)))
-    time -= time.min() if turns is None else turns.start(time)
+    if untimed:
+        time[np.array(untimed)] = time[~np.array(untimed)].min()
+    time -= time.min()
     time *= unit_ns
     if time.dtype == np.int64:
         return time.astype(np.int64, copy=False)
@@ -161,8 +215,8 @@ def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
     return np.rint(scaled).astype(np.int64)
 
 
-def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> _Rows:
-    """Return the rows of the wanted classes."""
+def _of_classes(table: Table, path: str, classes: tuple[str, ...], order: _Rows) -> _Rows:
+    """Return the places, in an order of the rows, of those of the wanted classes."""
     if not classes:
         return None
     column = table.job_class.whole()
@@ -170,4 +224,5 @@ def _of_classes(table: Table, path: str, classes: tuple[str, ...]) -> _Rows:
     if unknown_classes := [name for name in classes if name not in there]:
         have = f"one of {listed(sorted(there))}" if there else "none: the trace has no classes"
         raise InputError(f"{path}: class: expected {have}; got {unknown_classes[0]!r}")
-    return np.flatnonzero([name in classes for name in column])
+    wanted = np.array([name in classes for name in column])
+    return np.flatnonzero(_taken(wanted, order))

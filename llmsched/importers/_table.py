@@ -43,7 +43,8 @@ class Table:
     ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
     empty, or as long as the others; ``limit`` and ``block_size`` are 0 where a request declares
     none, ``timeout`` (in ms) and ``delay`` (in s) infinite, ``turn`` -1; ``untimed`` says which
-    turns of sessions have no time of their own. ``first_token`` and ``last_token``, of measured
+    turns of sessions have no time of their own, ``where`` the place of each turn in the file.
+    ``first_token`` and ``last_token``, of measured
     runs, are seconds since the arrival, NaN where nobody knows.
     """
 
@@ -61,6 +62,7 @@ class Table:
     turn: Rare[int] = field(default_factory=lambda: Rare(-1))
     delay: Rare[float] = field(default_factory=lambda: Rare(math.inf))
     untimed: Rare[bool] = field(default_factory=lambda: Rare(False))
+    where: list[str] = field(default_factory=list)
     first_token: list[float] = field(default_factory=list)
     last_token: list[float] = field(default_factory=list)
     models: dict[str, None] = field(default_factory=dict)  # each once, in order
@@ -69,6 +71,12 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.output_tokens)
+
+    @property
+    def all_untimed(self) -> bool:
+        """Whether no row has a time of its own."""
+        untimed = self.untimed.whole()
+        return bool(untimed) and all(untimed)
 
     def skip_rare(self, rows: int) -> None:
         """Add rows that have nothing under the names of `Format.rare`."""
@@ -113,6 +121,8 @@ def collect(
             if isinstance(record, Refusal):
                 raise record
             add(record)
+            if add.turns.are_there:
+                table.where.append(where)
         except Dropped as dropped:
             table.dropped[str(dropped)] += 1
         except Refusal as refusal:

@@ -94,6 +94,9 @@ class Engine(Steps):
         PolicyError, LivelockError
             As the referee finds.
         """
+        if self.turns is not None:
+            self.turns.horizon = until
+            self.place_next()
         while self.rows.count < self.rows.most:
             limit = self.now + _TOLERANCE_S
             if self.impatient:
@@ -205,10 +208,12 @@ class Engine(Steps):
     def _next_heeded(self, heeds: bool, end: float) -> int:
         """Return the next request whose arrival ends decode rounds that would last until `end`.
 
-        One with a deadline always does: its client may leave before the rounds end.
+        One with a deadline always does: its client may leave before the rounds end. Where turns
+        follow others it is not known who comes after the next one.
         """
-        if heeds or self.running < self.knobs.slots:
-            return self.arrived
+        if heeds or self.running < self.knobs.slots or (self.impatient and self.turns is not None):
+            known = self.turns is None or self.arrived < self.dated
+            return self.arrived if known else self.submitted
         if not self.impatient:
             return self.submitted
         request = self.arrived

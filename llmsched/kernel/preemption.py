@@ -137,7 +137,7 @@ class Preemption(State):
         self.resuming.pop(request, None)
         self.last_token.pop(request, None)
         self.reached.pop(request, None)
-        self.free_user()
+        self.let_follow(request)
 
     def victim(self) -> int:
         """Return the slot that is preempted next: who came last, or has most predicted to go.

@@ -202,7 +202,8 @@ class Steps(Prompts):
         self._complete(slot)
 
     def _complete(self, slot: int) -> None:
-        self.finish[self.request[slot]] = self.now
+        request = self.request[slot]
+        self.finish[request] = self.now
         self.leave(slot, self.last[slot])
         self.just_left += 1
-        self.free_user()
+        self.let_follow(request)

@@ -3,6 +3,7 @@ cimport cython
 from llmsched.kernel.known cimport Known
 from llmsched.kernel.queues cimport Queue
 from llmsched.kernel.requests cimport Requests
+from llmsched.kernel.turns cimport Turns
 
 cdef double _TOLERANCE_S
 
@@ -16,6 +17,7 @@ cdef class Waiting(Requests):
     cdef object foreign, referee
     cdef Queue queue
     cdef Known known
+    cdef Turns turns
     cdef bint sharing
     cdef dict slot_of, resuming
     cdef readonly list deadlines
@@ -26,7 +28,9 @@ cdef class Waiting(Requests):
     cdef arrive(self, long long request)
     @cython.locals(requests="long long", tokens="long long")
     cdef bint is_full(self, double arrival) noexcept
-    cdef free_user(self)
+    cdef place_next(self)
+    @cython.locals(refused=bint, end=double)
+    cdef let_follow(self, long long request)
     cdef void has_begun(self, long long request) noexcept
     cdef withdraw(self, long long request)
     cdef drop_withdrawn(self)

@@ -7,11 +7,15 @@ from math import inf
 from numbers import Integral
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llmsched.kernel.blocks import UNBOUNDED
 from llmsched.kernel.known import Known
 from llmsched.kernel.queues import Queue
 from llmsched.kernel.requests import REFUSED, Requests
 from llmsched.kernel.rules import Proposal
+from llmsched.kernel.turns import Turns
 
 TOLERANCE_S = 1e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
@@ -118,6 +122,7 @@ class Waiting(Requests):
         self.sharing = knobs.shares > 1
         self.queue = Queue()
         self.foreign: Any = None  # somebody else's queue, in place of `queue`
+        self.turns: Turns | None = None  # who is yet to come, where some wait for others to end
         self.known: Known | None = None  # what policies know; None if they cannot look
         self.slot_of: dict[int, int] = {}  # slots by running request, where anybody looks
         self.resuming: dict[int, int] = {}  # tokens to compute of preempted requests
@@ -128,10 +133,63 @@ class Waiting(Requests):
         self.waiting_long = 0
         self.queued_tokens = self.just_left = self.just_begun = self.withdrawn = 0
 
+    def submit_turns(
+        self,
+        given: dict[str, NDArray[Any]],
+        previous: NDArray[np.int64],
+        delay: NDArray[np.float64],
+    ) -> None:
+        """Add requests some of which arrive when others end; see `Turns.add`.
+
+        They are numbered as they arrive, `numbered` says which they are.
+        """
+        if self.turns is None:
+            self._begin_turns()
+        turns, n = self.turns, len(previous)
+        assert turns is not None
+        turns.add(given, previous, delay)
+        nothing = np.zeros(n, np.int64)
+        self._append("row", nothing)
+        patient = np.isinf(given["timeout"]).all()
+        self.submit(
+            np.full(n, np.inf),
+            *(nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy()),
+            None if patient else np.full(n, np.inf),
+        )
+        turns.into(self._columns, self._columns["row"])
+        self.place_next()
+
+    def _begin_turns(self) -> None:
+        """Let those who were submitted in order of arrival be rows like others."""
+        n = self.submitted
+        self.turns = Turns()
+        if n:
+            names = ("arrival", "prompt", "output", "predicted", "limit")
+            given = {name: self._columns[name][:n] for name in names}
+            given["earliest"] = given["arrival"]
+            given["timeout"] = (
+                self._columns["timeout"][:n] if self.impatient else np.full(n, np.inf)
+            )
+            self.turns.add(given, np.full(n, -1), np.zeros(n))
+        self.turns.came = self.arrived
+        self._columns["row"] = np.arange(n)
+
+    def numbered(self) -> NDArray[np.int64] | None:
+        """Return the row of each request by its number, written as they arrive; None: the same."""
+        return self._columns["row"][: self.submitted] if self.turns is not None else None
+
+    def place_next(self) -> None:
+        """Let the request of the next number be who arrives next, if that is known."""
+        if self.turns is not None:
+            self.dated = self.arrived + self.turns.place(self.arrived)
+
     def arrive(self, request: int) -> None:
         """Let a request wait that arrives now."""
         self.now = max(self.now, self.arrival[request])
         self.arrived += 1
+        if self.turns is not None:
+            self.turns.take()
+            self.place_next()
         if self.known is not None:
             self.tell(self.known)
         if self.knobs.capped and self.is_full(self.arrival[request]):
@@ -140,7 +198,7 @@ class Waiting(Requests):
             if self.foreign is not None:  # it may hold requests that it knew from the start
                 self.foreign.push(request)
                 self.withdraw(request)
-            self.free_user()
+            self.let_follow(request)
             return
         self.queued_tokens += self.prompt[request]
         if self.impatient and self.timeout[request] < inf:
@@ -158,9 +216,14 @@ class Waiting(Requests):
             tokens += self.just_begun
         return requests >= self.knobs.most_requests or tokens >= self.knobs.most_prompt_tokens
 
-    def free_user(self) -> None:
-        """Let the next request of a closed loop arrive now, if there is one."""
-        if self.dated < self.submitted:
+    def let_follow(self, request: int) -> None:
+        """Let who waits for a request to end arrive: its session's next turn, or a free user's."""
+        if self.turns is not None:
+            refused = self.status[request] == REFUSED  # when it came, which may be during a step
+            end = self.arrival[request] if refused else self.finish[request]
+            self.turns.end(request, end)
+            self.place_next()
+        elif self.dated < self.submitted:
             assert self.dating is not None
             self.dating[self.dated] = self.now
             self.dated += 1

@@ -266,6 +266,8 @@ def latency_bounds(
         reason = "in a closed loop arrivals depend on the schedule"
     elif replicas != 1:
         reason = "several engines share the requests"
+    elif trace.delay is not None:
+        reason = "later turns of a session arrive when the schedule lets earlier ones end"
     else:
         reason = why_not(hardware.step_time, config, longest)
     return LatencyBounds(trace, hardware, config, dict(slo or {}), thorough, reason)

@@ -23,7 +23,7 @@ def are_due(
     """Return whether a result should carry bounds: if asked, or arrivals bind and it is cheap."""
     if asked:
         return True
-    spread = float(trace.arrival[-1] - trace.arrival[0]) > 0
+    spread = float(trace.arrival[-1] - trace.arrival[0]) > 0 and trace.delay is None
     return spread and len(trace) <= AUTOMATIC and concurrency is None and replicas == 1
 
 

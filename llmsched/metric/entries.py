@@ -409,6 +409,30 @@ _ALL = [
         360,
         hides="all classes but two",
     ),
+    Metric(
+        "sessions",
+        "",
+        HIGHER,
+        lambda m: m.sessions(),
+        "sessions all of whose turns were completed",
+        370,
+        form=",.0f",
+        kind=COUNT,
+        hides="sessions that lack a turn, whatever became of their others",
+    ),
+    *(
+        Metric(
+            f"{statistic}_session_ms",
+            "ms",
+            LOWER,
+            lambda m, statistic=statistic: m.session_ms(statistic),  # type: ignore[misc]
+            f"{statistic} of: first turn's arrival to last turn's end, of those sessions",
+            rank,
+            form=",.0f",
+            hides=f"{_HIDDEN[statistic]}; delays between turns, which no engine shortens",
+        )
+        for rank, statistic in enumerate(("mean", "p99"), 380)
+    ),
 ]
 
 RECORDED = tuple(_ALL)

@@ -83,6 +83,10 @@ class Measured(Protocol):
 
     def service_ratio(self) -> float: ...
 
+    def sessions(self) -> int: ...
+
+    def session_ms(self, statistic: str) -> float: ...
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -53,6 +53,9 @@ class Problem:
         if self.config.is_capped:
             what = "a plan without max_num_queued_reqs and max_num_queued_tokens"
             raise InputError(f"engine: expected {what}: it is for requests that are all served")
+        if self.trace.delay is not None:
+            what = "a trace without sessions to plan, whose requests are all known beforehand"
+            raise InputError(f"{self.trace.name}: expected {what}")
         served = serve_some(self.trace, self.config, self.on_error, self.hardware.way_out)
         object.__setattr__(self, "served", served)
         if self.samples < 1:

@@ -66,6 +66,7 @@ def render_single(
             [
                 *_served(row, result),
                 *_facts(row),
+                *_sessions(row),
                 *_longest_gap(result),
                 *_objective(row, how, proven),
             ],
@@ -116,6 +117,14 @@ def _served(row: Summary, result: SimulationResult) -> list[Fact]:
     if not said:
         return []
     return [("served", f"{row['completed']:,} of {row['offered']:,}", "; ".join(said))]
+
+
+def _sessions(row: Summary) -> list[Fact]:
+    """Return how many sessions were completed, and how long they took; nothing without any."""
+    if not row["sessions"]:
+        return []
+    took = f"{row['mean_session_ms']:,.1f} ms mean, {row['p99_session_ms']:,.1f} ms p99"
+    return [("sessions", f"{row['sessions']:,}", f"{took}, from first arrival to last token")]
 
 
 def _longest_gap(result: SimulationResult) -> list[Fact]:

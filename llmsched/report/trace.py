@@ -60,6 +60,14 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rate", f"{facts['rate_per_s']:,.4g} requests/s"
         yield "burstiness", f"{facts['gap_cv']:.2f} (std / mean of the gaps; Poisson: 1)"
         yield "together", f"{facts['simultaneous']:,} arrive at the same time as another"
+    if (sessions := facts["sessions"]) is not None:
+        turns, delay = sessions["turns"], sessions["delay_ms"]
+        yield "sessions", f"{sessions['count']:,} of {sessions['requests']:,} requests"
+        yield "turns", f"{turns['mean']:,.1f} in the mean, at most {turns['max']:,}"
+        between = (
+            f"{delay['mean']:,.1f} ms in the mean, {delay['min']:,.1f} to {delay['max']:,.1f} ms"
+        )
+        yield "delays", f"{between} from the end of a turn to the next one"
     if facts["classes"]:
         yield (
             "classes",

@@ -160,7 +160,7 @@ def written_out(result: SimulationResult) -> NDArray[np.int64]:
     read = ahead * kv + seqs * (ahead * (ahead - 1) // 2)
     start = result.column("start_s")
     now = start[row] + ahead * round_base[seqs] + price.per_kv_token_decode * read
-    arrived = np.searchsorted(result.arrival, now + _SAME_INSTANT_S, side="right")
+    arrived = np.searchsorted(np.sort(result.arrival), now + _SAME_INSTANT_S, side="right")
     waiting = of("waiting") + arrived - arrived[first][row]
     return np.column_stack([of("prefill_tokens"), seqs, kv + seqs * ahead, of("running"), waiting])
 

@@ -69,14 +69,21 @@ def same_requests(replay: Replay) -> Iterator[str]:
 
 
 def arrivals(replay: Replay) -> Iterator[str]:
-    """Requests arrive as the trace says; in a closed loop, one whenever another has left."""
-    times = replay.requests.arrival_s
-    expected = replay.trace.arrival
+    """Requests arrive as the trace says; in a closed loop, one whenever another has left.
+
+    A later turn of a session arrives its delay after the one before has ended, and never sooner. In
+    a closed loop a user begins the next session when the last turn of one has ended.
+    """
+    times, trace = replay.requests.arrival_s, replay.trace
+    refused = replay.requests.status == REFUSED  # it ends when it arrives
+    ends = np.where(refused, times, replay.requests.finish_s)
+    first, expected = trace.previous < 0, trace.arrival.copy()
     if replay.concurrency is not None:
-        refused = replay.requests.status == REFUSED  # its user sends the next one at once
-        finishes = np.sort(np.where(refused, times, replay.requests.finish_s))
-        opening = min(replay.concurrency, len(times))
-        expected = np.concatenate((np.zeros(opening), finishes))[: len(times)]
+        opening = np.zeros(min(replay.concurrency, len(times)))
+        free = np.sort(ends[~np.isin(np.arange(len(times)), trace.previous)])
+        expected[first] = np.concatenate((opening, free))[: np.count_nonzero(first)]
+    if trace.delay is not None:
+        expected[~first] = ends[trace.previous[~first]] + trace.delay[~first]
     yield from wrong(
         np.abs(times - expected) > slack(expected),
         named(replay.requests),

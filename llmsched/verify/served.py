@@ -48,15 +48,17 @@ def caps(replay: Replay) -> Iterator[str]:
     if config.max_num_queued_reqs is None and config.max_num_queued_tokens is None:
         yield from wrong(refused & short, named(r), "refused, and there is no cap")
         return
-    begun = np.where(np.isnan(r.first_token_s), r.finish_s, r.first_token_s)
+    line = np.argsort(r.arrival_s, kind="stable")  # turns of sessions come when others have ended
+    tokens, gone, lacks = r.input_tokens[line], r.finish_s[line], refused[line]
+    begun = np.where(np.isnan(r.first_token_s), r.finish_s, r.first_token_s)[line]
     full = np.zeros((2, len(refused)), np.bool_)  # at least, and at most
-    for i, arrival in enumerate(r.arrival_s.tolist()):
+    for i, arrival in enumerate(r.arrival_s[line].tolist()):
         for which, margin in enumerate((_SAME_S, -_SAME_S)):
-            there = ~refused[:i] & (r.finish_s[:i] > arrival + margin)
-            waits = ~refused[:i] & (begun[:i] > arrival + margin)
-            tokens = int(r.input_tokens[:i][waits].sum())
-            full[which, i] = there.sum() >= (config.max_num_queued_reqs or np.inf)
-            full[which, i] |= tokens >= (config.max_num_queued_tokens or np.inf)
+            there = ~lacks[:i] & (gone[:i] > arrival + margin)
+            waits = ~lacks[:i] & (begun[:i] > arrival + margin)
+            full[which, line[i]] = there.sum() >= (config.max_num_queued_reqs or np.inf)
+            owed = int(tokens[:i][waits].sum())
+            full[which, line[i]] |= owed >= (config.max_num_queued_tokens or np.inf)
     yield from wrong(refused & short & ~full[1], named(r), "refused below the cap")
     yield from wrong(~refused & short & full[0], named(r), "accepted beyond the cap")
 
