@@ -15,7 +15,7 @@ from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
-from llmsched.notes import say
+from llmsched.notes import say, warn
 
 if TYPE_CHECKING:
     from llmsched.packing import Progress
@@ -229,7 +229,9 @@ class BatchFile(options.Group):
 
     def read(self) -> Batch | None:
         """Read the batch file, if one was given."""
+        from llmsched.documents.batch import UNCOUNTED
         from llmsched.planning import batch
+        from llmsched.planning.export import not_run
 
         if self.input is None:
             return None
@@ -242,6 +244,10 @@ class BatchFile(options.Group):
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
+        for key, lines in read.uncounted.items():
+            say(f"{self.input}: {key} of {lines:,} lines: {UNCOUNTED[key]}")
+        if self.export is not None and (left := not_run(read.urls)):
+            warn(f"{self.input}: vllm run-batch does not run {left}; the manifest says what does")
         return read
 
 
@@ -287,6 +293,7 @@ def plan(
         **given(objective=packing.objective, samples=packing.samples),
         estimated=batch is not None,
         on_error=on_error_of(reading.on_error),
+        line_of=None if batch is None else batch.line_of,
     )
     tell_of_served(problem.served, config)
     if problem.trace.timeout is not None:

@@ -1,0 +1,96 @@
+"""A line of an OpenAI batch file: what a planner reads of it, endpoint by endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from llmsched.documents.batch.body import Body
+from llmsched.documents.batch.generation import Chat, Completion, Response
+from llmsched.documents.batch.pooling import Embedding, Rerank, Score
+from llmsched.schema import Named, checked, within
+
+__all__ = ["ENDPOINTS", "UNCOUNTED", "Request", "Url", "request"]
+
+Url = Literal[
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/score",
+    "/v1/score",
+    "/rerank",
+    "/v1/rerank",
+    "/v2/rerank",
+]
+
+ENDPOINTS: Mapping[Url, type[Body]] = {
+    "/v1/chat/completions": Chat,
+    "/v1/completions": Completion,
+    "/v1/responses": Response,
+    "/v1/embeddings": Embedding,
+    "/score": Score,
+    "/v1/score": Score,
+    "/rerank": Rerank,
+    "/v1/rerank": Rerank,
+    "/v2/rerank": Rerank,
+}
+"""The type of a request's body, by where it goes."""
+
+_SCHEMA = "vLLM keeps it out of the prompt, and it counts no tokens"
+_SCHEMAS = ("response_format", "text", "guided_json", "structured_outputs")
+
+UNCOUNTED: Mapping[str, str] = {
+    **dict.fromkeys(_SCHEMAS, _SCHEMA),
+    # Only engines before V1 ran more than n: vllm-project/vllm, issue 13361 and pull 14356.
+    "best_of": "vLLM runs n sequences, whatever it says",
+    "previous_response_id": "the turns before are not in the file, and count no tokens",
+}
+"""Keys of a body that may be taken for a cost, and why they are none."""
+
+
+class Line(Struct):
+    """One line; its body is of a type of its own for each url."""
+
+    custom_id: Named
+    url: Url
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A line as a planner sees it; `uncounted` are the keys of `UNCOUNTED` that it has."""
+
+    custom_id: str
+    url: Url
+    body: Body
+    uncounted: list[str]
+
+
+def request(record: object) -> Request:
+    """Return a line of parsed JSON as its type.
+
+    Raises
+    ------
+    InputError
+        It is no request for one of the `ENDPOINTS`; the message begins with the field.
+    """
+    line = checked(record, Line, parsed=True)
+    with within("body"):
+        body = checked(line.body, ENDPOINTS[line.url], parsed=True)
+    keys = [key for key in UNCOUNTED if _has(line.body, key)]
+    return Request(line.custom_id, line.url, body, keys)
+
+
+def _has(body: Mapping[str, Any], key: str) -> bool:
+    value = body.get(key)
+    if key == "best_of":
+        return value not in (None, 1)
+    if key == "text":  # of a response, which is free text unless its format says otherwise
+        value = value.get("format") if isinstance(value, dict) else None
+    if key in ("text", "response_format"):
+        return isinstance(value, dict) and value.get("type") in ("json_schema", "structural_tag")
+    return value is not None
