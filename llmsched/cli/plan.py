@@ -236,16 +236,17 @@ class BatchFile(options.Group):
         if self.input is None:
             return None
         if self.tokenizer is None:
-            count = batch.count_characters(**given(per_token=self.chars_per_token))
+            tokens = batch.count_characters(**given(per_token=self.chars_per_token))
         else:
-            count = batch.count_with(self.tokenizer)
+            tokens = batch.count_with(self.tokenizer)
         with phase("loading"):
-            read = batch.read_batch(self.input, count, self.lengths)
+            read = batch.read_batch(self.input, tokens, self.lengths)
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
-        for key, lines in read.uncounted.items():
-            say(f"{self.input}: {key} of {lines:,} lines: {UNCOUNTED[key]}")
+        for key, count in read.uncounted.items():
+            lines = "1 line" if count == 1 else f"{count:,} lines"
+            say(f"{self.input}: {lines} with {key}: {UNCOUNTED[key]}")
         if self.export is not None and (left := not_run(read.urls)):
             warn(f"{self.input}: vllm run-batch does not run {left}; the manifest says what does")
         return read

@@ -119,7 +119,8 @@ def plan_table(plan: Plan, *, width: int = PLAIN_WIDTH, color: bool = False) -> 
         parts = _slot_parts(plan)
     requests = f"{len(problem.requests):,} requests"
     if _of_several(problem):
-        requests = f"{problem.lines:,} lines of {len(problem.requests):,} sequences"
+        lines = "1 line" if problem.lines == 1 else f"{problem.lines:,} lines"
+        requests = f"{lines} of {len(problem.requests):,} sequences"
     said = problem.served.describe(problem.config)
     title = f"{problem.trace.name}: {requests} on {place}, lengths {problem.lengths}"
     title += f"; {said}" if said else ""

@@ -41,15 +41,16 @@ ENDPOINTS: Mapping[Url, type[Body]] = {
 """The type of a request's body, by where it goes."""
 
 _SCHEMA = "vLLM keeps it out of the prompt, and it counts no tokens"
-_SCHEMAS = ("response_format", "text", "guided_json", "structured_outputs")
+_FORMATS = ("response_format", "text.format")
+"""Where a schema may be, of chats and of responses."""
 
 UNCOUNTED: Mapping[str, str] = {
-    **dict.fromkeys(_SCHEMAS, _SCHEMA),
+    **dict.fromkeys((*_FORMATS, "guided_json", "structured_outputs"), _SCHEMA),
     # Only engines before V1 ran more than n: vllm-project/vllm, issue 13361 and pull 14356.
     "best_of": "vLLM runs n sequences, whatever it says",
     "previous_response_id": "the turns before are not in the file, and count no tokens",
 }
-"""Keys of a body that may be taken for a cost, and why they are none."""
+"""What may stand in a body and be taken for a cost, and why it is none."""
 
 
 class Line(Struct):
@@ -86,11 +87,9 @@ def request(record: object) -> Request:
 
 
 def _has(body: Mapping[str, Any], key: str) -> bool:
-    value = body.get(key)
-    if key == "best_of":
-        return value not in (None, 1)
-    if key == "text":  # of a response, which is free text unless its format says otherwise
-        value = value.get("format") if isinstance(value, dict) else None
-    if key in ("text", "response_format"):
+    value: Any = body
+    for step in key.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    if key in _FORMATS:  # which may ask for free text
         return isinstance(value, dict) and value.get("type") in ("json_schema", "structural_tag")
-    return value is not None
+    return value is not None and (key != "best_of" or value != 1)
