@@ -248,7 +248,8 @@ class BatchFile(options.Group):
             lines = "1 line" if count == 1 else f"{count:,} lines"
             say(f"{self.input}: {lines} with {key}: {UNCOUNTED[key]}")
         if self.export is not None and (left := not_run(read.urls)):
-            warn(f"{self.input}: vllm run-batch does not run {left}; the manifest says what does")
+            instead = "the manifest says what to do instead"
+            warn(f"{self.input}: vllm run-batch does not run {left}; {instead}")
         return read
 
 

@@ -188,8 +188,8 @@ def plan_replicas(
         More replicas than requests (lines of a batch file), an unknown policy or mode of lengths,
         or a request that does not fit.
     """
-    if not 1 <= replicas <= (most := problem.lines):
-        limit = f"1..{most} (the {'requests' if problem.line_of is None else 'lines'})"
+    if not 1 <= replicas <= problem.lines:
+        limit = f"1..{problem.lines} (the {'requests' if problem.line_of is None else 'lines'})"
         raise InputError(f"replicas: expected an integer in {limit}, got {replicas}")
     name = policy or ("ljf+chunked" if problem.hardware.step_time.mixed else "ljf")
     how = find(name)

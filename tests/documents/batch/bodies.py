@@ -28,3 +28,11 @@ def prompts(url: str, **body: object) -> list[Prompt]:
 
 def turn(content: object = "hi", **more: object) -> dict[str, object]:
     return {"role": "user", "content": content, **more}
+
+
+LEAST: dict[str, dict[str, object]] = {
+    CHAT: {"messages": [turn()]},
+    COMPLETION: {"prompt": "x"},
+    RESPONSE: {"input": "x"},
+}
+"""What an endpoint needs beside the model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmsched.errors import InputError
-from tests.documents.batch.bodies import CHAT, COMPLETION, RESPONSE, asked, prompts, turn
+from tests.documents.batch.bodies import CHAT, COMPLETION, LEAST, RESPONSE, asked, prompts, turn
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 TOOL_TEXT = '[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]'
@@ -124,8 +124,7 @@ def test_instructions_items_and_tools_are_the_prompt_of_a_response(
 def test_answers_and_their_limit_are_those_of_the_endpoint(
     url: str, body: dict[str, object], answers: int, limit: int
 ) -> None:
-    given = {CHAT: {"messages": [turn()]}, COMPLETION: {"prompt": "x"}, RESPONSE: {"input": "x"}}
-    found = asked(url, **given[url], **body).body
+    found = asked(url, **LEAST[url], **body).body
     assert (found.answers, found.limit) == (answers, limit)
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from llmsched.documents.batch import ENDPOINTS, UNCOUNTED, Url
-from tests.documents.batch.bodies import CHAT, COMPLETION, RESPONSE, asked, turn
+from tests.documents.batch.bodies import CHAT, COMPLETION, LEAST, RESPONSE, asked
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}
 
@@ -35,6 +35,6 @@ def test_every_url_has_a_type_of_body() -> None:
 def test_what_may_be_taken_for_a_cost_is_named(
     url: str, body: dict[str, object], keys: list[str]
 ) -> None:
-    given = {CHAT: {"messages": [turn()]}, COMPLETION: {"prompt": "x"}, RESPONSE: {"input": "x"}}
-    assert asked(url, **given[url], **body).uncounted == keys
+    found = asked(url, **LEAST[url], **body)
+    assert found.uncounted == keys
     assert set(keys) <= UNCOUNTED.keys()
