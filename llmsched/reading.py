@@ -78,7 +78,7 @@ class Lines:
         self._document_may_come = document
         while line := self._guarded(self._line):
             self.number += 1
-            if line.strip():
+            if self._document_may_come and line.strip():
                 self._document_may_come = False
             yield line
 

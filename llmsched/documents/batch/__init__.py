@@ -52,6 +52,8 @@ UNCOUNTED: Mapping[str, str] = {
 }
 """What may stand in a body and be taken for a cost, and why it is none."""
 
+_UNCOUNTED = {key.partition(".")[0] for key in UNCOUNTED}
+
 
 class Line(Struct):
     """One line; its body is of a type of its own for each url."""
@@ -82,7 +84,8 @@ def request(record: object) -> Request:
     line = checked(record, Line, parsed=True)
     with within("body"):
         body = checked(line.body, ENDPOINTS[line.url], parsed=True)
-    keys = [key for key in UNCOUNTED if _has(line.body, key)]
+    some = not _UNCOUNTED.isdisjoint(line.body)  # of few lines
+    keys = [key for key in UNCOUNTED if _has(line.body, key)] if some else []
     return Request(line.custom_id, line.url, body, keys)
 
 
