@@ -117,8 +117,8 @@ def test_a_batch_of_one_line_is_a_document_and_no_line(
 ) -> None:
     """An array may be longer than a line; what comes after the first line may not."""
     monkeypatch.setattr(reading, "MAX_LINE", MIB)
-    body = '{"model": "m", "messages": [{"content": "%s"}], "max_tokens": 5}' % ("x" * 2 * MIB)
-    line = '{"custom_id": "a", "url": "/v1/chat/completions", "body": %s}' % body
+    body = {"model": "m", "messages": [{"content": "x" * 2 * MIB}], "max_tokens": 5}
+    line = json.dumps({"custom_id": "a", "url": "/v1/chat/completions", "body": body})
     path = tmp_path / "batch.jsonl"
     path.write_text(f"\n[{line}]")
     assert read_batch(path, count_characters(4)).trace.input_tokens.tolist() == [MIB // 2]

@@ -30,6 +30,9 @@ from llmsched.trace import Trace
 
 LIMIT = "max_tokens"
 
+MAX_SEQUENCES = 2**20
+"""Sequences of one line; more is refused: a few characters could ask for any number."""
+
 Count = Callable[[str], int]
 
 
@@ -224,6 +227,8 @@ def _prompt_tokens(asked: Request, count: Count) -> tuple[list[int], int]:
     """
     body = asked.body
     prompts, others = body.prompts()
+    if (runs := len(prompts) * body.answers) > MAX_SEQUENCES:
+        raise InputError(f"body: expected at most {MAX_SEQUENCES:,} sequences, got {runs:,}")
     most = body.truncate_prompt_tokens or 0
 
     def length(prompt: Prompt) -> int:

@@ -16,9 +16,10 @@ from llmsched.errors import InputError
 from llmsched.files import write_whole
 from llmsched.planning.batch import Batch
 
-# What `vllm run-batch` runs from a file: vllm/entrypoints/openai/run_batch.py of v0.16.0, and
-# vllm/entrypoints/launchers/run_batch.py since (commit 02759f3134b0). It refuses a line for any
-# other url, or ends at one whose body is none of those that it knows, which a completion's is.
+# What `vllm run-batch` runs from a file, by vllm/entrypoints/launchers/run_batch.py at commit
+# 02759f3134b0 (and vllm/entrypoints/openai/run_batch.py at 0056ae7b2144, where it was before). It
+# refuses a line for another url, or ends at one whose body it cannot take for any it knows: that of
+# a completion.
 _RUN_WHOLE = ("/v1/chat/completions", "/v1/embeddings")
 _RUN_ENDS = ("/score", "/rerank")
 

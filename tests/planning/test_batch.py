@@ -222,6 +222,10 @@ def _text(part: dict[str, object]) -> Any:
             ":1: body.prompt: expected a text or a list, got n",
         ),
         ([asking(RESPONSE, input="x")], ":1: body.max_output_tokens: expected an integer >= 1"),
+        (
+            [asking(COMPLETION, prompt=["x"] * 65, n=16_384)],
+            ":1: body: expected at most 1,048,576 sequences, got 1,064,960",
+        ),
         ([request("a", n=0)], ":1: body.n: expected an integer in 1..16384, got 0"),
         ([{**request("a"), "url": "/v1/audio/speech"}], "; got ./v1/audio/speech."),
         ([{**request("a"), "custom_id": ""}], ":1: custom_id: expected a text that is not empty"),

@@ -1,7 +1,7 @@
 """What all bodies of a batch have: prompts, each of which is a sequence of the engine, or several.
 
-The keys and their meanings are those of vLLM's protocol (vllm/entrypoints/openai/*/protocol.py and
-vllm/entrypoints/pooling/*/protocol.py, v0.16).
+The keys and their meanings are those of vLLM: vllm/entrypoints/openai/completion/protocol.py at
+commit 002032ee2b18, vllm/entrypoints/pooling/scoring/protocol.py at 004706d84ceb, and those beside.
 """
 
 from __future__ import annotations
