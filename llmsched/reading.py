@@ -72,11 +72,16 @@ class Lines:
         """Return how many bytes of the file have been read, and how many it has; 0 of no file."""
         return (self._file.tell(), self._size) if self._file and self._size else (0, 0)
 
-    def raw(self) -> Iterator[bytes]:
-        """Yield every line as it stands, with its end; each is at most `MAX_LINE` long."""
-        self._document_may_come = False
+    def raw(self, *, document: bool = False) -> Iterator[bytes]:
+        """Yield every line as it stands, with its end; each is at most `MAX_LINE` long.
+
+        With `document`, the first that is not blank may be a whole JSON document.
+        """
+        self._document_may_come = document
         while line := self._guarded(self._line):
             self.number += 1
+            if self._document_may_come and line.strip():
+                self._document_may_come = False
             yield line
 
     def blocks(self, size: int) -> Iterator[bytes]:

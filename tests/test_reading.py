@@ -112,6 +112,20 @@ def test_every_reader_of_lines_has_the_same_cap(
     _fails(path, f"{message} of at most 16 MiB", read)
 
 
+def test_a_batch_of_one_line_is_a_document_and_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An array may be longer than a line; what comes after the first line may not."""
+    monkeypatch.setattr(reading, "MAX_LINE", MIB)
+    body = {"model": "m", "messages": [{"content": "x" * 2 * MIB}], "max_tokens": 5}
+    line = json.dumps({"custom_id": "a", "url": "/v1/chat/completions", "body": body})
+    path = tmp_path / "batch.jsonl"
+    path.write_text(f"\n[{line}]")
+    assert read_batch(path, count_characters(4)).trace.input_tokens.tolist() == [MIB // 2]
+    path.write_text(f"{line}\n{line}")
+    _fails(path, ":2: expected a line of at most 1 MiB", lambda it: read_batch(it, len))
+
+
 def test_documents_have_a_cap_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "profile.yaml"
     path.write_bytes(b"# \n" * MIB)

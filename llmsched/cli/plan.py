@@ -16,7 +16,7 @@ from llmsched.cli.progress import phase
 from llmsched.cli.reading import Reading, TraceArgument
 from llmsched.cli.streams import terminal
 from llmsched.errors import InputError
-from llmsched.notes import say
+from llmsched.notes import say, warn
 
 if TYPE_CHECKING:
     from llmsched.packing import Progress
@@ -230,19 +230,27 @@ class BatchFile(options.Group):
 
     def read(self) -> Batch | None:
         """Read the batch file, if one was given."""
+        from llmsched.documents.batch import UNCOUNTED
         from llmsched.planning import batch
+        from llmsched.planning.export import not_run
 
         if self.input is None:
             return None
         if self.tokenizer is None:
-            count = batch.count_characters(**given(per_token=self.chars_per_token))
+            tokens = batch.count_characters(**given(per_token=self.chars_per_token))
         else:
-            count = batch.count_with(self.tokenizer)
+            tokens = batch.count_with(self.tokenizer)
         with phase("loading"):
-            read = batch.read_batch(self.input, count, self.lengths)
+            read = batch.read_batch(self.input, tokens, self.lengths)
         if read.skipped_parts:
             note = f"{read.skipped_parts:,} parts that are not text count no tokens"
             say(f"{self.input}: {note}")
+        for key, count in read.uncounted.items():
+            lines = "1 line" if count == 1 else f"{count:,} lines"
+            say(f"{self.input}: {lines} with {key}: {UNCOUNTED[key]}")
+        if self.export is not None and (left := not_run(read.urls)):
+            instead = "the manifest says what to do instead"
+            warn(f"{self.input}: vllm run-batch does not run {left}; {instead}")
         return read
 
 
@@ -288,6 +296,7 @@ def plan(
         **given(objective=packing.objective, samples=packing.samples),
         estimated=batch is not None,
         on_error=on_error_of(reading.on_error),
+        line_of=None if batch is None else batch.line_of,
     )
     tell_of_served(problem.served, config)
     if problem.trace.timeout is not None:

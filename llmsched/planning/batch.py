@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
+import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from llmsched.documents.batch import EMBEDDING, Limit, Request
+from llmsched.documents.batch import Request, request
+from llmsched.documents.batch.body import Limit, Prompt, as_json
+from llmsched.documents.batch.generation import Generation
 from llmsched.errors import InputError
 from llmsched.files import input_path, plain
-from llmsched.reading import opened, text_lines
+from llmsched.importers._source import Refusal, json_rows
+from llmsched.reading import Lines, opened, text_lines
 from llmsched.schema import checked, shown, within
 from llmsched.trace import Trace
 
 LIMIT = "max_tokens"
+
+MAX_SEQUENCES = 2**20
+"""Sequences of one line; more is refused: a few characters could ask for any number."""
 
 Count = Callable[[str], int]
 
@@ -36,20 +47,31 @@ class Batch:
         Hash of the file's text, decompressed.
     lines : list of bytes
         Each with its line end, except perhaps the last.
+    urls : list of str
+        The endpoint that each line is for.
     trace : Trace
-        All requests at time 0, with estimated lengths; ids are the ``custom_id``.
+        All sequences that the lines run, at time 0, with estimated lengths: an answer for each
+        prompt of a line, or `n` of them. Ids are the ``custom_id``, from a line's second sequence
+        on with its number: ``a``, ``a#2``.
+    line_of : int64, shape (sequences,)
+        The line that each sequence is of, rising.
     model : str
         The one model that all requests ask for.
     skipped_parts : int
         Parts of prompts that are not text (images, audio) and count no tokens.
+    uncounted : mapping
+        How many lines have each of the keys of ``llmsched.documents.batch.UNCOUNTED``.
     """
 
     path: str
     sha256: str
     lines: list[bytes]
+    urls: list[str]
     trace: Trace
+    line_of: NDArray[np.int64]
     model: str
     skipped_parts: int
+    uncounted: Mapping[str, int]
 
 
 def count_characters(per_token: float = 4.0) -> Count:
@@ -109,42 +131,74 @@ def read_batch(path: Path, count: Count, predict: str = LIMIT) -> Batch:
         got = shown(predict)
         raise InputError(f"predict: expected {LIMIT}, a dotted path or a CSV file, got {got}")
     lines: list[bytes] = []
+    urls: list[str] = []
     prompts, outputs, limits, model, skipped = [], [], [], "", 0
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}
+    runs: list[int] = []
+    uncounted: Counter[str] = Counter()
     digest = hashlib.sha256()
-    for number, line in enumerate(_lines(path), start=1):
-        digest.update(line)
-        if not line.strip():
-            continue
+    for number, line in _lines(path, digest.update):
         with within(f"{path}:{number}", ": "):
-            request, record = _parsed(line)
-            model = model or request.body.model
-            _check_like(request, model, seen)
-            output = _output_tokens(request, record, predict, predicted)
-        seen[request.custom_id] = number
-        text, parts = request.prompt
+            asked, record = _parsed(line)
+            model = model or asked.body.model
+            _check_like(asked, model, seen)
+            output = _output_tokens(asked, record, predict, predicted)
+            tokens, parts = _prompt_tokens(asked, count)
+        seen[asked.custom_id] = number
         skipped += parts
+        uncounted.update(asked.uncounted)
         lines.append(line)
-        prompts.append(count(text))
-        outputs.append(output)
-        limits.append(request.body.limit)
+        urls.append(asked.url)
+        runs.append(len(tokens))
+        prompts += tokens
+        outputs += [output] * len(tokens)
+        limits += [asked.body.limit] * len(tokens)
     if not lines:
         raise InputError(f"{path}: expected a request a line, got an empty file")
     trace = Trace.from_columns(
-        np.zeros(len(lines)),
+        np.zeros(len(prompts)),
         prompts,
         outputs,
         max_output_tokens=limits,
-        id=list(seen),
+        id=_names(list(seen), runs),
         name=plain(path.name),
         models=(model,),
     )
-    return Batch(plain(str(path)), digest.hexdigest(), lines, trace, model, skipped)
+    line_of = np.repeat(np.arange(len(lines)), runs)
+    source, sha256 = plain(str(path)), digest.hexdigest()
+    return Batch(source, sha256, lines, urls, trace, line_of, model, skipped, uncounted)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path, take: Callable[[bytes], Any]) -> Iterator[tuple[str, bytes]]:
+    """Yield the requests, each with its place; `take` gets every byte of the text.
+
+    They stand a line each, or in a document as `json_rows` reads it: an array, or one object. What
+    is not a line of its own becomes one.
+    """
     with opened(path) as lines:
-        yield from lines.raw()
+        first = True
+        for line in lines.raw(document=True):
+            take(line)
+            text = line.removeprefix(codecs.BOM_UTF8) if lines.number == 1 else line
+            begun = text.strip()
+            if first and (begun[:1] == b"[" or begun == b"{"):
+                rest = bytes(lines.rest())
+                take(rest)
+                yield from _items(lines, begun, rest)
+                return
+            if begun:
+                first = False
+                yield str(lines.number), text
+
+
+def _items(lines: Lines, first: bytes, rest: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the requests of a document as lines."""
+    stream: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, io.BytesIO(rest)))
+    for place, found in json_rows(Lines(lines.path, stream), lines.number, first):
+        with within(f"{lines.path}:{place}", ": "):
+            if isinstance(found, Refusal):
+                raise InputError(found.message)
+            yield place, as_json(found, "row").encode() + b"\n"
 
 
 def _parsed(line: bytes) -> tuple[Request, object]:
@@ -153,32 +207,67 @@ def _parsed(line: bytes) -> tuple[Request, object]:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise InputError(f"expected a JSON object: {error}") from error
-    return checked(record, Request, parsed=True), record
+    return request(record), record
 
 
-def _check_like(request: Request, model: str, seen: Mapping[str, int]) -> None:
+def _check_like(asked: Request, model: str, seen: Mapping[str, str]) -> None:
     """Refuse a second request of a name, and one of another model."""
-    if (line := seen.get(request.custom_id)) is not None:
-        got = shown(request.custom_id)
+    if (line := seen.get(asked.custom_id)) is not None:
+        got = shown(asked.custom_id)
         raise InputError(f"custom_id: expected another than on line {line}, got {got}")
-    if request.body.model != model:
-        got = shown(request.body.model)
+    if asked.body.model != model:
+        got = shown(asked.body.model)
         raise InputError(f"body.model: expected {shown(model)} as before, got {got}")
 
 
+def _prompt_tokens(asked: Request, count: Count) -> tuple[list[int], int]:
+    """Return the prompt tokens of each sequence, and how many parts of the line are not text.
+
+    The answers to one prompt follow each other, as the choices of a completion do.
+    """
+    body = asked.body
+    prompts, others = body.prompts()
+    if (runs := len(prompts) * body.answers) > MAX_SEQUENCES:
+        raise InputError(f"body: expected at most {MAX_SEQUENCES:,} sequences, got {runs:,}")
+    most = body.truncate_prompt_tokens or 0
+
+    def length(prompt: Prompt) -> int:
+        tokens = prompt if isinstance(prompt, int) else count(prompt)
+        return min(tokens, most) if most > 0 else tokens  # -1 is the model's own limit
+
+    return [tokens for each in prompts for tokens in [length(each)] * body.answers], others
+
+
+def _names(lines: Sequence[str], runs: Sequence[int]) -> list[str]:
+    """Return a name for each sequence of lines with these names, as `Batch.trace` has it."""
+    taken = set(lines)
+    names = []
+    for name, count in zip(lines, runs, strict=True):
+        names.append(name)
+        for number in range(2, count + 1):
+            another = f"{name}#{number}"
+            while another in taken:  # as a line of this name may be there
+                another += "#"
+            taken.add(another)
+            names.append(another)
+    return names
+
+
 def _output_tokens(
-    request: Request, record: object, predict: str, predicted: Mapping[str, int] | None
+    asked: Request, record: object, predict: str, predicted: Mapping[str, int] | None
 ) -> int:
+    """Return the length of each answer of a line."""
     if predicted is not None:
-        if request.custom_id not in predicted:
+        if asked.custom_id not in predicted:
             raise InputError(f"custom_id: {predict} predicts nothing for it")
-        return predicted[request.custom_id]
-    if request.url == EMBEDDING:
+        return predicted[asked.custom_id]
+    body = asked.body
+    if not isinstance(body, Generation):
         return 1
     if predict == LIMIT:
-        if not request.body.limit:
-            raise InputError(f"body.{LIMIT}: expected an integer >= 1, got nothing")
-        return request.body.limit
+        if not body.limit:
+            raise InputError(f"body.{body.LIMIT}: expected an integer >= 1, got nothing")
+        return body.limit
     value = record
     for key in predict.split("."):
         value = value.get(key) if isinstance(value, dict) else None

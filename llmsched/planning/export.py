@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.files import write_whole
 from llmsched.planning.batch import Batch
+
+# What `vllm run-batch` runs from a file, by vllm/entrypoints/launchers/run_batch.py at commit
+# 02759f3134b0 (and vllm/entrypoints/openai/run_batch.py at 0056ae7b2144, where it was before). It
+# refuses a line for another url, or ends at one whose body it cannot take for any it knows: that of
+# a completion.
+_RUN_WHOLE = ("/v1/chat/completions", "/v1/embeddings")
+_RUN_ENDS = ("/score", "/rerank")
 
 _EXPORTED = re.compile(r"manifest\.json|replica-\d+\.jsonl")
 
@@ -42,6 +50,20 @@ def earlier_export(folder: Path, *, force: bool) -> list[Path]:
     return old
 
 
+def not_run(urls: Sequence[str]) -> str:
+    """Say for which endpoints ``vllm run-batch`` runs no lines, and how many there are; "" if none.
+
+    Parameters
+    ----------
+    urls : sequence of str
+        The endpoint of each line.
+    """
+    left = Counter(url for url in urls if url not in _RUN_WHOLE and not url.endswith(_RUN_ENDS))
+    return ", ".join(
+        f"{url} ({count:,} {'line' if count == 1 else 'lines'})" for url, count in left.items()
+    )
+
+
 def export(
     batch: Batch,
     queues: Sequence[Sequence[int]],
@@ -55,6 +77,9 @@ def export(
 
     Parameters
     ----------
+    queues : sequence of sequences of int
+        The sequences of each replica, as rows of the batch's trace. A line goes where its
+        sequences are, which is one replica; its place is that of the first.
     record : mapping
         What else the manifest says: the plan.
     engine : EngineConfig
@@ -75,12 +100,18 @@ def export(
     replicas = [_write(batch, queue, folder, k, engine) for k, queue in enumerate(queues)]
     manifest = {
         "schema_version": 1,
-        "input": {"path": batch.path, "sha256": batch.sha256, "requests": len(batch.lines)},
+        "input": {
+            "path": batch.path,
+            "sha256": batch.sha256,
+            "requests": len(batch.lines),
+            "sequences": len(batch.trace),
+        },
         "model": batch.model,
         **record,
         "replicas": replicas,
-        "collect": "cat replica-*.results.jsonl > results.jsonl",
     }
+    if all(entry["command"] for entry in replicas):
+        manifest["collect"] = "cat replica-*.results.jsonl > results.jsonl"
     text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2) + b"\n"
     write_whole(folder / "manifest.json", text)
     for path in old:
@@ -93,16 +124,18 @@ def _write(
 ) -> dict[str, object]:
     """Write one replica's file and return its entry in the manifest."""
     name = f"replica-{replica}.jsonl"
-    content = _joined([batch.lines[i] for i in queue])
-    write_whole(folder / name, content)
     rows = list(queue)
+    lines = list(dict.fromkeys(batch.line_of[rows].tolist()))
+    content = _joined([batch.lines[i] for i in lines])
+    write_whole(folder / name, content)
     return {
         "file": name,
-        "requests": len(rows),
+        "requests": len(lines),
+        "sequences": len(rows),
         "sha256": hashlib.sha256(content).hexdigest(),
         "input_tokens": int(batch.trace.input_tokens[rows].sum()),
         "output_tokens": int(batch.trace.output_tokens[rows].sum()),
-        "command": _command(name, batch.model, engine),
+        **_how(name, [batch.urls[i] for i in lines], batch.model, engine),
     }
 
 
@@ -112,9 +145,17 @@ def _joined(lines: list[bytes]) -> bytes:
     return b"".join([*ended, *lines[-1:]])
 
 
-def _command(name: str, model: str, engine: EngineConfig) -> str:
+def _how(name: str, urls: Sequence[str], model: str, engine: EngineConfig) -> dict[str, str | None]:
+    """Return the command that runs a file; where there is none, what to do instead."""
+    model, knobs = shlex.quote(model), f"--max-num-seqs {engine.max_num_seqs}"
+    if engine.max_num_batched_tokens is not None:
+        knobs += f" --max-num-batched-tokens {engine.max_num_batched_tokens}"
+    if left := not_run(urls):
+        serve = f"vllm serve {model} {knobs}"
+        instead = "send the body of each line, in this order, to its url on a server with a client"
+        return {
+            "command": None,
+            "instead": f"no command runs {left} from a file: {instead} ({serve})",
+        }
     results = name.replace(".jsonl", ".results.jsonl")
-    command = f"vllm run-batch -i {name} -o {results} --model {shlex.quote(model)}"
-    command = f"{command} --max-num-seqs {engine.max_num_seqs}"
-    tokens = engine.max_num_batched_tokens
-    return command if tokens is None else f"{command} --max-num-batched-tokens {tokens}"
+    return {"command": f"vllm run-batch -i {name} -o {results} --model {model} {knobs}"}

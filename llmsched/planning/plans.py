@@ -185,11 +185,11 @@ def plan_replicas(
     Raises
     ------
     InputError
-        More replicas than requests, an unknown policy or mode of lengths, or a request that does
-        not fit.
+        More replicas than requests (lines of a batch file), an unknown policy or mode of lengths,
+        or a request that does not fit.
     """
-    if not 1 <= replicas <= len(problem.requests):
-        limit = f"1..{len(problem.requests)} (the requests)"
+    if not 1 <= replicas <= problem.lines:
+        limit = f"1..{problem.lines} (the {'requests' if problem.line_of is None else 'lines'})"
         raise InputError(f"replicas: expected an integer in {limit}, got {replicas}")
     name = policy or ("ljf+chunked" if problem.hardware.step_time.mixed else "ljf")
     how = find(name)
@@ -219,6 +219,7 @@ def plan_replicas(
         problem.config,
         replicas,
         partial(seconds, expected),
+        groups=problem.groups,
         speeds=speeds,
         seed=problem.seed,
         on_progress=on_progress,

@@ -36,6 +36,9 @@ class Problem:
         Realisations drawn where lengths are noisy.
     estimated : bool
         Whether the trace's own lengths are predictions (of a batch file), and nobody knows others.
+    line_of : int64, shape (n,), optional
+        The line of a batch file that each request of the trace is a sequence of: what one replica
+        runs, and a server refuses, as a whole.
     """
 
     trace: Trace
@@ -47,6 +50,7 @@ class Problem:
     samples: int = 100
     estimated: bool = False
     on_error: OnError = "fail"
+    line_of: NDArray[np.int64] | None = None
     served: Served = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,6 +61,9 @@ class Problem:
             what = "a trace without sessions to plan, whose requests are all known beforehand"
             raise InputError(f"{self.trace.name}: expected {what}")
         served = serve_some(self.trace, self.config, self.on_error, self.hardware.way_out)
+        if self.line_of is not None:
+            served = _whole_lines(served, self.line_of)
+            served.check_some(self.config, self.hardware.way_out)
         object.__setattr__(self, "served", served)
         if self.samples < 1:
             raise InputError(f"samples: expected an integer >= 1, got {self.samples}")
@@ -73,6 +80,18 @@ class Problem:
         """
         taken = self.served.trace
         return taken if taken.timeout is None else replace(taken, timeout=None)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Which of the planned requests stay together: the group of each, counted from 0."""
+        if self.line_of is None:
+            return np.arange(len(self.requests))
+        return np.unique(self.line_of[self.served.rows], return_inverse=True)[1]
+
+    @property
+    def lines(self) -> int:
+        """How many groups there are."""
+        return int(self.groups.max()) + 1
 
     @property
     def error(self) -> float | None:
@@ -108,3 +127,14 @@ class Problem:
         if self.estimated or self.lengths == "oracle":
             return self.requests.output_tokens
         return lengths.predict(self.trace, self.lengths, self.seed)[self.served.rows]
+
+
+def _whole_lines(served: Served, line_of: NDArray[np.int64]) -> Served:
+    """Return what is served where a line is refused with any of its sequences."""
+    worst = np.zeros(int(line_of.max()) + 1, dtype=served.refusal.dtype)
+    np.maximum.at(worst, line_of, served.refusal)
+    refusal = worst[line_of]
+    kept = np.flatnonzero(refusal[served.rows] == 0)
+    if len(kept) == len(served.rows):
+        return served
+    return replace(served, trace=served.trace.take(kept), rows=served.rows[kept], refusal=refusal)

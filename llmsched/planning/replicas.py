@@ -80,20 +80,24 @@ def balance(
     replicas: int,
     replay: Callable[[NDArray[np.int64]], float],
     *,
+    groups: NDArray[np.int64] | None = None,
     speeds: Sequence[float] = (),
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> ReplicaPlan:
     """Split `trace` so that all replicas end at the same time.
 
-    Requests are packed by the engine time each is certain to cost. What that leaves out (idle
-    slots at the end, set-ups) shows in a simulation of each replica, and corrects the replica's
-    share for the next packing; that repeats until the makespan no longer falls.
+    Groups of requests are packed by the engine time they are certain to cost. What that leaves out
+    (idle slots at the end, set-ups) shows in a simulation of each replica, and corrects the
+    replica's share for the next packing; that repeats until the makespan no longer falls.
 
     Parameters
     ----------
     replay : callable
         Takes the rows of a replica's requests; returns its simulated total inference time.
+    groups : int64, shape (n,), optional
+        The group of each request, counted from 0: requests of a group go to one replica. By
+        default each is a group of its own.
     speeds : sequence of float
         Speed of each replica, 1 being the profile's and the fastest; empty: all are alike.
     on_progress : callable, optional
@@ -105,16 +109,18 @@ def balance(
         Fewer than one replica, or speeds that are not one a replica and in 0..1.
     """
     speed = _speed(replicas, speeds)
-    weight = np.rint(engine_seconds(trace, hardware, config) / TICK_S).astype(np.int64)
+    group = np.arange(len(trace)) if groups is None else groups
+    cost = np.bincount(group, engine_seconds(trace, hardware, config))
+    weight = np.rint(cost / TICK_S).astype(np.int64)
     packing = pack(weight, replicas, solver="heuristic", seed=seed)
     members = [np.flatnonzero(packing.bin_of == r).tolist() for r in range(replicas)]
     search = Repartition(weight.tolist(), members, seed)
-    moves = min(MOVES, MOVES_A_REQUEST * len(trace))
+    moves = min(MOVES, MOVES_A_REQUEST * len(weight))
     search.run(np.ceil(weight.sum() * speed / speed.sum()).astype(np.int64).tolist(), moves)
     bound = lower_bound(trace, hardware, config, total_speed=float(speed.sum()))
 
     def simulated() -> ReplicaPlan:
-        replica_of = _inverse(search, len(trace))
+        replica_of = _inverse(search, len(weight))[group]
         every = (np.flatnonzero(replica_of == r) for r in range(replicas))
         seconds = np.array([replay(rows) if len(rows) else 0.0 for rows in every])
         return ReplicaPlan(replica_of, seconds / speed, bound, 0)

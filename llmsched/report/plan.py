@@ -64,6 +64,7 @@ def replica_document(
         "status": "feasible",
         **_milliseconds(split),
         "unit": "ms",
+        **({} if problem.line_of is None else {"lines": problem.lines}),
         "replicas": [
             {
                 "requests": names,
@@ -117,10 +118,18 @@ def plan_table(plan: Plan, *, width: int = PLAIN_WIDTH, color: bool = False) -> 
         place = f"{len(plan.packing.load):,} slots"
         parts = _slot_parts(plan)
     requests = f"{len(problem.requests):,} requests"
+    if _of_several(problem):
+        lines = "1 line" if problem.lines == 1 else f"{problem.lines:,} lines"
+        requests = f"{lines} of {len(problem.requests):,} sequences"
     said = problem.served.describe(problem.config)
     title = f"{problem.trace.name}: {requests} on {place}, lengths {problem.lengths}"
     title += f"; {said}" if said else ""
     return page(parts, title=title, width=width, color=color)
+
+
+def _of_several(problem: Problem) -> bool:
+    """Whether a line of a batch runs several sequences, each a request of the plan."""
+    return problem.lines < len(problem.requests)
 
 
 def _slot_parts(plan: SlotPlan) -> list[Part]:
@@ -181,7 +190,8 @@ def _replica_parts(plan: SplitPlan) -> list[Part]:
 def _replica_grid(plan: SplitPlan) -> Grid:
     prompts, outputs = plan.problem.requests.input_tokens, plan.problem.seen()
     realised = plan.split.realised
-    titles = ["replica", "requests", "input tokens", "output tokens", "s"]
+    what = "sequences" if _of_several(plan.problem) else "requests"
+    titles = ["replica", what, "input tokens", "output tokens", "s"]
     rows = [
         [
             str(replica),

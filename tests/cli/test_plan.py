@@ -254,3 +254,111 @@ def test_a_batch_leaves_out_what_never_fits_only_where_that_is_asked_for(
     assert "b.jsonl: 1 refused (can never fit into the KV cache: b)" in outcome.err
     written = (tmp_path / "out" / "replica-0.jsonl").read_text().splitlines()
     assert [json.loads(line)["custom_id"] for line in written] == ["c", "a"]
+
+
+def write_answers(path: Path, *answers: int) -> Path:
+    """A line of chat for each number, which it asks so many answers of 100 tokens of."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
+    lines = [
+        {"custom_id": f"r{k}", "url": "/v1/chat/completions", "body": {**body, "n": n}}
+        for k, n in enumerate(answers)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_every_answer_of_a_line_is_planned_and_shown(llmsched: Run, tmp_path: Path) -> None:
+    source = write_answers(tmp_path / "b.jsonl", 4, 1)
+    outcome = llmsched("plan", "--input", source, "--hardware", "llama3-8b-a100")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("b.jsonl: 2 lines of 5 sequences on 1 replicas of 256 slots")
+    head, row = outcome.out.splitlines()[-2:]
+    assert head.split()[:2] == ["replica", "sequences"]
+    assert row.split()[:4] == ["0", "5", "10", "500"]
+    shown = llmsched("plan", "--input", source, "--format", "json")
+    document = json.loads(shown.out)
+    assert document["lines"] == 2
+    assert (document["trace"]["requests"], document["trace"]["output_tokens"]) == (5, 500)
+    assert sorted(document["replicas"][0]["requests"]) == ["r0", "r0#2", "r0#3", "r0#4", "r1"]
+
+
+def test_a_line_goes_whole_to_one_replica_whose_load_has_all_its_sequences(
+    llmsched: Run, tmp_path: Path
+) -> None:
+    answers = [4, 1, 4, 2, 1, 3, 4, 1, 16]
+    source, out = write_answers(tmp_path / "b.jsonl", *answers), tmp_path / "out"
+    command = ("plan", "--input", source, "--replicas", 3, "--max-num-seqs", 4, "--export", out)
+    outcome = llmsched(*command, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    manifest = json.loads((out / "manifest.json").read_text())
+    written = [(out / part["file"]).read_text().splitlines() for part in manifest["replicas"]]
+    assert sorted(line for part in written for line in part) == source.read_text().splitlines()
+    for part, lines, planned in zip(
+        manifest["replicas"], written, json.loads(outcome.out)["replicas"], strict=True
+    ):
+        runs = sum(json.loads(line)["body"]["n"] for line in lines)
+        assert part["sequences"] == len(planned["requests"]) == runs
+        assert part["output_tokens"] == planned["output_tokens"] == 100 * runs
+        names = {json.loads(line)["custom_id"] for line in lines}
+        assert {name.partition("#")[0] for name in planned["requests"]} == names
+    assert sum(part["sequences"] for part in manifest["replicas"]) == sum(answers)
+
+
+def test_there_are_at_most_as_many_replicas_as_lines(llmsched: Run, tmp_path: Path) -> None:
+    source = write_answers(tmp_path / "b.jsonl", 4, 1)
+    outcome = llmsched("plan", "--input", source, "--replicas", 3)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "llmsched: --replicas: expected an integer in 1..2 (the lines), got 3\n"
+
+
+def test_a_line_is_refused_with_any_of_its_prompts(llmsched: Run, tmp_path: Path) -> None:
+    source, out = tmp_path / "b.jsonl", tmp_path / "out"
+    prompts = {"a": ["x" * 40, "x" * 400, "x" * 40], "b": ["x" * 40, "x" * 40]}
+    lines = [
+        {
+            "custom_id": name,
+            "url": "/v1/completions",
+            "body": {"model": "m", "prompt": prompt, "max_tokens": 8},
+        }
+        for name, prompt in prompts.items()
+    ]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model = ("--engine", "max_model_len=64", "--format", "json", "--export", out)
+    outcome = llmsched("plan", "--input", source, *model)
+    assert outcome.code == 0, outcome.err
+    assert "b.jsonl: 3 refused (prompt beyond max_model_len 64)" in outcome.err
+    document = json.loads(outcome.out)
+    assert document["refused"] == ["a", "a#2", "a#3"]
+    assert document["replicas"][0]["requests"] == ["b", "b#2"]
+    assert (out / "replica-0.jsonl").read_text() == source.read_text().splitlines(True)[1]
+
+
+def test_what_costs_nothing_and_what_no_command_runs_is_said(
+    llmsched: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    body = {"model": "m", "prompt": "hello", "max_tokens": 8, "best_of": 3}
+    line = {"custom_id": "a", "url": "/v1/completions", "body": {**body, "guided_json": {}}}
+    Path("b.jsonl").write_text(json.dumps(line))
+    outcome = llmsched("plan", "--input", "b.jsonl")
+    assert outcome.err.splitlines() == [
+        "b.jsonl: 1 line with guided_json: vLLM keeps it out of the prompt, and it counts no"
+        " tokens",
+        "b.jsonl: 1 line with best_of: vLLM runs n sequences, whatever it says",
+    ]
+    outcome = llmsched("plan", "--input", "b.jsonl", "--export", "out")
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[2:] == [
+        "warning: b.jsonl: vllm run-batch does not run /v1/completions (1 line); the manifest says"
+        " what to do instead"
+    ]
+    assert "run-batch" not in Path("out/manifest.json").read_text()
+
+
+def test_a_bad_line_is_named_by_file_line_field_and_value(llmsched: Run, tmp_path: Path) -> None:
+    source, out = write_answers(tmp_path / "b.jsonl", 1, 0), tmp_path / "out"
+    outcome = llmsched("plan", "--input", source, "--export", out)
+    assert (outcome.code, outcome.out) == (2, "")
+    said = f"llmsched: {source}:2: body.n: expected an integer in 1..16384, got 0\n"
+    assert outcome.err == said
+    assert not out.exists()

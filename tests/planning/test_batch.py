@@ -1,9 +1,11 @@
-"""OpenAI batch files in and out: same lines, nothing lost or doubled."""
+"""OpenAI batch files as a planner reads them: the sequences of each line, and their lengths."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsched.config import EngineConfig
-from llmsched.documents.batch import CHAT, COMPLETION, EMBEDDING
 from llmsched.errors import InputError
-from llmsched.planning import batch, export
-
-CHARS = batch.count_characters(4)
-ENGINE = EngineConfig(max_num_seqs=4)
-
-
-def request(name: str, text: str = "hello there", limit: object = 8, **body: object) -> Any:
-    content: list[object] = [{"role": "user", "content": text}]
-    return {
-        "custom_id": name,
-        "method": "POST",
-        "url": CHAT,
-        "body": {"model": "m", "messages": content, "max_tokens": limit, **body},
-    }
-
-
-def write(path: Path, *records: object) -> Path:
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
+from llmsched.planning import batch
+from tests.documents.batch.bodies import COMPLETION, EMBEDDING, RESPONSE
+from tests.planning.batches import CHARS, request, write
 
 
 def test_lengths_are_estimated_by_characters_and_by_the_limit(tmp_path: Path) -> None:
@@ -45,18 +29,142 @@ def test_lengths_are_estimated_by_characters_and_by_the_limit(tmp_path: Path) ->
     assert read.model == "m"
 
 
-def test_all_kinds_of_prompts_are_read(tmp_path: Path) -> None:
-    parts = [{"type": "text", "text": "x" * 8}, {"type": "image_url", "image_url": {"url": "u"}}]
-    chat = request("a")
-    chat["body"]["messages"] = [{"role": "user", "content": parts}, {"role": "assistant"}]
-    completion = request("b")
-    completion["url"], completion["body"]["prompt"] = COMPLETION, "x" * 12
-    embedding = request("c", limit=None)
-    embedding["url"], embedding["body"]["input"] = EMBEDDING, ["x" * 10, "x" * 10]
-    read = batch.read_batch(write(tmp_path / "b.jsonl", chat, completion, embedding), CHARS)
-    assert read.trace.input_tokens.tolist() == [2, 3, 6]
-    assert read.trace.output_tokens.tolist() == [8, 8, 1]
-    assert read.skipped_parts == 1
+def asking(url: str, name: str = "a", **body: object) -> dict[str, object]:
+    return {"custom_id": name, "url": url, "body": {"model": "m", **body}}
+
+
+X8, X12 = "x" * 8, "x" * 12
+IMAGE = {"type": "image_url", "image_url": {"url": "u"}}
+
+
+@pytest.mark.parametrize(
+    ("record", "prompts", "outputs"),
+    [
+        # four answers to one prompt, and to each of two
+        (request("a", X8, 9, n=4), [2] * 4, [9] * 4),
+        (request("a", X8, 9, n=None), [2], [9]),
+        (asking(COMPLETION, prompt=X8, max_tokens=5), [2], [5]),
+        (asking(COMPLETION, prompt=X8), [2], [16]),
+        (asking(COMPLETION, prompt=[X8, X12], max_tokens=5), [2, 3], [5, 5]),
+        (asking(COMPLETION, prompt=[X8, X12], max_tokens=5, n=2), [2, 2, 3, 3], [5] * 4),
+        # token ids are counted as they are
+        (asking(COMPLETION, prompt=[9] * 7, max_tokens=5), [7], [5]),
+        (asking(COMPLETION, prompt=[[9] * 7, [8]], max_tokens=5, n=2), [7, 7, 1, 1], [5] * 4),
+        (asking(COMPLETION, prompt=[9] * 7, max_tokens=5, truncate_prompt_tokens=4), [4], [5]),
+        (asking(COMPLETION, prompt=[9] * 7, max_tokens=5, truncate_prompt_tokens=-1), [7], [5]),
+        # 2 tools of JSON, a line end and 8 letters: 25 characters
+        (request("a", X8, 9, tools=[{"a": 1}, {}]), [6], [9]),
+        (asking(RESPONSE, input=X8, max_output_tokens=5), [2], [5]),
+        (asking(RESPONSE, input=X8, instructions="x" * 3, max_output_tokens=5), [3], [5]),
+        (
+            asking(RESPONSE, input=[{"role": "user", "content": X8}], max_output_tokens=5),
+            [2],
+            [5],
+        ),
+        # what makes no text has one output an input, or a pair
+        (asking(EMBEDDING, input=X8), [2], [1]),
+        (asking(EMBEDDING, input=[X8, X12]), [2, 3], [1, 1]),
+        (asking(EMBEDDING, input=[9] * 7), [7], [1]),
+        (asking(EMBEDDING, input=[[9] * 7, [8]]), [7, 1], [1, 1]),
+        (asking("/v1/score", text_1="x" * 3, text_2=[X8, X12]), [3, 4], [1, 1]),
+        (asking("/v2/rerank", query="x" * 3, documents=[X8, X12]), [3, 4], [1, 1]),
+    ],
+)
+def test_a_line_costs_what_it_runs(
+    record: object, prompts: list[int], outputs: list[int], tmp_path: Path
+) -> None:
+    read = batch.read_batch(write(tmp_path / "b.jsonl", record), CHARS)
+    assert read.trace.input_tokens.tolist() == prompts
+    assert read.trace.output_tokens.tolist() == outputs
+    assert read.line_of.tolist() == [0] * len(prompts)
+    assert len(read.lines) == len(read.urls) == 1
+
+
+def test_parts_that_are_not_text_and_what_costs_nothing_are_counted(tmp_path: Path) -> None:
+    image = request("a")
+    image["body"]["messages"][0]["content"] = [{"type": "text", "text": X8}, IMAGE, IMAGE]
+    schema = {"type": "json_schema", "json_schema": {"name": "s"}}
+    more = [request(name, response_format=schema, best_of=2) for name in "bc"]
+    read = batch.read_batch(write(tmp_path / "b.jsonl", image, *more), CHARS)
+    assert read.skipped_parts == 2
+    assert read.trace.input_tokens.tolist() == [2, 3, 3]
+    assert read.uncounted == {"response_format": 2, "best_of": 2}
+
+
+def test_every_sequence_has_a_name_of_its_own(tmp_path: Path) -> None:
+    lines = [request("a", n=3), request("a#2"), request("b"), request("a#2#2", n=2)]
+    read = batch.read_batch(write(tmp_path / "b.jsonl", *lines), CHARS)
+    assert read.trace.id.tolist() == ["a", "a#2#", "a#3", "a#2", "b", "a#2#2", "a#2#2#2"]
+    assert read.line_of.tolist() == [0, 0, 0, 1, 2, 3, 3]
+
+
+@given(
+    names=st.lists(st.sampled_from(["a", "a#2", "a#2#", "a#3", "b"]), min_size=1, unique=True),
+    answers=st.lists(st.integers(1, 4), min_size=5, max_size=5),
+)
+def test_names_of_sequences_are_unique_whatever_the_lines_are_called(
+    names: list[str], answers: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("batch") / "b.jsonl"
+    lines = [request(name, n=n) for name, n in zip(names, answers, strict=False)]
+    read = batch.read_batch(write(path, *lines), CHARS)
+    ids = read.trace.id.tolist()
+    assert len(set(ids)) == len(ids) == sum(answers[: len(names)])
+    firsts = [ids[read.line_of.tolist().index(i)] for i in range(len(names))]
+    assert firsts == names
+
+
+BOM = b"\xef\xbb\xbf"
+ONE, TWO = json.dumps(request("a")).encode(), json.dumps(request("b", n=2)).encode()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (ONE + b"\n" + TWO, [ONE + b"\n", TWO]),
+        (BOM + ONE + b"\n" + TWO + b"\n", [ONE + b"\n", TWO + b"\n"]),
+        (b"\n \r\n" + ONE + b"\r\n\n" + TWO + b"\r\n\n", [ONE + b"\r\n", TWO + b"\r\n"]),
+        # of an array each item becomes a line
+        (b"[" + ONE + b", " + TWO + b"]", [ONE + b"\n", TWO + b"\n"]),
+        (BOM + b"\n[\n" + ONE + b",\n" + TWO + b"\n]\n", [ONE + b"\n", TWO + b"\n"]),
+        (json.dumps([request("a")], indent=2).encode(), [ONE + b"\n"]),
+        # and an object over several lines one
+        (json.dumps(request("a"), indent=2).encode(), [ONE + b"\n"]),
+    ],
+)
+def test_lines_stay_as_they_are_and_an_array_becomes_lines(
+    text: bytes, lines: list[bytes], pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "b.jsonl"
+    path.write_bytes(pack(text))
+    read = batch.read_batch(path, CHARS)
+    assert read.lines == lines
+    assert read.sha256 == hashlib.sha256(text).hexdigest()
+    assert read.line_of.tolist() == [0, 1, 1][: 2 * len(lines) - 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"[" + ONE + b", 3]", ":1: item 2: row: expected a JSON object, got 3"),
+        (
+            b"[" + ONE + b",\n" + ONE + b"]",
+            ":1: item 2: custom_id: expected another than on line 1",
+        ),
+        (b"[" + ONE + b",\n3", ":2: expected JSON, got malformed JSON"),
+        (b"[]", ": expected a request a line, got an empty file"),
+        (ONE + b"\n[" + TWO + b"]", ":2: expected a mapping, got [{"),
+    ],
+)
+def test_an_array_that_is_none_of_requests_is_refused_by_item(
+    text: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.jsonl"
+    path.write_bytes(text)
+    with pytest.raises(InputError) as error:
+        batch.read_batch(path, CHARS)
+    assert str(error.value).startswith(f"{path}{message}")
 
 
 def test_outputs_are_predicted_by_a_path_in_the_request_or_by_a_table(tmp_path: Path) -> None:
@@ -68,62 +176,10 @@ def test_outputs_are_predicted_by_a_path_in_the_request_or_by_a_table(tmp_path: 
     assert batch.read_batch(source, CHARS, str(table)).trace.output_tokens.tolist() == [31]
 
 
-@given(
-    names=st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=12, unique=True),
-    seed=st.randoms(use_true_random=False),
-    ended=st.booleans(),
-)
-def test_every_line_leaves_as_it_came_exactly_once(
-    names: list[str],
-    seed: Any,
-    ended: bool,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    folder = tmp_path_factory.mktemp("batch")
-    lines = [json.dumps(request(name), ensure_ascii=seed.random() < 0.5) for name in names]
-    (folder / "b.jsonl").write_text("\n".join(lines) + "\n" * ended, encoding="utf-8", newline="")
-    read = batch.read_batch(folder / "b.jsonl", CHARS)
-    order = seed.sample(range(len(names)), len(names))
-    cut = seed.randrange(len(names) + 1)
-    export.export(read, [order[:cut], order[cut:]], folder / "out", {}, ENGINE)
-    out = [(folder / "out" / f"replica-{k}.jsonl").read_bytes() for k in range(2)]
-    written = [line for part in out for line in part.decode().split("\n") if line]
-    assert written == [lines[i] for i in order]
-
-
-def test_the_manifest_names_hashes_counts_and_commands(tmp_path: Path) -> None:
-    source = write(tmp_path / "b.jsonl", *(request(name) for name in "abc"))
-    read = batch.read_batch(source, CHARS)
-    export.export(
-        read, [[2, 0], [1]], tmp_path / "out", {"plan": {"unit": "ms"}}, EngineConfig(16, 2048)
-    )
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["input"]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
-    assert manifest["input"]["requests"] == 3
-    assert manifest["plan"] == {"unit": "ms"}
-    for entry, count in zip(manifest["replicas"], (2, 1), strict=True):
-        content = (tmp_path / "out" / entry["file"]).read_bytes()
-        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
-        assert (entry["requests"], entry["output_tokens"]) == (count, 8 * count)
-    assert manifest["replicas"][0]["command"] == (
-        "vllm run-batch -i replica-0.jsonl -o replica-0.results.jsonl --model m --max-num-seqs 16"
-        " --max-num-batched-tokens 2048"
-    )
-
-
-def test_an_earlier_export_is_replaced_only_by_force(tmp_path: Path) -> None:
-    read = batch.read_batch(write(tmp_path / "b.jsonl", request("a"), request("b")), CHARS)
-    out = tmp_path / "out"
-    export.export(read, [[0], [1]], out, {}, ENGINE)
-    (out / "replica-0.results.jsonl").write_text("kept")
-    before = sorted(path.name for path in out.iterdir())
-    with pytest.raises(InputError, match=r"manifest\.json: is there already; --force replaces it"):
-        export.export(read, [[0, 1]], out, {}, ENGINE)
-    assert sorted(path.name for path in out.iterdir()) == before
-    export.export(read, [[0, 1]], out, {}, ENGINE, force=True)
-    names = sorted(path.name for path in out.iterdir())
-    assert names == ["manifest.json", "replica-0.jsonl", "replica-0.results.jsonl"]
-    assert len((out / "replica-0.jsonl").read_text().splitlines()) == 2
+def test_a_prediction_is_of_every_answer_of_its_line(tmp_path: Path) -> None:
+    source = write(tmp_path / "b.jsonl", request("a", n=3, expected=77))
+    read = batch.read_batch(source, CHARS, "body.expected")
+    assert read.trace.output_tokens.tolist() == [77] * 3
 
 
 def _without(field: str) -> Any:
@@ -152,7 +208,7 @@ def _text(part: dict[str, object]) -> Any:
         ([request("a"), request("a")], ":2: custom_id: expected another than on line 1, got 'a'"),
         ([_body(model=3)], ":1: body.model: expected a text, got 3"),
         ([request("b"), _body(model="n")], ":2: body.model: expected 'm' as before, got 'n'"),
-        ([_without("url")], ":1: url: expected one of /v1/chat/completions"),
+        ([_without("url")], ":1: url: expected one of /rerank, /score, /v1/chat/completions, "),
         ([_body(messages=[])], ":1: body.messages: expected a list of at least one, got \\[\\]"),
         (
             [_body(messages=[{"content": 3}])],
@@ -161,7 +217,17 @@ def _text(part: dict[str, object]) -> Any:
         ([_body(messages=["hi", 3])], ":1: body.messages\\[0\\]: expected a mapping, got 'hi'"),
         ([request("a", limit=None)], ":1: body.max_tokens: expected an integer >= 1, got nothing"),
         ([{**request("a"), "url": []}], ":1: url: expected one of .*; got"),
-        ([{**request("a"), "url": "/v1/completions"}], ":1: body.prompt: expected one for /v1/c"),
+        (
+            [{**request("a"), "url": COMPLETION}],
+            ":1: body.prompt: expected a text or a list, got n",
+        ),
+        ([asking(RESPONSE, input="x")], ":1: body.max_output_tokens: expected an integer >= 1"),
+        (
+            [asking(COMPLETION, prompt=["x"] * 65, n=16_384)],
+            ":1: body: expected at most 1,048,576 sequences, got 1,064,960",
+        ),
+        ([request("a", n=0)], ":1: body.n: expected an integer in 1..16384, got 0"),
+        ([{**request("a"), "url": "/v1/audio/speech"}], "; got ./v1/audio/speech."),
         ([{**request("a"), "custom_id": ""}], ":1: custom_id: expected a text that is not empty"),
         ([_text({})], r":1: body.messages\[0\].content\[0\].text: expected a text, got nothing"),
         ([_text({"text": 3})], r":1: body.messages\[0\].content\[0\].text: expected a text, got 3"),
@@ -198,14 +264,12 @@ def test_a_table_of_predictions_is_checked(table: str, message: str, tmp_path: P
         batch.read_batch(source, CHARS, str(tmp_path / "p.csv"))
 
 
-def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.jsonl: cannot read: No such file"):
         batch.read_batch(tmp_path / "none.jsonl", CHARS)
     source = write(tmp_path / "b.jsonl", request("a"))
     with pytest.raises(InputError, match=r"none\.csv: cannot read"):
         batch.read_batch(source, CHARS, str(tmp_path / "none.csv"))
-    with pytest.raises(InputError, match=r"b\.jsonl: cannot write: Not a directory"):
-        export.export(batch.read_batch(source, CHARS), [[0]], source, {}, ENGINE)
     (tmp_path / "bad.jsonl").write_text("{not json\n")
     with pytest.raises(InputError, match=r"bad\.jsonl:1: expected a JSON object"):
         batch.read_batch(tmp_path / "bad.jsonl", CHARS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from llmsched.config import EngineConfig
@@ -31,6 +32,29 @@ def test_a_plan_sees_the_lengths_that_are_known(
     planned = problem(lengths)
     assert planned.output_tokens().tolist() == seen
     assert planned.error == error
+
+
+def test_a_line_is_refused_with_any_of_its_sequences() -> None:
+    trace = trace_of(outputs(2, 4, 9, 3, 5))
+    lines = np.array([0, 0, 1, 2, 2])
+    config = EngineConfig(max_model_len=int(trace.input_tokens[0]) + 1)
+    whole = Problem(trace, STAGES, EngineConfig(), line_of=lines)
+    assert (whole.lines, whole.groups.tolist()) == (3, [0, 0, 1, 2, 2])
+    prompts = trace.input_tokens.copy()
+    prompts[1] += 5
+    some = Problem(replace(trace, input_tokens=prompts), STAGES, config, line_of=lines)
+    assert some.served.rows.tolist() == [2, 3, 4]
+    assert (some.served.refusal > 0).tolist() == [True, True, False, False, False]
+    assert (some.lines, some.groups.tolist()) == (2, [0, 1, 1])
+    prompts[3:] += 5
+    prompts[2] += 5
+    with pytest.raises(InputError, match="no request is served"):
+        Problem(replace(trace, input_tokens=prompts), STAGES, config, line_of=lines)
+
+
+def test_requests_that_nothing_ties_are_groups_of_their_own() -> None:
+    assert problem("oracle").groups.tolist() == [0, 1, 2]
+    assert problem("oracle").lines == 3
 
 
 def test_the_predictions_of_a_batch_file_are_its_trace() -> None:

@@ -147,3 +147,34 @@ def test_an_interrupt_keeps_the_best_split_so_far() -> None:
     plan = replicas.balance(trace, hardware, config, 3, replay, on_progress=interrupt)
     assert plan.interrupted
     assert [progress.makespan for progress in seen] == [round(1000 * plan.makespan_s)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_group_of_requests_stays_on_one_replica(seed: int) -> None:
+    trace, hardware = batch(240, seed), load_profile("llama2-7b-a100")
+    config = replace(hardware.engine, max_num_seqs=10)
+    groups = np.sort(np.random.default_rng(seed).integers(0, 60, 240))
+    groups = np.unique(groups, return_inverse=True)[1]
+
+    def replay(rows: NDArray[np.int64]) -> float:
+        return replayed(trace, hardware, config, rows).makespan
+
+    plan = replicas.balance(trace, hardware, config, 3, replay, groups=groups)
+    assert sorted(np.concatenate(plan.members()).tolist()) == list(range(240))
+    homes = {(group, home) for group, home in zip(groups, plan.replica_of, strict=True)}
+    assert len(homes) == len(set(groups.tolist()))
+    assert [replay(rows) for rows in plan.members()] == plan.seconds.tolist()
+    assert plan.lower_bound_s <= plan.makespan_s
+    assert plan.seconds.min() > 0.9 * plan.makespan_s
+
+
+def test_groups_of_one_are_no_groups() -> None:
+    trace, hardware = batch(60), load_profile("llama2-7b-a100")
+    config = replace(hardware.engine, max_num_seqs=10)
+
+    def replay(rows: NDArray[np.int64]) -> float:
+        return replayed(trace, hardware, config, rows).makespan
+
+    alone = replicas.balance(trace, hardware, config, 2, replay)
+    grouped = replicas.balance(trace, hardware, config, 2, replay, groups=np.arange(60))
+    assert grouped.replica_of.tolist() == alone.replica_of.tolist()

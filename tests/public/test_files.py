@@ -164,13 +164,13 @@ def test_ids_of_small_blocks_are_not_written_as_large_ones(llmsched: Run, cases:
 # What a line of a batch costs: requests, prompt tokens (None: not looked at), answer tokens.
 PLANNED = [
     # an answer is asked for four times, or for each of two prompts
-    pytest.param("batch_in_n4.jsonl", 5, None, 500, marks=OPEN),
-    pytest.param("batch_in_prompt_list.jsonl", 2, None, 100, marks=OPEN),
+    pytest.param("batch_in_n4.jsonl", 5, None, 500),
+    pytest.param("batch_in_prompt_list.jsonl", 2, None, 100),
     pytest.param("batch_in_null_mct.jsonl", 2, None, 150),
-    pytest.param("batch_in_bom.jsonl", 2, None, 200, marks=OPEN),
+    pytest.param("batch_in_bom.jsonl", 2, None, 200),
     # prompts of 4 and 300 token ids
-    pytest.param("batch_in_token_ids.jsonl", 2, 304, 100, marks=OPEN),
-    pytest.param("batch_in_responses.jsonl", 2, None, 300, marks=OPEN),
+    pytest.param("batch_in_token_ids.jsonl", 2, 304, 100),
+    pytest.param("batch_in_responses.jsonl", 2, None, 300),
 ]
 
 
@@ -185,7 +185,6 @@ def test_a_batch_is_planned_for_what_its_lines_cost(
     assert prompt is None or trace["input_tokens"] == prompt
 
 
-@OPEN
 def test_tools_are_part_of_the_prompt_or_named_as_left_out(llmsched: Run, cases: Path) -> None:
     """The tools of the first line are 796 characters: 199 tokens beside the message's 11."""
     outcome = _plan(llmsched, cases / "files" / "batch_in_tools.jsonl", "--format", "json")
@@ -194,7 +193,6 @@ def test_tools_are_part_of_the_prompt_or_named_as_left_out(llmsched: Run, cases:
     assert counted or "tools" in outcome.err
 
 
-@OPEN
 @pytest.mark.parametrize("file", ["batch_in_completions.jsonl", "batch_in_responses.jsonl"])
 def test_a_command_that_rejects_the_endpoint_is_not_proposed_in_silence(
     llmsched: Run, cases: Path, tmp_path: Path, file: str
