@@ -90,19 +90,19 @@ def read_foreign(text: bytes, path: str) -> object:
     InputError
         It is not YAML.
     """
-    return _parsed(text, path, _ForeignLoader)
+    return _parsed(text, path, _ForeignLoader, ":1")
 
 
-def _parsed(text: str | bytes, path: str, loader: Any) -> object:
+def _parsed(text: str | bytes, path: str, loader: Any, start: str = "") -> object:
     try:
         return yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        line = f":{mark.line + 1}" if mark else ""
+        line = f":{mark.line + 1}" if mark else start
         raise InputError(f"{path}{line}: expected YAML, got: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
-        raise InputError(f"{path}: expected YAML, got: {problem}") from error
+        raise InputError(f"{path}{start}: expected YAML, got: {problem}") from error
 
 
 class _Dumper(yaml.SafeDumper):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,12 +100,13 @@ def _sessions(table: Table, time: NDArray[np.int64], path: str) -> Ordered | Non
     if not names or not (delays or untimed.any()):
         return None
     delay = np.array(delays or [math.inf] * len(table))
-    free = ~untimed & ~np.isfinite(delay)
-    own = Counter(name for name, is_free in zip(names, free, strict=True) if name and is_free)
-    if several := [name for name, times in own.items() if times > 1]:
-        wanted = "delays of all turns after the first, or of none"
-        where = table.where[names.index(several[0])]
-        raise InputError(f"{path}:{where}: session {several[0]!r}: expected {wanted}")
+    met: set[str] = set()
+    for row in np.flatnonzero(~untimed & ~np.isfinite(delay)).tolist():
+        if names[row] and names[row] in met:
+            where = table.where.whole()[row]
+            wanted = "delays of all turns after the first, or of none"
+            raise InputError(f"{path}:{where}: session {names[row]!r}: expected {wanted}")
+        met.add(names[row])
     arrival = seconds(time)
     if not table.all_untimed:
         arrival[untimed] = np.nan
@@ -114,7 +114,9 @@ def _sessions(table: Table, time: NDArray[np.int64], path: str) -> Ordered | Non
     try:
         return ordered(path, arrival, names, wait, turns)
     except InputError as error:
-        raise InputError(_ROW.sub(lambda row: f":{table.where[int(row[1])]}", str(error))) from None
+        raise InputError(
+            _ROW.sub(lambda row: f":{table.where.whole()[int(row[1])]}", str(error))
+        ) from None
 
 
 def _linked(

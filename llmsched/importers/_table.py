@@ -62,7 +62,7 @@ class Table:
     turn: Rare[int] = field(default_factory=lambda: Rare(-1))
     delay: Rare[float] = field(default_factory=lambda: Rare(math.inf))
     untimed: Rare[bool] = field(default_factory=lambda: Rare(False))
-    where: list[str] = field(default_factory=list)
+    where: Rare[str] = field(default_factory=lambda: Rare(""))
     first_token: list[float] = field(default_factory=list)
     last_token: list[float] = field(default_factory=list)
     models: dict[str, None] = field(default_factory=dict)  # each once, in order
@@ -80,7 +80,10 @@ class Table:
 
     def skip_rare(self, rows: int) -> None:
         """Add rows that have nothing under the names of `Format.rare`."""
-        for column in (self.block_size, self.session, self.turn, self.delay, self.untimed):
+        for column in (
+            *(self.block_size, self.session, self.turn, self.delay),
+            *(self.untimed, self.where),
+        ):
             column.skip(rows)
 
 
@@ -122,7 +125,7 @@ def collect(
                 raise record
             add(record)
             if add.turns.are_there:
-                table.where.append(where)
+                table.where.append(where if add.turns.last else "")
         except Dropped as dropped:
             table.dropped[str(dropped)] += 1
         except Refusal as refusal:
@@ -277,6 +280,7 @@ class _Turns:
     def __init__(self, table: Table, form: Format, unit: str) -> None:
         self.table = table
         self.are_there = form.delay is not None
+        self.last = ""  # session of the row above
         if form.delay is None:
             return
         self.labels = (form.time or "", form.session or "", form.turn or "", form.delay.name)
@@ -304,6 +308,7 @@ class _Turns:
         if turn is None:
             return
         when, name, place, after = turn
+        self.last = name
         if self.labels[0]:
             self.table.time.append(0 if when is None else cast(float, when))
         self.table.untimed.append(when is None)

@@ -23,7 +23,8 @@ from llmsched.documents.batch.body import Limit, Prompt, as_json
 from llmsched.documents.batch.generation import Generation
 from llmsched.errors import InputError
 from llmsched.files import input_path, plain
-from llmsched.importers._source import Refusal, json_rows
+from llmsched.importers._source import json_rows
+from llmsched.importers._values import Refusal
 from llmsched.reading import Lines, opened, text_lines
 from llmsched.schema import checked, shown, within
 from llmsched.trace import Trace

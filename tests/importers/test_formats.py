@@ -107,6 +107,42 @@ HAND_MADE = [
     ("baseten.csv", "baseten", [0.0, 2.5], [640, 120], [32, 8], ["0", "2"], 1),
     ("requests.csv", "requests", [0.0, 1.25], [70, 80], [4, 6], ["a", "b"], 0),
     ("frame.csv", "frame", [0.0, 2.5], [10, 30], [20, 40], ["0", "1"], 0),
+    (
+        "native_sessions.jsonl",
+        "native",
+        [0, 0.25, 0.5, 2],
+        [90, 8, 40, 150],
+        [30, 2, 9, 20],
+        ["a1", "c", "b1", "a2"],
+        0,
+    ),
+    (
+        "aiperf_sessions.jsonl",
+        "aiperf-sessions",
+        [0, 0.2505, 1.5],
+        [100, 80, 50],
+        [10, 8, 5],
+        "021",
+        0,
+    ),
+    (
+        "llmservingsim_sessions.jsonl",
+        "llmservingsim",
+        [0, 1, 1.3, 2.5],
+        [100, 50, 70, 30],
+        [10, 5, 6, 3],
+        "0123",
+        0,
+    ),
+    ("weka.json", "weka", [0, 1, 2], [200, 260, 300], [10, 12, 14], "013", 1),
+]
+
+# file, the session of each request, its delay in s
+SESSIONS = [
+    ("native_sessions.jsonl", ["a", "", "b", "a"], [0, 0, 0, 2]),
+    ("aiperf_sessions.jsonl", ["a", "b", "a"], [0, 0, 1.5]),
+    ("llmservingsim_sessions.jsonl", ["", "s1", "s1", ""], [0, 0, 0.3, 0]),
+    ("weka.json", ["trace_x1"] * 3, [0, 1, 1]),
 ]
 
 # file, run, arrivals in s, input tokens, output tokens, rows dropped
@@ -208,6 +244,49 @@ def test_a_bad_item_of_a_run_is_named(tmp_path: Path) -> None:
     message = r"bench.json:1: item 2: input_lens: expected an integer >= 1, got -2"
     with pytest.raises(InputError, match=message):
         load(path)
+
+
+@pytest.mark.parametrize(("file", "session", "delay"), SESSIONS)
+def test_turns_of_sessions_wait_for_the_answer_before(
+    file: str, session: list[str], delay: list[float]
+) -> None:
+    trace = load(FIXTURES / file)
+    assert trace.session is not None
+    assert trace.delay is not None
+    assert (trace.session.tolist(), trace.delay.tolist()) == (session, delay)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ('"delay_ms": 5', "2: session: expected the name of the session, beside a delay, got"),
+        ('"session": "b", "delay_ms": 5', "2: timestamp: expected a finite time of a first turn"),
+        ('"session": "c", "timestamp": 1, "delay_ms": -1', "2: delay_ms: expected a finite number"),
+        ('"session": "c", "timestamp": 1, "turn": -1', "2: turn: expected an integer >= 0, got -1"),
+        (
+            '"session": "a", "timestamp": 9',
+            "2: session 'a': expected delays of all turns after the first, or of none",
+        ),
+    ],
+)
+def test_turns_that_make_no_session_are_refused_by_line(
+    row: str, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.jsonl"
+    lengths = '"input_length": 5, "output_length": 6'
+    rows = ['"session": "a", "timestamp": 0', row, '"session": "a", "delay_ms": 1']
+    path.write_text("".join(f"{{{one}, {lengths}}}\n" for one in rows))
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:{problem}")
+
+
+def test_sessions_whose_rows_all_have_times_are_names_alone(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = '{"session": "a", "timestamp": %d, "input_length": 5, "output_length": 6}\n'
+    path.write_text(row % 0 + row % 700)
+    trace = load(path)
+    assert (trace.session, trace.arrival.tolist()) == (None, [0, 0.7])
 
 
 @pytest.mark.parametrize("case", RUNS, ids=lambda case: f"{case[0]}, {case[1]}")

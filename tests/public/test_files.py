@@ -11,11 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.conftest import Outcome
-from tests.public.marks import mended_by
 
 Run = Callable[..., Outcome]
-
-OPEN = mended_by(22)
 
 
 class Held(NamedTuple):
@@ -31,58 +28,51 @@ READ = [
     # A clock in seconds, told by the option or by keys that only one format has.
     pytest.param("vllm_timed_trace_seconds.jsonl --time-unit s", Held(3, 139, 29, 61)),
     pytest.param("bailian_minimal.jsonl --trace-format bailian", Held(2, 621, 144, 1.386)),
-    pytest.param("bailian_minimal.jsonl", Held(2, 621, 144, 1.386), marks=OPEN),
+    pytest.param("bailian_minimal.jsonl", Held(2, 621, 144, 1.386)),
     pytest.param("guidellm_mooncake_seconds.jsonl --time-unit s", Held(3, 45, 19, 0.4)),
     # Two of five rows are of the warm-up phase.
-    pytest.param("aiperf_warmup_phase.jsonl", Held(3, 1800, 300, 1.25), marks=OPEN),
+    pytest.param("aiperf_warmup_phase.jsonl", Held(3, 1800, 300, 1.25)),
     # Batch results: a failed row, other names of the usage, embeddings without an answer.
-    pytest.param("openai_batch_status0.jsonl", Held(3, 400, 120), marks=OPEN),
-    pytest.param("openai_batch_responses_api.jsonl", Held(3, 400, 120), marks=OPEN),
-    pytest.param("openai_batch_embeddings.jsonl", Held(2, 320, 2), marks=OPEN),
+    pytest.param("openai_batch_status0.jsonl", Held(3, 400, 120)),
+    pytest.param("openai_batch_responses_api.jsonl", Held(3, 400, 120)),
+    pytest.param("openai_batch_embeddings.jsonl", Held(2, 320, 2)),
     # Three runs appended; one is picked.
-    pytest.param("sglang_rate_sweep_appended.jsonl --run 3", Held(8, 3616, 108), marks=OPEN),
+    pytest.param("sglang_rate_sweep_appended.jsonl --run 3", Held(8, 3616, 108)),
     # Lengths without arrivals.
-    pytest.param("servegen_offline_stat.jsonl --offline", Held(4, 631, 6000, 0), marks=OPEN),
-    pytest.param("aiperf_no_timestamp.jsonl --offline", Held(2, 1327, 78, 0), marks=OPEN),
+    pytest.param("servegen_offline_stat.jsonl --offline", Held(4, 631, 6000, 0)),
+    pytest.param("aiperf_no_timestamp.jsonl --offline", Held(2, 1327, 78, 0)),
     # Any table, by naming its columns.
     pytest.param(
         "chutes_metadata.csv --columns arrival=started_at,input=it,output=ot",
         Held(2, 2560, 384, 1.125),
-        marks=OPEN,
     ),
     pytest.param(
         "multi_round_qa.csv"
         " --columns arrival=launch_time,input=prompt_tokens,output=generation_tokens",
         Held(3, 60_440, 298, 10.25),
-        marks=OPEN,
     ),
     pytest.param(
         "arrival_ms.csv --columns"
         " arrival=arrival_timestamp_ms:ms,input=input_token_num,output=output_token_num",
         Held(3, 450, 55, 1),
-        marks=OPEN,
     ),
     # Known names in other dress: our own in a CSV, fewer columns, another separator or offset.
-    pytest.param("native_names.csv", Held(3, 450, 55, 1), marks=OPEN),
-    pytest.param("burstgpt_three_cols.csv", Held(3, 1976, 524, 113), marks=OPEN),
-    pytest.param(
-        "azure_seconds_column.csv --time-unit s", Held(3, 1649, 208, 4.541877), marks=OPEN
-    ),
-    pytest.param("azure_tz_nocolon.csv", Held(2, 4561, 11, 1), marks=OPEN),
-    pytest.param("azure_semicolon.csv", Held(2, 770, 153, 4.314529), marks=OPEN),
-    pytest.param(
-        "trace_replayer_ns_string.jsonl --time-unit ns", Held(2, 3001, 104, 0.5), marks=OPEN
-    ),
+    pytest.param("native_names.csv", Held(3, 450, 55, 1)),
+    pytest.param("burstgpt_three_cols.csv", Held(3, 1976, 524, 113)),
+    pytest.param("azure_seconds_column.csv --time-unit s", Held(3, 1649, 208, 4.541877)),
+    pytest.param("azure_tz_nocolon.csv", Held(2, 4561, 11, 1)),
+    pytest.param("azure_semicolon.csv", Held(2, 770, 153, 4.314529)),
+    pytest.param("trace_replayer_ns_string.jsonl --time-unit ns", Held(2, 3001, 104, 0.5)),
     # Reports of other benchmarks: what was completed, run by run.
-    pytest.param("guidellm_v2_report.json --run 1", Held(2, 556, 192), marks=OPEN),
-    pytest.param("guidellm_v2_report.json --run 2", Held(3, 806, 228, 0.5), marks=OPEN),
-    pytest.param("inference_perf_per_request.json", Held(2, 812, 5, 1.25), marks=OPEN),
-    pytest.param("llmperf_individual.json", Held(2, 1100, 309, 0), marks=OPEN),
+    pytest.param("guidellm_v2_report.json --run 1", Held(2, 556, 192)),
+    pytest.param("guidellm_v2_report.json --run 2", Held(3, 806, 228, 0.5)),
+    pytest.param("inference_perf_per_request.json", Held(2, 812, 5, 1.25)),
+    pytest.param("llmperf_individual.json", Held(2, 1100, 309, 0)),
     # Sessions: every turn is a request.
-    pytest.param("aiperf_multiturn.jsonl", Held(3, 950, 120), marks=OPEN),
-    pytest.param("aiperf_multiturn_ts.jsonl", Held(3, 950, 120), marks=OPEN),
-    pytest.param("lss_agentic.jsonl", Held(2, 3054, 258), marks=OPEN),
-    pytest.param("weka_sessions.jsonl", Held(3, 3700, 510), marks=OPEN),
+    pytest.param("aiperf_multiturn.jsonl", Held(3, 950, 120)),
+    pytest.param("aiperf_multiturn_ts.jsonl", Held(3, 950, 120)),
+    pytest.param("lss_agentic.jsonl", Held(2, 3054, 258)),
+    pytest.param("weka_sessions.jsonl", Held(3, 3700, 510)),
     # Results that are read today.
     pytest.param("vllm_closed_loop_4.json", Held(60, 33_739, 924)),
     pytest.param("vllm_rate4_no_starts.json", Held(60, 33_739, 924, 0)),
@@ -108,14 +98,14 @@ def test_a_file_holds_what_was_counted_by_hand(
 SUMMARY = "summary|save-detailed|profile_export"
 
 REFUSED = [
-    pytest.param("servegen_offline_hash.jsonl --offline", "no output|output lengths", marks=OPEN),
-    pytest.param("headerless.csv", "header (line|row)|no header|without a header", marks=OPEN),
-    pytest.param("genai_perf_profile_export.json", "no token counts", marks=OPEN),
-    pytest.param("vllm_bench_v010_no_detail.json", SUMMARY, marks=OPEN),
-    pytest.param("vllm_bench_throughput.json", SUMMARY, marks=OPEN),
-    pytest.param("aiperf_aggregate.json", SUMMARY, marks=OPEN),
+    pytest.param("servegen_offline_hash.jsonl --offline", "no output|output lengths"),
+    pytest.param("headerless.csv", "header (line|row)|no header|without a header"),
+    pytest.param("genai_perf_profile_export.json", "no token counts"),
+    pytest.param("vllm_bench_v010_no_detail.json", SUMMARY),
+    pytest.param("vllm_bench_throughput.json", SUMMARY),
+    pytest.param("aiperf_aggregate.json", SUMMARY),
     # three runs of 4, 6 and 8 requests
-    pytest.param("sglang_rate_sweep_appended.jsonl", r"\b4\b.*\b6\b.*\b8\b.*--run", marks=OPEN),
+    pytest.param("sglang_rate_sweep_appended.jsonl", r"\b4\b.*\b6\b.*\b8\b.*--run"),
 ]
 
 
@@ -133,13 +123,13 @@ def test_a_file_without_the_lengths_is_refused_in_one_line_that_says_why(
 
 NOTED = [
     # 32 and 5,000 requests a second: seconds read as milliseconds
-    pytest.param("vllm_timed_trace_seconds.jsonl", "time-unit|block", marks=OPEN),
-    pytest.param("guidellm_mooncake_seconds.jsonl", "--time-unit s", marks=OPEN),
+    pytest.param("vllm_timed_trace_seconds.jsonl", "time-unit|block"),
+    pytest.param("guidellm_mooncake_seconds.jsonl", "--time-unit s"),
     # how the run was paced
-    pytest.param("vllm_closed_loop_4.json", "--concurrency 4", marks=OPEN),
-    pytest.param("vllm_rate4_no_starts.json", r"rate\D*4\b", marks=OPEN),
+    pytest.param("vllm_closed_loop_4.json", "--concurrency 4"),
+    pytest.param("vllm_rate4_no_starts.json", r"rate\D*4\b"),
     # 14 of 18 requests, not 2 of 6 lines
-    pytest.param("sglang_rate_sweep_appended.jsonl --on-error skip", "14 of 18", marks=OPEN),
+    pytest.param("sglang_rate_sweep_appended.jsonl --on-error skip", "14 of 18"),
 ]
 
 
@@ -152,7 +142,6 @@ def test_what_a_file_leaves_open_is_said(
     assert _search(note, outcome.err + outcome.out.partition("tokens      mean")[0])
 
 
-@OPEN
 def test_ids_of_small_blocks_are_not_written_as_large_ones(llmsched: Run, cases: Path) -> None:
     """Three ids for 42 tokens are 16-token blocks; the format written has blocks of 512."""
     trace = cases / "files" / "vllm_timed_trace_seconds.jsonl"
@@ -207,7 +196,6 @@ def _plan(llmsched: Run, file: Path, *options: object) -> Outcome:
     return llmsched("plan", "--input", file, "--hardware", "llama3-8b-a100", *options)
 
 
-@OPEN
 def test_a_paced_run_without_start_times_is_not_calibrated(
     llmsched: Run, cases: Path, tmp_path: Path
 ) -> None:
@@ -218,7 +206,6 @@ def test_a_paced_run_without_start_times_is_not_calibrated(
     assert not list(tmp_path.iterdir())
 
 
-@OPEN
 def test_answers_in_one_chunk_are_left_out_of_a_calibration_and_counted(
     llmsched: Run, cases: Path, tmp_path: Path
 ) -> None:
@@ -229,7 +216,6 @@ def test_answers_in_one_chunk_are_left_out_of_a_calibration_and_counted(
     assert float(price.split()[1]) == pytest.approx(16.6, rel=0.05)
 
 
-@OPEN
 def test_the_records_of_another_benchmark_are_calibrated_or_refused_by_name(
     llmsched: Run, cases: Path, tmp_path: Path
 ) -> None:
@@ -243,7 +229,6 @@ def test_the_records_of_another_benchmark_are_calibrated_or_refused_by_name(
         assert "AIPerf" in outcome.err
 
 
-@OPEN
 def test_a_measured_run_of_a_simulator_is_calibrated_by_the_times_of_its_queue(
     llmsched: Run, cases: Path, tmp_path: Path
 ) -> None:
