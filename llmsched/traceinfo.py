@@ -34,6 +34,9 @@ def describe(imported: Imported) -> dict[str, Any]:
         "rows": imported.rows,
         "dropped": dict(sorted(imported.dropped.items())),
         "notes": list(imported.notes),
+        "read_as": [
+            {"what": fact.what, "value": fact.value, "sure": fact.sure} for fact in imported.facts
+        ],
         "requests": len(trace),
         "span_s": span,
         "rate_per_s": len(gaps) / span if spread else None,

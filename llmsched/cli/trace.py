@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmsched.cli.command import GroupedCommands, GroupedHelp
-from llmsched.cli.inputs import PAPER_TRACE, given
+from llmsched.cli.inputs import PAPER_TRACE, given, one_of
 from llmsched.cli.options import Output, grouped
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
@@ -67,6 +67,19 @@ def info(
         emit(json.dumps(describe(imported), indent=2), output, document=True)
     else:
         emit(trace_page(imported, **terminal(output)), output)
+
+
+@app.command(cls=GroupedHelp)
+def formats(
+    format: Annotated[
+        str, typer.Option("--format", metavar="table|markdown", help="As what.")
+    ] = "table",
+) -> None:
+    """List the formats that are read: what each one is, and where it is known from."""
+    from llmsched.report.trace_formats import format_list, format_page
+
+    form = one_of("--format", format, ("table", "markdown"))
+    emit(format_list(**terminal()) if form == "table" else format_page(), document=form != "table")
 
 
 @app.command(cls=GroupedHelp)

@@ -170,7 +170,9 @@ def read(
     trace, rows, notes = assembled(table, found.unit, blocks, path, options)
     is_timed = len(table.time) > 0 and not table.all_untimed
     unit = found.unit if is_timed else None
-    facts = tuple(facts_of(form, unit, found.first, blocks, found.chosen, options))
+    span = float(trace.arrival[-1]) * options.speed
+    rate = (len(trace) - 1) / span if span else 0.0
+    facts = tuple(facts_of(form, unit, found.first, rate, blocks, found.chosen, options))
     more = [fact.note for fact in facts if fact.note] + ([form.note] if form.note else [])
     first, last = (
         np.array(column)[slice(None) if rows is None else rows] if column else None

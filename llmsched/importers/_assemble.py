@@ -57,7 +57,8 @@ def assembled(
         start = int(table.time.whole().min()) if unit == "date" else None
         time = _nanoseconds(table.time.whole(), UNITS.get(unit, 1), table.untimed.whole())
     else:
-        notes.append("no arrival times in this file: every request arrives at time 0")
+        who = "session begins" if table.delay.whole() else "request arrives"
+        notes.append(f"no arrival times in this file: every {who} at time 0")
         time = np.zeros(len(table), np.int64)
     line = _sessions(table, time, path)
     order = None if line is None else line.rows

@@ -48,10 +48,16 @@ def resolved(form: Format, options: TraceOptions, first: Record) -> str:
     return "date" if is_date(getter(form.time)(first)) else "s"
 
 
+_LARGER = {"ms": "s", "us": "ms", "ns": "us"}
+_MOST_A_SECOND = 1000.0
+"""Requests a second beyond which a unit is doubted: a wrong one is a factor of 1,000."""
+
+
 def facts_of(
     form: Format,
     unit: str | None,
     first: Record,
+    rate: float,
     blocks: Blocks | None,
     chosen: Chosen | None,
     options: TraceOptions,
@@ -64,9 +70,11 @@ def facts_of(
         What the arrival times count; None of a file without any.
     first : dict
         The first row.
+    rate : float
+        Requests a second, by that clock.
     """
     if form.time is not None and unit is not None:
-        yield _clock(form, unit, options)
+        yield _clock(form, unit, rate, options)
         if unit == "date":
             yield _zone(getter(form.time)(first))
     if blocks is not None:
@@ -79,7 +87,7 @@ def facts_of(
         yield from _run(chosen, options, is_timed=unit is not None)
 
 
-def _clock(form: Format, unit: str, options: TraceOptions) -> Fact:
+def _clock(form: Format, unit: str, rate: float, options: TraceOptions) -> Fact:
     value = f"{form.time}, {'dates' if unit == 'date' else _UNITS[unit]}"
     if options.time_unit is not None:
         return Fact("clock", value, "said by --time-unit")
@@ -90,7 +98,11 @@ def _clock(form: Format, unit: str, options: TraceOptions) -> Fact:
             return Fact("clock", value, "as its first row is written")
         note = f"{form.time} is read as seconds: --columns arrival={form.time}:ms for another unit"
         return Fact("clock", value, "assumed", note)
-    return Fact("clock", value, f"the rule of the format {form.name}")
+    rule = f"the rule of the format {form.name}"
+    if rate > _MOST_A_SECOND and unit in _LARGER:
+        larger = _LARGER[unit]
+        rule += f"; {rate:,.0f} requests/s are doubtful: --time-unit {larger} if it is in {larger}"
+    return Fact("clock", value, rule)
 
 
 def _zone(value: object) -> Fact:
@@ -116,5 +128,5 @@ def _run(chosen: Chosen, options: TraceOptions, *, is_timed: bool) -> Iterator[F
         yield Fact("sent", f"at most {run.concurrency:,} at once", "said by the run", note)
     if run.rate is not None:
         how = str(replace(run, concurrency=None))
-        missing = f"sent {how}, at times that the file does not have"
+        missing = f"sent at {how}, at times that the file does not have"
         yield Fact("sent", how, "said by the run", "" if is_timed else missing)

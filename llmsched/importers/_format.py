@@ -67,7 +67,7 @@ class Run:
     note: str = ""
 
     def __str__(self) -> str:
-        how = "" if self.rate is None else f"{self.rate:g} requests/s"
+        how = "" if self.rate is None else f"rate {self.rate:g}/s"
         if self.rate is not None and isnan(self.rate):
             how = "at the times of a trace"
         most = "" if self.concurrency is None else f"at most {self.concurrency:,} at once"
@@ -128,6 +128,8 @@ class Format:
         Whether other tools use the same names with another clock; blocks of another size tell.
     note : str
         What the import leaves out; told on stderr.
+    source : str
+        Where the names are known from: a project and commit, or a sample.
     """
 
     name: Named
@@ -160,6 +162,7 @@ class Format:
     aliases: tuple[Named, ...] = ()
     keys_are_shared: bool = False
     note: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self, but=(*_FUNCTIONS, *_MOMENTS))

@@ -56,7 +56,8 @@ def choose(
     if not found:
         raise InputError(f"{path}:1: expected a benchmark run, got none")
     if wanted is None and len(found) > 1 and not skip:
-        raise InputError(f"{path}:1: expected --run K, as it holds {_listed(found, form)}")
+        several = _listed(found, form)
+        raise InputError(f"{path}:1: expected one run, got {several}: --run K picks one")
     if wanted is not None and wanted > len(found):
         raise InputError(f"{path}:1: run: expected one of {_listed(found, form)}; got {wanted}")
     number = wanted or 1
@@ -67,7 +68,7 @@ def choose(
 
 def _listed(found: Sequence[tuple[str, Run]], form: Format) -> str:
     each = (f"{i}: {run}, {_count(run, form)} requests" for i, (_, run) in enumerate(found, 1))
-    return f"{len(found)} runs ({'; '.join(each)})"
+    return f"{len(found)} ({'; '.join(each)})"
 
 
 def _count(run: Run, form: Format) -> int:

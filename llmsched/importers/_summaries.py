@@ -59,7 +59,7 @@ SUMMARIES = (
     Summary(
         "genai-perf's profile export",
         ("experiments", "service_kind"),
-        "it has texts without token counts; AIPerf's profile_export.jsonl has the counts",
+        "it has texts, no token counts; AIPerf's profile_export.jsonl has the counts",
     ),
     Summary(
         "llmperf's summary",

@@ -18,6 +18,7 @@ def _left_out(record: Record) -> str | None:
 FORMAT = Format(
     name="aiperf-export",
     about="AIPerf profile export JSONL: metadata.request_start_ns, metrics",
+    source="ai-dynamo/aiperf db4f639 of 2025, 745695d and its docs of 2026",
     kind="json",
     signatures=(("metadata", "metrics"),),
     time="metadata.request_start_ns",

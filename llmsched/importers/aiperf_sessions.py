@@ -8,6 +8,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="aiperf-sessions",
     about="AIPerf sessions JSONL: session_id, input_length, output_length, timestamp or delay (ms)",
+    source="ai-dynamo/aiperf 0109a64, dataset/loader/models.py",
     kind="json",
     signatures=(
         ("session_id", "input_length", "output_length"),

@@ -5,6 +5,7 @@ from llmsched.importers._format import Format
 FORMAT = Format(
     name="azure",
     about="Azure 2023/24 CSV: TIMESTAMP (date), ContextTokens, GeneratedTokens",
+    source="Azure/AzurePublicDataset b469a11",
     kind="csv",
     signatures=(("TIMESTAMP", "ContextTokens", "GeneratedTokens"),),
     time="TIMESTAMP",

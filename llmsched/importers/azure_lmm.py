@@ -5,6 +5,7 @@ from llmsched.importers._format import Format
 FORMAT = Format(
     name="azure-lmm",
     about="Azure LMM 2025 CSV: as azure, with NumImages (not simulated)",
+    source="Azure/AzurePublicDataset b469a11, its description alone",
     kind="csv",
     signatures=(("TIMESTAMP", "NumImages", "ContextTokens", "GeneratedTokens"),),
     time="TIMESTAMP",

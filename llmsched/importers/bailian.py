@@ -5,6 +5,7 @@ from llmsched.importers._format import Format
 FORMAT = Format(
     name="bailian",
     about="Bailian JSONL: chat_id, parent_chat_id, turn, timestamp (s), input_length, ...",
+    source="alibaba-edu/qwen-bailian-usagetraces-anon 03a51e3, its description alone",
     kind="json",
     signatures=(("chat_id", "timestamp", "input_length", "output_length"),),
     time="timestamp",

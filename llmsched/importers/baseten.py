@@ -12,6 +12,7 @@ def _left_out(record: Record) -> str | None:
 FORMAT = Format(
     name="baseten",
     about="Baseten Parquet: timestamp_start_unix_ms, input_tokens, output_tokens",
+    source="ai-dynamo/aiperf 264464a, its reader",
     kind="any",
     signatures=(("timestamp_start_unix_ms", "input_tokens", "output_tokens"),),
     time="timestamp_start_unix_ms",

@@ -5,6 +5,7 @@ from llmsched.importers._format import Format
 FORMAT = Format(
     name="burstgpt",
     about="BurstGPT 1/2 CSV: Timestamp (s), Model, Request tokens, Response tokens, Log Type",
+    source="HPMLL/BurstGPT e92f533",
     kind="csv",
     signatures=(("Timestamp", "Request tokens", "Response tokens"),),
     time="Timestamp",

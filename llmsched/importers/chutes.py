@@ -5,6 +5,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="chutes",
     about="Chutes Parquet or CSV: invocation_id, started_at (date), it, ot",
+    source="the header of a sample; no writer was found",
     kind="any",
     signatures=(("invocation_id", "started_at", "it", "ot"),),
     time="started_at",

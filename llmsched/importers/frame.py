@@ -5,6 +5,7 @@ from llmsched.importers._format import Format
 FORMAT = Format(
     name="frame",
     about="columns of a data frame: arrival (s), input_tokens, output_tokens",
+    source="this project",
     kind="any",
     signatures=(("arrival", "input_tokens", "output_tokens"),),
     time="arrival",

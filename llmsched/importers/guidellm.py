@@ -65,6 +65,7 @@ def _failed(request: Record) -> str | None:
 FORMAT = Format(
     name="guidellm",
     about="GuideLLM report JSON or YAML: benchmarks[].requests.successful[]; --run K picks one",
+    source="vllm-project/guidellm ee7a774, and v0.3.0 to v0.7.3",
     kind="json",
     signatures=(("benchmarks",),),
     time="start_time",

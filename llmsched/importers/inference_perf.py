@@ -27,6 +27,7 @@ def _request(record: Record) -> Iterator[Record]:
 FORMAT = Format(
     name="inference-perf",
     about="inference-perf per_request_lifecycle_metrics.json: start_time (s), info",
+    source="kubernetes-sigs/inference-perf 7de5ef2, and v0.1 to v0.5",
     kind="json",
     signatures=(("start_time", "end_time", "request", "info", "error"),),
     time="start_time",

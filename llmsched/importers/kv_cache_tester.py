@@ -10,6 +10,7 @@ def _failed(record: Record) -> str | None:
 FORMAT = Format(
     name="kv-cache-tester",
     about="kv-cache-tester CSV: request_start_time (s), input_tokens, output_tokens_actual",
+    source="callanjfox/kv-cache-tester 94f6046",
     kind="csv",
     signatures=(("request_start_time", "input_tokens", "output_tokens_actual", "ttft", "ttlt"),),
     time="request_start_time",

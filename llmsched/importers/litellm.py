@@ -14,6 +14,7 @@ _HIT = ("True", "true", True)
 FORMAT = Format(
     name="litellm",
     about="LiteLLM spend logs JSON or CSV: startTime (date), prompt_tokens, completion_tokens",
+    source="BerriAI/litellm 029f645, schema.prisma; the dates of a CSV file are inferred",
     kind="any",
     signatures=(("request_id", "startTime", "prompt_tokens", "completion_tokens"),),
     time="startTime",

@@ -11,6 +11,7 @@ def _failed(record: Record) -> str | None:
 FORMAT = Format(
     name="llmperf",
     about="llmperf individual responses JSON: number_input_tokens, end_to_end_latency_s",
+    source="ray-project/llmperf f1d6bed",
     kind="json",
     signatures=(("number_input_tokens", "number_output_tokens", "end_to_end_latency_s"),),
     input_tokens="number_input_tokens",

@@ -27,6 +27,7 @@ def _calls(record: Record) -> Iterator[Record]:
 FORMAT = Format(
     name="llmservingsim",
     about="LLMServingSim JSONL: input_toks, output_toks, arrival_time_ns; or sub_requests",
+    source="casys-kaist/LLMServingSim 5daddb2",
     kind="json",
     signatures=(
         ("input_toks", "output_toks", "arrival_time_ns"),

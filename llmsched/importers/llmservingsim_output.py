@@ -5,6 +5,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="llmservingsim-output",
     about="LLMServingSim output CSV: arrival (ns), input, output, TTFT, latency",
+    source="casys-kaist/LLMServingSim 5daddb2",
     kind="csv",
     signatures=(("instance id", "request id", "input", "output", "arrival", "queuing_delay"),),
     time="arrival",

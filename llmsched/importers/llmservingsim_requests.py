@@ -9,6 +9,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="llmservingsim-requests",
     about="LLMServingSim's vLLM record JSONL: input_toks, output_toks, arrival_time (s)",
+    source="casys-kaist/LLMServingSim 5daddb2",
     kind="json",
     signatures=(("request_id", "input_toks", "output_toks", "arrival_time"),),
     time="arrival_time",

@@ -5,6 +5,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="multi-round-qa",
     about="multi-round-qa CSV: launch_time (s), prompt_tokens, generation_tokens, ttft",
+    source="vllm-project/production-stack a6c01db",
     kind="csv",
     signatures=(("prompt_tokens", "generation_tokens", "user_id", "question_id", "launch_time"),),
     time="launch_time",

@@ -9,6 +9,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="native",
     about="JSONL or CSV: timestamp (ms), input_length, output_length; also Mooncake's and AIPerf's",
+    source="this project; Mooncake's FAST25 traces, kvcache-ai/Mooncake 3b5a594",
     kind="any",
     signatures=(("timestamp", "input_length", "output_length"),),
     time="timestamp",

@@ -52,6 +52,7 @@ def _usage(record: Record) -> Iterator[Record]:
 FORMAT = Format(
     name="openai-batch",
     about="OpenAI batch output JSONL: custom_id, response.body.usage; no arrivals",
+    source="openai/openai-python e43b422, its types; vllm-project/vllm 0056ae7, run_batch.py",
     kind="json",
     signatures=(("custom_id", "response"),),
     input_tokens="prompt_tokens",

@@ -75,6 +75,7 @@ def _failed(call: Record) -> str | None:
 FORMAT = Format(
     name="otlp",
     about="OpenTelemetry OTLP JSON: spans with gen_ai.usage.input_tokens and output_tokens",
+    source="open-telemetry/semantic-conventions 7b0c0fe, opentelemetry-proto ac2c4b5",
     kind="json",
     signatures=(("resourceSpans",),),
     time="startTimeUnixNano",

@@ -5,6 +5,7 @@ from llmsched.importers._format import Format, Moment
 FORMAT = Format(
     name="requests",
     about="what --requests writes: id, arrival_s, input_tokens, output_tokens",
+    source="this project",
     kind="any",
     signatures=(("arrival_s", "input_tokens", "output_tokens"),),
     time="arrival_s",

@@ -17,6 +17,7 @@ def _expand(run: Record) -> Iterator[Record]:
 FORMAT = Format(
     name="sglang-bench",
     about="SGLang bench_serving JSONL (--output-details): input_lens, output_lens; no arrivals",
+    source="sgl-project/sglang 00f9ec4, benchmark/serving.py",
     kind="json",
     signatures=(("backend", "dataset_name", "completed", "duration"),),
     input_tokens="input_lens",

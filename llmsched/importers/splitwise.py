@@ -5,6 +5,7 @@ from llmsched.importers._format import Format
 FORMAT = Format(
     name="splitwise",
     about="splitwise-sim CSV: request_id, arrival_timestamp (s), prompt_size, token_size",
+    source="rows of the project's test trace",
     kind="csv",
     signatures=(("request_id", "request_type", "arrival_timestamp", "prompt_size", "token_size"),),
     time="arrival_timestamp",

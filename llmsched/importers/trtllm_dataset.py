@@ -28,6 +28,7 @@ def _requests(record: Record) -> Iterator[Record]:
 FORMAT = Format(
     name="trtllm-dataset",
     about="TensorRT-LLM dataset: task_id, input_ids, output_tokens, or samples; no arrivals",
+    source="NVIDIA/TensorRT-LLM 04276b4 and 04b5d97",
     kind="json",
     signatures=(("task_id", "output_tokens"), ("metadata", "samples")),
     input_tokens="input_len",

@@ -6,6 +6,7 @@ from llmsched.importers._runs import failed_if
 FORMAT = Format(
     name="trtllm-requests",
     about="trtllm-bench request JSON: num_input_tokens, output_tokens, start_timestamp (ns)",
+    source="NVIDIA/TensorRT-LLM 3856265 and 0249976; how the file is written was not read",
     kind="json",
     signatures=(("num_input_tokens", "output_tokens", "start_timestamp"),),
     time="start_timestamp",

@@ -24,6 +24,7 @@ def _expand(run: Record) -> Iterator[Record]:
 FORMAT = Format(
     name="vllm-bench",
     about="vLLM bench JSON (--save-detailed): input_lens, output_lens, start_times (s)",
+    source="vllm-project/vllm 009e6d4, benchmarks/serve.py",
     kind="json",
     signatures=(
         ("input_lens", "output_lens"),

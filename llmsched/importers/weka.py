@@ -46,6 +46,7 @@ def _left_out(call: Record) -> str | None:
 FORMAT = Format(
     name="weka",
     about="Weka or kv-cache-tester sessions: id, block_size, requests of t (s), in, out",
+    source="callanjfox/kv-cache-tester 94f6046; ai-dynamo/aiperf 90f31d1, weka_trace_models.py",
     kind="json",
     signatures=(("id", "models", "block_size", "requests"),),
     time=None,

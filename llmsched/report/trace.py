@@ -48,6 +48,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "format", facts["format"]
     yield "requests", f"{facts['requests']:,} of {facts['rows']:,} rows"
     yield from ((f"dropped {n:,}", reason) for reason, n in facts["dropped"].items())
+    yield from ((one["what"], f"{one['value']} ({one['sure']})") for one in facts["read_as"])
     yield "tokens", f"{facts['total_input_tokens']:,} in, {facts['total_output_tokens']:,} out"
     if (limits := facts["max_output_tokens"]) is not None:
         between = f"{limits['min']:,} to {limits['max']:,} output tokens"
@@ -56,7 +57,8 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["rate_per_s"] is None:
         yield "arrivals", "all at once"
     else:
-        yield "span", f"{facts['span_s']:,.6f}".rstrip("0").rstrip(".") + " s"
+        span = f"{facts['span_s']:,.6f}".rstrip("0").rstrip(".") + " s"
+        yield "span", span if facts["sessions"] is None else f"{span}, if answers took no time"
         yield "rate", f"{facts['rate_per_s']:,.4g} requests/s"
         yield "burstiness", f"{facts['gap_cv']:.2f} (std / mean of the gaps; Poisson: 1)"
         yield "together", f"{facts['simultaneous']:,} arrive at the same time as another"

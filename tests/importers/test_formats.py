@@ -303,10 +303,10 @@ def test_several_runs_are_listed_with_their_rates_and_counts_until_one_is_picked
     with pytest.raises(InputError) as caught:
         load(FIXTURES / "guidellm_runs.json")
     assert str(caught.value) == (
-        f"{FIXTURES}/guidellm_runs.json:1: expected --run K, as it holds 2 runs "
-        "(1: at most 2 at once, 2 requests; 2: 2 requests/s, 4 requests)"
+        f"{FIXTURES}/guidellm_runs.json:1: expected one run, got 2 "
+        "(1: at most 2 at once, 2 requests; 2: rate 2/s, 4 requests): --run K picks one"
     )
-    with pytest.raises(InputError, match=r"run: expected one of 2 runs .*; got 3"):
+    with pytest.raises(InputError, match=r"run: expected one of 2 \(.*; got 3"):
         load(FIXTURES / "guidellm_runs.json", TraceOptions(run=3))
     with pytest.raises(InputError, match="run: expected 1, as it holds one; got 2"):
         load(FIXTURES / "azure.csv", TraceOptions(run=2))
