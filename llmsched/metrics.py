@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.bounds import efficiency, gap_percent
 from llmsched.distribution import Distribution, Ramps, told_apart
 from llmsched.engine.result import ABORTED, COMPLETED, SimulationResult, latency
 from llmsched.fairness import jain_index, service_rates, service_ratio
+from llmsched.gap import efficiency, gap_percent
 from llmsched.grouping import Groups
 from llmsched.metric import RECORDED, SLO_METRICS
 from llmsched.objective import check_limit, split

@@ -18,8 +18,6 @@ from llmsched.bounds import (
     _not_undercut,
     _own_rounds,
     bounds,
-    efficiency,
-    gap_percent,
     least_work,
     lower_bound,
     request_prices,
@@ -30,6 +28,7 @@ from llmsched.contract import Policy
 from llmsched.engine import SimulationResult
 from llmsched.errors import Defect, PolicyError
 from llmsched.files import shipped
+from llmsched.gap import efficiency, gap_percent
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
