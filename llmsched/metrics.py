@@ -315,7 +315,7 @@ def session_times(
     whole = np.bincount(of, counts[there], len(known)) == np.bincount(of, minlength=len(known))
     begun, ended = np.full(len(known), np.inf), np.full(len(known), -np.inf)
     np.minimum.at(begun, of, result.arrival[there])
-    np.maximum.at(ended, of, result.finish[there])
+    np.fmax.at(ended, of, result.finish[there])
     took: NDArray[np.float64] = ended[whole] - begun[whole]
     return took
 
