@@ -38,6 +38,9 @@ _COLUMNS = {
     "predicted_output_tokens": ("predicted_output_tokens", "predicted_output_length"),
     "max_output_tokens": ("max_output_tokens",),
     "timeout": ("timeout", "timeout_ms"),
+    "session": ("session",),
+    "turn": ("turn",),
+    "delay": ("delay", "delay_ms"),
 }
 """What a frame's columns may be called: as here, as in ``--requests``, as in a file."""
 
@@ -92,14 +95,21 @@ def _of_frame(frame: pd.DataFrame) -> Trace:
         if name not in found:
             there = ", ".join(map(str, frame.columns))
             raise InputError(f"trace: expected a column {name}, got {there or 'no columns'}")
+    if "delay" not in found:  # a table of --requests has sessions, and when their turns did come
+        found.pop("session", None)
+        found.pop("turn", None)
     columns: dict[str, Any] = {name: frame[column].to_numpy() for name, column in found.items()}
-    for name in ("arrival", "timeout"):
+    for name in ("arrival", "timeout", "delay"):
         if name in columns:
-            in_ms = found[name] in ("timestamp", "timeout_ms")
+            in_ms = found[name] in ("timestamp", "timeout_ms", "delay_ms")
             columns[name] = _numbers(name, columns[name]) / (1e3 if in_ms else 1.0)
     if "timeout" in columns:  # as in a file, rows may lack it
         columns["timeout"] = np.where(np.isnan(columns["timeout"]), np.inf, columns["timeout"])
-    for name in ("id", "job_class"):
+    if "delay" in columns:
+        columns["delay"] = np.where(np.isnan(columns["delay"]), 0.0, columns["delay"])
+    if "session" in columns:
+        columns["session"] = frame["session"].fillna("").to_numpy()
+    for name in ("id", "job_class", "session"):
         if name in columns:
             columns[name] = [str(one) for one in columns[name]]
     arrival = columns.pop("arrival", np.zeros(len(frame)))

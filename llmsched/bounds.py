@@ -17,7 +17,7 @@ how the bound of arXiv 2502.15763 ("around 180 s" in a summary) is computed is n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -25,15 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
-from llmsched.errors import Defect
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import Minorant, StepTime
 from llmsched.ids import Ids
 from llmsched.packing.packing import simple_bound
 from llmsched.trace import Trace
-
-ROUNDING = 1e-9
-"""Share by which sums of the same durations, taken in another order, may differ."""
 
 _AT_ONCE = 2**14
 """Requests that are priced in one go."""
@@ -107,20 +103,20 @@ def bounds(
     """Return `lower_bound` and `least_work`, which share nearly all of their arithmetic."""
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
-    chains = 0.0
-    if trace.delay is not None:
-        come, ends = turns(trace, hardware, config, concurrency)
-        last = ends[~np.isin(np.arange(len(trace)), trace.previous)]
-        if concurrency is not None:  # a user goes through one session after another
-            chains = max(float(last.max()), float(last.sum()) / concurrency)
-        order = np.argsort(come, kind="stable")
-        prompt, output = trace.input_tokens[order], trace.output_tokens[order]
-        trace = Trace(come[order], prompt, output, Ids(range(len(trace))))
     demand = _Demand(trace, hardware.step_time, config, slots, total_speed, concurrency is None)
-    found = [demand.bounds(minorant) for minorant in hardware.step_time.minorants()]
-    # Where work costs nothing, rounding may fall below 0.
-    bound = Bounds(*(max(0.0, *several) for several in zip(*found, strict=True)))
-    return bound._replace(lower=max(bound.lower, chains))
+    found = demand.best(hardware)
+    if trace.delay is None:
+        return found
+    come, ends = turns(trace, hardware, config, concurrency)
+    if concurrency is not None:  # a user goes through one session after another
+        last = ends[~np.isin(np.arange(len(trace)), trace.previous)]
+        longest = max(float(last.max()), float(last.sum()) / concurrency)
+        return found._replace(lower=max(found.lower, longest))
+    order = np.argsort(come, kind="stable")
+    prompt, output = trace.input_tokens[order], trace.output_tokens[order]
+    released = Trace(come[order], prompt, output, Ids(range(len(trace))))
+    chained = replace(demand, trace=released).best(hardware)
+    return found._replace(lower=max(found.lower, chained.lower))
 
 
 def turns(
@@ -134,7 +130,8 @@ def turns(
     The turns before it have taken what they need alone, and the delays between them. In a closed
     loop a session begins at 0.
     """
-    demand = _Demand(trace, hardware.step_time, config, config.max_num_seqs)
+    slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
+    demand = _Demand(trace, hardware.step_time, config, slots)
     alone = np.max([demand.alone(each) for each in hardware.step_time.minorants()], axis=0)
     come = (trace.arrival if concurrency is None else np.zeros(len(trace))).tolist()
     delay = np.zeros(len(trace)) if trace.delay is None else trace.delay
@@ -142,53 +139,6 @@ def turns(
         if before >= 0:
             come[row] = come[before] + alone[before] + wait
     return np.array(come), np.array(come) + alone
-
-
-def gap_percent(what: str, makespan: float, bound: float, clock: float = 0.0) -> float:
-    """Return the distance of a total time to a bound, in percent of the bound; NaN without one.
-
-    Parameters
-    ----------
-    what : str
-        Whose time it is, for the message.
-    clock : float
-        The latest time of which `makespan` is a difference: as coarse as that is rounding.
-
-    Raises
-    ------
-    Defect
-        The time is below the bound by more than rounding: one of the two is wrong.
-    """
-    _check(what, makespan, bound, clock)
-    return max(0.0, 100 * (makespan / bound - 1)) if bound > 0 else float("nan")
-
-
-def efficiency(what: str, makespan: float, work: float, clock: float = 0.0) -> float:
-    """Return the share of a total time that its work needs at least; NaN without work or time.
-
-    On the same requests no slower policy has a higher one, whatever its steps look like.
-
-    Parameters
-    ----------
-    what : str
-        Whose time it is, for the message.
-    work : float
-        What :func:`least_work` says of the requests.
-    clock : float
-        As in :func:`gap_percent`.
-
-    Raises
-    ------
-    Defect
-        The share exceeds one by more than rounding.
-    """
-    _check(what, makespan, work, clock)
-    return min(1.0, work / makespan) if work > 0 and makespan > 0 else float("nan")
-
-
-def _check(what: str, makespan: float, bound: float, clock: float) -> None:
-    if makespan < bound - ROUNDING * max(bound, clock):
-        raise Defect(f"{what}: {makespan!r} s in all is below the proven bound of {bound!r} s")
 
 
 _Number = TypeVar("_Number", np.int64, np.float64)
@@ -227,6 +177,12 @@ class _Demand:
     slots: int
     total_speed: float = 1
     timed: bool = True
+
+    def best(self, hardware: HardwareProfile) -> Bounds:
+        """Return the best bounds over all minorants of a profile's prices."""
+        found = [self.bounds(minorant) for minorant in hardware.step_time.minorants()]
+        # Where work costs nothing, rounding may fall below 0.
+        return Bounds(*(max(0.0, *several) for several in zip(*found, strict=True)))
 
     def alone(self, minorant: Minorant) -> NDArray[np.float64]:
         """Return the seconds that each request takes at least from its arrival; shape (n,)."""

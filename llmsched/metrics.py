@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.bounds import efficiency, gap_percent
 from llmsched.distribution import Distribution, Ramps, told_apart
 from llmsched.engine.result import ABORTED, COMPLETED, SimulationResult, latency
 from llmsched.fairness import jain_index, service_rates, service_ratio
+from llmsched.gap import efficiency, gap_percent
 from llmsched.grouping import Groups
 from llmsched.metric import RECORDED, SLO_METRICS
 from llmsched.objective import check_limit, split
@@ -315,7 +315,7 @@ def session_times(
     whole = np.bincount(of, counts[there], len(known)) == np.bincount(of, minlength=len(known))
     begun, ended = np.full(len(known), np.inf), np.full(len(known), -np.inf)
     np.minimum.at(begun, of, result.arrival[there])
-    np.maximum.at(ended, of, result.finish[there])
+    np.fmax.at(ended, of, result.finish[there])
     took: NDArray[np.float64] = ended[whole] - begun[whole]
     return took
 

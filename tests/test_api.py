@@ -136,3 +136,19 @@ def test_rows_of_a_frame_may_lack_a_timeout_and_classes_are_words() -> None:
     assert [group["group"] for group in found.document["results"][0]["groups"]] == ["2", "a"]
     with pytest.raises(InputError, match="on_error: expected one of fail, skip"):
         simulate(FRAME, A100, "vllm", on_error="x")  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_frame_may_hold_sessions_and_a_table_of_requests_is_no_such_frame() -> None:
+    frame = pd.DataFrame(
+        {
+            "arrival": [0.0, np.nan, 1.0],
+            "input_tokens": [4, 9, 5],
+            "output_tokens": [3, 2, 2],
+            "session": ["a", "a", None],
+            "delay_ms": [np.nan, 500.0, np.nan],
+        }
+    )
+    result = simulate(frame, A100, "vllm")
+    assert result.trace.previous.tolist() == [-1, 0, -1]
+    assert result.arrival[1] == result.finish[0] + 0.5
+    assert simulate(result.requests, A100, "vllm").trace.delay is None

@@ -18,11 +18,10 @@ from llmsched.bounds import (
     _not_undercut,
     _own_rounds,
     bounds,
-    efficiency,
-    gap_percent,
     least_work,
     lower_bound,
     request_prices,
+    turns,
 )
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
@@ -30,6 +29,7 @@ from llmsched.contract import Policy
 from llmsched.engine import SimulationResult
 from llmsched.errors import Defect, PolicyError
 from llmsched.files import shipped
+from llmsched.gap import efficiency, gap_percent
 from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.hardware.stages import Stages
@@ -467,3 +467,51 @@ def test_bounds_are_the_same_however_many_requests_are_priced_at_once(
     whole = bounds(*asked)
     with patch("llmsched.bounds._AT_ONCE", many):
         assert bounds(*asked) == whole
+
+
+def session_of(*rows: tuple[float, int], arrival: float = 0.0) -> Trace:
+    """One session of two-token prompts: (delay, output tokens) of each turn."""
+    delay, output = zip(*rows, strict=True)
+    times = [arrival] + [np.nan] * (len(rows) - 1)
+    n = len(rows)
+    return Trace.from_columns(times, [2] * n, output, session=["a"] * n, delay=delay)
+
+
+def test_turns_of_a_session_take_their_time_one_after_the_other() -> None:
+    trace = session_of((0.0, 3), (2.0, 2))  # 1 s + 2 s, 2 s, 1 s + 1 s
+    config = EngineConfig(8)
+    assert lower_bound(trace, STAGES, config) == 7.0
+    assert lower_bound(trace.take([0, 1]), STAGES, config, concurrency=3) == 7.0
+    assert simulate(trace, STAGES, find("fcfs"), config).makespan == 7.0
+    come, ends = turns(trace, STAGES, config)
+    assert (come.tolist(), ends.tolist()) == ([0.0, 5.0], [3.0, 7.0])
+
+
+def test_what_a_session_releases_late_counts_in_the_suffixes() -> None:
+    """First turns of 2 s each; 4 s after 2 s at the earliest, second turns of 5 s share a slot."""
+    trace = Trace.from_columns(
+        [0, 0, np.nan, np.nan],
+        [2] * 4,
+        [2, 2, 5, 5],
+        session=["a", "b", "a", "b"],
+        delay=[0, 0, 4, 4],
+    )
+    config = EngineConfig(1)
+    assert lower_bound(trace, STAGES, config) == 6 + 2 * 5
+    assert simulate(trace, STAGES, find("fcfs"), config).makespan == 16.0
+
+
+def test_users_of_a_closed_loop_share_what_all_sessions_take() -> None:
+    one = session_of((0.0, 3), (2.0, 2))
+    trace = Trace.joined([one, one, one])
+    config = EngineConfig(8)
+    assert lower_bound(trace, STAGES, config, concurrency=1) == 21.0
+    assert simulate(trace, STAGES, find("fcfs"), config, concurrency=1).makespan == 21.0
+    assert lower_bound(trace, STAGES, config, concurrency=2) == 10.5
+
+
+def test_a_session_takes_no_more_work_than_its_requests_do() -> None:
+    trace = session_of((0.0, 3), (2.0, 2))
+    apart = Trace.from_columns([0, 2], [2, 2], [3, 2])
+    config = EngineConfig(2)
+    assert least_work(trace, STAGES, config) == least_work(apart, STAGES, config)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 
@@ -139,3 +140,42 @@ def test_an_unknown_format_and_an_unwritable_file_are_refused(trace: Trace, tmp_
     with pytest.raises(InputError, match="cannot write"):
         exporters.write(trace, tmp_path / "none" / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+CHAT = Trace.from_columns(
+    [0.5, np.nan, 1.0, np.nan],
+    [1, 2, 3, 4],
+    [5, 5, 5, 5],
+    session=["a", "a", "", "a"],
+    delay=[0, 0.25, 0, 1.000000001],
+)
+
+
+def test_a_later_turn_has_a_delay_in_place_of_a_time() -> None:
+    assert exporters.text(CHAT, "native").splitlines() == [
+        '{"id":"0","timestamp":500,"input_length":1,"output_length":5,"session":"a","turn":0}',
+        '{"id":"1","input_length":2,"output_length":5,"session":"a","turn":1,"delay_ms":250}',
+        '{"id":"2","timestamp":1000,"input_length":3,"output_length":5}',
+        '{"id":"3","input_length":4,"output_length":5,"session":"a","turn":2,'
+        '"delay_ms":1000.000001}',
+    ]
+
+
+def test_what_is_written_of_sessions_makes_the_same_trace_again() -> None:
+    """The columns as a reader of the file has them; `importers` are to hand them over so."""
+    rows = [orjson.loads(line) for line in exporters.text(CHAT, "native").splitlines()]
+    again = Trace.from_columns(
+        [row.get("timestamp", np.nan) / 1e3 for row in rows],
+        [row["input_length"] for row in rows],
+        [row["output_length"] for row in rows],
+        session=[row.get("session", "") for row in rows],
+        turn=[row.get("turn", 0) for row in rows],
+        delay=[row.get("delay_ms", 0) / 1e3 for row in rows],
+    )
+    assert again.sha256 == CHAT.sha256
+
+
+def test_other_formats_have_no_place_for_sessions() -> None:
+    assert exporters.lost(CHAT, "native") == ()
+    assert exporters.lost(CHAT, "azure") == ("session", "delay_ms")
+    assert '"timestamp":750,' in exporters.text(CHAT, "mooncake")  # as if answers took no time

@@ -35,12 +35,13 @@ from llmsched.hardware import HardwareProfile, load_profile
 from llmsched.hardware.affine import Affine
 from llmsched.importers import load
 from llmsched.metric import METRICS
-from llmsched.metrics import summarize, summarize_groups, utilization
+from llmsched.metrics import session_times, summarize, summarize_groups, utilization
 from llmsched.orders.ljf import Ljf
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
+from llmsched.trace import Trace
 from tests.cases import AnyStep, Case, cases
-from tests.hand import MIXED, outputs, replay, token_gaps, trace_of
+from tests.hand import MIXED, STAGES, outputs, replay, token_gaps, trace_of
 
 # Two slots; a stage of n one-token prompts takes 0.5 + 0.25 n s, a round 1 s.
 #   0.00 stage of 0 and 1 | 1.00 round | 2.00 stage of 2 | 2.75 two rounds | 4.75 end
@@ -139,6 +140,7 @@ def test_what_has_no_sample_is_nan_and_never_zero() -> None:
     none |= {"mean_stall_ms", "p99_stall_ms"}
     none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
     none |= {"kv_peak", "kv_mean", "efficiency", "first_wave", "jain_index", "service_ratio"}
+    none |= {"mean_session_ms", "p99_session_ms"}
     assert {name for name, value in row.items() if isnan(value)} == none
 
 
@@ -563,3 +565,43 @@ def test_every_column_of_a_request_is_cut_with_it() -> None:
         if isinstance(getattr(HAND, field.name), np.ndarray) and field.name != "resume_gap"
     }
     assert columns == set(PER_REQUEST)
+
+
+def session_trace() -> Trace:
+    """Two sessions, one of one turn, and somebody in none; prompts of two tokens."""
+    return Trace.from_columns(
+        [0, 0.0, np.nan, 20.0],
+        [2] * 4,
+        [3, 1, 2, 4],
+        session=["a", "b", "a", ""],
+        delay=[0, 0, 2, 0],
+    )
+
+
+def test_a_session_lasts_from_its_first_arrival_to_its_last_turns_end() -> None:
+    result = simulate(session_trace(), STAGES, find("fcfs"), EngineConfig(1))
+    # a: stage and two rounds to 3 s; b's stage to 4 s; a's second turn from 5 s to 7 s.
+    assert session_times(result).tolist() == [7.0, 4.0]
+    row = summarize(result)
+    assert (row["sessions"], row["mean_session_ms"]) == (2, 5500.0)
+    assert row["p99_session_ms"] == pytest.approx(4000 + 0.99 * 3000)
+
+
+def test_a_session_with_a_turn_that_was_not_completed_is_none() -> None:
+    trace = replace(session_trace(), timeout=np.array([2.0, np.inf, np.inf, np.inf]))
+    result = simulate(trace, STAGES, find("fcfs"), EngineConfig(1))
+    assert result.status.tolist() == [ABORTED, COMPLETED, COMPLETED, COMPLETED]
+    assert summarize(result)["sessions"] == 1
+
+
+def test_a_session_counts_where_all_of_its_turns_do() -> None:
+    result = simulate(session_trace(), STAGES, find("fcfs"), EngineConfig(1))
+    assert summarize(result, rows=np.array([1, 2, 3]))["sessions"] == 1
+    assert summarize(result, rows=np.array([0, 2, 3]))["mean_session_ms"] == 7000.0
+
+
+def test_without_sessions_their_times_are_not_known() -> None:
+    row = summarize(HAND)
+    assert row["sessions"] == 0
+    assert isnan(row["mean_session_ms"])
+    assert isnan(row["p99_session_ms"])

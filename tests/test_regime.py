@@ -116,3 +116,17 @@ def test_replays_below_and_beyond_what_an_engine_holds_are_told_apart(
     case = Case(trace, A100, A100.engine)
     _, row = replay(case, NAMED["vllm"])
     assert regime_of(case.load, [row]) == regime
+
+
+def test_later_turns_of_sessions_come_when_earlier_ones_may_have_ended() -> None:
+    """Ten sessions, a second apart; as if all turns came at once there would be more load."""
+    first = np.repeat(np.arange(10.0), 2)
+    times = np.where(np.arange(20) % 2, np.nan, first)
+    session = np.repeat(np.arange(10), 2).astype(str)
+    delay = np.where(np.arange(20) % 2, 5.0, 0.0)
+    trace = Trace.from_columns(times, [500] * 20, [100] * 20, session=session, delay=delay)
+    load = load_of(trace, A100, A100.engine)
+    assert load is not None
+    assert 14.0 < load.span_s < 20.0
+    assert load.offered == 19 / load.span_s
+    assert load_of(trace.retimed(offline=True), A100, A100.engine) is None

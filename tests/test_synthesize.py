@@ -202,6 +202,10 @@ def test_like_an_offline_trace_is_offline(tmp_path: Path) -> None:
         ({"output_length": "gamma:5:-1"}, "lengths: expected a std in 0.."),
         ({"output_length": "gamma:nan:1"}, "output_length: expected finite numbers"),
         ({"like": "/none"}, "/none: cannot read"),
+        ({"turns": "fixed:0"}, "lengths: expected a mean in 1.."),
+        ({"turns": "many"}, "turns: expected fixed:N, uniform"),
+        ({"turns": 3}, "turns: expected text, got 3"),
+        ({"delay_ms": "fixed:9"}, "generate: delay_ms: expected beside turns"),
         ({"burst": 3}, "generate: expected only requests, arrivals, .*; got 'burst'"),
     ],
 )
@@ -225,3 +229,40 @@ def test_a_sample_holds_different_requests_at_their_own_times() -> None:
     assert sampled(trace, 50, seed=0).sha256 == trace.sha256
     with pytest.raises(InputError, match=r"requests: expected an integer in 1..50, got 51"):
         sampled(trace, 51, seed=0)
+
+
+def test_a_prompt_holds_all_that_was_said_in_its_session_before_it() -> None:
+    trace = small(requests=7, turns="fixed:3", delay_ms="fixed:2000", input_length="fixed:10",
+                  output_length="fixed:5", arrivals="offline")  # fmt: skip
+    assert trace.session is not None
+    assert trace.delay is not None
+    names = trace.session.tolist()
+    assert {name: names.count(name) for name in names} == {"0": 3, "1": 3, "2": 1}
+    first = np.flatnonzero(trace.session == "0")
+    assert trace.input_tokens[first].tolist() == [10, 25, 40]
+    assert trace.delay[first].tolist() == [0.0, 2.0, 2.0]
+    assert trace.arrival[first].tolist() == [0.0, 2.0, 4.0]
+    assert trace.note.endswith("turns fixed:3, delay_ms fixed:2000, seed 7")
+
+
+def test_arrivals_are_those_of_sessions_and_without_delays_turns_follow_at_once() -> None:
+    trace, plain = small(turns="uniform:1:4"), small()
+    first = trace.previous < 0
+    sessions = int(first.sum())
+    assert 50 / 4 <= sessions < 50
+    assert trace.arrival[first].tolist() == plain.arrival[:sessions].tolist()
+    assert trace.delay is not None
+    assert not trace.delay.any()
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 99))
+def test_each_turn_adds_a_prompt_to_what_the_one_before_it_left(
+    n: int, most: int, seed: int
+) -> None:
+    trace = small(requests=n, turns=f"uniform:1:{most}", input_length="fixed:3", seed=seed)
+    later = np.flatnonzero(trace.previous >= 0)
+    before = trace.previous[later]
+    grown = trace.input_tokens[before] + trace.output_tokens[before] + 3
+    assert trace.input_tokens[later].tolist() == grown.tolist()
+    assert (trace.input_tokens[trace.previous < 0] == 3).all()
+    assert len(trace) == n

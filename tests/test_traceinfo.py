@@ -49,3 +49,15 @@ def test_declared_limits_are_counted(tmp_path: Path) -> None:
     path.write_text(f'{row}}}\n{row}, "max_tokens": 1200}}\n{row}, "max_tokens": 7}}\n')
     facts = describe(read(path))
     assert (facts["limits_declared"], facts["max_output_tokens"]["max"]) == (2, 1200)
+
+
+def test_sessions_their_turns_and_delays_are_counted() -> None:
+    nan = float("nan")
+    session, delay = ["a", "a", "b", "", "a"], [0, 1, 0, 0, 3]
+    trace = Trace.from_columns([0, nan, 2, 3, nan], [1] * 5, [1] * 5, session=session, delay=delay)
+    facts = describe(imported(trace))["sessions"]
+    assert (facts["count"], facts["requests"]) == (2, 4)
+    assert (facts["turns"]["mean"], facts["turns"]["max"]) == (2.0, 3)
+    assert (facts["delay_ms"]["mean"], facts["delay_ms"]["min"]) == (2000.0, 1000.0)
+    json.dumps(facts, allow_nan=False)
+    assert describe(imported(trace.take([0, 2])))["sessions"] is None

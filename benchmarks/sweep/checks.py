@@ -368,6 +368,7 @@ def _summary(case: Case, result: SimulationResult, notes: Counter[str]) -> Itera
 def _hybrid(case: Case, result: SimulationResult, notes: Counter[str]) -> Iterator[str]:
     """Where it knows everything beforehand, the hybrid is not worse than any of its parts."""
     known = not case.trace.arrival.any() and case.concurrency is None and not case.replicas
+    known &= case.trace.delay is None
     exact = (case.seen() == case.served.output_tokens).all()
     if case.policy.name != "hybrid" or not known or not exact:
         return

@@ -146,7 +146,32 @@ def draw(seed: int, index: int) -> Case:
     )
     if len(trace) <= PLANNED and not words and rng.random() < 0.15:
         case = _at_step_ends(rng, case)
-    return _short_of(np.random.default_rng((seed, index, 1)), case)
+    case = _short_of(np.random.default_rng((seed, index, 1)), case)
+    return _in_sessions(np.random.default_rng((seed, index, 2)), case)
+
+
+def _in_sessions(rng: Generator, case: Case) -> Case:
+    """Let some of the requests of a few cases be turns of sessions.
+
+    Not where a plan is for all of them, or a closed loop would begin with a turn that is refused.
+    """
+    trace, n = case.trace, len(case.trace)
+    planned = case.replicas is not None
+    if rng.random() >= 0.2 or planned or (case.concurrency is not None and len(case.rows) < n):
+        return case
+    session = rng.integers(0, max(1, n // int(rng.choice([1, 2, 5]))), n)
+    alone = rng.random(n) < 0.2
+    names = np.where(alone, "", session.astype(str)).astype(object)
+    later = np.array([bool(name) and name in names[:row] for row, name in enumerate(names)])
+    waits = rng.choice([0.0, 0.0, 0.01, 0.068892343, 2.0, 30.0], n)
+    chained = Trace.from_columns(
+        *(trace.arrival, trace.input_tokens, trace.output_tokens),
+        max_output_tokens=trace.max_output_tokens,
+        session=names,
+        delay=np.where(later, waits, 0.0),
+        name=trace.name,
+    )
+    return replace(case, trace=chained, words=(), kind=f"{case.kind}, in sessions")
 
 
 def _short_of(rng: Generator, case: Case) -> Case:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.bounds import gap_percent, lower_bound, request_prices
+from llmsched.bounds import lower_bound, request_prices
 from llmsched.config import EngineConfig
 from llmsched.errors import InputError
+from llmsched.gap import gap_percent
 from llmsched.hardware import HardwareProfile
 from llmsched.packing.packing import OnProgress, Progress
 from llmsched.packing.repartition import Repartition

@@ -127,3 +127,19 @@ def test_tasks_are_ordered_and_a_study_pickles() -> None:
     assert list(study.runs()) == [Run(0, 0, "fcfs"), Run(0, 0, "ljf")]
     again = pickle.loads(pickle.dumps(study))
     assert again.identity() == study.identity()
+
+
+def test_a_bootstrap_of_sessions_is_refused_and_other_cases_are_drawn() -> None:
+    chats = {"requests": 9, "input_length": "fixed:3", "output_length": "fixed:4"}
+    source = TraceSource(
+        generate={**chats, "turns": "fixed:3", "delay_ms": "fixed:9"}, name="chats"
+    )
+    scenario = Scenario("s", (source,), (HardwareSource(PAPER),))
+    with pytest.raises(InputError) as error:
+        prepare(replace(scenario, cases=Cases(3)))
+    assert str(error.value).endswith(
+        "cases: draw: expected no bootstrap of a trace with sessions, whose turns follow each "
+        "other: chats"
+    )
+    study = prepare(replace(scenario, cases=Cases(3, draw="synthetic"), policies=("fcfs",)))
+    assert measure(study, Run(0, 1, "fcfs"))["sessions"] == 3

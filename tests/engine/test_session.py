@@ -39,12 +39,36 @@ def runs(draw: st.DrawFn) -> tuple[Intake, Policy]:
 
 
 def begun(case: Case, policy: Policy) -> tuple[Intake, Policy]:
+    case = as_submitted(case)
     config = replace(case.config, **dict(policy.knobs))
     intake = admit(case.trace, case.hardware, policy, config, predicted=case.predicted)
     if policy.offline is not None:
         order, rule = policy.offline.choose(intake.known())
         policy = replace(policy, order=order, rule=rule)
     return intake, policy
+
+
+def sessions(trace: Trace) -> list[NDArray[np.int64]]:
+    """The rows of each session, and of each request without one, in order of first arrival."""
+    first = np.arange(len(trace))
+    for row, before in enumerate(trace.previous.tolist()):
+        if before >= 0:
+            first[row] = first[before]
+    return [np.flatnonzero(first == row) for row in np.flatnonzero(trace.previous < 0).tolist()]
+
+
+def as_submitted(case: Case) -> Case:
+    """The case with what comes at one instant in the order of sessions that are submitted whole."""
+    if case.trace.delay is None:
+        return case
+    rows = np.concatenate(sessions(case.trace))
+    rows = rows[np.argsort(case.trace.arrival[rows], kind="stable")]
+    trace = case.trace
+    names = ("input_tokens", "output_tokens", "max_output_tokens", "timeout", "session", "delay")
+    columns = {n: None if (c := getattr(trace, n)) is None else c[rows] for n in names}
+    ids = [trace.id[row] for row in rows.tolist()]
+    again = Trace.from_columns(trace.arrival[rows], id=ids, name=trace.name, **columns)  # type: ignore[arg-type]
+    return replace(case, trace=again, predicted=case.predicted[rows])
 
 
 def replayed(intake: Intake, policy: Policy) -> SimulationResult:
@@ -84,9 +108,9 @@ def test_submitted_one_by_one_when_they_arrive_is_the_replay_bit_for_bit(
 ) -> None:
     intake, policy = run_
     whole, session = replayed(intake, policy), opened(intake, policy)
-    for i, arrival in enumerate(intake.arrival.tolist()):
-        session.advance(until=arrival)
-        session.submit(part(intake, [i]))
+    for rows in sessions(intake.trace):
+        session.advance(until=intake.arrival[rows[0]])
+        session.submit(part(intake, rows))
     session.advance()
     assert_same(session.result(), whole)
 
@@ -99,17 +123,18 @@ def test_however_often_time_is_advanced_and_looked_at_nothing_changes(
     whole, session = replayed(intake, policy), opened(intake, policy)
     fractions = st.sampled_from([0.0, 1e-9, 0.3, 0.5, 0.99, 1.0])
     steps = st.one_of(fractions, st.integers(0, 9).map(lambda n: n * ROUND_S))
-    now, submitted = 0.0, 0
-    for arrival in [*np.unique(intake.arrival).tolist(), whole.makespan]:
+    now, coming = 0.0, sessions(intake.trace)
+    firsts = [float(intake.arrival[rows[0]]) for rows in coming]
+    for arrival in [*np.unique(firsts).tolist(), whole.makespan]:
         for step in data.draw(st.lists(steps, max_size=3)):
             session.advance(until=min(arrival, now + step * max(1.0, arrival - now)))
             look(session.view)
         now = arrival
         session.advance(until=now)
-        upto = int(np.searchsorted(intake.arrival, arrival, side="right"))
-        if upto > submitted:
-            session.submit(part(intake, np.arange(submitted, upto)))
-            submitted = upto
+        come = [rows for rows in coming if intake.arrival[rows[0]] <= now]
+        coming = coming[len(come) :]
+        if come:
+            session.submit(part(intake, np.sort(np.concatenate(come))))
             look(session.view)
     session.advance()
     assert_same(session.result(), whole)
@@ -132,16 +157,16 @@ def look(view: View) -> None:
 @given(runs())
 def test_two_engines_on_one_clock_do_what_each_does_alone(run_: tuple[Intake, Policy]) -> None:
     intake, policy = run_
-    n = len(intake.trace)
-    assume(n > 1)
-    halves = [part(intake, np.arange(i, n, 2)) for i in (0, 1)]
+    parts = sessions(intake.trace)
+    assume(len(parts) > 1)
+    halves = [part(intake, np.sort(np.concatenate(parts[i::2]))) for i in (0, 1)]
     wholes = [replayed(half, policy) for half in halves]
-    sessions = [opened(intake, policy) for _ in halves]
-    for i, arrival in enumerate(intake.arrival.tolist()):
-        for session in sessions:
-            session.advance(until=arrival)
-        sessions[i % 2].submit(part(intake, [i]))
-    for session, whole in zip(sessions, wholes, strict=True):
+    engines = [opened(intake, policy) for _ in halves]
+    for i, rows in enumerate(parts):
+        for session in engines:
+            session.advance(until=intake.arrival[rows[0]])
+        engines[i % 2].submit(part(intake, rows))
+    for session, whole in zip(engines, wholes, strict=True):
         session.advance()
         assert_same(session.result(), whole)
 

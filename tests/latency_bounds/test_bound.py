@@ -16,8 +16,10 @@ from llmsched.hardware.affine import Affine
 from llmsched.hardware.piecewise import Piecewise
 from llmsched.hardware.stages import Stages
 from llmsched.latency_bounds import Bound, LatencyBounds, latency_bounds
+from llmsched.latency_bounds.record import are_due
 from llmsched.orders.fcfs import Fcfs
 from llmsched.replay import simulate
+from llmsched.trace import Trace
 from tests.hand import MIXED, STAGES, Row, outputs, trace_of
 
 
@@ -172,6 +174,14 @@ def test_where_nothing_is_proven_there_is_a_reason(more: dict[str, Any], reason:
     bounds = latency_bounds(trace_of(outputs(3)), MIXED, EngineConfig(2), **more)
     assert bounds.reason == reason
     assert not bounds.every
+
+
+def test_of_sessions_nothing_is_proven_as_turns_come_when_others_end() -> None:
+    trace = Trace.from_columns([0, 0], [1, 1], [3, 3], session=["a", "a"])
+    bounds = latency_bounds(trace, MIXED, EngineConfig(2))
+    said = "later turns of a session arrive when the schedule lets earlier ones end"
+    assert (bounds.reason, bounds.every) == (said, {})
+    assert not are_due(trace)
 
 
 def test_a_bound_says_of_which_schedules_it_holds() -> None:

@@ -52,7 +52,7 @@ def served(draw: st.DrawFn) -> Served:
     """A case with arrivals on one engine, with users who wait, or with a plan for replicas."""
     case = draw(cases())
     replicas = draw(st.sampled_from([1, 2, 3]))
-    if case.concurrency is not None or replicas == 1:
+    if case.concurrency is not None or replicas == 1 or case.trace.delay is not None:
         return Served(case, None)
     n = len(case.trace)
     chosen = draw(st.lists(st.integers(0, replicas - 1), min_size=n, max_size=n))
@@ -88,6 +88,7 @@ def test_efficiency_is_a_share_and_no_slower_policy_has_a_higher_one(
 
 @given(served())
 def test_the_least_work_does_not_depend_on_when_requests_arrive(here: Served) -> None:
-    trace = replace(here.case.trace, arrival=np.zeros(len(here.case.trace)))
+    n = len(here.case.trace)
+    trace = replace(here.case.trace, arrival=np.zeros(n), session=None, delay=None)
     batch = Served(replace(here.case, trace=trace), here.assignment)
     assert here.work() == batch.work() == batch.bound()

@@ -22,7 +22,7 @@ from tests.cases import AnyStep, Case, cases
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[Case, Policy]:
     """A case with arrivals and a policy that can run it, named or of arbitrary steps."""
-    case = draw(cases())
+    case = draw(cases(sessions=False))
     assume(case.concurrency is None)
     mixed = case.hardware.step_time.mixed
     able = [policy for policy in NAMED.values() if mixed or not policy.rule.mixed]

@@ -219,7 +219,7 @@ def test_steps_follow_each_other_and_nothing_rests_with_work_to_do(
         assert not there.any()
 
 
-@given(cases())
+@given(cases(sessions=False))
 def test_the_hybrid_is_no_worse_than_its_parts_on_a_known_batch(case: Case) -> None:
     batch = replace(case.trace, arrival=np.zeros(len(case.trace)))
     case = replace(case, trace=batch, predicted=batch.output_tokens, concurrency=None)

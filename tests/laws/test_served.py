@@ -23,7 +23,7 @@ from llmsched.replay import Case as Replayed
 from llmsched.replay import replay
 from llmsched.verify.result import faults
 from tests.cases import ROUND_S, AnyStep, Case, cases, finished
-from tests.engine.test_session import assert_same, begun, opened, part, replayed
+from tests.engine.test_session import assert_same, begun, opened, part, replayed, sessions
 from tests.kernels import in_the_other
 from tests.policies_at_hand import WRITTEN
 from tests.verify.test_result import evidence
@@ -84,9 +84,9 @@ def test_submitted_one_by_one_when_they_arrive_the_same_ones_are_served(
     case, policy = run
     intake, policy = begun(replace(case, concurrency=None), policy)
     whole, session = replayed(intake, policy), opened(intake, policy)
-    for i, arrival in enumerate(intake.arrival.tolist()):
-        session.advance(until=arrival)
-        session.submit(part(intake, [i]))
+    for rows in sessions(intake.trace):
+        session.advance(until=intake.arrival[rows[0]])
+        session.submit(part(intake, rows))
     session.advance()
     again = session.result()
     assert_same(again, whole)

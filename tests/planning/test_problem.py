@@ -11,6 +11,7 @@ from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.lengths import predict
 from llmsched.planning.problem import Problem
+from llmsched.trace import Trace
 from tests.hand import STAGES, outputs, trace_of
 
 
@@ -89,3 +90,12 @@ def test_an_objective_is_known_and_fits_the_lengths() -> None:
         replace(problem("noisy:0.3"), objective="best")
     with pytest.raises(InputError, match="objective: 'expected' needs lengths noisy:CV"):
         replace(problem("mean"), objective="expected")
+
+
+def test_a_trace_with_sessions_is_not_planned() -> None:
+    trace = Trace.from_columns([0, 0], [1, 1], [2, 2], session=["a", "a"], name="chat")
+    with pytest.raises(InputError) as error:
+        Problem(trace, STAGES, EngineConfig())
+    assert str(error.value) == (
+        "chat: expected a trace without sessions to plan, whose requests are all known beforehand"
+    )

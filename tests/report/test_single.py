@@ -13,6 +13,7 @@ from llmsched.config import EngineConfig
 from llmsched.metrics import summarize
 from llmsched.replay import simulate
 from llmsched.report.single import render_json, render_single
+from llmsched.report.tables import requests_csv
 from llmsched.trace import Trace
 from tests.hand import STAGES, outputs, replay
 
@@ -157,3 +158,22 @@ def test_bounds_stand_under_their_latencies_with_the_schedules_that_they_hold_fo
     assert max(map(len, page.splitlines())) <= 80
     assert json.loads(render_json(HAND, row, HOW, proven=proven))["bounds"] == proven
     assert "bounds" not in json.loads(render_json(HAND, row, HOW))
+
+
+CHAT = Trace.from_columns(
+    [0, float("nan")], [2, 2], [3, 2], session=["a", "a"], delay=[0, 2], name="chat"
+)
+
+
+def test_the_page_names_sessions_and_their_times() -> None:
+    result = simulate(CHAT, STAGES, find("fcfs"), EngineConfig(1))
+    page = render_single(result, summarize(result), HOW)
+    assert "\nsessions                       1  7,000.0 ms mean, 7,000.0 ms p99, from first" in page
+    assert "sessions" not in PAGE
+
+
+def test_the_file_of_requests_says_whose_turn_each_is_only_where_there_are_sessions() -> None:
+    lines = requests_csv(simulate(CHAT, STAGES, find("fcfs"), EngineConfig(1))).splitlines()
+    assert lines[0].endswith(",session,turn")
+    assert [line.rpartition(",a,")[2] for line in lines[1:]] == ["0", "1"]
+    assert "session" not in requests_csv(HAND).splitlines()[0]

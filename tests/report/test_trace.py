@@ -70,3 +70,16 @@ def test_a_name_that_a_terminal_would_obey_is_spelt_out() -> None:
 def test_the_page_is_the_same_bytes_twice(width: int) -> None:
     trace = read(FIXTURES / "burstgpt.csv")
     assert trace_page(trace, width=width) == trace_page(trace, width=width)
+
+
+def test_sessions_are_told_in_three_lines() -> None:
+    nan = float("nan")
+    trace = Trace.from_columns(
+        [0, nan, 2, nan], [1] * 4, [1] * 4, session=list("aabb"), delay=[0, 1, 0, 3]
+    )
+    page = trace_page(Imported(trace, "native", 4, {}, ()))
+    assert "sessions    2 of 4 requests\n" in page
+    assert "turns       2.0 in the mean, at most 2\n" in page
+    assert (
+        "delays      2,000.0 ms in the mean, 1,000.0 to 3,000.0 ms from the end of a turn" in page
+    )

@@ -533,3 +533,29 @@ def test_a_table_that_cannot_be_read_is_refused(tmp_path: Path, text: str, says:
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_steps(tmp_path / "none.csv")
+
+
+SESSIONS = Trace.from_columns(
+    [0, np.nan, 1.0, np.nan],
+    [4, 5, 6, 7],
+    [3, 2, 5, 4],
+    session=["a", "a", "b", "b"],
+    delay=[0, 2.0, 0, 0.5],
+)
+
+
+@pytest.mark.parametrize("users", [None, 1, 2])
+def test_a_turn_that_comes_before_its_time_is_found(users: int | None, tmp_path: Path) -> None:
+    hardware = HardwareProfile("hand", Affine(per_step=1.0, per_prefill_token=0.25))
+    case = Case(SESSIONS, hardware, EngineConfig(2), SESSIONS.output_tokens, users)
+    replay = evidence(case, case.replay(NAMED["vllm"]), tmp_path)
+    assert faults(replay) == []
+    late = replay.requests.arrival_s.copy()
+    turn = int(np.flatnonzero(SESSIONS.previous >= 0)[0])
+    late[turn] -= 0.25
+    moved = dataclasses.replace(
+        replay, requests=dataclasses.replace(replay.requests, arrival_s=late)
+    )
+    said = [str(fault) for fault in faults(moved)]
+    arrived = f"arrived at {late[turn]:.9g} s, expected {late[turn] + 0.25:.9g} s"
+    assert f"arrivals: request {SESSIONS.id[turn]}: {arrived}" in said
