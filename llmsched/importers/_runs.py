@@ -114,7 +114,7 @@ def one_run(record: Record) -> Iterator[Run]:
     )
 
 
-def with_latency(request: Record) -> Record:
+def _with_latency(request: Record) -> Record:
     """Return a request with the seconds to its last token: to its first, and the gaps after it."""
     first, gaps = request.get("ttfts"), request.get("itls")
     numbers = isinstance(gaps, list) and all(type(gap) in (int, float) for gap in gaps)
@@ -123,10 +123,15 @@ def with_latency(request: Record) -> Record:
     return {**request, "latency": first + sum(cast("list[float]", gaps))}  # type: ignore[operator]  # a number
 
 
+_TIMES = ("ttfts", "itls")
+
+
 def aligned(
     *names: str, optional: tuple[str, ...], needs: str, common: str = ""
 ) -> Callable[[Record], Iterator[Record]]:
     """Return an `expand` that reads the arrays `names` and `optional` of a run in step.
+
+    Those with the times of tokens are read with them, where they are arrays.
 
     `needs` is the option that makes the tool write the arrays, for the message where it did not;
     `common` names what the run says once for all requests.
@@ -137,13 +142,14 @@ def aligned(
         columns |= {
             name: _array(run, name, needs) for name in optional if run.get(name) is not None
         }
+        columns |= {name: times for name in _TIMES if isinstance(times := run.get(name), list)}
         size = len(columns[names[0]])
         for name, column in columns.items():
             if len(column) != size:
                 raise Refusal(name, f"{size} items, as {names[0]} has", str(len(column)))
         shared = {common: run[common]} if common in run else {}
         for values in zip(*columns.values(), strict=True):
-            yield {**shared, **dict(zip(columns, values, strict=True))}
+            yield _with_latency({**shared, **dict(zip(columns, values, strict=True))})
 
     return expand
 

@@ -1,18 +1,7 @@
 """SGLang's `bench_serving` result: one object a run, with arrays only under --output-details."""
 
-from collections.abc import Iterator
-
-from llmsched.importers._format import Format, Moment, Record
-from llmsched.importers._runs import aligned, failed_if, one_run, with_latency
-
-_requests = aligned(
-    "input_lens", "output_lens", optional=("errors", "ttfts", "itls"), needs="--output-details"
-)
-
-
-def _expand(run: Record) -> Iterator[Record]:
-    yield from map(with_latency, _requests(run))
-
+from llmsched.importers._format import Format, Moment
+from llmsched.importers._runs import aligned, failed_if, one_run
 
 FORMAT = Format(
     name="sglang-bench",
@@ -26,5 +15,5 @@ FORMAT = Format(
     last_token=Moment("latency"),
     failure=failed_if("errors"),
     runs=one_run,
-    expand=_expand,
+    expand=aligned("input_lens", "output_lens", optional=("errors",), needs="--output-details"),
 )

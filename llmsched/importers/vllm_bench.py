@@ -3,23 +3,8 @@
 Start times are on an arbitrary clock and may be out of order; older versions have none.
 """
 
-from collections.abc import Iterator
-
-from llmsched.importers._format import Format, Moment, Record
-from llmsched.importers._runs import aligned, failed_if, one_run, with_latency
-
-_requests = aligned(
-    "input_lens",
-    "output_lens",
-    optional=("start_times", "errors", "ttfts", "itls"),
-    needs="--save-detailed",
-    common="model_id",
-)
-
-
-def _expand(run: Record) -> Iterator[Record]:
-    yield from map(with_latency, _requests(run))
-
+from llmsched.importers._format import Format, Moment
+from llmsched.importers._runs import aligned, failed_if, one_run
 
 FORMAT = Format(
     name="vllm-bench",
@@ -40,5 +25,11 @@ FORMAT = Format(
     last_token=Moment("latency"),
     failure=failed_if("errors"),
     runs=one_run,
-    expand=_expand,
+    expand=aligned(
+        "input_lens",
+        "output_lens",
+        optional=("start_times", "errors"),
+        needs="--save-detailed",
+        common="model_id",
+    ),
 )
