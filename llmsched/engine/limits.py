@@ -92,7 +92,9 @@ class Intake:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
         arrival, prompt, predicted, limit = self.known_at_start()
         classes = self.trace.job_class
-        known = () if classes is None else classes[self._at_0].tolist()
+        if classes is not None and self.trace.delay is not None:
+            classes = classes[self._at_0]
+        known = () if classes is None else classes[: len(arrival)].tolist()
         return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, known)
 
     def known_at_start(self) -> list[NDArray[Any]]:
