@@ -148,6 +148,23 @@ def turn_numbers(previous: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array(turn, np.int64)
 
 
+def apart(
+    parts: Sequence[NDArray[np.object_] | None], sizes: Sequence[int]
+) -> NDArray[np.object_] | None:
+    """Return the sessions of several traces, of which no two share one: else names get numbers."""
+    if all(part is None for part in parts):
+        return None
+    names = [
+        np.full(size, NO_SESSION, dtype=object) if part is None else part
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    several = [set(part.tolist()) - {NO_SESSION} for part in names]
+    if len(set().union(*several)) < sum(map(len, several)):
+        for number, part in enumerate(names):
+            names[number] = np.array([label and f"{number}:{label}" for label in part], object)
+    return np.concatenate(names)
+
+
 def _codes(names: NDArray[np.object_]) -> NDArray[np.int64]:
     """Return a number for each session; every request without one has its own."""
     known: dict[str, int] = {}

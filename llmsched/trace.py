@@ -199,7 +199,7 @@ class Trace:
         """
         pick = np.sort(np.asarray(rows, dtype=np.int64))
         changes: dict[str, Any] = {
-            name: frozen(column[pick]) for name, column in self._columns().items()
+            label: frozen(column[pick]) for label, column in self._columns().items()
         }
         if self.session is not None and self.delay is not None:
             names, delay = sessions.passed_on(self.session, self.delay, pick)
@@ -289,7 +289,7 @@ class Trace:
             job_class=of("job_class", ""),
             max_output_tokens=of("max_output_tokens", 0),
             timeout=of("timeout", np.inf),
-            session=_apart([part.session for part in parts], list(map(len, parts))),
+            session=sessions.apart([part.session for part in parts], list(map(len, parts))),
             delay=of("delay", 0.0),
             name=parts[0].name,
             note=parts[0].note,
@@ -358,23 +358,6 @@ _ARRAYS = (
     "max_output_tokens",
     "timeout",
 )
-
-
-def _apart(
-    parts: Sequence[NDArray[np.object_] | None], sizes: Sequence[int]
-) -> NDArray[np.object_] | None:
-    """Return the sessions of several traces, of which no two share one: else names get numbers."""
-    if all(part is None for part in parts):
-        return None
-    names = [
-        np.full(size, sessions.NO_SESSION, dtype=object) if part is None else part
-        for part, size in zip(parts, sizes, strict=True)
-    ]
-    several = [set(part.tolist()) - {sessions.NO_SESSION} for part in names]
-    if len(set().union(*several)) < sum(map(len, several)):
-        for number, part in enumerate(names):
-            names[number] = np.array([label and f"{number}:{label}" for label in part], object)
-    return np.concatenate(names)
 
 
 def _times(name: str, values: ArrayLike, may_lack: bool = False) -> NDArray[np.float64]:

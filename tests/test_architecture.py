@@ -12,18 +12,18 @@ import pytest
 ROOT = Path(__file__).parents[1] / "llmsched"
 
 ROOMS = (
-    ("version", "errors", "notes", "foreign", "columns", "ids"),
+    ("version", "errors", "notes", "foreign", "columns", "ids", "clock"),
     ("kernel",),
     ("files", "parameters", "metric", "distribution", "selection", "durations"),
     ("reading", "finding", "plugin", "schema"),
     ("config", "counted", "objective"),
-    ("documents", "trace"),
+    ("documents", "sessions", "trace"),
     ("lengths", "grouping", "importers", "exporters"),
     ("synthesize", "traceinfo"),
     ("hardware", "packing"),
     ("contract", "modelname"),
     ("engine",),
-    ("bounds", "latency_bounds", "fairness", "metrics"),
+    ("bounds", "gap", "latency_bounds", "fairness", "metrics"),
     ("orders", "batching", "rehearsal", "policies", "catalog"),
     ("replay", "records", "plausibility", "regime"),
     ("planning",),

@@ -92,22 +92,27 @@ class Intake:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
         arrival, prompt, predicted, limit = self.known_at_start()
         classes = self.trace.job_class
-        first = [] if classes is None else classes[self.trace.previous < 0].tolist()
-        known = first[: len(arrival)]
+        if classes is not None and self.trace.delay is not None:
+            classes = classes[self._at_0]
+        known = () if classes is None else classes[: len(arrival)].tolist()
         return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, known)
 
     def known_at_start(self) -> list[NDArray[Any]]:
         """Return the columns of those requests."""
-        at_0: slice | NDArray[np.int64] = slice(int(np.searchsorted(self.arrival, 0.0, "right")))
-        if self.trace.session is not None:
-            at_0 = np.flatnonzero((self.arrival <= 0) & (self.trace.previous < 0))
         columns = (self.arrival, self.trace.input_tokens, self.predicted, self.limit)
-        return [column[at_0] for column in columns]
+        return [column[self._at_0] for column in columns]
+
+    @property
+    def _at_0(self) -> slice | NDArray[np.int64]:
+        """Their rows: whoever follows nobody and arrives then."""
+        if self.trace.delay is None:
+            return slice(int(np.searchsorted(self.arrival, 0.0, side="right")))
+        return np.flatnonzero((self.arrival <= 0) & (self.trace.previous < 0))
 
     @property
     def last_known(self) -> float:
         """Seconds: the last arrival of whoever follows nobody; infinite where a user is awaited."""
-        if self.trace.session is None:
+        if self.trace.delay is None:
             return float(self.arrival[-1])
         return float(self.arrival[self.trace.previous < 0].max())
 

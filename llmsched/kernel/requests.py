@@ -35,6 +35,16 @@ REFUSED, ABORTED = 1, 2
 """What became of a request that was not completed: turned away, or left by its client."""
 
 
+def appended(column: NDArray[Any], used: int, new: NDArray[Any]) -> NDArray[Any]:
+    """Return a column with new entries after those in use: another one where it has no room."""
+    if used + len(new) > len(column):
+        longer = np.empty(2 * used + len(new), column.dtype)
+        longer[:used] = column[:used]
+        column = longer
+    column[used : used + len(new)] = new
+    return column
+
+
 class Requests:
     """Columns that grow as requests are submitted.
 
@@ -108,16 +118,10 @@ class Requests:
         self.computed_input = ints(columns["computed_input"])
 
     def _append(self, name: str, new: NDArray[Any]) -> None:
-        used = self.submitted
-        if not used:
+        if not self.submitted:
             self._columns[name] = new  # a whole trace is not copied
-            return
-        column = self._columns[name]
-        if used + len(new) > len(column):
-            column = np.empty(2 * used + len(new), column.dtype)
-            column[:used] = self._columns[name][:used]
-            self._columns[name] = column
-        column[used : used + len(new)] = new
+        else:
+            self._columns[name] = appended(self._columns[name], self.submitted, new)
 
     def outcome(self) -> dict[str, NDArray[Any]]:
         """Return the arrivals and what became of each request so far, shape (submitted,) each."""

@@ -2,7 +2,7 @@ cimport cython
 
 cdef class Turns:
     cdef public double horizon
-    cdef long long came, dated
+    cdef long long came, dated, submitted, firsts
     cdef list later
     cdef dict _rows
     cdef double[::1] arrival, earliest, delay, timeout
@@ -12,7 +12,7 @@ cdef class Turns:
     cdef bint timed
 
     cpdef add(self, dict given, previous, delay)
-    cdef _add(self, dict new)
+    cdef _look(self)
     cpdef into(self, dict columns, row_of)
     @cython.locals(row="long long", time=double)
     cdef bint is_first(self) except? -1

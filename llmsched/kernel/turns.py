@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.columns import floats, ints
+from llmsched.kernel.requests import appended
 
 _SECONDS = ("arrival", "earliest", "delay", "timeout")
 _WHOLE = ("prompt", "output", "predicted", "limit", "following", "first")
@@ -34,9 +35,10 @@ class Turns:
         self.came = 0  # first turns that have arrived
         self.dated = 0  # those whose arrival is known
         self.later: list[tuple[float, float, int]] = []  # heap: arrival, its earliest, row
-        self._rows: dict[str, NDArray[Any]] = {}
-        none: dict[str, NDArray[Any]] = {name: np.zeros(0) for name in _SECONDS}
-        self._add(none | {name: np.zeros(0, np.int64) for name in _WHOLE})
+        self.submitted = self.firsts = 0  # rows so far, and those of them that follow nobody
+        self._rows: dict[str, NDArray[Any]] = {name: np.zeros(0) for name in _SECONDS}
+        self._rows |= {name: np.zeros(0, np.int64) for name in _WHOLE}
+        self._look()
 
     def add(
         self,
@@ -57,17 +59,22 @@ class Turns:
         delay : float64, shape (n,)
             Seconds from its end.
         """
-        above = len(self._rows["arrival"])
+        above = self.submitted
         later = np.flatnonzero(previous >= 0)
         following = np.full(len(previous), -1)
         following[previous[later]] = above + later
         first = np.flatnonzero(previous < 0)
         self.dated += int(np.isfinite(given["arrival"][first]).sum())
-        self._add({**given, "delay": delay, "following": following, "first": above + first})
-
-    def _add(self, new: dict[str, NDArray[Any]]) -> None:
         rows = self._rows
-        rows.update({n: np.concatenate((rows.get(n, c[:0]), c)) for n, c in new.items()})
+        for name, new in {**given, "delay": delay, "following": following}.items():
+            rows[name] = appended(rows[name], above, new)
+        rows["first"] = appended(rows["first"], self.firsts, above + first)
+        self.submitted += len(previous)
+        self.firsts += len(first)
+        self._look()
+
+    def _look(self) -> None:
+        rows = self._rows
         self.arrival, self.delay = floats(rows["arrival"]), floats(rows["delay"])
         self.timeout, self.earliest = floats(rows["timeout"]), floats(rows["earliest"])
         self.prompt, self.output = ints(rows["prompt"]), ints(rows["output"])
@@ -134,6 +141,6 @@ class Turns:
         row = self.following[self.row_of[number]]
         if row >= 0:
             heappush(self.later, (time + self.delay[row], self.earliest[row], row))
-        elif self.dated < len(self.first):
+        elif self.dated < self.firsts:
             self.arrival[self.first[self.dated]] = time
             self.dated += 1

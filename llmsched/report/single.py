@@ -221,7 +221,7 @@ def _conditions(result: SimulationResult, how: Mapping[str, Any]) -> str:
     limits = f", {words}" if words else ""
     lengths = in_words(how["lengths"])
     measured = Counted(how.get("warmup"), how.get("window")).words(
-        result.arrival, len(result.arrival)
+        np.sort(result.arrival), len(result.arrival)
     )
     counted = f", {measured}" if measured else ""
     return f"{result.hardware.title}, {slots}, {lengths}{seed}{limits}{users}{counted}"

@@ -133,3 +133,44 @@ def test_sample_keeps_rows_as_they_are(llmsched: Run) -> None:
     lines = shipped("traces", "gsm8k-llama65b.jsonl").read_text().splitlines()
     assert len(outcome.out.splitlines()) == 3
     assert set(outcome.out.splitlines()) <= set(lines)
+
+
+CHATS = ("--requests", 3, "--input-length", "fixed:7", "--output-length", "fixed:3")
+
+
+def test_generate_makes_sessions_whose_prompts_grow(llmsched: Run) -> None:
+    outcome = llmsched(
+        "trace", "generate", "-", *CHATS, "--turns", "fixed:2", "--delay-ms", "fixed:9"
+    )
+    assert outcome.code == 0
+    rows = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [(row["session"], row["turn"], row["input_length"]) for row in rows] == [
+        ("0", 0, 7),
+        ("1", 0, 7),
+        ("0", 1, 17),
+    ]
+    assert [row.get("delay_ms") for row in rows] == [None, None, 9]
+
+
+def test_a_format_without_sessions_says_so(llmsched: Run, tmp_path: Path) -> None:
+    target = tmp_path / "t.csv"
+    outcome = llmsched("trace", "generate", target, *CHATS, "--turns", "fixed:2", "--to", "vidur")
+    assert outcome.code == 0
+    assert "vidur has no place for session, delay_ms" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--turns", "x"), "turns: expected fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP]"),
+        (("--delay-ms", "fixed:9"), "generate: delay_ms: expected beside turns, between which"),
+    ],
+)
+def test_bad_sessions_are_refused_in_one_line(
+    llmsched: Run, options: tuple[str, ...], message: str
+) -> None:
+    outcome = llmsched("trace", "generate", "-", *CHATS, *options)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith(f"llmsched: {message}")
+    assert outcome.err.count("\n") == 1
