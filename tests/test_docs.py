@@ -83,6 +83,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my-trace.csv").write_text(
         f"arrived_at,num_prefill_tokens,num_decode_tokens\n{vidur}"
     )
+    (tmp_path / "log.csv").write_text(
+        "created,prompt_tokens,completion_tokens,model\n500,30,4,a\n0,20,9,b\n"
+    )
     (tmp_path / "mine.yaml").write_text("extends: llama3-8b-a100\nname: mine\n")
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
     lines = [

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import orjson
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmsched import exporters
 from llmsched.errors import InputError
@@ -161,18 +161,31 @@ def test_a_later_turn_has_a_delay_in_place_of_a_time() -> None:
     ]
 
 
-def test_what_is_written_of_sessions_makes_the_same_trace_again() -> None:
-    """The columns as a reader of the file has them; `importers` are to hand them over so."""
-    rows = [orjson.loads(line) for line in exporters.text(CHAT, "native").splitlines()]
-    again = Trace.from_columns(
-        [row.get("timestamp", np.nan) / 1e3 for row in rows],
-        [row["input_length"] for row in rows],
-        [row["output_length"] for row in rows],
-        session=[row.get("session", "") for row in rows],
-        turn=[row.get("turn", 0) for row in rows],
-        delay=[row.get("delay_ms", 0) / 1e3 for row in rows],
+@st.composite
+def sessions(draw: st.DrawFn) -> Trace:
+    """Traces in which some requests are turns of sessions, as a file gives them."""
+    n = draw(st.integers(1, 9))
+    names = draw(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=n, max_size=n))
+    times = draw(st.lists(st.integers(0, 10**10), min_size=n, max_size=n))
+    waits = draw(st.lists(st.integers(0, 10**10), min_size=n, max_size=n))
+    first = [not name or name not in names[:row] for row, name in enumerate(names)]
+    trace = Trace.from_columns(
+        [time / 1e9 if is_first else np.nan for time, is_first in zip(times, first, strict=True)],
+        range(1, n + 1),
+        range(2, n + 2),
+        session=names,
+        delay=[0 if is_first else wait / 1e9 for wait, is_first in zip(waits, first, strict=True)],
     )
-    assert again.sha256 == CHAT.sha256
+    return trace.retimed()
+
+
+@given(sessions())
+def test_sessions_are_read_again_to_the_last_bit(trace: Trace) -> None:
+    back = again(trace, "native")
+    assert back.sha256 == trace.sha256
+    assert (back.session is None) is (trace.session is None)
+    if trace.session is not None and back.session is not None:
+        assert back.session.tolist() == trace.session.tolist()
 
 
 def test_other_formats_have_no_place_for_sessions() -> None:

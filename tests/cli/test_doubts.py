@@ -263,8 +263,8 @@ def test_a_batch_given_as_a_trace_is_sent_to_the_option_that_takes_it(
     _batch("m")
     outcome = llmsched(command, "in.jsonl")
     assert (outcome.code, outcome.out) == (2, "")
-    end = "; this is a batch to run, not a trace of one: llmsched plan --input FILE\n"
-    assert outcome.err.endswith(end)
+    said = "expected a trace, got a batch to run: llmsched plan --input FILE"
+    assert outcome.err == f"llmsched: in.jsonl:1: {said}\n"
 
 
 def test_cases_that_are_all_one_are_told(llmsched: Callable[..., Outcome]) -> None:
