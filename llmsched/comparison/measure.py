@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched import catalog
-from llmsched.comparison.study import Cell, Run, Study, load_trace
+from llmsched.comparison.axes import load_trace
+from llmsched.comparison.study import Cell, Run, Study
 from llmsched.documents.row import Row
 from llmsched.errors import LlmschedError
 from llmsched.records import finite, listed_groups

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from llmsched.catalog import policy_files
+from llmsched.comparison.axes import axes_of, load_hardware, load_trace, picked, replicas_of
 from llmsched.comparison.gates import parse_gate
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
@@ -27,17 +28,13 @@ from llmsched.documents.result import Cases
 from llmsched.engine.limits import OnError, Served, on_error_of, serve_some
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
-from llmsched.finding import find_trace
 from llmsched.grouping import grouped
-from llmsched.hardware.load import load_profile, overridden
-from llmsched.hardware.profile import Choice, HardwareProfile
-from llmsched.importers import TraceOptions, load
+from llmsched.hardware.profile import HardwareProfile
 from llmsched.lengths import check_mode, chosen_mode
 from llmsched.objective import check_classes, has_classes
 from llmsched.regime import Load, load_of
-from llmsched.scenario import HardwareSource, Scenario, Seed, TraceSource
+from llmsched.scenario import Scenario, Seed, TraceSource
 from llmsched.schema import checked
-from llmsched.synthesize import generate
 from llmsched.trace import Trace
 from llmsched.version import __version__
 
@@ -210,32 +207,32 @@ def prepare(
         _check_draw(scenario)
     with scenario.blamed("seed"):
         checked(scenario.seed, Seed)
-    axes = _axes(scenario)
+    axes = axes_of(scenario)
     wanted = dict(filters or {})
     policy_pattern = wanted.pop("policy", "*")
     member_pattern = wanted.pop("member", "*") if scenario.family else "*"
     lengths_pattern = "*" if scenario.lengths else wanted.pop("lengths", "*")
-    picked = _picked(axes, wanted, ("member", "policy") if scenario.family else ("policy",))
-    sources = picked["trace"]
+    chosen = picked(axes, wanted, ("member", "policy") if scenario.family else ("policy",))
+    sources = chosen["trace"]
     with scenario.blamed("trace"):
         traces = {name: load_trace(source, scenario.seed) for name, source in sources.items()}
     with scenario.blamed("hardware"):
         machines = {
             name: load_hardware(source, scenario.chosen)
-            for name, source in picked["hardware"].items()
+            for name, source in chosen["hardware"].items()
         }
     cells = []
-    for names in product(*picked.values()):
-        point = dict(zip(picked, names, strict=True))
+    for names in product(*chosen.values()):
+        point = dict(zip(chosen, names, strict=True))
         trace, hardware = traces[point["trace"]], machines[point["hardware"]]
-        lengths = chosen_mode(trace, picked["lengths"][point["lengths"]])
+        lengths = chosen_mode(trace, chosen["lengths"][point["lengths"]])
         if not fnmatchcase(lengths, lengths_pattern):
             continue
         with scenario.blamed("lengths"):
             check_mode(trace, lengths)
-        knobs = {knob: picked[knob][point[knob]] for knob in scenario.engine}
+        knobs = {knob: chosen[knob][point[knob]] for knob in scenario.engine}
         with scenario.blamed("trace"):
-            assignment = _replicas(sources[point["trace"]], trace)
+            assignment = replicas_of(sources[point["trace"]], trace)
         cells.append(
             Cell(
                 label={axis: point[axis] for axis, values in axes.items() if len(values) > 1},
@@ -343,20 +340,6 @@ def _family(scenario: Scenario, cells: Sequence[Cell], pattern: str) -> list[Cel
     return found
 
 
-def _picked(
-    axes: Mapping[str, dict[str, Any]], wanted: Mapping[str, str], others: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Return the values of each axis whose names match the pattern for it."""
-    for axis in wanted:
-        if axis not in axes:
-            known = ", ".join([*axes, *others])
-            raise InputError(f"filter: expected one of {known}; got {axis!r}")
-    return {
-        axis: {name: v for name, v in values.items() if fnmatchcase(name, wanted.get(axis, "*"))}
-        for axis, values in axes.items()
-    }
-
-
 def _check_draw(scenario: Scenario) -> None:
     """Refuse cases that would all be the same."""
     draw = scenario.cases.draw if scenario.cases else ""
@@ -369,66 +352,6 @@ def _check_draw(scenario: Scenario) -> None:
     modes = scenario.lengths or ("none",)
     if draw == "lengths" and not all(mode.startswith("noisy:") for mode in modes):
         raise InputError(f"draw: lengths: expected lengths noisy:CV, got {', '.join(modes)}")
-
-
-def _axes(scenario: Scenario) -> dict[str, dict[str, Any]]:
-    """Return the values of every axis by their names in labels."""
-    axes: dict[str, dict[str, Any]] = {
-        "trace": _named((source.name or _stem(source.file), source) for source in scenario.traces),
-        "hardware": _named((_hardware_name(source), source) for source in scenario.hardware),
-    }
-    for knob, values in scenario.engine.items():
-        axes[knob] = {"no limit" if value is None else str(value): value for value in values}
-    axes["lengths"] = {mode: mode for mode in scenario.lengths} or {"as the trace has them": None}
-    return axes
-
-
-def _named(pairs: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a mapping, with a number after a name that is taken."""
-    named: dict[str, Any] = {}
-    for name, value in pairs:
-        named[name if name not in named else f"{name} #{len(named) + 1}"] = value
-    return named
-
-
-def _stem(file: str | None) -> str:
-    name = str(file or "").rpartition("/")[2]
-    return name.removesuffix(".gz").rpartition(".")[0] or name
-
-
-def _hardware_name(source: HardwareSource) -> str:
-    return source.name or (_stem(source.profile) if "/" in source.profile else source.profile)
-
-
-def load_trace(source: TraceSource, seed: int) -> Trace:
-    """Load a trace, or generate a synthetic one from `seed` unless it names its own.
-
-    Raises
-    ------
-    InputError
-        An unknown option or setting, or a file that cannot be read or accepted.
-    """
-    if source.generate is not None:
-        settings: dict[str, Any] = {"seed": seed, **source.generate}
-        return replace(generate(**settings), name=str(source.name))
-    assert source.file is not None
-    return load(find_trace(source.file), TraceOptions(**source.options))
-
-
-def _replicas(source: TraceSource, trace: Trace) -> Assignment | None:
-    if source.plan is None:
-        return None
-    from llmsched.planning.stored import read_replicas
-
-    return read_replicas(source.plan, trace)
-
-
-def load_hardware(source: HardwareSource, chosen: Choice = "named") -> HardwareProfile:
-    """Load a profile and apply the scenario's overrides, which its record will then name."""
-    profile = replace(load_profile(source.profile), chosen=chosen)
-    if not source.override:
-        return profile
-    return overridden(profile, source.override, source.name, source.profile)
 
 
 def _policies(scenario: Scenario, cells: Sequence[Cell]) -> tuple[str, ...]:

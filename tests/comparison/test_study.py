@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from llmsched.comparison.axes import load_hardware
 from llmsched.comparison.measure import measure
-from llmsched.comparison.study import Run, load_hardware, prepare
+from llmsched.comparison.study import Run, prepare
 from llmsched.documents.result import Cases
 from llmsched.errors import InputError
 from llmsched.hardware import load_profile

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmsched.comparison.study import load_hardware
+from llmsched.comparison.axes import load_hardware
 from llmsched.hardware import load_profile, shipped_profiles
 from llmsched.hardware.fitted import beyond_fit
 from llmsched.hardware.piecewise import Piecewise
