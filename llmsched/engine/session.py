@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
@@ -20,6 +19,7 @@ from llmsched.engine.referee import Referee, blaming, check_decide, check_queue,
 from llmsched.engine.refusal import Refusal
 from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult, Streams
 from llmsched.engine.served import Served, check_served
+from llmsched.engine.submitted import Classes, Submitted
 from llmsched.engine.table import Table
 from llmsched.engine.whole import in_order_of_arrival, in_order_of_trace, in_rows, with_refused
 from llmsched.engine.work import Instants, Work
@@ -118,7 +118,7 @@ class Session:
         block: int = ROWS,
     ) -> None:
         self._policy, self._config, self._hardware = policy, config, hardware
-        self._submitted = _Submitted()
+        self._submitted = Submitted()
         self._rows = Rows(block)
         self._engine = Engine(
             _knobs(config),
@@ -130,7 +130,7 @@ class Session:
         self._stalls = self._engine.stalls = Stalls() if stalls else None
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._instants = Instants()  # not the work's: nobody needs them once they are checked
-        self._jobs = Jobs([], [], [], config, hardware, job_class=_Classes(self._submitted))
+        self._jobs = Jobs([], [], [], config, hardware, job_class=Classes(self._submitted))
         self._view = View(self._engine, self._jobs)
         self._begun = False
         self._until = 0.0
@@ -356,47 +356,6 @@ class Session:
         if rows is not None:
             rows = np.argsort(in_order_of_arrival(traces))[rows]
         return Trace.joined(traces), rows
-
-
-class _Submitted:
-    """What has been submitted, by number of request.
-
-    Apart from the session: one that handed out its own methods would hold itself, and its memory
-    outlive its use.
-    """
-
-    def __init__(self) -> None:
-        self.intakes: list[Intake] = []
-        self.rows: NDArray[np.int64] | None = None  # by number of request, where they differ
-        self._starts = [0]  # number of each submission's first request, and of the one to come
-
-    def add(self, intake: Intake) -> None:
-        self.intakes.append(intake)
-        self._starts.append(self._starts[-1] + len(intake.trace))
-
-    def place(self, request: int) -> tuple[Trace, int]:
-        """Return the trace that a request came with, and its row there."""
-        row = request if self.rows is None else int(self.rows[request])
-        at = bisect_right(self._starts, row) - 1
-        return self.intakes[at].trace, row - self._starts[at]
-
-    def id_of(self, request: int) -> object:
-        trace, row = self.place(request)
-        return trace.id[row]
-
-
-class _Classes:
-    """The classes of requests, read only when somebody asks for them."""
-
-    def __init__(self, submitted: _Submitted) -> None:
-        self._submitted = submitted
-
-    def __bool__(self) -> bool:
-        return any(intake.trace.job_class is not None for intake in self._submitted.intakes)
-
-    def __getitem__(self, request: int) -> str:
-        trace, row = self._submitted.place(request)
-        return "" if trace.job_class is None else str(trace.job_class[row])
 
 
 def _knobs(config: EngineConfig) -> Knobs:
