@@ -79,7 +79,7 @@ def ordered(
     line = np.lexsort((np.arange(n), key, code))  # sessions one after another, each in its order
     first = _begins(code[line])
     if number is not None:
-        _check_numbers(name, names[line], number[line], first)
+        _check_numbers(name, line, names[line], number[line], first)
     owed = line[first & ~np.isfinite(arrival[line])]
     if len(owed):
         row = int(owed.min())
@@ -96,7 +96,7 @@ def ordered(
     head = _head(first)
     chained = np.bincount(head, minlength=n)[head] > 1
     if chained.any():
-        times[line[chained]] = _earliest(name, arrival[line[head]], wait[line], head)[chained]
+        times[line[chained]] = _earliest(name, line, arrival[line[head]], wait[line], head)[chained]
     # Turns of one instant keep their order, and the place of the last of them in the file.
     latest[line] = _running_max(line, head)
     place = np.empty(n, np.int64)
@@ -207,22 +207,33 @@ def _running_max(line: NDArray[np.int64], head: NDArray[np.int64]) -> NDArray[np
 
 
 def _earliest(
-    name: str, begun: NDArray[np.float64], wait: NDArray[np.float64], head: NDArray[np.int64]
+    name: str,
+    line: NDArray[np.int64],
+    begun: NDArray[np.float64],
+    wait: NDArray[np.float64],
+    head: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Return the earliest time of each turn, by the arrival of its session's first one."""
     total = np.cumsum(wait)
-    if not (begun + (total - total[head])).max() < LONGEST_S:
-        raise InputError(f"{name}: delay_ms: expected sessions that end within 272 years")
+    late = ~(begun + (total - total[head]) < LONGEST_S)
+    if late.any():
+        row, within = int(line[late].min()), "a session that ends within 272 years"
+        raise InputError(f"{name}: row {row}: delay_ms: expected {within}")
     exact = np.cumsum(nanoseconds(wait))  # may wrap around, and differences be right even so
     return seconds(nanoseconds(begun) + (exact - exact[head]))
 
 
 def _check_numbers(
-    name: str, session: NDArray[np.object_], turn: NDArray[np.generic], first: NDArray[np.bool_]
+    name: str,
+    line: NDArray[np.int64],
+    session: NDArray[np.object_],
+    turn: NDArray[np.generic],
+    first: NDArray[np.bool_],
 ) -> None:
     """Refuse two turns of one number."""
     twice = np.flatnonzero(~first[1:] & (turn[1:] == turn[:-1]))
     if len(twice):
-        place = int(twice[0])
+        place = int(twice[0]) + 1
         who = f"session {session[place]!r}"
-        raise InputError(f"{name}: turn: expected {turn[place]} once in {who}, got it twice")
+        expected = f"expected {turn[place]} once in {who}, got it twice"
+        raise InputError(f"{name}: row {line[place]}: turn: {expected}")

@@ -175,11 +175,11 @@ def test_the_hash_is_of_the_chain_and_not_of_its_name() -> None:
             "row 1: timestamp: expected a finite time of a request without a session",
         ),
         ({"session": ["a", "b"]}, "row 1: timestamp: expected a finite time of a first turn"),
-        ({"turn": [3, 3]}, "turn: expected 3 once in session 'a', got it twice"),
+        ({"turn": [3, 3]}, "row 1: turn: expected 3 once in session 'a', got it twice"),
         ({"turn": [1, 2, 3]}, "turn: expected 2 values, got shape (3,)"),
         ({"session": ["a"]}, "session: expected 2 values, got shape (1,)"),
         ({"session": None, "delay": [0, 1]}, "session: expected a column beside delay_ms and turn"),
-        ({"delay": [0, 2.0**33]}, "delay_ms: expected sessions that end within 272 years"),
+        ({"delay": [0, 2.0**33]}, "row 1: delay_ms: expected a session that ends within 272 years"),
     ],
 )
 def test_what_makes_no_session_is_refused(columns: dict[str, object], problem: str) -> None:

@@ -161,9 +161,9 @@ def read(
         table.dropped[f"the run is another ({found.chosen.of} runs, --run K picks)"] += (
             found.chosen.left_out
         )
-    dropped = _dropped_notes(table)
     if not len(table):
-        raise InputError(f"{path}:1: no requests are left; {dropped[0] if dropped else 'no rows'}")
+        left_out = "".join(_dropped_notes(table)) or "no rows"
+        raise InputError(f"{path}:1: no requests are left; {left_out}")
     blocks = blocks_of(table, form) if table.hash_ids else None
     if blocks is not None:
         _check_clock(blocks, form, path, options)
@@ -183,7 +183,7 @@ def read(
         form.name,
         table.rows,
         dict(table.dropped),
-        (*dropped, *notes, *more),
+        (*_dropped_notes(table), *notes, *more),
         facts,
         None if found.chosen is None else found.chosen.run,
         is_timed,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +18,13 @@ from llmsched.importers._detect import listed
 from llmsched.importers._options import TraceOptions
 from llmsched.importers._span import Span
 from llmsched.importers._table import Table
+from llmsched.importers._turns import sessions_of
 from llmsched.importers._values import MAX_SECONDS, UNITS
 from llmsched.schema import within
-from llmsched.sessions import Ordered, ordered
+from llmsched.sessions import Ordered
 from llmsched.trace import Trace, frozen, nanoseconds, seconds
 
 _T = TypeVar("_T", bound=np.generic)
-
-_ROW = re.compile(r": row (\d+)")
 
 _Rows = NDArray[np.int64] | None
 """Rows of a table in an order; None is all of them in that of the file, which needs no copy."""
@@ -60,7 +58,7 @@ def assembled(
         who = "session begins" if table.delay.whole() else "request arrives"
         notes.append(f"no arrival times in this file: every {who} at time 0")
         time = np.zeros(len(table), np.int64)
-    line = _sessions(table, time, path)
+    line = sessions_of(table, time, path, skip=options.skip)
     order = None if line is None else line.rows
     if line is not None:
         time = nanoseconds(line.arrival)
@@ -92,32 +90,6 @@ def assembled(
         when = _faster(when, options.speed)
     trace = _picked(table, kept, seconds(when), plain(Path(path).name), blocks)
     return Assembled(_patient(trace, options), kept, notes)
-
-
-def _sessions(table: Table, time: NDArray[np.int64], path: str) -> Ordered | None:
-    """Return the rows with the sessions that they are turns of; None where nobody waits."""
-    names, delays = table.session.whole(), table.delay.whole()
-    untimed = np.array(table.untimed.whole() or [False] * len(table))
-    if not names or not (delays or untimed.any()):
-        return None
-    delay = np.array(delays or [math.inf] * len(table))
-    met: set[str] = set()
-    for row in np.flatnonzero(~untimed & ~np.isfinite(delay)).tolist():
-        if names[row] and names[row] in met:
-            where = table.where.whole()[row]
-            wanted = "delays of all turns after the first, or of none"
-            raise InputError(f"{path}:{where}: session {names[row]!r}: expected {wanted}")
-        met.add(names[row])
-    arrival = seconds(time)
-    if not table.all_untimed:
-        arrival[untimed] = np.nan
-    wait, turns = np.where(np.isfinite(delay), delay, 0.0), table.turn.whole() or None
-    try:
-        return ordered(path, arrival, names, wait, turns)
-    except InputError as error:
-        raise InputError(
-            _ROW.sub(lambda row: f":{table.where.whole()[int(row[1])]}", str(error))
-        ) from None
 
 
 def _linked(

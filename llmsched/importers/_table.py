@@ -78,6 +78,11 @@ class Table:
         untimed = self.untimed.whole()
         return bool(untimed) and all(untimed)
 
+    def drop(self, reason: str, rows: int) -> None:
+        """Count rows that were left out after they had been kept."""
+        if rows:
+            self.dropped[reason] += rows
+
     def skip_rare(self, rows: int) -> None:
         """Add rows that have nothing under the names of `Format.rare`."""
         for column in (

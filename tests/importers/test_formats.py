@@ -281,6 +281,34 @@ def test_turns_that_make_no_session_are_refused_by_line(
     assert str(caught.value).startswith(f"{path}:{problem}")
 
 
+def test_turns_whose_first_one_is_left_out_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    lengths = '"input_length": 5, "output_length": %d'
+    rows = [
+        ('"session": "a", "timestamp": 0', 0),
+        ('"session": "a", "delay_ms": 9', 6),
+        ('"session": "b", "timestamp": 4', 6),
+        ('"session": "b", "delay_ms": 3', 6),
+    ]
+    path.write_text("".join(f"{{{one}, {lengths % n}}}\n" for one, n in rows))
+    imported = read(path)
+    assert imported.trace.session is not None
+    assert (imported.trace.id.tolist(), imported.rows) == (["2", "3"], 4)
+    assert imported.dropped == {
+        "output_length is 0": 1,
+        "the first turn of the session was left out": 1,
+    }
+
+
+def test_places_in_a_session_are_given_to_all_its_turns_or_to_none(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    lengths = '"input_length": 5, "output_length": 6'
+    rows = ('"session": "a", "turn": 1, "timestamp": 0', '"session": "a", "delay_ms": 9')
+    path.write_text("".join(f"{{{one}, {lengths}}}\n" for one in rows))
+    with pytest.raises(InputError, match="2: turn: expected a number in every turn, or in none"):
+        load(path)
+
+
 def test_sessions_whose_rows_all_have_times_are_names_alone(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     row = '{"session": "a", "timestamp": %d, "input_length": 5, "output_length": 6}\n'
