@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from typing import get_args
@@ -87,7 +88,7 @@ def _named(role: str, name: str) -> dict[str, object]:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield roles and columns; a name with a comma stands in quotes, as in a CSV file."""
+    """Yield roles and columns; a pair with a comma stands in quotes, as a cell of a CSV file."""
     seen = set()
     for pair in next(csv.reader([text], skipinitialspace=True), []):
         role, equals, name = pair.partition("=")
@@ -138,13 +139,19 @@ def suggestion(record: Mapping[str, object]) -> str:
         parts.append((role, name + (_unit_of(name, flat.get(name)) if role == "arrival" else "")))
     if not parts[0][1] and not parts[1][1]:
         return ""
-    return ",".join(f"{role}={_quoted(name or '?')}" for role, name in [parts[2], *parts[:2]])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(
+        f"{role}={name or '?'}" for role, name in [parts[2], *parts[:2]]
+    )
+    return text.getvalue()
 
 
 def _flat(
     record: Mapping[str, object], above: str = "", depth: int = 1
 ) -> Iterator[tuple[str, object]]:
     for key, value in record.items():
+        if not key.isprintable():
+            continue  # nobody types it
         if isinstance(value, dict) and depth < _DEPTH:
             yield from _flat(value, f"{above}{key}.", depth + 1)
         elif not isinstance(value, list):
@@ -178,7 +185,3 @@ def _unit_of(name: str, value: object) -> str:
             if 1e9 <= number * UNITS[unit] / 1e9 < 4e9 and number > 4e9:
                 return f":{unit}"
     return ""
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if "," in name or " " in name else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import pkgutil
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -143,7 +144,7 @@ def unknown(kind: str, record: Mapping[str, object], *, first: bool = True) -> s
     elif share > 1 and lacking:
         hints = [f"{nearest.name} also has {', '.join(lacking)}"]
     if columns := suggestion(record):
-        hints.append(f"or say which is which: --columns {columns}")
+        hints.append(f"or say which is which: --columns {shlex.quote(columns)}")
     what = "header" if kind == "csv" else "keys"
     return "; ".join(
         [f"{what}: expected those of a known format, got {listed(names) or 'none'}", *hints]

@@ -144,7 +144,7 @@ def test_an_arrival_is_proposed_with_its_unit(times: dict[str, object], arrival:
         (("num_input_tokens", "num_output_tokens"), ("num_input_tokens", "num_output_tokens")),
         (("ContextTokens", "GeneratedTokens"), ("ContextTokens", "GeneratedTokens")),
         (("input_cost", "input_len", "output_len"), ("input_len", "output_len")),
-        (("request size", "answer size"), ('"request size"', '"answer size"')),
+        (("request size", "answer size"), ("request size", "answer size")),
     ],
 )
 def test_lengths_are_proposed_by_the_words_of_their_names(
@@ -152,6 +152,13 @@ def test_lengths_are_proposed_by_the_words_of_their_names(
 ) -> None:
     record: dict[str, object] = dict.fromkeys(names, 5)
     assert suggestion(record).endswith(f"input={lengths[0]},output={lengths[1]}")
+
+
+def test_what_is_proposed_can_be_typed_whatever_the_names_are() -> None:
+    record: dict[str, object] = {"a,b tokens in": 1, 'out "x" tokens': 2, "time:ms": 3}
+    form = asked(suggestion(record))
+    assert (form.input_tokens, form.output_tokens) == ("a,b tokens in", 'out "x" tokens')
+    assert (form.time, form.unit) == ("time:ms", "ms")
 
 
 def test_nothing_is_proposed_where_nothing_looks_like_a_length() -> None:
