@@ -174,3 +174,52 @@ def test_bad_sessions_are_refused_in_one_line(
     assert outcome.out == ""
     assert outcome.err.startswith(f"llmsched: {message}")
     assert outcome.err.count("\n") == 1
+
+
+LOG = "created;prompt_tok;gen_tok;model\n1500;7;3;a\n0;9;4;b\n"
+COLUMNS = "arrival=created:ms,input=prompt_tok,output=gen_tok,class=model"
+
+
+def test_an_unknown_table_is_read_by_the_option_that_its_refusal_prints(
+    llmsched: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text(LOG)
+    refused = llmsched("trace", "info", "log.csv")
+    assert (refused.code, refused.out) == (2, "")
+    said, _, proposed = refused.err.rstrip().partition("--columns ")
+    assert said.startswith("llmsched: log.csv:1: header: expected those of a known format, got ")
+    assert proposed == "arrival=created,input=prompt_tok,output=gen_tok"
+    read = llmsched("trace", "info", "log.csv", "--columns", proposed, "--format", "json")
+    facts = json.loads(read.out)
+    assert (facts["span_s"], facts["total_input_tokens"]) == (1500, 16)
+    assert facts["read_as"][0]["sure"] == "assumed"
+    assert "created is read as seconds" in read.err
+
+
+def test_columns_work_wherever_a_trace_is_taken(
+    llmsched: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text(LOG)
+    Path("mine.yaml").write_text(
+        "schema_version: 1\nname: mine\ntrace: {file: log.csv, options: {columns: {arrival: "
+        "'created:ms', input: prompt_tok, output: gen_tok}}}\nhardware: llama3-8b-a100\n"
+        "policies: [vllm]\n"
+    )
+    option = ("--columns", COLUMNS)
+    one = llmsched("compare", "mine.yaml", "--format", "json")
+    two = llmsched("compare", "log.csv", "--policies", "vllm", *option, "--format", "json")
+    three = llmsched("simulate", "log.csv", *option, "--policy", "vllm", "--format", "json")
+    assert (one.code, two.code, three.code) == (0, 0, 0)
+    hashes = {json.loads(each.out)["trace"]["sha256"] for each in (one, two, three)}
+    assert len(hashes) == 1
+
+
+def test_a_format_and_columns_exclude_each_other(llmsched: Run, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(LOG)
+    outcome = llmsched("trace", "info", path, "--columns", COLUMNS, "--trace-format", "azure")
+    assert outcome == Outcome(
+        2, "", "llmsched: --columns: expected without a format, which names them itself\n"
+    )
