@@ -106,9 +106,9 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MEANT = {
     "arrival": ("arrival arrived arrive timestamp created sent launch start started begin queued "
                 "received date time ts t at"),
-    "input": "input inputs prompt prompts context prefill request req query isl in it input_length",
-    "output": "output outputs completion completions generated generation gen response resp reply answer decode "
-              "osl out ot",
+    "input": "input inputs prompt prompts context prefill request req query isl in it",
+    "output": ("output outputs completion completions generated generation gen response resp "
+               "reply answer decode osl out ot"),
 }  # fmt: skip
 _RANKS = {role: {word: -i for i, word in enumerate(text.split())} for role, text in _MEANT.items()}
 _OTHER = {
