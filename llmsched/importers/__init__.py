@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from llmsched.errors import InputError
 from llmsched.importers import _source
+from llmsched.importers._asked import check_there
 from llmsched.importers._assemble import assembled
 from llmsched.importers._blocks import Blocks, blocks_of
 from llmsched.importers._bulk import is_long, read_blocks
@@ -34,6 +35,7 @@ from llmsched.importers._table import OnProgress, Table, collect
 from llmsched.importers._values import Refusal
 from llmsched.notes import say
 from llmsched.reading import opened
+from llmsched.schema import within
 from llmsched.trace import Trace
 
 __all__ = [
@@ -237,6 +239,9 @@ def _row_by_row(
     with opened(source) as lines:
         file = _source.begin(lines)
         form, first = _form(file, lines.path, options)
+        if options.columns is not None:
+            with within(f"{lines.path}:{file.number}", ": "):
+                check_there(form, options.columns, file.sample())
         rows = file.records(form)
         if measured and form.measured_from is not None:
             form = replace(form, time=form.measured_from)

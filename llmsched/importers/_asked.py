@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import get_args
 
 from llmsched.errors import InputError
 from llmsched.importers._format import Format, Moment, Unit
-from llmsched.importers._values import UNITS, as_number, is_date
+from llmsched.importers._values import MISSING, UNITS, as_number, getter, is_date
 from llmsched.schema import shown
 
 Columns = str | dict[str, str]
@@ -53,6 +55,7 @@ def asked(columns: Columns) -> Format:
     """
     given = columns if isinstance(columns, Mapping) else dict(_pairs(columns))
     fields: dict[str, object] = {}
+    assumed = []
     for role, spec in given.items():
         if role not in ROLES:
             raise InputError(f"columns: expected one of {', '.join(ROLES)}; got {shown(role)}")
@@ -60,13 +63,20 @@ def asked(columns: Columns) -> Format:
         if match is None:
             raise InputError(f"columns: {role}: expected the name of a column, got {shown(spec)}")
         name, unit = match.groups()
-        if role == "arrival":
-            fields |= {"time": name, "unit": unit or "any"}
-        elif role in _MOMENTS:
-            field, usual, since = _MOMENTS[role]
-            fields[field] = Moment(name, unit or usual, since)  # type: ignore[arg-type]  # of Unit
-        else:
+        if role != "arrival" and role not in _MOMENTS:
             fields |= _named(role, spec)
+            continue
+        field, usual, since = _MOMENTS.get(role, ("time", "any", "zero"))
+        by_name = _unit_in(name)
+        if unit is None and by_name:
+            assumed.append(f"{name} is read as {by_name}, by its name")
+        elif unit is None and usual == "s":
+            assumed.append(f"{name} is read as s: --columns {role}={name}:ms for another unit")
+        unit = unit or by_name or usual
+        if role == "arrival":
+            fields |= {"time": name, "unit": unit}
+        else:
+            fields[field] = Moment(name, unit, since)  # type: ignore[arg-type]  # of Unit
     for role in ("input", "output"):
         if role not in given:
             raise InputError(f"columns: expected {role}=COLUMN as well")
@@ -75,8 +85,37 @@ def asked(columns: Columns) -> Format:
         about="columns as they were named",
         kind="any",
         signatures=((str(fields["input_tokens"]), str(fields["output_tokens"])),),
+        note="; ".join(assumed),
         **{"predicted": None, **fields},  # type: ignore[arg-type]  # checked by the format
     )
+
+
+def check_there(form: Format, columns: Columns, seen: Sequence[Mapping[str, object]]) -> None:
+    """Refuse a column that none of a file's first rows has: it is mistyped.
+
+    Raises
+    ------
+    InputError
+        The role, and the nearest column that there is.
+    """
+    there = list(dict.fromkeys(name for row in seen for name in (*row, *dict(_flat(row)))))
+    given = columns if isinstance(columns, Mapping) else dict(_pairs(columns))
+    for role, spec in given.items():
+        match = _SPEC.fullmatch(spec)
+        assert match is not None
+        moment = role == "arrival" or role in _MOMENTS
+        name = match.group(1) if moment else spec
+        if any(getter(name)(row) is not MISSING for row in seen):
+            continue
+        if form.kind == "any" and name.casefold() in {other.casefold() for other in there}:
+            continue
+        near = get_close_matches(name, there, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        stem, colon, unit = name.rpartition(":")
+        if moment and colon and stem in there:
+            hint = f" (units are s, ms, us, ns and date, not {unit})"
+        names = listed(there)
+        raise InputError(f"columns: {role}: expected one of {names}; got {shown(name)}{hint}")
 
 
 def _named(role: str, name: str) -> dict[str, object]:
@@ -176,12 +215,24 @@ def _best(role: str, flat: Mapping[str, object], taken: set[str]) -> str:
 
 def _unit_of(name: str, value: object) -> str:
     """Return the unit that a name ends in, or that the size of a Unix time tells."""
-    last = [word.lower() for word in _WORDS.findall(name)][-1:]
-    if last and last[0] in UNITS:
-        return f":{last[0]}"
+    if by_name := _unit_in(name):
+        return f":{by_name}"
     number = as_number(value)
     if isinstance(number, int | float):
         for unit in ("ns", "us", "ms"):
             if 1e9 <= number * UNITS[unit] / 1e9 < 4e9 and number > 4e9:
                 return f":{unit}"
     return ""
+
+
+def _unit_in(name: str) -> str:
+    """Return the unit that a name ends in; empty if it ends in none."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    return words[-1] if len(words) > 1 and words[-1] in UNITS else ""
+
+
+def listed(names: Collection[str]) -> str:
+    """Return names from a file on one line of moderate length."""
+    text = ", ".join(itertools.islice(names, 80))
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= 80 else text[:77] + "..."

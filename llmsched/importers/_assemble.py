@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from llmsched.errors import InputError
 from llmsched.files import plain
+from llmsched.importers._asked import listed
 from llmsched.importers._blocks import Blocks
-from llmsched.importers._detect import listed
 from llmsched.importers._options import TraceOptions
 from llmsched.importers._span import Span
 from llmsched.importers._table import Table

@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 
 from llmsched.errors import InputError
 from llmsched.importers import _source
+from llmsched.importers._asked import check_there
 from llmsched.importers._bulk_csv import CsvBlocks
 from llmsched.importers._bulk_json import JsonBlocks
 from llmsched.importers._csv import cells_of, read_header
@@ -91,6 +92,8 @@ def _begin(lines: Lines, options: TraceOptions) -> _Begun:
     if form is None or form.kind not in (kind, "any"):
         raise Doubtful
     doubt(form.expand is not None or form.runs is not None)
+    if options.columns is not None:
+        check_there(form, options.columns, [row])  # an error there is a doubt here
     if header is None:
         unit = resolved(form, options, row)
         return _Begun(form, unit, row, JsonBlocks(form, unit, row), blocks)

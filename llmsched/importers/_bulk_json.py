@@ -16,8 +16,8 @@ from llmsched.ids import Ids
 from llmsched.importers import _source
 from llmsched.importers._doubt import Doubtful, dates, doubt, in_range, times
 from llmsched.importers._format import Format, Record, never
-from llmsched.importers._table import Adder, Table, getter
-from llmsched.importers._values import MISSING, Refusal, label_of, timeout_ms
+from llmsched.importers._table import Adder, Table
+from llmsched.importers._values import MISSING, Refusal, getter, label_of, timeout_ms
 
 _Find: TypeAlias = Callable[[str], Callable[[Any], object] | None]
 """Returns for a key the function that finds its value in a row; None if no row has the key."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import pkgutil
 import shlex
 from collections.abc import Collection, Iterable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 from llmsched.errors import InputError
-from llmsched.importers._asked import suggestion
+from llmsched.importers._asked import listed, suggestion
 from llmsched.importers._format import Format, Record, Run, never
 from llmsched.importers._summaries import SUMMARIES
 from llmsched.plugin import contained, installed
@@ -149,10 +148,3 @@ def unknown(kind: str, record: Mapping[str, object], *, first: bool = True) -> s
     return "; ".join(
         [f"{what}: expected those of a known format, got {listed(names) or 'none'}", *hints]
     )
-
-
-def listed(names: Collection[str]) -> str:
-    """Return names from a file on one line of moderate length."""
-    text = ", ".join(itertools.islice(names, 80))
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= 80 else text[:77] + "..."

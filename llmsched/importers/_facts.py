@@ -9,8 +9,7 @@ from llmsched.importers._blocks import Blocks
 from llmsched.importers._format import Format, Record
 from llmsched.importers._options import TraceOptions
 from llmsched.importers._runs import Chosen
-from llmsched.importers._table import getter
-from llmsched.importers._values import DATE, is_date
+from llmsched.importers._values import DATE, getter, is_date
 
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 

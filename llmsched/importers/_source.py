@@ -27,6 +27,9 @@ from llmsched.reading import PARQUET, Lines
 Found = tuple[str, Record | Refusal]
 """Where a record was found ("17", or "1: item 3") and the record, or why there is none."""
 
+_SAMPLE = 100
+"""Objects in which a name that somebody gives is looked for."""
+
 _YAML = re.compile(rb"---|[A-Za-z_][\w.-]*:(\s+[^,;\t]*)?")
 
 
@@ -34,6 +37,7 @@ class Objects:
     """A file of objects, which name what they hold."""
 
     kind: Literal["json"] = "json"
+    number = 1
 
     def __init__(self, rows: Iterator[Found]) -> None:
         self._rows = rows
@@ -44,6 +48,11 @@ class Objects:
             if isinstance(found, dict):
                 return found
         return {}
+
+    def sample(self) -> list[Record]:
+        """Return the first records, which stay."""
+        several = itertools.islice(self.looked_at(), _SAMPLE)
+        return [found for _, found in several if isinstance(found, dict)]
 
     def looked_at(self) -> Iterator[Found]:
         """Yield rows from the first one on, which stay, for as long as somebody wants more."""
@@ -82,6 +91,10 @@ class Cells:
         self._rows = itertools.chain([(where, cells)], self._rows)
         known = [None] * len(self._names) if isinstance(cells, Refusal) else cells
         return dict(zip(self._names, known, strict=True))
+
+    def sample(self) -> list[Record]:
+        """Return the first row, whose names are those of all."""
+        return [self.first()]
 
     def records(self, form: Format) -> Iterator[Found]:
         """Yield all records, with the names as a format spells them."""

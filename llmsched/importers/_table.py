@@ -23,6 +23,7 @@ from llmsched.importers._values import (
     as_json,
     as_number,
     count,
+    getter,
     hashes,
     instant_ns,
     label_of,
@@ -361,23 +362,6 @@ class _Tokens:
             raise Refusal(moment.name, "an arrival beside it", as_json(value))
         began = instant_ns(self.get_time(record), self.time, self.unit)
         return (instant_ns(value, moment.name, moment.unit) - began) / 1e9
-
-
-def getter(path: str) -> Callable[[Record], object]:
-    """Return a function that finds the value at `path`: a key of that name, else through dots."""
-    if "." not in path:
-        return lambda record: record.get(path, MISSING)
-    keys = path.split(".")
-
-    def descend(record: Record) -> object:
-        if path in record:
-            return record[path]
-        value: object = record
-        for key in keys:
-            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
-        return value
-
-    return descend
 
 
 def _nothing(record: Record) -> object:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -48,6 +48,23 @@ class Refusal(Exception):
 
 class Dropped(Exception):
     """A request that a trace has no place for; the argument is the reason to count."""
+
+
+def getter(path: str) -> Callable[[Mapping[str, object]], object]:
+    """Return a function that finds the value at `path`: a key of that name, else through dots."""
+    if "." not in path:
+        return lambda record: record.get(path, MISSING)
+    keys = path.split(".")
+
+    def descend(record: Mapping[str, object]) -> object:
+        if path in record:
+            return record[path]
+        value: object = record
+        for key in keys:
+            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
+        return value
+
+    return descend
 
 
 def as_json(value: object) -> str:

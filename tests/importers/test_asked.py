@@ -107,9 +107,53 @@ def test_columns_and_a_format_exclude_each_other() -> None:
         TraceOptions(columns="input=a,output=b", format="azure")
 
 
-def test_a_column_that_is_not_there_is_refused_by_name(table: Path) -> None:
-    with pytest.raises(InputError, match=r"log.csv:2: nothere: expected an integer >= 1, got noth"):
-        load(table, TraceOptions(columns="input=prompt_tokens,output=nothere"))
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("output=nothere", "output: expected one of created, prompt_tokens, "),
+        ("output=completion_token", "output: expected one of .* .did you mean completion_tokens"),
+        ("output=completion_tokens,class=knd", "class: expected one of .* .did you mean kind"),
+        ("output=completion_tokens,timeout=nosuch", "timeout: expected one of .*; got 'nosuch'"),
+        ("output=completion_tokens,arrival=created:sec", "arrival: .*units are s, ms, us, ns and"),
+        ("output=?", "output: expected one of .*; got '.'"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_column_that_is_not_there_is_refused_by_name(
+    kind: str, more: str, problem: str, table: Path
+) -> None:
+    path = table
+    if kind == "jsonl":
+        path = table.with_suffix(".jsonl")
+        row = '{"created": 1, "prompt_tokens": 2, "completion_tokens": 3, "kind": "a"}\n'
+        path.write_text(row * 3)
+    with pytest.raises(InputError, match=f"{path.name}:1: columns: {problem}"):
+        load(path, TraceOptions(columns=f"input=prompt_tokens,{more}"))
+
+
+def test_an_optional_column_may_begin_some_rows_down(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    row = '{"i": 2, "o": 3%s}\n'
+    path.write_text(row % "" + row % ', "kind": "a"')
+    trace = load(path, TraceOptions(columns="input=i,output=o,class=kind"))
+    assert trace.classes[0] == ("(none)", "a")
+
+
+def test_a_time_without_a_unit_is_read_by_its_name_or_as_seconds_and_said_to_be(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("at_ms,i,o,s,think_ms,tool\n0,1,2,a,,\n,3,4,a,500,2\n")
+    columns = "arrival=at_ms,input=i,output=o,session=s"
+    imported = read(path, TraceOptions(columns=f"{columns},delay=think_ms"))
+    assert imported.trace.delay is not None
+    assert imported.trace.delay.tolist() == [0, 0.5]
+    assert imported.notes[-1] == (
+        "at_ms is read as ms, by its name; think_ms is read as ms, by its name"
+    )
+    imported = read(path, TraceOptions(columns=f"{columns},delay=tool"))
+    assert imported.trace.arrival.tolist() == [0, 2]
+    assert "tool is read as s: --columns delay=tool:ms for another unit" in imported.notes[-1]
 
 
 def test_a_unit_stands_only_after_the_last_colon() -> None:
