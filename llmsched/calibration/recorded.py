@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.calibration.measured import COUNTS, TIME
 from llmsched.errors import InputError
 from llmsched.importers import Imported, TraceOptions, detected, read
 from llmsched.trace import Trace
@@ -54,7 +55,7 @@ def is_run(path: str | Path, options: TraceOptions = TraceOptions()) -> bool:
     InputError
         The file cannot be read, or is neither.
     """
-    return detected(path, options) is not None
+    return detected(path, options, unless=(*COUNTS, TIME)) is not None
 
 
 def read_run(path: str | Path, options: TraceOptions = TraceOptions()) -> MeasuredRun:
@@ -70,7 +71,8 @@ def read_run(path: str | Path, options: TraceOptions = TraceOptions()) -> Measur
     first, last = imported.first_token, imported.last_token
     if first is None or last is None:
         said = f"the format {imported.format} does not say"
-        raise InputError(f"{path}: expected when first and last tokens came, which {said}")
+        roles = "--columns names them as ttft=COLUMN and latency=COLUMN"
+        raise InputError(f"{path}: expected when first and last tokens came, which {said}; {roles}")
     _check_sent(path, imported)
     trace = imported.trace
     if trace.session is not None:

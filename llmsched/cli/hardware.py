@@ -153,9 +153,9 @@ def _from_run(
 
     if not 0 < share <= 1:
         raise InputError(f"--fit-share: expected a number in (0, 1], got {share:g}")
+    run = read_run(source, options)
     if "max_num_seqs" not in engine or "max_num_batched_tokens" not in engine:
         raise InputError("--max-num-seqs, --max-num-batched-tokens: a run needs the engine's knobs")
-    run = read_run(source, options)
     for note in run.notes:
         say(f"{source}: {note}")
     config = replace(EngineConfig(), **engine)

@@ -38,8 +38,9 @@ Columns = Annotated[
         "--columns",
         metavar="ROLE=COLUMN,...",
         rich_help_panel=TRACE,
-        help="Which column is what, in any table: arrival=created:ms,input=prompt_tokens,"
-        "output=completion_tokens; also id, class, limit, predicted, timeout, session, delay.",
+        help="Which column is what, in any table: arrival=ts:ms,input=a,output=b; also id, class, "
+        "limit, predicted, timeout, model, session, turn, delay, ttft, latency, first_token, "
+        "last_token.",
     ),
 ]
 RunNumber = Annotated[

@@ -269,8 +269,8 @@ def _check_sessions(scenario: Scenario, cells: Sequence[Cell]) -> None:
     for cell in cells:
         if scenario.cases and scenario.cases.draw == "bootstrap" and cell.trace.delay is not None:
             with scenario.blamed("cases"):
-                expected = "draw: expected no bootstrap of a trace with sessions"
-                raise InputError(f"{expected}, whose turns follow each other: {cell.trace.name}")
+                expected = "draw: expected lengths, as turns of sessions follow each other"
+                raise InputError(f"{expected}, got bootstrap of {cell.trace.name}")
 
 
 def _counted(scenario: Scenario, cells: Sequence[Cell]) -> Counted:

@@ -10,7 +10,7 @@ checked columns; of long files `_bulk`, in blocks) -> `_assemble` (one order, on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +170,8 @@ def read(
     if blocks is not None:
         _check_clock(blocks, form, path, options)
     trace, rows, notes = assembled(table, found.unit, blocks, path, options)
+    if found.chosen is not None and found.chosen.of > 1:
+        trace = replace(trace, name=f"{trace.name}, run {found.chosen.number}")
     is_timed = len(table.time) > 0 and not table.all_untimed
     unit = found.unit if is_timed else None
     span = float(trace.arrival[-1]) * options.speed
@@ -194,18 +196,20 @@ def read(
     )
 
 
-def detected(source: str | Path, options: TraceOptions = TraceOptions()) -> Format | None:
-    """Return the format of a file; None of a table that is of none.
+def detected(
+    source: str | Path, options: TraceOptions = TraceOptions(), *, unless: Collection[str] = ()
+) -> Format | None:
+    """Return the format of a file; None of a table that has one of some other names.
 
     Raises
     ------
     InputError
-        It cannot be read, or its objects are of no format.
+        It cannot be read, or is of no format.
     """
     with opened(source) as lines:
         file = _source.begin(lines)
-        if isinstance(file, Cells):
-            return options.wanted or detect("csv", file.first(), timed=not options.offline)
+        if isinstance(file, Cells) and set(unless) & file.first().keys():
+            return None
         return _form(file, lines.path, options)[0]
 
 

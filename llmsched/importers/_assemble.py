@@ -59,6 +59,11 @@ def assembled(
         notes.append(f"no arrival times in this file: every {who} at time 0")
         time = np.zeros(len(table), np.int64)
     line = sessions_of(table, time, path, skip=options.skip)
+    if line is None and len(set(table.session.whole())) < len(table.session.whole()):
+        notes.append(
+            "sessions are names alone: all turns have times of their own and no delays, so that "
+            "none waits for the answer before it"
+        )
     order = None if line is None else line.rows
     if line is not None:
         time = nanoseconds(line.arrival)

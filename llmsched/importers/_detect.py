@@ -16,6 +16,16 @@ from llmsched.importers._summaries import SUMMARIES
 from llmsched.plugin import contained, installed
 from llmsched.schema import checked, shown
 
+_OTHERS = (
+    ({"custom_id", "body"}, "a batch to run: llmsched plan --input FILE"),
+    ({"step_time"}, "a hardware profile: --hardware FILE"),
+    ({"extends"}, "a hardware profile: --hardware FILE"),
+    ({"schema_version", "slots"}, "a plan: llmsched simulate TRACE --plan FILE"),
+    ({"schema_version", "results"}, "a result: llmsched report FILE"),
+    ({"schema_version", "trace"}, "a scenario: llmsched compare FILE"),
+)
+"""Keys of files that other options and commands take."""
+
 
 @cache
 def own_formats() -> tuple[Format, ...]:
@@ -129,8 +139,9 @@ def unknown(kind: str, record: Mapping[str, object], *, first: bool = True) -> s
     for summary in SUMMARIES:
         if summary.is_seen(record):
             return f"expected requests, got a summary: {summary.about}; {summary.instead}"
-    if {"custom_id", "body"} <= record.keys():
-        return "expected a trace, got a batch to run: llmsched plan --input FILE"
+    for keys, other in _OTHERS:
+        if keys <= record.keys():
+            return f"expected a trace, got {other}"
     known = _of_kind(kind)
     shares = [(len(set(s) & {*names}), one, s) for one in known for s in one.signatures]
     share, nearest, signature = max(shares, key=lambda each: (each[0], -len(each[2])))

@@ -122,7 +122,7 @@ def begin(lines: Lines) -> Objects | Cells:
     kind, number, first = first_line(lines)
     if kind == "json":
         return Objects(json_rows(lines, number, first))
-    if _YAML.fullmatch(first):
+    if _YAML.fullmatch(first) or lines.path.endswith((".yaml", ".yml")):
         return Objects(yaml_rows(lines, number, first))
     header = read_header(lines.path, number, first)
     return Cells(number, header.names, csv_rows(lines, header))

@@ -218,7 +218,8 @@ def _check_like(asked: Request, model: str, seen: Mapping[str, str]) -> None:
         raise InputError(f"custom_id: expected another than on line {line}, got {got}")
     if asked.body.model != model:
         got = shown(asked.body.model)
-        raise InputError(f"body.model: expected {shown(model)} as before, got {got}")
+        expected = f"{shown(model)} as before (one model a file)"
+        raise InputError(f"body.model: expected {expected}, got {got}")
 
 
 def _prompt_tokens(asked: Request, count: Count) -> tuple[list[int], int]:
@@ -267,7 +268,8 @@ def _output_tokens(
         return 1
     if predict == LIMIT:
         if not body.limit:
-            raise InputError(f"body.{body.LIMIT}: expected an integer >= 1, got nothing")
+            otherwise = "an integer >= 1, or lengths from elsewhere (--predict)"
+            raise InputError(f"body.{body.LIMIT}: expected {otherwise}, got nothing")
         return body.limit
     value = record
     for key in predict.split("."):

@@ -139,7 +139,7 @@ def test_a_bootstrap_of_sessions_is_refused_and_other_cases_are_drawn() -> None:
     with pytest.raises(InputError) as error:
         prepare(replace(scenario, cases=Cases(3)))
     assert str(error.value) == (
-        "draw: expected no bootstrap of a trace with sessions, whose turns follow each other: chats"
+        "draw: expected lengths, as turns of sessions follow each other, got bootstrap of chats"
     )
     study = prepare(replace(scenario, cases=Cases(3, draw="synthetic"), policies=("fcfs",)))
     assert measure(study, Run(0, 1, "fcfs"))["sessions"] == 3

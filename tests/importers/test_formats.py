@@ -313,8 +313,12 @@ def test_sessions_whose_rows_all_have_times_are_names_alone(tmp_path: Path) -> N
     path = tmp_path / "t.jsonl"
     row = '{"session": "a", "timestamp": %d, "input_length": 5, "output_length": 6}\n'
     path.write_text(row % 0 + row % 700)
-    trace = load(path)
-    assert (trace.session, trace.arrival.tolist()) == (None, [0, 0.7])
+    imported = read(path)
+    assert (imported.trace.session, imported.trace.arrival.tolist()) == (None, [0, 0.7])
+    assert imported.notes == (
+        "sessions are names alone: all turns have times of their own and no delays, so that none "
+        "waits for the answer before it",
+    )
 
 
 @pytest.mark.parametrize("case", RUNS, ids=lambda case: f"{case[0]}, {case[1]}")
@@ -420,3 +424,28 @@ def test_a_new_importer_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     finally:
         formats.cache_clear()
         own_formats.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "other"),
+    [
+        ("p.yaml", "# mine\nextends: llama3-8b-a100\n", "a hardware profile: --hardware FILE"),
+        ("s.yaml", "schema_version: 1\ntrace: x\n", "a scenario: llmsched compare FILE"),
+        ("r.json", '{"schema_version": 3, "trace": {}, "results": []}', "a result: llmsched rep"),
+        ("p.json", '{"schema_version": 1, "slots": []}', "a plan: llmsched simulate TRACE --plan"),
+    ],
+)
+def test_a_file_for_another_option_is_sent_there(
+    name: str, text: str, other: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"{name}:\\d: expected a trace, got {other}"):
+        load(path)
+
+
+def test_a_trace_of_one_run_of_several_says_which() -> None:
+    assert load(FIXTURES / "guidellm_runs.json", TraceOptions(run=2)).name == (
+        "guidellm_runs.json, run 2"
+    )
+    assert load(FIXTURES / "vllm_bench.json").name == "vllm_bench.json"

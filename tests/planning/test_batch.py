@@ -207,7 +207,10 @@ def _text(part: dict[str, object]) -> Any:
         ([_without("custom_id")], ":1: custom_id: expected a text, got nothing"),
         ([request("a"), request("a")], ":2: custom_id: expected another than on line 1, got 'a'"),
         ([_body(model=3)], ":1: body.model: expected a text, got 3"),
-        ([request("b"), _body(model="n")], ":2: body.model: expected 'm' as before, got 'n'"),
+        (
+            [request("b"), _body(model="n")],
+            r":2: body.model: expected 'm' as before \(one model a file\), got 'n'",
+        ),
         ([_without("url")], ":1: url: expected one of /rerank, /score, /v1/chat/completions, "),
         ([_body(messages=[])], ":1: body.messages: expected a list of at least one, got \\[\\]"),
         (
@@ -215,7 +218,10 @@ def _text(part: dict[str, object]) -> Any:
             ":1: body.messages\\[0\\].content: expected a text or a list",
         ),
         ([_body(messages=["hi", 3])], ":1: body.messages\\[0\\]: expected a mapping, got 'hi'"),
-        ([request("a", limit=None)], ":1: body.max_tokens: expected an integer >= 1, got nothing"),
+        (
+            [request("a", limit=None)],
+            r":1: body.max_tokens: expected an integer >= 1, or lengths from elsewhere \(--predict\), got",
+        ),
         ([{**request("a"), "url": []}], ":1: url: expected one of .*; got"),
         (
             [{**request("a"), "url": COMPLETION}],
