@@ -33,13 +33,16 @@ _PIECE = 2**18
 _ZSTD_PIECE = 2**9
 """Compressed bytes decoded at once: four may stand for 128 KiB, so more might fill the memory."""
 
+_AROUND = b" \r\n\v\f"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 PARQUET = b"PAR1"
 """What a Parquet file begins with."""
 
 
 class Lines:
-    """Iterator over the lines that are not blank, as (number from 1, stripped bytes).
+    """Iterator over the lines that are not blank, as (number from 1, bytes).
+
+    Ends of lines and spaces around them are taken off, but no tabs: they may be empty cells.
 
     The first of them may be a whole JSON document; any other one is at most `MAX_LINE` long.
     """
@@ -63,9 +66,9 @@ class Lines:
             if b"\0" in line:
                 self.number -= 1
                 raise self._error("expected UTF-8 text, got binary data")
-            if line := line.strip():
+            if line.strip():
                 self._document_may_come = False
-                return self.number, line
+                return self.number, line.strip(_AROUND)
         raise StopIteration
 
     def progress(self) -> tuple[int, int]:

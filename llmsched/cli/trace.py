@@ -8,7 +8,7 @@ import typer
 
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.inputs import PAPER_TRACE, given, one_of
-from llmsched.cli.options import Output, grouped
+from llmsched.cli.options import Output, flag_of, grouped
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
 from llmsched.cli.reading import Reading, TraceArgument
@@ -26,6 +26,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+_NEEDED = ("requests", "input_length", "output_length", "seed")
 
 Target = Annotated[
     str, typer.Argument(metavar="OUT", help="File to write (.gz, .zst: compressed); - is stdout.")
@@ -181,7 +183,13 @@ def generate(
         delay_ms=delay_ms,
         like=None if like is None else find_trace(like),
     )
-    _write(synthetic(**settings, seed=seed), target, to)
+    try:
+        trace = synthetic(**settings, seed=seed)
+    except InputError as error:  # which names the fields of a scenario
+        field, colon, rest = str(error).removeprefix("generate: ").partition(": ")
+        flag = flag_of(field) if field in {*settings, *_NEEDED} else field
+        raise InputError(f"{flag}{colon}{rest}") from error
+    _write(trace, target, to)
 
 
 def _claim(target: str) -> None:

@@ -141,8 +141,8 @@ def admit(
     Raises
     ------
     InputError
-        As `check_limits`, `serve` and `check_lengths`; in a closed loop a session's first turn is
-        refused, and others are to follow it.
+        As `check_limits`, `serve` and `check_lengths`; in a closed loop a session's first or
+        last turn is refused.
     """
     check_limits(hardware, policy, config, concurrency)
     served = serve(trace, config, on_error, hardware.way_out)
@@ -153,27 +153,32 @@ def admit(
         lengths = lengths if len(taken) == len(trace) else lengths[served.rows]
     arrival = taken.arrival
     if concurrency is not None:
-        _check_first(served)
+        _check_ends(served)
         arrival = np.zeros(len(taken))
         arrival[np.flatnonzero(taken.previous < 0)[concurrency:]] = np.inf
     partly = None if taken is trace else served
     return Intake(taken, arrival, lengths, limit, config, hardware, partly, concurrency)
 
 
-def _check_first(served: Served) -> None:
-    """Refuse a closed loop in which sessions would begin with a turn that has no time of its own.
+def _check_ends(served: Served) -> None:
+    """Refuse a closed loop in which a user would not know when a session begins, or ends.
 
     Raises
     ------
     InputError
-        A session's first turn is refused, and has others after it.
+        The first or the last turn of a session of several is refused.
     """
     previous = served.whole.previous
-    refused = (served.refusal != Refusal.NONE) & (previous < 0)
-    refused[np.setdiff1d(np.arange(len(refused)), previous)] = False
+    follows = previous >= 0
+    followed = np.zeros(len(previous), np.bool_)
+    followed[previous[follows]] = True
+    refused = (served.refusal != Refusal.NONE) & (follows != followed)
     if refused.any():
         who = f"{served.whole.name}: request {served.whole.id[int(refused.argmax())]!r}"
-        raise InputError(f"{who}: expected a first turn that is served in a closed loop")
+        raise InputError(
+            f"{who}: expected first and last turns of sessions that the engine serves, as a closed "
+            "loop has users who wait for them"
+        )
 
 
 def serve(

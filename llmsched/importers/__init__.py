@@ -29,7 +29,7 @@ from llmsched.importers._doubt import Doubtful
 from llmsched.importers._facts import Fact, facts_of, resolved
 from llmsched.importers._format import Format, Moment, Record, Run
 from llmsched.importers._options import TraceOptions
-from llmsched.importers._runs import Chosen, choose
+from llmsched.importers._runs import Chosen, choose, joined
 from llmsched.importers._source import Cells, Objects
 from llmsched.importers._table import OnProgress, Table, collect
 from llmsched.importers._values import Refusal
@@ -249,6 +249,8 @@ def _row_by_row(
         rows = file.records(form)
         if measured and form.measured_from is not None:
             form = replace(form, time=form.measured_from)
+        if form.joined is not None:
+            rows = joined(rows, form.joined, lines.path, skip=options.skip)
         chosen = None
         if form.runs is not None:
             chosen = choose(rows, form, lines.path, options.run, skip=options.skip)
@@ -291,7 +293,8 @@ def _form(file: Objects | Cells, path: str, options: TraceOptions) -> tuple[Form
             return form, record if isinstance(record, dict) else first
         if not options.skip:
             raise InputError(f"{path}:{where}: {problem}")
-    raise InputError(f"{path}:1: expected a trace; {problem}")
+    said = problem if problem.startswith("expected") else f"expected a trace; {problem}"
+    raise InputError(f"{path}:1: {said}")
 
 
 def _dropped_notes(table: Table) -> list[str]:

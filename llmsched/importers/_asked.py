@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import get_args
@@ -127,9 +126,11 @@ def _named(role: str, name: str) -> dict[str, object]:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield roles and columns; a pair with a comma stands in quotes, as a cell of a CSV file."""
+    """Yield roles and columns; what holds a comma stands in quotes, as in a shell."""
+    split = shlex.shlex(text, posix=True)
+    split.whitespace, split.whitespace_split, split.commenters = ",", True, ""
     seen = set()
-    for pair in next(csv.reader([text], skipinitialspace=True), []):
+    for pair in _tokens(split):
         role, equals, name = pair.partition("=")
         role = role.strip()
         if not equals or not name:
@@ -139,6 +140,13 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             raise InputError(f"columns: {role}: expected once, got it twice")
         seen.add(role)
         yield role, name
+
+
+def _tokens(split: shlex.shlex) -> list[str]:
+    try:
+        return [pair.strip() for pair in split]
+    except ValueError as error:
+        raise InputError(f"columns: expected quotes that end: {error}") from error
 
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -178,11 +186,15 @@ def suggestion(record: Mapping[str, object]) -> str:
         parts.append((role, name + (_unit_of(name, flat.get(name)) if role == "arrival" else "")))
     if not parts[0][1] and not parts[1][1]:
         return ""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(
-        f"{role}={name or '?'}" for role, name in [parts[2], *parts[:2]]
-    )
-    return text.getvalue()
+    return ",".join(_quoted(f"{role}={name or '?'}") for role, name in [parts[2], *parts[:2]])
+
+
+def _quoted(pair: str) -> str:
+    """Return a role and its column as `_pairs` takes them."""
+    if not set(pair) & set(",\\\"'"):
+        return pair
+    escaped = pair.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _flat(

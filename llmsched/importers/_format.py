@@ -120,6 +120,8 @@ class Format:
         Says of a record why its request failed, or None; failed requests are dropped and counted.
     runs : callable or None
         Splits a record of the file into the benchmark runs that it holds.
+    joined : str or None
+        Name of a list that the records of a file share: they are one record, of all its items.
     expand : callable or None
         Turns a record (of a run, its whole) into one record a request.
     aliases : tuple of str
@@ -158,6 +160,7 @@ class Format:
     measured_from: Named | None = None
     failure: Failure = never
     runs: Runs | None = None
+    joined: Named | None = None
     expand: Expand | None = None
     aliases: tuple[Named, ...] = ()
     keys_are_shared: bool = False

@@ -67,7 +67,10 @@ class TraceOptions:
         check_fields(self)
         if self.format is not None and self.columns is not None:
             raise InputError("columns: expected without a format, which names them itself")
-        _ = self.wanted
+        form = self.wanted
+        both = self.columns is not None and self.time_unit is not None
+        if both and form is not None and form.unit not in ("any", self.time_unit):
+            raise InputError(f"time_unit: expected none beside {form.unit} in columns")
         Span(self.since, self.until)
 
     @property

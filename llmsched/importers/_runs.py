@@ -77,9 +77,48 @@ def _count(run: Run, form: Format) -> int:
     return 0
 
 
+def joined(rows: Iterable[Found], name: str, path: str, *, skip: bool) -> Iterator[Found]:
+    """Yield one record with the items that all of a file have under a name, and what is none.
+
+    Raises
+    ------
+    InputError
+        A record is malformed, or has something else there.
+    """
+    items: list[Record] = []
+    first = ""
+    for where, record in rows:
+        try:
+            if isinstance(record, Refusal):
+                raise record
+            items += objects_in(record, name)
+            first = first or where
+        except Refusal as refusal:
+            if not skip:
+                raise InputError(f"{path}:{where}: {refusal.message}") from None
+            yield where, refusal
+    yield first or "1", {name: items}
+
+
 def requests_of(record: Record, form: Format) -> Iterable[Record]:
     """Return one record a request."""
     return (record,) if form.expand is None else form.expand(record)
+
+
+def objects_in(record: Record, name: str) -> list[Record]:
+    """Return the objects under a name; none where it is not there.
+
+    Raises
+    ------
+    Refusal
+        It is something else than a list of objects.
+    """
+    value = record.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not {dict}.issuperset(map(type, value)):
+        raise Refusal(name, "a list of objects", as_json(value))
+    return value
 
 
 def object_at(record: Record, path: str) -> Record:

@@ -30,6 +30,9 @@ Found = tuple[str, Record | Refusal]
 _SAMPLE = 100
 """Objects in which a name that somebody gives is looked for."""
 
+_SMALL = 2**20
+"""Bytes of JSON that are parsed twice, to find keys that stand there twice."""
+
 _YAML = re.compile(rb"---|[A-Za-z_][\w.-]*:(\s+[^,;\t]*)?")
 
 
@@ -138,7 +141,8 @@ def first_line(lines: Lines) -> tuple[Literal["csv", "json"], int, bytes]:
     """
     lines.refuse_binary()
     for number, line in lines:
-        return ("json" if line[:1] in b"{[" else "csv"), number, line
+        bare = line.strip()
+        return ("json", number, bare) if bare[:1] in b"{[" else ("csv", number, line)
     raise InputError(f"{lines.path}:1: expected a trace, got an empty file")
 
 
@@ -170,6 +174,13 @@ def json_rows(lines: Lines, number: int, first: bytes) -> Iterator[Found]:
             if line := line.strip():
                 yield str(below), record(line)
     else:
+        if len(rest) < _SMALL:
+            try:
+                json.loads(first + b"\n" + rest, object_pairs_hook=_each_once)
+            except Refusal as refusal:
+                raise InputError(f"{lines.path}:{number}: {refusal.message}") from None
+            except (ValueError, RecursionError):
+                pass  # what only the other parser takes
         yield from _items(document, number)
 
 
@@ -200,7 +211,7 @@ def record(line: bytes) -> Record | Refusal:
         record = _object(loads(line))
         # Only a line with more colons than keys can hold a key twice. A run with all its latencies
         # is one line of many MB, in which no request has keys: it is not worth parsing again.
-        if isinstance(record, dict) and line.count(b":") > len(record) and len(line) < 2**20:
+        if isinstance(record, dict) and line.count(b":") > len(record) and len(line) < _SMALL:
             with suppress(ValueError, RecursionError):
                 json.loads(line, object_pairs_hook=_each_once)
     except orjson.JSONDecodeError as error:

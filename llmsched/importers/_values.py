@@ -25,6 +25,10 @@ Check = Callable[[object, str], object]
 """Takes a value and what it is called; returns it as it is kept, or raises `Refusal`."""
 
 MISSING = object()
+_FLAGS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
@@ -85,6 +89,13 @@ def as_number(value: object) -> object:
     if _INTEGER.fullmatch(value):
         return int(value)
     return float(value) if _DECIMAL.fullmatch(value) else value
+
+
+def truth(value: object) -> bool | None:
+    """Return what a flag says, however it is written; None where it says nothing."""
+    if isinstance(value, str):
+        return _FLAGS.get(value.strip().casefold())
+    return bool(value) if isinstance(value, bool | int | float) else None
 
 
 def count(value: object, label: str) -> int:

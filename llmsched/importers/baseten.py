@@ -1,12 +1,12 @@
 """Baseten's public completions, a Parquet table: Unix milliseconds, cancelled requests marked."""
 
 from llmsched.importers._format import Format, Moment, Record
-from llmsched.importers._values import as_number
+from llmsched.importers._values import truth
 
 
 def _left_out(record: Record) -> str | None:
-    cancelled = as_number(record.get("request_canceled"))
-    return "request_canceled says that the client left" if cancelled else None
+    left = truth(record.get("request_canceled"))
+    return "request_canceled says that the client left" if left else None
 
 
 FORMAT = Format(

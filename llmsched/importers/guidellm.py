@@ -7,16 +7,13 @@ Requests of its warm-up are among the others, and nothing marks them.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record, Run
-from llmsched.importers._runs import object_at
+from llmsched.importers._runs import object_at, objects_in
 
 _NOT_DONE = {"errored": "the request failed", "incomplete": "the run ended before the request"}
 
 
 def _runs(report: Record) -> Iterator[Run]:
-    benchmarks = report.get("benchmarks")
-    for benchmark in benchmarks if isinstance(benchmarks, list) else ():
-        if not isinstance(benchmark, dict):
-            continue
+    for benchmark in objects_in(report, "benchmarks"):
         strategy = object_at(benchmark, "config.strategy") or object_at(benchmark, "args.strategy")
         most = strategy.get("streams") or strategy.get("max_concurrency")
         if strategy.get("type_") == "synchronous":
@@ -42,10 +39,8 @@ def _sampled(benchmark: Record) -> str:
 def _requests(benchmark: Record) -> Iterator[Record]:
     lists = object_at(benchmark, "requests")
     for status in ("successful", "errored", "incomplete"):
-        several = lists.get(status)
-        for request in several if isinstance(several, list) else ():
-            if isinstance(request, dict):
-                yield {**_times(request), **request, "problem": _NOT_DONE.get(status)}
+        for request in objects_in(lists, status):
+            yield {**_times(request), **request, "problem": _NOT_DONE.get(status)}
 
 
 def _times(request: Record) -> Record:

@@ -1,10 +1,12 @@
 """kv-cache-tester's detailed results: a row a request that it sent."""
 
 from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._values import truth
 
 
 def _failed(record: Record) -> str | None:
-    return "success says that the request failed" if record.get("success") == "False" else None
+    done = truth(record.get("success"))
+    return "success says that the request failed" if done is False else None
 
 
 FORMAT = Format(

@@ -1,15 +1,15 @@
 """LiteLLM's spend logs, from its API or its database: dates, failures, answers from its cache."""
 
 from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._values import truth
 
 
 def _left_out(record: Record) -> str | None:
-    if record.get("status") == "failure":
+    if str(record.get("status")).casefold() == "failure":
         return "status says that the request failed"
-    return "cache_hit says that no model was asked" if record.get("cache_hit") in _HIT else None
+    hit = truth(record.get("cache_hit"))
+    return "cache_hit says that no model was asked" if hit else None
 
-
-_HIT = ("True", "true", True)
 
 FORMAT = Format(
     name="litellm",

@@ -6,18 +6,15 @@
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record
-from llmsched.importers._values import Refusal, as_json
+from llmsched.importers._runs import objects_in
 
 
 def _calls(record: Record) -> Iterator[Record]:
-    calls = record.get("sub_requests")
-    if calls is None:
+    if record.get("sub_requests") is None:
         yield record
         return
-    if not isinstance(calls, list) or not {dict}.issuperset(map(type, calls)):
-        raise Refusal("sub_requests", "a list of objects", as_json(calls))
     delay: object = None
-    for turn, call in enumerate(calls):
+    for turn, call in enumerate(objects_in(record, "sub_requests")):
         start = {} if turn else {"arrival_time_ns": record.get("arrival_time_ns")}
         session = {"session_id": record["session_id"]} if record.get("session_id") else {}
         yield {**call, **start, **session, "turn": turn, "delay_ns": delay}

@@ -11,7 +11,10 @@ FORMAT = Format(
     about="JSONL or CSV: timestamp (ms), input_length, output_length; also Mooncake's and AIPerf's",
     source="this project; Mooncake's FAST25 traces, kvcache-ai/Mooncake 3b5a594",
     kind="any",
-    signatures=(("timestamp", "input_length", "output_length"),),
+    signatures=(
+        ("timestamp", "input_length", "output_length"),
+        ("session", "input_length", "output_length"),
+    ),
     time="timestamp",
     unit="ms",
     input_tokens="input_length",

@@ -8,6 +8,7 @@ inside another one.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._runs import objects_in
 
 _INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
@@ -16,21 +17,16 @@ _FAILED = (2, "2", "STATUS_CODE_ERROR")
 
 
 def _spans(record: Record) -> Iterator[Record]:
-    for resource in _listed(record, "resourceSpans"):
+    for resource in objects_in(record, "resourceSpans"):
         for name in ("scopeSpans", "instrumentationLibrarySpans"):  # the newer name, the older one
-            for scope in _listed(resource, name):
-                yield from _listed(scope, "spans")
-
-
-def _listed(record: Record, key: str) -> list[Record]:
-    value = record.get(key)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+            for scope in objects_in(resource, name):
+                yield from objects_in(scope, "spans")
 
 
 def _attributes(span: Record) -> Record:
     """Return a span's attributes as plain values; whole numbers may be texts."""
     found: Record = {}
-    for attribute in _listed(span, "attributes"):
+    for attribute in objects_in(span, "attributes"):
         value = attribute.get("value")
         if isinstance(value, dict) and len(value) == 1:
             found[str(attribute.get("key"))] = next(iter(value.values()))
@@ -38,21 +34,28 @@ def _attributes(span: Record) -> Record:
 
 
 def _calls(record: Record) -> Iterator[Record]:
-    calls = {}
+    calls = []
     for span in _spans(record):
         said = _attributes(span)
         names = any(name.startswith("gen_ai.") for name in said)
         if names and said.get("gen_ai.operation.name") in _CALLS:
-            calls[span.get("spanId")] = (span, said)
-    for span, said in calls.values():
+            calls.append((span, said))
+    known = {_key(span, "spanId") for span, _ in calls} - {None}
+    for span, said in calls:
         yield {
             **span,
             "input": _first(said, _INPUT),
             "output": _first(said, _OUTPUT),
             "model": _first(said, ("gen_ai.response.model", "gen_ai.request.model")),
             "first": said.get("gen_ai.response.time_to_first_chunk"),
-            "problem": _problem(span, said, inside=span.get("parentSpanId") in calls),
+            "id": ":".join(_key(span, "spanId") or ()),
+            "problem": _problem(span, said, inside=_key(span, "parentSpanId") in known),
         }
+
+
+def _key(span: Record, name: str) -> tuple[str, str] | None:
+    """Return the trace and an id of a span there; None where it has none."""
+    return (str(span.get("traceId")), str(span[name])) if span.get(name) else None
 
 
 def _first(said: Record, names: tuple[str, ...]) -> object:
@@ -82,10 +85,11 @@ FORMAT = Format(
     unit="ns",
     input_tokens="input",
     output_tokens="output",
-    id="spanId",
+    id="id",
     model="model",
     first_token=Moment("first"),
     last_token=Moment("endTimeUnixNano", "ns", "zero"),
     failure=_failed,
+    joined="resourceSpans",
     expand=_calls,
 )

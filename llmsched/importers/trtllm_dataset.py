@@ -7,17 +7,16 @@ document of samples.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Record
+from llmsched.importers._runs import objects_in
 from llmsched.importers._values import Refusal
 
 _IDS = ("input_ids", "logits")
 
 
 def _requests(record: Record) -> Iterator[Record]:
-    samples = record.get("samples")
-    if isinstance(samples, list):
-        for sample in samples:
-            if isinstance(sample, dict):
-                yield {**sample, "output_tokens": sample.get("output_len"), "task_id": None}
+    if "samples" in record:
+        for sample in objects_in(record, "samples"):
+            yield {**sample, "output_tokens": sample.get("output_len"), "task_id": None}
         return
     ids = next((record[name] for name in _IDS if record.get(name) is not None), None)
     if not isinstance(ids, list):

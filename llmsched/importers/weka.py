@@ -8,15 +8,13 @@ sub-agents run beside the others, on a clock that nobody says, and are left out 
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record
+from llmsched.importers._runs import objects_in
 from llmsched.importers._values import Refusal, as_json
 
 
 def _calls(session: Record) -> Iterator[Record]:
-    calls = session.get("requests")
-    if not isinstance(calls, list) or not {dict}.issuperset(map(type, calls)):
-        raise Refusal("requests", "a list of objects", as_json(calls))
     before: Record | None = None
-    for call in calls:
+    for call in objects_in(session, "requests"):
         nested = call.get("requests")
         if isinstance(nested, list):
             for _ in nested:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from llmsched.documents.batch import Request, request
@@ -23,7 +22,7 @@ from llmsched.documents.batch.body import Limit, Prompt, as_json
 from llmsched.documents.batch.generation import Generation
 from llmsched.errors import InputError
 from llmsched.files import input_path, plain
-from llmsched.importers._source import json_rows
+from llmsched.importers._source import json_rows, record
 from llmsched.importers._values import Refusal
 from llmsched.reading import Lines, opened, text_lines
 from llmsched.schema import checked, shown, within
@@ -204,11 +203,10 @@ def _items(lines: Lines, first: bytes, rest: bytes) -> Iterator[tuple[str, bytes
 
 def _parsed(line: bytes) -> tuple[Request, object]:
     """Return a line as its type, and as it is: a prediction may be anywhere in it."""
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"expected a JSON object: {error}") from error
-    return request(record), record
+    found = record(line)
+    if isinstance(found, Refusal):
+        raise InputError(found.message)
+    return request(found), found
 
 
 def _check_like(asked: Request, model: str, seen: Mapping[str, str]) -> None:

@@ -86,7 +86,7 @@ def test_convert_to_stdout_tells_what_is_left_out_on_stderr(llmsched: Run) -> No
         (["convert", FIXTURES / "vidur.csv", "out.csv"], "--to: expected azure or vidur"),
         (["convert", FIXTURES / "vidur.csv", "out", "--to", "x"], "--to: expected one of native,"),
         (["convert", "nope", "out"], "nope: expected a trace file or a shipped trace ("),
-        (["generate", "out", "--requests", "3"], "input_length: expected a distribution"),
+        (["generate", "out", "--requests", "3"], "--input-length: expected a distribution"),
         (["generate", "out", *GENERATE, "--seed", "-3"], "seed: expected an integer"),
         (["sample", FIXTURES / "vidur.csv", "out", "-n", "9"], "expected an integer in 1..3"),
     ],
@@ -162,8 +162,8 @@ def test_a_format_without_sessions_says_so(llmsched: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--turns", "x"), "turns: expected fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP]"),
-        (("--delay-ms", "fixed:9"), "generate: delay_ms: expected beside turns, between which"),
+        (("--turns", "x"), "--turns: expected fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP]"),
+        (("--delay-ms", "fixed:9"), "--delay-ms: expected beside turns, between which"),
     ],
 )
 def test_bad_sessions_are_refused_in_one_line(

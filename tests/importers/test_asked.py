@@ -205,5 +205,18 @@ def test_what_is_proposed_can_be_typed_whatever_the_names_are() -> None:
     assert (form.time, form.unit) == ("time:ms", "ms")
 
 
+@pytest.mark.parametrize("quoted", ['output="out, tok"', '"output=out, tok"', "output='out, tok'"])
+def test_a_name_with_a_comma_stands_in_quotes(quoted: str) -> None:
+    assert asked(f"input=in,{quoted}").output_tokens == "out, tok"
+    with pytest.raises(InputError, match="columns: expected quotes that end"):
+        asked(f"input=in,{quoted[:-1]}")
+
+
+def test_a_unit_is_not_said_twice() -> None:
+    with pytest.raises(InputError, match="time_unit: expected none beside s in columns"):
+        TraceOptions(columns="arrival=a:s,input=i,output=o", time_unit="ms")
+    assert TraceOptions(columns="arrival=a,input=i,output=o", time_unit="ms").time_unit == "ms"
+
+
 def test_nothing_is_proposed_where_nothing_looks_like_a_length() -> None:
     assert suggestion({"hello": "world"}) == ""

@@ -132,3 +132,51 @@ def test_parquet_without_the_extra_says_what_to_install(
     path.write_bytes(b"PAR1")
     with pytest.raises(InputError, match="reading Parquet needs pyarrow: pip install pyarrow"):
         load(path)
+
+
+def test_empty_cells_at_the_ends_of_a_line_between_tabs_are_cells(tmp_path: Path) -> None:
+    path = tmp_path / "frame.tsv"
+    path.write_text(
+        "\ttimestamp\tinput_length\toutput_length\tclass\n0\t1000\t700\t41\t\n1\t2000\t900\t12\tb\n"
+    )
+    trace = load(path)
+    assert (trace.arrival.tolist(), trace.input_tokens.tolist()) == ([0, 1], [700, 900])
+    assert trace.classes[0] == ("(none)", "b")
+
+
+def test_a_later_turn_in_a_table_has_an_empty_time(tmp_path: Path) -> None:
+    path = tmp_path / "turns.tsv"
+    head = "timestamp\tinput_length\toutput_length\tsession\tdelay_ms\n"
+    path.write_text(f"{head}0\t700\t41\ta\t\n\t900\t12\ta\t1500\n")
+    trace = load(path)
+    assert trace.delay is not None
+    assert trace.delay.tolist() == [0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "kept"),
+    [
+        (
+            "timestamp_start_unix_ms,input_tokens,output_tokens,request_canceled",
+            "1000,10,5",
+            {"false": 1, "False": 1, "0": 1, "": 1, "true": 0, "1": 0},
+        ),
+        (
+            "request_start_time,input_tokens,output_tokens_actual,ttft,ttlt,success",
+            "1,10,5,.1,.2",
+            {"True": 1, "1": 1, "false": 0, "FALSE": 0, "0": 0},
+        ),
+        (
+            "startTime,request_id,prompt_tokens,completion_tokens,cache_hit",
+            "2024-01-01 00:00:00,,5,5",
+            {"None": 1, "False": 1, "": 1, "TRUE": 0, "1": 0},
+        ),
+    ],
+)
+def test_a_flag_counts_however_it_is_written(
+    head: str, row: str, kept: dict[str, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{line}\n" for line in (head, *(f"{row},{flag}" for flag in kept))))
+    imported = read(path)
+    assert (len(imported.trace), imported.rows) == (sum(kept.values()), len(kept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ HAND_MADE = [
         [0.0, 2.5],
         [100, 200],
         [10, 20],
-        ["0000000000000001", "0000000000000003"],
+        [f"{1:032x}:{1:016x}", f"{1:032x}:{3:016x}"],
         1,
     ),
     ("litellm.json", "litellm", [0.0, 3.25], [100, 200], [10, 30], ["chatcmpl-1", "chatcmpl-3"], 1),
@@ -449,3 +450,66 @@ def test_a_trace_of_one_run_of_several_says_which() -> None:
         "guidellm_runs.json, run 2"
     )
     assert load(FIXTURES / "vllm_bench.json").name == "vllm_bench.json"
+
+
+def spans(*several: dict[str, str]) -> str:
+    """Return a line of OTLP with these spans, each of 10 and 5 tokens."""
+    usage = [
+        {"key": f"gen_ai.usage.{name}_tokens", "value": {"intValue": tokens}}
+        for name, tokens in (("input", "10"), ("output", 5))
+    ]
+    times = {"startTimeUnixNano": "1000000000", "endTimeUnixNano": "3000000000"}
+    whole: list[dict[str, object]] = [{**times, "attributes": usage, **span} for span in several]
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": whole}]}]}) + "\n"
+
+
+def test_spans_are_told_apart_by_trace_and_id_and_those_without_an_id_are_kept(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "spans.jsonl"
+    path.write_text(spans({"traceId": "1", "spanId": "a"}, {"traceId": "2", "spanId": "a"}, {}, {}))
+    assert load(path).id.tolist() == ["1:a", "2:a", "2", "3"]
+
+
+def test_a_span_inside_another_one_of_any_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    inner = {"traceId": "1", "spanId": "c", "parentSpanId": "p"}
+    path.write_text(spans(inner) + spans({"traceId": "1", "spanId": "p"}))
+    imported = read(path)
+    assert (imported.trace.id.tolist(), imported.rows) == (["1:p"], 2)
+    assert imported.dropped == {"another span around it has its tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"metadata": {}, "samples": [{"input_len": 5, "output_len": 6}, 7]}', "samples"),
+        ('{"benchmarks": [7]}', "benchmarks"),
+        ('{"benchmarks": [{"requests": {"successful": ["x"]}}]}', "successful"),
+        ('{"resourceSpans": [7]}', "resourceSpans"),
+    ],
+)
+def test_what_is_no_object_in_a_list_of_them_is_refused(
+    text: str, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"t.json:1: {problem}: expected a list of objects"):
+        load(path)
+
+
+def test_a_key_that_stands_twice_is_refused_in_an_array_too(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('[{"timestamp":0,"input_length":5,"output_length":6,"output_length":7}]')
+    with pytest.raises(InputError, match=r't.json:1: row: expected every key once, got "output_le'):
+        load(path)
+
+
+def test_a_file_may_begin_with_a_later_turn(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    lengths = '"input_length": 7, "output_length": 4'
+    later = f'{{"session": "a", "turn": 1, "delay_ms": 1500, {lengths}}}'
+    path.write_text(f'{later}\n{{"session": "a", "turn": 0, "timestamp": 0, {lengths}}}\n')
+    imported = read(path)
+    assert imported.format == "native"
+    assert imported.trace.id.tolist() == ["1", "0"]

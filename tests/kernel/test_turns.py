@@ -107,12 +107,16 @@ def test_a_user_of_a_closed_loop_goes_through_a_session_before_the_next_one() ->
     assert named == {"0": 0.0, "1": 0.0, "2": 3.5, "4": 4.5, "3": 6.5}
 
 
-def test_a_closed_loop_refuses_a_session_whose_first_turn_is_never_served() -> None:
-    trace = trace_of(("a", 0.0, 50), ("a", 1.0, 1))
+@pytest.mark.parametrize(("outputs", "request_"), [((50, 1), 0), ((1, 50), 1), ((1, 1, 50), 2)])
+def test_a_closed_loop_refuses_a_session_whose_first_or_last_turn_is_never_served(
+    outputs: tuple[int, ...], request_: int
+) -> None:
+    trace = trace_of(*(("a", float(at), tokens) for at, tokens in enumerate(outputs)))
     with pytest.raises(InputError) as error:
         replay(trace, num_gpu_blocks=2, concurrency=1, on_error="skip")
     assert str(error.value) == (
-        "trace: request '0': expected a first turn that is served in a closed loop"
+        f"trace: request '{request_}': expected first and last turns of sessions that the engine "
+        "serves, as a closed loop has users who wait for them"
     )
 
 

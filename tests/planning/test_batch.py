@@ -154,7 +154,7 @@ def test_lines_stay_as_they_are_and_an_array_becomes_lines(
         ),
         (b"[" + ONE + b",\n3", ":2: expected JSON, got malformed JSON"),
         (b"[]", ": expected a request a line, got an empty file"),
-        (ONE + b"\n[" + TWO + b"]", ":2: expected a mapping, got [{"),
+        (ONE + b"\n[" + TWO + b"]", ":2: row: expected a JSON object, got "),
     ],
 )
 def test_an_array_that_is_none_of_requests_is_refused_by_item(
@@ -202,7 +202,7 @@ def _text(part: dict[str, object]) -> Any:
     ("records", "message"),
     [
         ([], "expected a request a line, got an empty file"),
-        (["text"], ":1: expected a mapping, got 'text'"),
+        (["text"], ":1: row: expected a JSON object, got .text"),
         ([_without("body")], ":1: body: expected a mapping, got nothing"),
         ([_without("custom_id")], ":1: custom_id: expected a text, got nothing"),
         ([request("a"), request("a")], ":2: custom_id: expected another than on line 1, got 'a'"),
@@ -277,7 +277,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: cannot read"):
         batch.read_batch(source, CHARS, str(tmp_path / "none.csv"))
     (tmp_path / "bad.jsonl").write_text("{not json\n")
-    with pytest.raises(InputError, match=r"bad\.jsonl:1: expected a JSON object"):
+    with pytest.raises(InputError, match=r"bad\.jsonl:1: row: expected a JSON object"):
         batch.read_batch(tmp_path / "bad.jsonl", CHARS)
 
 
