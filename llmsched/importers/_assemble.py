@@ -59,7 +59,8 @@ def assembled(
         notes.append(f"no arrival times in this file: every {who} at time 0")
         time = np.zeros(len(table), np.int64)
     line = sessions_of(table, time, path, skip=options.skip)
-    if line is None and len(set(table.session.whole())) < len(table.session.whole()):
+    names = [name for name in table.session.whole() if name]
+    if line is None and len(set(names)) < len(names):
         notes.append(
             "sessions are names alone: all turns have times of their own and no delays, so that "
             "none waits for the answer before it"
@@ -67,6 +68,33 @@ def assembled(
     order = None if line is None else line.rows
     if line is not None:
         time = nanoseconds(line.arrival)
+    kept, when, more = _kept(table, time, order, start, path, options)
+    notes += more
+    if line is not None:
+        assert order is not None
+        return Assembled(*_linked(table, line, kept, path, blocks, options), notes)
+    when -= when[0]
+    if options.offline:
+        when[:] = 0
+    if options.speed != 1:
+        when = _faster(when, options.speed)
+    trace = _picked(table, kept, seconds(when), plain(Path(path).name), blocks)
+    return Assembled(_patient(trace, options), kept, notes)
+
+
+def _kept(
+    table: Table,
+    time: NDArray[np.int64],
+    order: _Rows,
+    start: int | None,
+    path: str,
+    options: TraceOptions,
+) -> tuple[_Rows, NDArray[np.int64], list[str]]:
+    """Return which requests are kept, in order of arrival, when they come, and notes of it.
+
+    `time` is in the order of the rows, or in `order`; `start` its zero in Unix nanoseconds.
+    """
+    notes = []
     kept = _of_classes(table, path, options.classes, order)
     when = _taken(time, kept)
     span = Span(options.since, options.until)
@@ -85,16 +113,7 @@ def assembled(
     if late or options.limit is not None:
         first = np.argsort(when, kind="stable")[: options.limit]
         kept, when = first if kept is None else kept[first], when[first]
-    if line is not None:
-        assert order is not None
-        return Assembled(*_linked(table, line, kept, path, blocks, options), notes)
-    when -= when[0]
-    if options.offline:
-        when[:] = 0
-    if options.speed != 1:
-        when = _faster(when, options.speed)
-    trace = _picked(table, kept, seconds(when), plain(Path(path).name), blocks)
-    return Assembled(_patient(trace, options), kept, notes)
+    return kept, when, notes
 
 
 def _linked(
