@@ -115,6 +115,8 @@ def calibrate(
         report, document = _from_run(source, options, name, engine, fit_share)
     else:
         report, document = _from_steps(source, name, engine, kind or "piecewise")
+    if "num_gpu_blocks" not in engine:
+        say(f"{name}: no limit on KV blocks without --num-gpu-blocks")
     if output is not None:
         write_whole(output, as_yaml(document))
     emit(report)

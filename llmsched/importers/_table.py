@@ -136,7 +136,8 @@ def collect(
             table.dropped[str(dropped)] += 1
         except Refusal as refusal:
             if not skip:
-                raise InputError(f"{path}:{where}: {refusal.message}") from None
+                hint = "; --on-error skip leaves out such rows" if form.name == "columns" else ""
+                raise InputError(f"{path}:{where}: {refusal.message}{hint}") from None
             table.dropped[refusal.reason] += 1
     return table
 

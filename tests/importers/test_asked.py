@@ -220,3 +220,13 @@ def test_a_unit_is_not_said_twice() -> None:
 
 def test_nothing_is_proposed_where_nothing_looks_like_a_length() -> None:
     assert suggestion({"hello": "world"}) == ""
+
+
+def test_a_bad_row_of_such_a_table_says_how_it_is_left_out(table: Path) -> None:
+    table.write_text(TABLE + "9,8,,\n")
+    columns = "input=prompt_tokens,output=completion_tokens"
+    with pytest.raises(InputError) as caught:
+        load(table, TraceOptions(columns=columns))
+    said = 'completion_tokens: expected an integer >= 1, got ""'
+    assert str(caught.value) == f"{table}:4: {said}; --on-error skip leaves out such rows"
+    assert len(load(table, TraceOptions(columns=columns, on_error="skip"))) == 2
