@@ -16,6 +16,7 @@ from llmsched.sessions import Ordered, ordered
 from llmsched.trace import seconds
 
 _ROW = re.compile(r": row (\d+)")
+_NO_SESSION = "turns make no session"
 _ORPHANED = "the first turn of the session was left out"
 
 
@@ -51,18 +52,26 @@ def sessions_of(table: Table, time: NDArray[np.int64], path: str, *, skip: bool)
             rows = np.flatnonzero([name in begun for name in names])
             table.drop(_ORPHANED, len(table) - len(rows))
     wait = np.where(np.isfinite(delay), delay, 0.0)
-    try:
-        line = ordered(
-            path,
-            arrival[rows],
-            [names[row] for row in rows],
-            wait[rows],
-            None if turns is None else turns[rows],
-        )
-    except InputError as error:
-        places = table.where.whole()
-        raise InputError(_ROW.sub(lambda m: f":{places[rows[int(m[1])]]}", str(error))) from None
-    return line._replace(rows=rows[line.rows])
+    while True:  # until the rows that are left make sessions: each round leaves one out
+        try:
+            line = ordered(
+                path,
+                arrival[rows],
+                [names[row] for row in rows],
+                wait[rows],
+                None if turns is None else turns[rows],
+            )
+            return line._replace(rows=rows[line.rows])
+        except InputError as error:
+            named = _ROW.search(str(error))
+            if named is None:
+                raise
+            at = int(named[1])
+            if not skip or len(rows) == 1:
+                place = f":{table.where.whole()[rows[at]]}"
+                raise InputError(_ROW.sub(lambda _: place, str(error), count=1)) from None
+            rows = np.delete(rows, at)
+            table.drop(_NO_SESSION, 1)
 
 
 def _check_free(table: Table, path: str, names: Sequence[str], free: NDArray[np.bool_]) -> None:

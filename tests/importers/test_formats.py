@@ -513,3 +513,22 @@ def test_a_file_may_begin_with_a_later_turn(tmp_path: Path) -> None:
     imported = read(path)
     assert imported.format == "native"
     assert imported.trace.id.tolist() == ["1", "0"]
+
+
+def test_with_skip_turns_that_make_no_session_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    lengths = '"input_length": 5, "output_length": 6'
+    turns = [
+        (0, '"timestamp": 0'),
+        (0, '"delay_ms": 8'),
+        (1, '"delay_ms": 9'),
+        (1, '"delay_ms": 7'),
+    ]
+    path.write_text(
+        "".join(f'{{"session": "a", "turn": {n}, {time}, {lengths}}}\n' for n, time in turns)
+    )
+    with pytest.raises(InputError, match=r"t.jsonl:2: turn: expected 0 once in session 'a'"):
+        load(path)
+    imported = read(path, TraceOptions(on_error="skip"))
+    assert (imported.trace.id.tolist(), imported.rows) == (["0", "2"], 4)
+    assert imported.dropped == {"turns make no session": 2}
