@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,7 +14,6 @@ from llmsched.importers._table import Table
 from llmsched.sessions import Ordered, ordered
 from llmsched.trace import seconds
 
-_ROW = re.compile(r": row (\d+)")
 _NO_SESSION = "turns make no session"
 _ORPHANED = "the first turn of the session was left out"
 
@@ -63,13 +61,14 @@ def sessions_of(table: Table, time: NDArray[np.int64], path: str, *, skip: bool)
             )
             return line._replace(rows=rows[line.rows])
         except InputError as error:
-            named = _ROW.search(str(error))
-            if named is None:
+            before, _, after = str(error).partition(": row ")
+            row, _, problem = after.partition(": ")
+            if not row.isdigit():
                 raise
-            at = int(named[1])
+            at = int(row)
             if not skip or len(rows) == 1:
-                place = f":{table.where.whole()[rows[at]]}"
-                raise InputError(_ROW.sub(lambda _: place, str(error), count=1)) from None
+                where = table.where.whole()[rows[at]]
+                raise InputError(f"{before}:{where}: {problem}") from None
             rows = np.delete(rows, at)
             table.drop(_NO_SESSION, 1)
 
