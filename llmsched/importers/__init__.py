@@ -158,14 +158,12 @@ def read(
     found = None if measured else _in_blocks(source, options, on_progress)
     found = found or _row_by_row(source, options, on_progress, measured=measured)
     table, form, path = found.table, found.form, found.path
-    if found.chosen is not None and found.chosen.left_out:
-        table.rows += found.chosen.left_out
-        table.dropped[f"the run is another ({found.chosen.of} runs, --run K picks)"] += (
-            found.chosen.left_out
-        )
+    if found.chosen is not None and (left_out := found.chosen.left_out):
+        table.rows += left_out
+        table.drop(f"the run is another ({found.chosen.of} runs, --run K picks)", left_out)
     if not len(table):
-        left_out = "".join(_dropped_notes(table)) or "no rows"
-        raise InputError(f"{path}:1: no requests are left; {left_out}")
+        why = "".join(_dropped_notes(table)) or "no rows"
+        raise InputError(f"{path}:1: no requests are left; {why}")
     blocks = blocks_of(table, form) if table.hash_ids else None
     if blocks is not None:
         _check_clock(blocks, form, path, options)
@@ -245,12 +243,12 @@ def _row_by_row(
         form, first = _form(file, lines.path, options)
         if options.columns is not None:
             with within(f"{lines.path}:{file.number}", ": "):
-                check_there(form, options.columns, file.sample())
+                check_there(options.columns, file.sample(form))
         rows = file.records(form)
         if measured and form.measured_from is not None:
             form = replace(form, time=form.measured_from)
         if form.joined is not None:
-            rows = joined(rows, form.joined, lines.path, skip=options.skip)
+            rows = joined(rows, form.joined)
         chosen = None
         if form.runs is not None:
             chosen = choose(rows, form, lines.path, options.run, skip=options.skip)
@@ -279,7 +277,7 @@ def _form(file: Objects | Cells, path: str, options: TraceOptions) -> tuple[Form
         form = form or detect("csv", first, timed=not options.offline)
         if form is None:
             raise InputError(f"{path}:{file.number}: {unknown('csv', first)}")
-        return form, dict(zip(form.spelled([*first]), first.values(), strict=True))
+        return form, file.sample(form)[0]
     if form is not None and form.kind == "csv":
         raise InputError(f"{path}:1: expected a CSV header (format {form.name})")
     problem = "there is no row"

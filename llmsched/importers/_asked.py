@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from llmsched.errors import InputError
 from llmsched.importers._format import Format, Moment, Unit
@@ -18,6 +18,8 @@ Columns = str | dict[str, str]
 """Which column is what: ``arrival=created:ms,input=prompt_tokens,output=completion_tokens``."""
 
 _NAMES = {
+    "input": "input_tokens",
+    "output": "output_tokens",
     "id": "id",
     "class": "job_class",
     "predicted": "predicted",
@@ -30,7 +32,8 @@ _NAMES = {
 }
 """Roles that are the name of a column alone, and the fields of a format that they fill."""
 
-_MOMENTS = {
+_TIMES = {
+    "arrival": ("time", "any", "zero"),
     "delay": ("delay", "s", "arrival"),
     "ttft": ("first_token", "s", "arrival"),
     "latency": ("last_token", "s", "arrival"),
@@ -39,9 +42,17 @@ _MOMENTS = {
 }
 """Roles that are times: the field, the unit where none is given, from when they count."""
 
-ROLES = ("arrival", "input", "output", "limit", *_NAMES, *_MOMENTS)
+_ROLES = tuple(dict.fromkeys(("arrival", "input", "output", "limit", *_NAMES, *_TIMES)))
 
 _SPEC = re.compile(rf"(.+?)(?::({'|'.join(get_args(Unit))}))?", re.DOTALL)
+
+
+class Column(NamedTuple):
+    """A role, the column that has it, and the unit that was said of it, if it is a time."""
+
+    role: str
+    name: str
+    unit: str | None = None
 
 
 def asked(columns: Columns) -> Format:
@@ -52,32 +63,25 @@ def asked(columns: Columns) -> Format:
     InputError
         A role is unknown, given twice or without a column, or there are no lengths.
     """
-    given = columns if isinstance(columns, Mapping) else dict(_pairs(columns))
-    fields: dict[str, object] = {}
+    fields: dict[str, object] = {"predicted": None}
     assumed = []
-    for role, spec in given.items():
-        if role not in ROLES:
-            raise InputError(f"columns: expected one of {', '.join(ROLES)}; got {shown(role)}")
-        match = _SPEC.fullmatch(spec) if isinstance(spec, str) else None
-        if match is None:
-            raise InputError(f"columns: {role}: expected the name of a column, got {shown(spec)}")
-        name, unit = match.groups()
-        if role != "arrival" and role not in _MOMENTS:
-            fields |= _named(role, spec)
+    for role, name, said in parsed(columns):
+        if role not in _TIMES:
+            fields |= {"limits": (name,)} if role == "limit" else {_NAMES[role]: name}
             continue
-        field, usual, since = _MOMENTS.get(role, ("time", "any", "zero"))
+        field, usual, since = _TIMES[role]
         by_name = _unit_in(name)
-        if unit is None and by_name:
+        if said is None and by_name:
             assumed.append(f"{name} is read as {by_name}, by its name")
-        elif unit is None and usual == "s":
+        elif said is None and usual == "s":
             assumed.append(f"{name} is read as s: --columns {role}={name}:ms for another unit")
-        unit = unit or by_name or usual
+        unit = said or by_name or usual
         if role == "arrival":
-            fields |= {"time": name, "unit": unit}
+            fields |= {field: name, "unit": unit}
         else:
             fields[field] = Moment(name, unit, since)  # type: ignore[arg-type]  # of Unit
     for role in ("input", "output"):
-        if role not in given:
+        if _NAMES[role] not in fields:
             raise InputError(f"columns: expected {role}=COLUMN as well")
     return Format(
         name="columns",
@@ -85,12 +89,17 @@ def asked(columns: Columns) -> Format:
         kind="any",
         signatures=((str(fields["input_tokens"]), str(fields["output_tokens"])),),
         note="; ".join(assumed),
-        **{"predicted": None, **fields},  # type: ignore[arg-type]  # checked by the format
+        **fields,  # type: ignore[arg-type]  # checked by the format
     )
 
 
-def check_there(form: Format, columns: Columns, seen: Sequence[Mapping[str, object]]) -> None:
+def check_there(columns: Columns, seen: Sequence[Mapping[str, object]]) -> None:
     """Refuse a column that none of a file's first rows has: it is mistyped.
+
+    Parameters
+    ----------
+    seen : sequence of mapping
+        These rows, those of a table with the names as they are read.
 
     Raises
     ------
@@ -98,31 +107,34 @@ def check_there(form: Format, columns: Columns, seen: Sequence[Mapping[str, obje
         The role, and the nearest column that there is.
     """
     there = list(dict.fromkeys(name for row in seen for name in (*row, *dict(_flat(row)))))
-    given = columns if isinstance(columns, Mapping) else dict(_pairs(columns))
-    for role, spec in given.items():
-        match = _SPEC.fullmatch(spec)
-        assert match is not None
-        moment = role == "arrival" or role in _MOMENTS
-        name = match.group(1) if moment else spec
+    for role, name, _ in parsed(columns):
         if any(getter(name)(row) is not MISSING for row in seen):
-            continue
-        if form.kind == "any" and name.casefold() in {other.casefold() for other in there}:
             continue
         near = get_close_matches(name, there, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        stem, colon, unit = name.rpartition(":")
-        if moment and colon and stem in there:
+        stem, _, unit = name.rpartition(":")
+        if role in _TIMES and stem in there:
             hint = f" (units are s, ms, us, ns and date, not {unit})"
-        names = listed(there)
-        raise InputError(f"columns: {role}: expected one of {names}; got {shown(name)}{hint}")
+        raise InputError(
+            f"columns: {role}: expected one of {listed(there)}; got {shown(name)}{hint}"
+        )
 
 
-def _named(role: str, name: str) -> dict[str, object]:
-    if role == "limit":
-        return {"limits": (name,)}
-    if role in ("input", "output"):
-        return {f"{role}_tokens": name}
-    return {_NAMES[role]: name}
+def parsed(columns: Columns) -> Iterator[Column]:
+    """Yield what each column is.
+
+    Raises
+    ------
+    InputError
+        A role is unknown, given twice or without a column.
+    """
+    for role, spec in columns.items() if isinstance(columns, Mapping) else _pairs(columns):
+        if role not in _ROLES:
+            raise InputError(f"columns: expected one of {', '.join(_ROLES)}; got {shown(role)}")
+        match = _SPEC.fullmatch(spec)
+        if match is None:
+            raise InputError(f"columns: {role}: expected the name of a column, got {shown(spec)}")
+        yield Column(role, *match.groups()) if role in _TIMES else Column(role, spec)
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

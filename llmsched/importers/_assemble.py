@@ -71,7 +71,6 @@ def assembled(
     kept, when, more = _kept(table, time, order, start, path, options)
     notes += more
     if line is not None:
-        assert order is not None
         return Assembled(*_linked(table, line, kept, path, blocks, options), notes)
     when -= when[0]
     if options.offline:

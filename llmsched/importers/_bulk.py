@@ -92,12 +92,11 @@ def _begin(lines: Lines, options: TraceOptions) -> _Begun:
     if form is None or form.kind not in (kind, "any"):
         raise Doubtful
     doubt(form.expand is not None or form.runs is not None)
-    if options.columns is not None:
-        check_there(form, options.columns, [row])  # an error there is a doubt here
-    if header is None:
-        unit = resolved(form, options, row)
-        return _Begun(form, unit, row, JsonBlocks(form, unit, row), blocks)
-    names = form.spelled(header.names)
+    names = [*row] if header is None else form.spelled(header.names)
     row = dict(zip(names, row.values(), strict=True))
+    if options.columns is not None:
+        check_there(options.columns, [row])  # an error there is a doubt here
     unit = resolved(form, options, row)
+    if header is None:
+        return _Begun(form, unit, row, JsonBlocks(form, unit, row), blocks)
     return _Begun(form, unit, row, CsvBlocks(form, unit, names, header.separator), blocks)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import TypeVar
 
 from llmsched.errors import InputError
 from llmsched.importers._asked import listed, suggestion
@@ -15,6 +16,8 @@ from llmsched.importers._format import Format, Record, Run, never
 from llmsched.importers._summaries import SUMMARIES
 from llmsched.plugin import contained, installed
 from llmsched.schema import checked, shown
+
+_T = TypeVar("_T")
 
 _OTHERS = (
     ({"custom_id", "body"}, "a batch to run: llmsched plan --input FILE"),
@@ -57,27 +60,25 @@ def _guarded(form: Format, place: str) -> Format:
         with contained(f"{place}: failure"):
             return checked(form.failure(record), str | None)  # type: ignore[arg-type]  # a union
 
-    def expand(record: Record) -> Iterable[Record]:
-        assert form.expand is not None
-        with contained(f"{place}: expand"):
-            requests = list(form.expand(record))
-            if not {dict}.issuperset(map(type, requests)):
-                raise InputError("expected a mapping for each request")
-        return requests
+    def several(field: str, kind: type[_T], promised: str) -> Callable[[Record], list[_T]] | None:
+        function: Callable[[Record], Iterable[_T]] | None = getattr(form, field)
+        if function is None:
+            return None
 
-    def runs(record: Record) -> Iterable[Run]:
-        assert form.runs is not None
-        with contained(f"{place}: runs"):
-            found = list(form.runs(record))
-            if not {Run}.issuperset(map(type, found)):
-                raise InputError("expected a Run for each benchmark run")
-        return found
+        def guarded(record: Record) -> list[_T]:
+            with contained(f"{place}: {field}"):
+                found = list(function(record))
+                if not {kind}.issuperset(map(type, found)):
+                    raise InputError(f"expected {promised}")
+            return found
+
+        return guarded
 
     return replace(
         form,
         failure=never if form.failure is never else failure,
-        expand=None if form.expand is None else expand,
-        runs=None if form.runs is None else runs,
+        expand=several("expand", dict, "a mapping for each request"),
+        runs=several("runs", Run, "a Run for each benchmark run"),
     )
 
 
@@ -127,7 +128,7 @@ def detect(kind: str, names: Collection[str], *, timed: bool = True) -> Format |
     return winners[0] if best and len(winners) == 1 else None
 
 
-def unknown(kind: str, record: Mapping[str, object], *, first: bool = True) -> str:
+def unknown(kind: str, record: Mapping[str, object]) -> str:
     """Say for an error message that a record belongs to no format, and what would help.
 
     Parameters

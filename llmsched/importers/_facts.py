@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from llmsched.importers._asked import parsed
 from llmsched.importers._blocks import Blocks
 from llmsched.importers._format import Format, Record
 from llmsched.importers._options import TraceOptions
@@ -91,7 +92,8 @@ def _clock(form: Format, unit: str, rate: float, options: TraceOptions) -> Fact:
     if options.time_unit is not None:
         return Fact("clock", value, "said by --time-unit")
     if options.columns is not None and form.unit != "any":
-        return Fact("clock", value, "said by --columns")
+        units = [column.unit for column in parsed(options.columns) if column.role == "arrival"]
+        return Fact("clock", value, "said by --columns" if all(units) else "said by its name")
     if form.unit == "any":
         if unit == "date":
             return Fact("clock", value, "as its first row is written")

@@ -77,27 +77,21 @@ def _count(run: Run, form: Format) -> int:
     return 0
 
 
-def joined(rows: Iterable[Found], name: str, path: str, *, skip: bool) -> Iterator[Found]:
-    """Yield one record with the items that all of a file have under a name, and what is none.
-
-    Raises
-    ------
-    InputError
-        A record is malformed, or has something else there.
-    """
+def joined(rows: Iterable[Found], name: str) -> Iterator[Found]:
+    """Yield what is no record with a list of objects under a name; last, all of these in one."""
     items: list[Record] = []
-    first = ""
+    first = "1"
     for where, record in rows:
         try:
             if isinstance(record, Refusal):
                 raise record
-            items += objects_in(record, name)
-            first = first or where
+            found = objects_in(record, name)
         except Refusal as refusal:
-            if not skip:
-                raise InputError(f"{path}:{where}: {refusal.message}") from None
             yield where, refusal
-    yield first or "1", {name: items}
+        else:
+            first = first if items else where
+            items += found
+    yield first, {name: items}
 
 
 def requests_of(record: Record, form: Format) -> Iterable[Record]:
@@ -129,6 +123,21 @@ def object_at(record: Record, path: str) -> Record:
             return {}
         record = value
     return record
+
+
+def first_of(record: Record, names: Sequence[str]) -> object:
+    """Return the value of the first of some names that has one; None if none has."""
+    return next((record[name] for name in names if record.get(name) is not None), None)
+
+
+def reason_at(key: str) -> Callable[[Record], str | None]:
+    """Return a `failure` that finds its reason under `key`, where an `expand` has put it."""
+
+    def failure(record: Record) -> str | None:
+        reason = record[key]
+        return reason if isinstance(reason, str) else None
+
+    return failure
 
 
 def failed_if(key: str) -> Callable[[Record], str | None]:

@@ -52,7 +52,7 @@ class Objects:
                 return found
         return {}
 
-    def sample(self) -> list[Record]:
+    def sample(self, form: Format) -> list[Record]:
         """Return the first records, which stay."""
         several = itertools.islice(self.looked_at(), _SAMPLE)
         return [found for _, found in several if isinstance(found, dict)]
@@ -95,9 +95,10 @@ class Cells:
         known = [None] * len(self._names) if isinstance(cells, Refusal) else cells
         return dict(zip(self._names, known, strict=True))
 
-    def sample(self) -> list[Record]:
-        """Return the first row, whose names are those of all."""
-        return [self.first()]
+    def sample(self, form: Format) -> list[Record]:
+        """Return the first row, whose names are those of all, as a format spells them."""
+        first = self.first()
+        return [dict(zip(form.spelled([*first]), first.values(), strict=True))]
 
     def records(self, form: Format) -> Iterator[Found]:
         """Yield all records, with the names as a format spells them."""

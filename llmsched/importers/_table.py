@@ -26,6 +26,7 @@ from llmsched.importers._values import (
     getter,
     hashes,
     instant_ns,
+    is_absent,
     label_of,
     output,
     seconds_in,
@@ -45,8 +46,8 @@ class Table:
     empty, or as long as the others; ``limit`` and ``block_size`` are 0 where a request declares
     none, ``timeout`` (in ms) and ``delay`` (in s) infinite, ``turn`` -1; ``untimed`` says which
     turns of sessions have no time of their own, ``where`` the place of each turn in the file.
-    ``first_token`` and ``last_token``, of measured
-    runs, are seconds since the arrival, NaN where nobody knows.
+    ``first_token`` and ``last_token``, of measured runs, are seconds since the arrival, NaN where
+    nobody knows.
     """
 
     time: Times = field(default_factory=Times)
@@ -238,7 +239,7 @@ class Adder:
     def _value(self, column: _Column, record: Record) -> object:
         value = column.get(record)
         if column.optional:
-            value = MISSING if value is None or value == "" else value
+            value = MISSING if is_absent(value) else value
             if self.above and bool(column.target) is (value is MISSING):
                 raise Refusal(column.label, "a value in every row or in none", as_json(value))
             if value is MISSING:
@@ -254,7 +255,7 @@ class Adder:
         """
         limit, named = 0, ""
         for label, value in zip(self.limits, values, strict=True):
-            if value is MISSING or value is None or value == "":
+            if is_absent(value):
                 continue
             declared = count(value, label)
             if limit and declared != limit:
@@ -264,7 +265,7 @@ class Adder:
 
     def _name(self, record: Record) -> str:
         value = self.get_id(record)
-        if value is MISSING or value is None or value == "":
+        if is_absent(value):
             if not self.ids:
                 return str(self.table.rows - 1)
             value = self.table.rows - 1
@@ -305,7 +306,7 @@ class _Turns:
             raise Refusal(
                 self.labels[1], "the name of the session, beside a delay", as_json(session)
             )
-        absent = time is MISSING or time is None or time == ""
+        absent = is_absent(time)
         if absent and math.isnan(after) and not name and self.labels[0]:
             raise Refusal(self.labels[0], "a finite number >= 0", as_json(time))
         when = None if absent else self.check_time(time, self.labels[0])
@@ -326,7 +327,7 @@ class _Turns:
 
 def _place(value: object, label: str) -> int:
     """Return the number of a turn; -1 where the row does not say it."""
-    if value is MISSING or value is None or value == "":
+    if is_absent(value):
         return -1
     number = as_number(value)
     if type(number) is not int or not 0 <= number < 2**31:
@@ -357,7 +358,7 @@ class _Tokens:
     def _since(self, moment: Moment, value: object, record: Record) -> float:
         if moment.since == "arrival":
             return seconds_in(value, moment.name, moment.unit)
-        if value is MISSING or value is None or value == "":
+        if is_absent(value):
             return math.nan
         if self.time is None:
             raise Refusal(moment.name, "an arrival beside it", as_json(value))
@@ -370,4 +371,4 @@ def _nothing(record: Record) -> object:
 
 
 def _block_size(value: object, label: str) -> int:
-    return 0 if value is MISSING or value is None or value == "" else count(value, label)
+    return 0 if is_absent(value) else count(value, label)

@@ -91,6 +91,11 @@ def as_number(value: object) -> object:
     return float(value) if _DECIMAL.fullmatch(value) else value
 
 
+def is_absent(value: object) -> bool:
+    """Whether a row says nothing there: no such key, null, or an empty cell."""
+    return value is MISSING or value is None or value == ""
+
+
 def truth(value: object) -> bool | None:
     """Return what a flag says, however it is written; None where it says nothing."""
     if isinstance(value, str):
@@ -130,7 +135,7 @@ def timeout_ms(value: object, label: str) -> float:
     ------
     Refusal
     """
-    if value is MISSING or value is None or value == "":
+    if is_absent(value):
         return math.inf
     number = as_number(value)
     if _is_number(number) and 1e3 * LEAST_TIMEOUT_S <= cast(float, number) < math.inf:
@@ -167,7 +172,7 @@ def seconds_in(value: object, label: str, unit: str) -> float:
     ------
     Refusal
     """
-    if value is MISSING or value is None or value == "":
+    if is_absent(value):
         return math.nan
     number = as_number(value)
     if _is_number(number) and 0 <= cast(float, number) < MAX_SECONDS * 10**9 // UNITS[unit]:

@@ -7,7 +7,7 @@ Requests of its warm-up are among the others, and nothing marks them.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record, Run
-from llmsched.importers._runs import object_at, objects_in
+from llmsched.importers._runs import object_at, objects_in, reason_at
 
 _NOT_DONE = {"errored": "the request failed", "incomplete": "the run ended before the request"}
 
@@ -52,11 +52,6 @@ def _times(request: Record) -> Record:
     }
 
 
-def _failed(request: Record) -> str | None:
-    problem = request["problem"]
-    return problem if isinstance(problem, str) else None
-
-
 FORMAT = Format(
     name="guidellm",
     about="GuideLLM report JSON or YAML: benchmarks[].requests.successful[]; --run K picks one",
@@ -70,7 +65,7 @@ FORMAT = Format(
     id="request_id",
     first_token=Moment("first_token_time", "s", "zero"),
     last_token=Moment("last_token_time", "s", "zero"),
-    failure=_failed,
+    failure=reason_at("problem"),
     runs=_runs,
     expand=_requests,
 )

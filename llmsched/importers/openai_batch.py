@@ -7,46 +7,37 @@ one pass of the engine and so counts as one token.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Record
+from llmsched.importers._runs import first_of, object_at
 
-_FAILED = ("failed", "cancelled", "incomplete")
-
-
-def _body(record: Record) -> Record:
-    response = record.get("response")
-    body = response.get("body") if isinstance(response, dict) else None
-    return body if isinstance(body, dict) else {}
+_FAILED = ("failed", "cancelled")
+_INPUT = ("prompt_tokens", "input_tokens")
+_OUTPUT = ("completion_tokens", "output_tokens")
 
 
 def _failed(record: Record) -> str | None:
-    response = record.get("response")
-    status = response.get("status_code") if isinstance(response, dict) else None
+    status = object_at(record, "response").get("status_code")
     refused = isinstance(status, int) and not 200 <= status < 300
-    if record.get("error") or response is None or refused:
+    if record.get("error") or record.get("response") is None or refused:
         return "the request failed"
-    body = _body(record)
-    if body.get("status") in _FAILED[:2]:
+    body = object_at(record, "response.body")
+    if body.get("status") in _FAILED:
         return f"its status is {body['status']}"
     return "it has no usage" if body.get("usage") is None else None
 
 
 def _usage(record: Record) -> Iterator[Record]:
-    body = _body(record)
+    body = object_at(record, "response.body")
     usage = body.get("usage")
     if not isinstance(usage, dict):
         yield record
         return
-    tokens = {
-        "prompt_tokens": usage.get("input_tokens"),
-        "completion_tokens": usage.get("output_tokens"),
+    answers = bool(usage.keys() & set(_OUTPUT))
+    yield {
+        **record,
+        "model": body.get("model"),
+        "prompt_tokens": first_of(usage, _INPUT),
+        "completion_tokens": first_of(usage, _OUTPUT) if answers else 1,
     }
-    tokens |= {name: usage[name] for name in tokens if usage.get(name) is not None}
-    if (
-        tokens["completion_tokens"] is None
-        and "completion_tokens" not in usage
-        and "output_tokens" not in usage
-    ):
-        tokens["completion_tokens"] = 1
-    yield {**record, "model": body.get("model"), **tokens}
 
 
 FORMAT = Format(

@@ -8,7 +8,7 @@ inside another one.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record
-from llmsched.importers._runs import objects_in
+from llmsched.importers._runs import first_of, object_at, objects_in, reason_at
 
 _INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
 _OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
@@ -44,9 +44,9 @@ def _calls(record: Record) -> Iterator[Record]:
     for span, said in calls:
         yield {
             **span,
-            "input": _first(said, _INPUT),
-            "output": _first(said, _OUTPUT),
-            "model": _first(said, ("gen_ai.response.model", "gen_ai.request.model")),
+            "input": first_of(said, _INPUT),
+            "output": first_of(said, _OUTPUT),
+            "model": first_of(said, ("gen_ai.response.model", "gen_ai.request.model")),
             "first": said.get("gen_ai.response.time_to_first_chunk"),
             "id": ":".join(_key(span, "spanId") or ()),
             "problem": _problem(span, said, inside=_key(span, "parentSpanId") in known),
@@ -58,21 +58,10 @@ def _key(span: Record, name: str) -> tuple[str, str] | None:
     return (str(span.get("traceId")), str(span[name])) if span.get(name) else None
 
 
-def _first(said: Record, names: tuple[str, ...]) -> object:
-    return next((said[name] for name in names if name in said), None)
-
-
 def _problem(span: Record, said: Record, *, inside: bool) -> str | None:
-    status = span.get("status")
-    code = status.get("code") if isinstance(status, dict) else None
-    if code in _FAILED or "error.type" in said:
+    if object_at(span, "status").get("code") in _FAILED or "error.type" in said:
         return "the span's status is an error"
     return "another span around it has its tokens" if inside else None
-
-
-def _failed(call: Record) -> str | None:
-    problem = call["problem"]
-    return problem if isinstance(problem, str) else None
 
 
 FORMAT = Format(
@@ -89,7 +78,7 @@ FORMAT = Format(
     model="model",
     first_token=Moment("first"),
     last_token=Moment("endTimeUnixNano", "ns", "zero"),
-    failure=_failed,
+    failure=reason_at("problem"),
     joined="resourceSpans",
     expand=_calls,
 )

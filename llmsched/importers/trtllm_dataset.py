@@ -7,7 +7,7 @@ document of samples.
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Record
-from llmsched.importers._runs import objects_in
+from llmsched.importers._runs import first_of, objects_in
 from llmsched.importers._values import Refusal
 
 _IDS = ("input_ids", "logits")
@@ -18,7 +18,7 @@ def _requests(record: Record) -> Iterator[Record]:
         for sample in objects_in(record, "samples"):
             yield {**sample, "output_tokens": sample.get("output_len"), "task_id": None}
         return
-    ids = next((record[name] for name in _IDS if record.get(name) is not None), None)
+    ids = first_of(record, _IDS)
     if not isinstance(ids, list):
         raise Refusal("input_ids", "a list of token ids", "a prompt whose tokens nobody counted")
     yield {**record, "input_len": len(ids)}

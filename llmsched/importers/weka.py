@@ -8,7 +8,7 @@ sub-agents run beside the others, on a clock that nobody says, and are left out 
 from collections.abc import Iterator
 
 from llmsched.importers._format import Format, Moment, Record
-from llmsched.importers._runs import objects_in
+from llmsched.importers._runs import objects_in, reason_at
 from llmsched.importers._values import Refusal, as_json
 
 
@@ -36,11 +36,6 @@ def _pause(before: Record, call: Record) -> object:
     return max(0.0, now - then - took)
 
 
-def _left_out(call: Record) -> str | None:
-    problem = call["problem"]
-    return problem if isinstance(problem, str) else None
-
-
 FORMAT = Format(
     name="weka",
     about="Weka or kv-cache-tester sessions: id, block_size, requests of t (s), in, out",
@@ -53,7 +48,7 @@ FORMAT = Format(
     session="session",
     delay=Moment("delay", "s"),
     model="model",
-    failure=_left_out,
+    failure=reason_at("problem"),
     expand=_calls,
     note="hash_ids are left out: they name blocks within one session only",
 )

@@ -131,6 +131,23 @@ def test_a_column_that_is_not_there_is_refused_by_name(
         load(path, TraceOptions(columns=f"input=prompt_tokens,{more}"))
 
 
+def test_case_matters_in_objects_and_not_in_a_header(tmp_path: Path, table: Path) -> None:
+    columns = "input=prompt_tokens,output=completion_tokens,class=KIND"
+    assert load(table, TraceOptions(columns=columns)).classes[0] == ("chat", "code")
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"prompt_tokens": 2, "completion_tokens": 3, "Kind": "a"}\n')
+    with pytest.raises(InputError, match="class: expected one of prompt_tokens, .*; got 'KIND'"):
+        load(path, TraceOptions(columns=columns))
+
+
+def test_where_the_unit_comes_from_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("at_ms,i,o\n5,1,2\n")
+    for arrival, sure in (("at_ms:us", "said by --columns"), ("at_ms", "said by its name")):
+        columns = f"arrival={arrival},input=i,output=o"
+        assert read(path, TraceOptions(columns=columns)).facts[0].sure == sure
+
+
 def test_an_optional_column_may_begin_some_rows_down(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     row = '{"i": 2, "o": 3%s}\n'
