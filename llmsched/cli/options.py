@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -148,6 +149,26 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+@contextmanager
+def flagged(flags: Mapping[str, str], above: str = "") -> Iterator[None]:
+    """Name options in errors: the library names its fields, who runs a command knows flags.
+
+    Parameters
+    ----------
+    flags : mapping
+        The option by the field that an error begins with; others stay as they are.
+    above : str
+        What may stand before the field, and is left out.
+    """
+    try:
+        yield
+    except InputError as error:
+        field, colon, rest = str(error).removeprefix(above).partition(": ")
+        if type(error) is not InputError or field not in flags:
+            raise
+        raise InputError(f"{flags[field]}{colon}{rest}") from error
+
+
 class Group:
     """Options that belong together: a command takes the object, its fields are the options."""
 
@@ -267,13 +288,8 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         for name, kind in groups.items():
             own = {field.name: options.pop(field.name) for field in fields(kind)}  # type: ignore[arg-type]
             options[name] = kind(**own)
-        try:
+        with flagged(flags):
             command(**options)
-        except InputError as error:  # the library names its fields; who runs a command knows flags
-            field, colon, rest = str(error).partition(": ")
-            if type(error) is not InputError or field not in flags:
-                raise
-            raise InputError(f"{flags[field]}{colon}{rest}") from error
 
     call.__signature__ = Signature(spelt)  # type: ignore[attr-defined]  # what typer reads
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in spelt}

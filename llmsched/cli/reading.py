@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmsched.cli.inputs import PAPER_TRACE, given
-from llmsched.cli.options import TRACE, Group
+from llmsched.cli.options import TRACE, Group, flagged
 from llmsched.cli.progress import phase
-from llmsched.errors import InputError
 
 if TYPE_CHECKING:
     from llmsched.trace import Trace
@@ -149,12 +148,8 @@ class Recognising(Group):
         from llmsched.importers import TraceOptions
 
         options = self._options
-        try:
+        with flagged(_OTHERWISE):
             TraceOptions(**options)
-        except InputError as error:  # some options are not called as the fields that they set
-            field, colon, rest = str(error).partition(": ")
-            flag = _OTHERWISE.get(field, field)
-            raise InputError(f"{flag}{colon}{rest}") from error
         return options
 
 

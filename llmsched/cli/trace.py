@@ -8,7 +8,7 @@ import typer
 
 from llmsched.cli.command import GroupedCommands, GroupedHelp
 from llmsched.cli.inputs import PAPER_TRACE, given, one_of
-from llmsched.cli.options import Output, flag_of, grouped
+from llmsched.cli.options import Output, flag_of, flagged, grouped
 from llmsched.cli.output import emit
 from llmsched.cli.progress import phase
 from llmsched.cli.reading import Reading, TraceArgument
@@ -183,12 +183,8 @@ def generate(
         delay_ms=delay_ms,
         like=None if like is None else find_trace(like),
     )
-    try:
+    with flagged({name: flag_of(name) for name in {*settings, *_NEEDED}}, "generate: "):
         trace = synthetic(**settings, seed=seed)
-    except InputError as error:  # which names the fields of a scenario
-        field, colon, rest = str(error).removeprefix("generate: ").partition(": ")
-        flag = flag_of(field) if field in {*settings, *_NEEDED} else field
-        raise InputError(f"{flag}{colon}{rest}") from error
     _write(trace, target, to)
 
 

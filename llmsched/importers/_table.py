@@ -299,7 +299,9 @@ class _Turns:
     def read(self, record: Record) -> _Turn | None:
         if not self.are_there:
             return None
-        time, session, turn, delay = (get(record) for get in self.get)
+        time, session, turn, delay = [get(record) for get in self.get]
+        if session is turn is delay is MISSING and not is_absent(time):
+            return self.check_time(time, self.labels[0]), "", -1, math.nan  # as most rows are
         name = label_of(session, self.labels[1])
         after = seconds_in(delay, self.labels[3], self.unit)
         if not math.isnan(after) and not name:

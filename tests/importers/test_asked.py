@@ -136,7 +136,7 @@ def test_case_matters_in_objects_and_not_in_a_header(tmp_path: Path, table: Path
     assert load(table, TraceOptions(columns=columns)).classes[0] == ("chat", "code")
     path = tmp_path / "log.jsonl"
     path.write_text('{"prompt_tokens": 2, "completion_tokens": 3, "Kind": "a"}\n')
-    with pytest.raises(InputError, match="class: expected one of prompt_tokens, .*; got 'KIND'"):
+    with pytest.raises(InputError, match=r"class: expected one of prompt_tokens, .*; got 'KIND'"):
         load(path, TraceOptions(columns=columns))
 
 
