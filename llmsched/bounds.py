@@ -109,7 +109,7 @@ def bounds(
         return found
     come, ends = turns(trace, hardware, config, concurrency)
     if concurrency is not None:  # a user goes through one session after another
-        last = ends[~np.isin(np.arange(len(trace)), trace.previous)]
+        last = ends[trace.is_last]
         longest = max(float(last.max()), float(last.sum()) / concurrency)
         return found._replace(lower=max(found.lower, longest))
     order = np.argsort(come, kind="stable")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_S = 2**33
-"""Seconds that no trace lasts: 272 years."""
+"""Seconds that no trace lasts: 272 years. Nanoseconds below it suffice in int64, Unix times too."""
 
 _FINE = 2**50
 """Nanoseconds up to which each is a step of the grid: 13 days."""

@@ -302,6 +302,13 @@ class Trace:
             return frozen(np.full(len(self), -1))
         return frozen(sessions.previous_turns(self.session))
 
+    @cached_property
+    def is_last(self) -> NDArray[np.bool_]:
+        """Which requests no other follows, shape (n,): last turns, and those in no session."""
+        last = np.ones(len(self), np.bool_)
+        last[self.previous[self.previous >= 0]] = False
+        return frozen(last)
+
     @property
     def longest_output(self) -> int:
         """Greatest output of the whole trace: what an operator who knows it would allow."""

@@ -189,3 +189,12 @@ def test_what_makes_no_session_is_refused(columns: dict[str, object], problem: s
     with pytest.raises(InputError) as error:
         Trace.from_columns(given.pop("arrival"), [1, 1], [1, 1], name="t", **given)  # type: ignore[arg-type]
     assert str(error.value) == f"t: {problem}"
+
+
+def test_nobody_follows_a_last_turn_or_who_is_in_no_session() -> None:
+    trace = Trace.from_columns(
+        [0, NAN, 1, NAN], [1] * 4, [1] * 4, session=["a", "a", "", "a"], delay=[0, 2, 0, 3]
+    )
+    assert trace.previous.tolist() == [-1, -1, 0, 2]
+    assert trace.is_last.tolist() == [False, True, False, True]
+    assert Trace.from_columns([0, 1], [1, 1], [1, 1]).is_last.all()

@@ -168,13 +168,10 @@ def _check_ends(served: Served) -> None:
     InputError
         The first or the last turn of a session of several is refused.
     """
-    previous = served.whole.previous
-    follows = previous >= 0
-    followed = np.zeros(len(previous), np.bool_)
-    followed[previous[follows]] = True
-    refused = (served.refusal != Refusal.NONE) & (follows != followed)
+    whole = served.whole
+    refused = (served.refusal != Refusal.NONE) & ((whole.previous >= 0) == whole.is_last)
     if refused.any():
-        who = f"{served.whole.name}: request {served.whole.id[int(refused.argmax())]!r}"
+        who = f"{whole.name}: request {whole.id[int(refused.argmax())]!r}"
         raise InputError(
             f"{who}: expected first and last turns of sessions that the engine serves, as a closed "
             "loop has users who wait for them"

@@ -99,7 +99,7 @@ def _arrivals(
     if users is None:
         return trace.arrival[refused]
     first = result.trace.previous < 0
-    ends = result.finish[~np.isin(np.arange(len(first)), result.trace.previous)]
+    ends = result.finish[result.trace.is_last]
     ends = np.sort(ends[np.isfinite(ends)])
     free = ends[len(ends) - users] if len(ends) >= users else 0.0
     begins = np.zeros(len(refused), np.bool_)

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.clock import LONGEST_S
 from llmsched.errors import InputError
 from llmsched.files import plain
 from llmsched.importers._asked import listed
@@ -19,7 +20,7 @@ from llmsched.importers._options import TraceOptions
 from llmsched.importers._span import Span
 from llmsched.importers._table import Table
 from llmsched.importers._turns import sessions_of
-from llmsched.importers._values import MAX_SECONDS, UNITS
+from llmsched.importers._values import UNITS
 from llmsched.schema import within
 from llmsched.sessions import Ordered
 from llmsched.trace import Trace, frozen, nanoseconds, seconds
@@ -208,8 +209,8 @@ def _nanoseconds(
 def _faster(time: NDArray[np.int64], speed: float) -> NDArray[np.int64]:
     with np.errstate(over="ignore"):  # refused below
         scaled = time / speed
-    if scaled[-1] >= MAX_SECONDS * 1e9:
-        raise InputError(f"speed: {speed} stretches the trace beyond {MAX_SECONDS} s")
+    if scaled[-1] >= LONGEST_S * 1e9:
+        raise InputError(f"speed: {speed} stretches the trace beyond {LONGEST_S} s")
     return np.rint(scaled).astype(np.int64)
 
 

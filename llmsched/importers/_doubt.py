@@ -8,7 +8,8 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.importers._values import MAX_SECONDS, UNITS
+from llmsched.clock import LONGEST_S
+from llmsched.importers._values import UNITS
 from llmsched.trace import MAX_TOKENS
 
 _ZERO = ord("0")
@@ -46,7 +47,7 @@ def times(values: Sequence[object], unit: str) -> Numbers:
 
 def in_time(column: Numbers, unit: str) -> Numbers:
     """Return times if all are such as a request may have."""
-    doubt(not ((column >= 0) & (column < MAX_SECONDS * 10**9 // UNITS[unit])).all())
+    doubt(not ((column >= 0) & (column < LONGEST_S * 10**9 // UNITS[unit])).all())
     return column
 
 
@@ -81,7 +82,7 @@ def moments(places: NDArray[np.uint8]) -> NDArray[np.int64]:
     # In whole seconds every year of four digits has room; in nanoseconds those after 2262 wrap.
     whole = _days(number(0, 4), number(5, 7), number(8, 10)) * 86400
     whole += hour * 3600 + minute * 60 + second
-    doubt(not ((whole >= 0) & (whole < MAX_SECONDS)).all())
+    doubt(not ((whole >= 0) & (whole < LONGEST_S)).all())
     whole *= 10**9
     whole += number(20, width) * 10 ** (29 - max(width, 20))
     return whole

@@ -13,13 +13,11 @@ from typing import cast
 
 import orjson
 
+from llmsched.clock import LONGEST_S
 from llmsched.trace import LEAST_TIMEOUT_S, MAX_TOKENS
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in each unit of time."""
-
-MAX_SECONDS = 2**33
-"""Times beyond this (as Unix time, the year 2242) are refused; below, int64 nanoseconds suffice."""
 
 Check = Callable[[object, str], object]
 """Takes a value and what it is called; returns it as it is kept, or raises `Refusal`."""
@@ -150,7 +148,7 @@ def time_in(unit: str) -> Check:
     """
     if unit == "date":
         return date_ns
-    limit = MAX_SECONDS * 10**9 // UNITS[unit]
+    limit = LONGEST_S * 10**9 // UNITS[unit]
 
     def check(value: object, label: str) -> float:
         number = as_number(value)
@@ -175,7 +173,7 @@ def seconds_in(value: object, label: str, unit: str) -> float:
     if is_absent(value):
         return math.nan
     number = as_number(value)
-    if _is_number(number) and 0 <= cast(float, number) < MAX_SECONDS * 10**9 // UNITS[unit]:
+    if _is_number(number) and 0 <= cast(float, number) < LONGEST_S * 10**9 // UNITS[unit]:
         return cast(float, number) * UNITS[unit] / 1e9
     raise Refusal(label, "a finite number >= 0", as_json(value))
 
@@ -189,7 +187,7 @@ def date_ns(value: object, label: str) -> int:
         with suppress(ValueError):
             moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if utc else zone}")
             whole = (moment - _EPOCH) // _SECOND
-            if 0 <= whole < MAX_SECONDS:
+            if 0 <= whole < LONGEST_S:
                 return whole * 10**9 + int((fraction or "").ljust(9, "0"))
     hint = "; --time-unit says what a number counts" if _is_number(as_number(value)) else ""
     raise Refusal(label, "a date as 2023-11-16 18:17:03.9799600", as_json(value) + hint)

@@ -80,7 +80,7 @@ def arrivals(replay: Replay) -> Iterator[str]:
     first, expected = trace.previous < 0, trace.arrival.copy()
     if replay.concurrency is not None:
         opening = np.zeros(min(replay.concurrency, len(times)))
-        free = np.sort(ends[~np.isin(np.arange(len(times)), trace.previous)])
+        free = np.sort(ends[trace.is_last])
         expected[first] = np.concatenate((opening, free))[: np.count_nonzero(first)]
     if trace.delay is not None:
         expected[~first] = ends[trace.previous[~first]] + trace.delay[~first]
