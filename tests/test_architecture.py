@@ -68,6 +68,12 @@ def test_every_room_has_its_place() -> None:
     assert {name.partition(".")[0] for name in modules()} <= FLOOR.keys() | {"data"}
 
 
+def test_every_room_stands_in_the_picture_of_the_house() -> None:
+    page = (ROOT.parent / "docs" / "architecture.md").read_text()
+    picture = page.split("```")[3]
+    assert set(FLOOR) - {"__main__", "__init__"} <= set(picture.split())
+
+
 @pytest.mark.parametrize("name", modules())
 def test_imports_point_down(name: str) -> None:
     room = name.partition(".")[0]
