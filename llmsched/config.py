@@ -35,10 +35,25 @@ class EngineConfig:
     num_gpu_blocks : int or None
         KV-cache blocks of the device, one of which the engine reserves; None means no limit.
     watermark : float
-        Share of the usable blocks that an admission must leave free (vLLM v0's watermark).
+        Share of the blocks that an admission must leave free while anything runs (vLLM).
+    enable_prefix_caching : bool
+        Whether blocks keep what was computed until they are needed for something else, so that a
+        prompt that begins with the same tokens finds them (vLLM's automatic prefix caching). Only
+        where the trace says who shares what: block ids, or sessions.
+    async_scheduling : bool
+        Whether a step is scheduled while the one before it is computed (vLLM): arrivals are seen,
+        and slots freed, a step later. Only for rules of mixed steps.
     long_prefill_token_threshold : int
-        Most prompt tokens one request may compute in a step (vLLM v1); 0 means no threshold. With
-        `max_num_partial_prefills` above 1 it limits no step, and says which prompts are long.
+        Most prompt tokens one request may compute in a step while another runs or waits (vLLM v1);
+        0 means no threshold. With `max_num_partial_prefills` above 1 it limits no step, and says
+        which prompts are long.
+    long_prefill_token_threshold_adaptive : bool
+        Whether the threshold is no less than an even share of the budget for all who run and wait.
+    prefill_schedule_interval : int
+        Steps from one that computes prompts to the next that may, while anything decodes and the
+        last one that might left nobody waiting for want of room.
+    max_num_active_seqs : int or None
+        Sequences that run at once, where that is fewer than `max_num_seqs`.
     max_num_partial_prefills, max_long_partial_prefills : int
         Prompts that share a step's budget evenly, so that so many may be begun and unfinished at
         once, and how many of them may be longer than the threshold: shorter ones pass those by.
@@ -57,9 +72,10 @@ class EngineConfig:
         new_token_ratio, which schedule_conservativeness scales, held constant), and where that
         was too little the engine preempts. The output counted is the request's limit, never its
         true length, which nobody knows: `limits.output_limits`.
-    victim : {"last_arrived", "longest_remaining"}
-        Which running sequence is preempted when blocks run out: the last one admitted (vLLM), or
-        the one with most predicted tokens to go (shortest remaining first; Schrage, 1968).
+    victim : {"last_arrived", "longest_remaining", "least_urgent"}
+        Which running sequence is preempted when blocks run out: the last one admitted (vLLM), the
+        one with most predicted tokens to go (shortest remaining first; Schrage, 1968), or the first
+        of those with the greatest priority that arrived last (vLLM's policy `priority`).
     max_output_tokens : int or None
         Output limit of requests that declare none.
     max_model_len : int or None
@@ -78,12 +94,17 @@ class EngineConfig:
     block_size: Annotated[int, Meta(ge=1, le=MOST_IN_A_BLOCK)] = 16
     num_gpu_blocks: _Two | None = None
     watermark: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    enable_prefix_caching: bool = False
+    async_scheduling: bool = False
     long_prefill_token_threshold: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    long_prefill_token_threshold_adaptive: bool = False
+    prefill_schedule_interval: _Count = 1
+    max_num_active_seqs: _Count | None = None
     max_num_partial_prefills: _Count = 1
     max_long_partial_prefills: _Count = 1
     admission: Literal["full_prompt", "first_chunk"] = "full_prompt"
     reserve: Annotated[str, _RESERVE] = "none"
-    victim: Literal["last_arrived", "longest_remaining"] = "last_arrived"
+    victim: Literal["last_arrived", "longest_remaining", "least_urgent"] = "last_arrived"
     max_output_tokens: _Count | None = None
     max_model_len: _Two | None = None
     max_num_queued_reqs: _Count | None = None
@@ -127,6 +148,16 @@ class EngineConfig:
     def usable_blocks(self) -> int | None:
         """Blocks that may hold tokens: one is reserved (vLLM's null block)."""
         return None if self.num_gpu_blocks is None else self.num_gpu_blocks - 1
+
+    @property
+    def spare_blocks(self) -> int:
+        """Blocks that an admission leaves free while anything runs."""
+        return int(self.watermark * (self.num_gpu_blocks or 0))
+
+    @property
+    def most_running(self) -> int:
+        """Sequences that may run at once."""
+        return min(self.max_num_seqs, self.max_num_active_seqs or self.max_num_seqs)
 
     @property
     def is_capped(self) -> bool:

@@ -16,6 +16,7 @@ from llmsched.clock import nanoseconds as nanoseconds
 from llmsched.clock import seconds as seconds
 from llmsched.errors import InputError
 from llmsched.ids import Ids
+from llmsched.prefixes import Builder, Tree
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -25,6 +26,9 @@ MAX_TOKENS = 2**30
 NO_CLASS = "(none)"
 """What the class of requests without one is called, in a trace where others have one."""
 
+
+MOST_PRIORITY = 2**31 - 1
+"""Priorities beyond this, either way, are refused."""
 
 LEAST_TIMEOUT_S = 1e-6
 """Shorter timeouts are refused: what the engine takes for one instant is shorter still."""
@@ -59,8 +63,11 @@ class Trace:
     delay : float64, shape (n,), or None
         Seconds after the end of the previous turn of its session at which each request arrives:
         time for tools, or to think. 0 where there is no previous turn; None without sessions.
+    priority : int64, shape (n,), or None
+        How urgent each request is: lower is sooner, as in vLLM. None where all are alike.
     hash_ids : tuple of tuples of int, or None
-        Prefix-block hashes (Mooncake); carried through conversions, not used by the engine.
+        Names of the blocks of each prompt, or of prompt and output (Mooncake's): equal names mean
+        equal tokens, in the block and before it.
     hash_block_size : int
         Tokens of a block that an id of `hash_ids` names; 0 where nobody says.
     name : str
@@ -83,6 +90,7 @@ class Trace:
     timeout: NDArray[np.float64] | None = None
     session: NDArray[np.object_] | None = None
     delay: NDArray[np.float64] | None = None
+    priority: NDArray[np.int64] | None = None
     hash_ids: tuple[tuple[int, ...], ...] | None = None
     hash_block_size: int = 0
     name: str = field(default="trace")
@@ -108,6 +116,7 @@ class Trace:
         session: Sequence[str] | NDArray[np.object_] | None = None,
         delay: ArrayLike | None = None,
         turn: ArrayLike | None = None,
+        priority: ArrayLike | None = None,
         hash_ids: tuple[tuple[int, ...], ...] | None = None,
         hash_block_size: int = 0,
         name: str = "trace",
@@ -147,12 +156,14 @@ class Trace:
             else token_counts(name, "max_output_tokens", max_output_tokens, least=0)
         )
         patience = None if timeout is None else _timeouts(name, timeout)
+        urgency = None if priority is None else _priorities(name, priority)
         columns = {"input_length": prompt, "output_length": output}
         optional = {
             "class": classes,
             label: predicted,
             "max_output_tokens": limit,
             "timeout_ms": patience,
+            "priority": urgency,
         }
         for field_, column in {**columns, **optional}.items():
             if column is not None and column.shape != (n,):
@@ -166,6 +177,8 @@ class Trace:
             limit = None
         if patience is not None and not np.isfinite(patience).any():
             patience = None
+        if urgency is not None and not urgency.any():
+            urgency = None
         if session is None and (delay is not None or turn is not None):
             raise InputError(f"{name}: session: expected a column beside delay_ms and turn")
         if session is None:
@@ -185,6 +198,7 @@ class Trace:
             timeout=None if patience is None else frozen(patience[order]),
             session=None if line.session is None else frozen(line.session),
             delay=None if line.session is None else frozen(line.delay),
+            priority=None if urgency is None else frozen(urgency[order]),
             hash_ids=None if hash_ids is None else tuple(hash_ids[i] for i in order),
             hash_block_size=hash_block_size,
             name=name,
@@ -205,7 +219,7 @@ class Trace:
             names, delay = sessions.passed_on(self.session, self.delay, pick)
             changes["session"] = None if names is None else frozen(names)
             changes["delay"] = None if names is None else frozen(delay)
-        return Trace(
+        part = Trace(
             id=self.id.take(pick),
             hash_ids=None if self.hash_ids is None else tuple(self.hash_ids[i] for i in pick),
             hash_block_size=self.hash_block_size,
@@ -215,6 +229,30 @@ class Trace:
             models=self.models,
             **changes,
         )
+        return part._cut_from(self, pick)
+
+    def with_outputs(self, output_tokens: NDArray[np.int64]) -> Trace:
+        """Return the same requests with other outputs, of which nobody else's prompt tells."""
+        again = replace(
+            self, output_tokens=frozen(output_tokens), longest_of_whole=self.longest_output
+        )
+        return again._cut_from(self, None)
+
+    def _cut_from(self, whole: Trace, rows: NDArray[np.int64] | None) -> Trace:
+        """Remember whose prompts these are: they share what they shared in the whole trace."""
+        object.__setattr__(self, "_whole", (whole, rows))
+        return self
+
+    @cached_property
+    def tree(self) -> Tree | None:
+        """Who shares which tokens with whom; None where the trace does not say."""
+        if (self.hash_ids is None or not self.hash_block_size) and self.session is None:
+            return None
+        whole, rows = self.__dict__.get("_whole", (None, None))
+        if whole is None or whole.tree is None:
+            return Builder().add(self)
+        tree: Tree = whole.tree
+        return tree if rows is None else tree.take(rows)
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of one value a request that there are."""
@@ -289,6 +327,7 @@ class Trace:
             job_class=of("job_class", ""),
             max_output_tokens=of("max_output_tokens", 0),
             timeout=of("timeout", np.inf),
+            priority=of("priority", 0),
             session=sessions.apart([part.session for part in parts], list(map(len, parts))),
             delay=of("delay", 0.0),
             name=parts[0].name,
@@ -331,7 +370,7 @@ class Trace:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what a simulation depends on: all columns but classes and prefix hashes."""
+        """Hash of what a simulation depends on: all columns but classes."""
         digest = hashlib.sha256()
         for column in (self.arrival, self.input_tokens, self.output_tokens):
             digest.update(column.data)
@@ -351,6 +390,13 @@ class Trace:
             digest.update(b"sessions")
             digest.update(self.previous.data)
             digest.update(self.delay.data)
+        if self.priority is not None:
+            digest.update(b"priority")
+            digest.update(self.priority.data)
+        if self.hash_ids is not None and (tree := self.tree) is not None:
+            digest.update(b"prefixes")
+            for column in (tree.start, tree.segment, tree.ends):
+                digest.update(column.data)
         if self.longest_output > self.output_tokens.max():
             digest.update(f"longest_of_whole {self.longest_output}".encode())
         return digest.hexdigest()
@@ -364,6 +410,7 @@ _ARRAYS = (
     "predicted_output_tokens",
     "max_output_tokens",
     "timeout",
+    "priority",
 )
 
 
@@ -392,6 +439,18 @@ def _timeouts(name: str, values: ArrayLike) -> NDArray[np.float64]:
             f"{name}: row {row}: timeout_ms: expected {expected}, got {1e3 * column.flat[row]:g}"
         )
     return column
+
+
+def _priorities(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    column = np.asarray(values)
+    whole = column.dtype.kind in "iu" or (
+        column.dtype.kind == "f" and bool((column == np.floor(column)).all())
+    )
+    if not whole or not (np.abs(column) <= MOST_PRIORITY).all():
+        raise InputError(
+            f"{name}: priority: expected integers in -{MOST_PRIORITY}..{MOST_PRIORITY}"
+        )
+    return column.astype(np.int64)
 
 
 def token_counts(name: str, field: str, values: ArrayLike, *, least: int = 1) -> NDArray[np.int64]:

@@ -84,7 +84,9 @@ class _Pickler(pickle.Pickler):
         if type(obj) is not Trace:
             return NotImplemented
         _ = obj.classes  # as numbers they are in no worker's way
+        _ = obj.tree
         columns = dict(vars(obj))
+        columns.pop("_whole", None)
         rare = {name: columns.pop(name) for name in _RARE}
         return _SharedTrace.of, (columns, pickle.PickleBuffer(pickle.dumps(rare, protocol=5)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from llmsched.contract import Jobs, Policy
 from llmsched.engine.refusal import Refusal, describe_unserved
 from llmsched.errors import InputError
 from llmsched.hardware import HardwareProfile
-from llmsched.trace import MAX_TOKENS, Trace, frozen, token_counts
+from llmsched.trace import MAX_TOKENS, Trace, token_counts
 
 OnError: TypeAlias = Literal["fail", "skip"]
 """What a request is that can never be served: an error, or refused and counted."""
@@ -214,8 +214,7 @@ def serve(
     rows = np.flatnonzero(refusal == Refusal.NONE)
     taken = trace if len(rows) == len(trace) else trace.take(rows)
     if (most < output).any():
-        outputs = frozen(most[rows])
-        taken = replace(taken, output_tokens=outputs, longest_of_whole=trace.longest_output)
+        taken = taken.with_outputs(most[rows])
     return Served(taken, trace, rows, refusal)
 
 
@@ -244,12 +243,6 @@ def _ends_at(trace: Trace, config: EngineConfig) -> NDArray[np.int64]:
     return np.minimum(limits, room)
 
 
-def admissible_blocks(config: EngineConfig) -> int | None:
-    """Return the KV blocks that one request may have to itself; None means no limit."""
-    usable = config.usable_blocks
-    return None if usable is None else usable - int(config.watermark * usable)
-
-
 def that_fit(
     predicted: NDArray[np.int64], input_tokens: NDArray[np.int64], config: EngineConfig
 ) -> NDArray[np.int64]:
@@ -257,7 +250,7 @@ def that_fit(
 
     A prediction may exceed that, but no request does: it would not be admitted to a replay.
     """
-    blocks = admissible_blocks(config)
+    blocks = config.usable_blocks
     if blocks is None:
         return predicted
     return np.maximum(1, np.minimum(predicted, blocks * config.block_size + 1 - input_tokens))
@@ -306,7 +299,7 @@ def as_predicted(trace: Trace, predicted: NDArray[np.int64], config: EngineConfi
     """Return the trace as if predicted lengths came true, as far as an engine would let them."""
     fitting = that_fit(predicted, trace.input_tokens, config)
     lengths = np.minimum(fitting, output_limits(trace, config))
-    return replace(trace, output_tokens=lengths, longest_of_whole=trace.longest_output)
+    return trace.with_outputs(lengths)
 
 
 def check_lengths(trace: Trace, predicted: ArrayLike) -> NDArray[np.int64]:
@@ -367,7 +360,7 @@ def check_concurrency(concurrency: int | None) -> None:
 
 def _never_fit(trace: Trace, output: NDArray[np.int64], config: EngineConfig) -> NDArray[np.bool_]:
     """Return which requests even the empty KV cache has too few blocks for, shape (n,)."""
-    usable = admissible_blocks(config)
+    usable = config.usable_blocks
     if usable is None:
         return np.zeros(len(trace), np.bool_)
     return _blocks(trace, np.maximum(output, _reserved(trace, config)), config) > usable
@@ -389,7 +382,7 @@ def _unfit_words(
     trace: Trace, output: NDArray[np.int64], unfit: NDArray[np.bool_], config: EngineConfig
 ) -> str:
     """Say which request can never fit and why, how many there are, and the way out."""
-    row, usable, why = int(unfit.argmax()), admissible_blocks(config), ""
+    row, usable, why = int(unfit.argmax()), config.usable_blocks, ""
     if _blocks(trace, output, config)[row] <= usable:
         output, why = _reserved(trace, config), ", its output limit,"
     need = f"{trace.input_tokens[row]} + {output[row]}{why} tokens need"

@@ -16,7 +16,7 @@ from llmsched.hardware import HardwareProfile
 from llmsched.kernel.rows import STEP_COLUMNS
 from llmsched.kernel.stalls import DECODE, PREEMPTION
 from llmsched.sessions import turn_numbers
-from llmsched.trace import Trace, frozen
+from llmsched.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +79,7 @@ PER_REQUEST = (
     "computed_input",
     "preemptions",
     "recomputed_tokens",
+    "cached_tokens",
 )
 """The columns of a result with one entry a request."""
 
@@ -157,7 +158,10 @@ class SimulationResult:
         Output tokens that each request got, and tokens of its prompt that were computed, each
         counted once.
     preemptions, recomputed_tokens : int64, shape (n,)
-        How often each request was preempted and how many computed tokens it lost by that.
+        How often each request was preempted, and the computed tokens that it lost by that and did
+        not find in the prefix cache again.
+    cached_tokens : int64, shape (n,)
+        Tokens that each request found in the prefix cache, and never computed itself.
     works : tuple of Work
         What the steps of each engine amount to: one, or several replicas whose steps overlap.
     resume_gap : float64, shape (resumptions,)
@@ -183,6 +187,7 @@ class SimulationResult:
     computed_input: NDArray[np.int64]
     preemptions: NDArray[np.int64]
     recomputed_tokens: NDArray[np.int64]
+    cached_tokens: NDArray[np.int64]
     works: tuple[Work, ...]
     resume_gap: NDArray[np.float64]
     streams: Streams | None
@@ -240,7 +245,7 @@ class SimulationResult:
         """Return the completed requests, with the outputs that they got; there must be any."""
         rows = np.flatnonzero(self.status == COMPLETED)
         part = self.trace.take(rows)
-        return replace(part, output_tokens=frozen(self.emitted[rows]))
+        return part.with_outputs(self.emitted[rows])
 
     def request_columns(self) -> dict[str, NDArray[Any]]:
         """Return a column a name of the ``--requests`` file, one entry a request."""

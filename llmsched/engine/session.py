@@ -337,6 +337,7 @@ class Session:
             computed_input=computed_input,
             preemptions=outcome["preemptions"],
             recomputed_tokens=outcome["recomputed"],
+            cached_tokens=outcome["cached"],
             works=(self._work,),
             resume_gap=np.array(gaps, dtype=np.float64),
             streams=streams,

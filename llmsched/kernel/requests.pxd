@@ -7,5 +7,5 @@ cdef class Requests:
     cdef const long long[::1] prompt, output, predicted, limit
     cdef const double[::1] timeout
     cdef double[::1] admitted, first_token, finish
-    cdef long long[::1] preemptions, recomputed, status, emitted, computed_input
+    cdef long long[::1] preemptions, recomputed, cached, status, emitted, computed_input
     cpdef bint has_finished(self, long long request) noexcept

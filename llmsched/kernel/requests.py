@@ -26,6 +26,7 @@ _OUTCOME = {
     "finish": np.float64,
     "preemptions": np.int64,
     "recomputed": np.int64,
+    "cached": np.int64,
     "status": np.int64,
     "emitted": np.int64,
     "computed_input": np.int64,
@@ -55,8 +56,9 @@ class Requests:
     admitted, first_token, finish : float, seconds; NaN until it happens
     timeout : float, seconds
         How long its client waits for the last token; infinite where it does not give up.
-    preemptions, recomputed : int
-        How often it was preempted, and the computed tokens that it lost by that.
+    preemptions, recomputed, cached : int
+        How often it was preempted, the tokens that it lost by that and did not find in the cache
+        again, and those that it found there and had never computed itself.
     status : int
         0, REFUSED or ABORTED; such a request's finish is when it was turned away or left.
     emitted, computed_input : int, tokens
@@ -111,6 +113,7 @@ class Requests:
         self.finish = floats(columns["finish"])
         self.preemptions = ints(columns["preemptions"])
         self.recomputed = ints(columns["recomputed"])
+        self.cached = ints(columns["cached"])
         if self.impatient:
             self.timeout = floats(columns["timeout"])
         self.status = ints(columns["status"])
