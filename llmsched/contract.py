@@ -110,6 +110,10 @@ class Jobs(Seen):
         Left out, there are no limits.
     job_class : sequence of str
         The class of each request, where the trace has classes; may go on beyond them.
+    priority : array_like of int, shape (n,), optional
+        Lower is more urgent; all 0 by default.
+    names : sequence of str
+        The id of each request, likewise; numbers by default.
     """
 
     __slots__ = ("_config", "_hardware")
@@ -123,11 +127,15 @@ class Jobs(Seen):
         hardware: HardwareProfile,
         max_output_tokens: ArrayLike | None = None,
         job_class: Any = (),
+        priority: ArrayLike | None = None,
+        names: Any = (),
     ) -> None:
-        known = Known(job_class)
+        known = Known(job_class, names)
         if max_output_tokens is None:
             max_output_tokens = np.full(len(np.asarray(arrival)), MAX_TOKENS)
-        columns = (arrival, input_tokens, predicted_output_tokens, max_output_tokens)
+        if priority is None:
+            priority = np.zeros(len(np.asarray(arrival)))
+        columns = (arrival, input_tokens, predicted_output_tokens, max_output_tokens, priority)
         known.extend(columns)
         super().__init__(known)
         self._config, self._hardware = config, hardware
@@ -142,6 +150,8 @@ class Jobs(Seen):
             self._hardware,
             self.max_output_tokens[first:],
             self.job_class[first:],
+            self.priority[first:],
+            self._known.names[first:],
         )
 
     @property

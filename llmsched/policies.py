@@ -12,6 +12,7 @@ from llmsched.contract import Policy
 from llmsched.orders.fcfs import Fcfs
 from llmsched.orders.ljf import Ljf
 from llmsched.orders.plan import Plan
+from llmsched.orders.priority import Priority
 from llmsched.orders.random import Random
 from llmsched.orders.sif import Sif
 from llmsched.orders.sjf import Sjf
@@ -62,6 +63,20 @@ NAMED = {
             _HYBRID,
         ),
         Policy("vllm", Fcfs(), Chunked(), "chunked prefill beside the decodes (vLLM v1)"),
+        Policy(
+            "vllm-plain",
+            Fcfs(),
+            Chunked(),
+            "vllm without prefix caching, and each step scheduled when the last one has ended",
+            knobs=(("enable_prefix_caching", False), ("async_scheduling", False)),
+        ),
+        Policy(
+            "priority",
+            Priority(),
+            Chunked(),
+            "chunked, the least priority first; the greatest is preempted (vLLM's own)",
+            knobs=(("victim", "least_urgent"),),
+        ),
         Policy(
             "vllm-v0",
             Fcfs(),

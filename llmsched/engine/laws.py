@@ -36,6 +36,7 @@ def check_steps(
     table: Table,
     first: int,
     last_end: float,
+    shares: bool = False,
 ) -> None:
     """Return if time runs forwards in a block of rows and no limit is passed.
 
@@ -45,6 +46,8 @@ def check_steps(
         Policy and trace, for the message.
     first : int
         Number of the block's first row.
+    shares : bool
+        Whether sequences may hold the same blocks: then their tokens are no law's.
     last_end : float
         Seconds: when the row before it ended.
 
@@ -55,7 +58,7 @@ def check_steps(
     """
     with np.errstate(invalid="ignore"):
         broken = next(
-            chain(_time(price, table, first, last_end), _limits(config, table, first)), ""
+            chain(_time(price, table, first, last_end), _limits(config, table, first, shares)), ""
         )
     if broken:
         raise Defect(f"{who}: {broken}")
@@ -128,14 +131,14 @@ def _time(price: StepTime, table: Table, first: int, last_end: float) -> Iterato
             yield (f"step {first + row} at {start[row]:.6f} s takes no time, though it has a price")
 
 
-def _limits(config: EngineConfig, table: Table, first: int) -> Iterator[str]:
+def _limits(config: EngineConfig, table: Table, first: int, shares: bool) -> Iterator[str]:
     tokens = table["prefill_tokens"] + table["decode_seqs"]
     for name, most, used in (
         ("max_num_seqs", config.max_num_seqs, table["running"]),
         ("max_num_batched_tokens", config.max_num_batched_tokens, tokens),
         ("num_gpu_blocks", config.usable_blocks, table["kv_blocks"]),
         ("num_gpu_blocks", config.usable_blocks, table["kv_blocks_end"]),
-        ("the KV cache's tokens", config.kv_room, table.held),
+        ("the KV cache's tokens", None if shares else config.kv_room, table.held),
     ):
         if most is not None and used.max() > most:
             row = int(used.argmax())

@@ -90,16 +90,18 @@ class Intake:
 
     def known(self) -> Jobs:
         """Return what a policy may know before time begins: the requests that arrive at 0."""
-        arrival, prompt, predicted, limit = self.known_at_start()
+        arrival, prompt, predicted, limit, priority = self.known_at_start()
         classes = self.trace.job_class
         if classes is not None and self.trace.delay is not None:
             classes = classes[self._at_0]
         known = () if classes is None else classes[: len(arrival)].tolist()
-        return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, known)
+        return Jobs(arrival, prompt, predicted, self.config, self.hardware, limit, known, priority)
 
     def known_at_start(self) -> list[NDArray[Any]]:
         """Return the columns of those requests."""
-        columns = (self.arrival, self.trace.input_tokens, self.predicted, self.limit)
+        trace = self.trace
+        urgency = np.zeros(len(trace), np.int64) if trace.priority is None else trace.priority
+        columns = (self.arrival, trace.input_tokens, self.predicted, self.limit, urgency)
         return [column[self._at_0] for column in columns]
 
     @property

@@ -19,7 +19,8 @@ from llmsched.engine.referee import Referee, blaming, check_decide, check_queue,
 from llmsched.engine.refusal import Refusal
 from llmsched.engine.result import COMPLETED, REFUSED, SimulationResult, Streams
 from llmsched.engine.served import Served, check_served
-from llmsched.engine.submitted import Classes, Submitted
+from llmsched.engine.sharing import Sharing
+from llmsched.engine.submitted import Classes, Names, Submitted
 from llmsched.engine.table import Table
 from llmsched.engine.whole import in_order_of_arrival, in_order_of_trace, in_rows, with_refused
 from llmsched.engine.work import Instants, Work
@@ -120,8 +121,9 @@ class Session:
         self._policy, self._config, self._hardware = policy, config, hardware
         self._submitted = Submitted()
         self._rows = Rows(block)
+        self._sharing: Sharing | None = None
         self._engine = Engine(
-            _knobs(config),
+            _knobs(config, ahead=config.async_scheduling and policy.rule.mixed),
             price_of(hardware.step_time),
             _cache(config),
             self._rows,
@@ -130,7 +132,15 @@ class Session:
         self._stalls = self._engine.stalls = Stalls() if stalls else None
         self._work = Work(f"policy {policy.name}", config, hardware.step_time, keep_steps)
         self._instants = Instants()  # not the work's: nobody needs them once they are checked
-        self._jobs = Jobs([], [], [], config, hardware, job_class=Classes(self._submitted))
+        self._jobs = Jobs(
+            [],
+            [],
+            [],
+            config,
+            hardware,
+            job_class=Classes(self._submitted),
+            names=Names(self._submitted),
+        )
         self._view = View(self._engine, self._jobs)
         self._begun = False
         self._until = 0.0
@@ -147,6 +157,8 @@ class Session:
         trace = intake.trace
         if len(trace):
             self._check_order(intake)
+        if self._config.enable_prefix_caching:
+            self._share(intake)
         if self._submitted.rows is not None or trace.delay is not None:
             self._submit_turns(intake)
         else:
@@ -157,11 +169,21 @@ class Session:
                 intake.predicted,
                 intake.limit,
                 trace.timeout,
+                trace.priority,
             )
         if self._stalls is not None:
             self._stalls.submit(self._engine.submitted)
         self._submitted.add(intake)
         self._work.who = f"policy {self._policy.name} on {self._submitted.intakes[0].trace.name}"
+
+    def _share(self, intake: Intake) -> None:
+        """Let requests find each other's tokens, if the first ones say who shares what."""
+        if not self._submitted.intakes and intake.trace.tree is not None:
+            self._sharing = Sharing(self._config.block_size)
+            self._engine.share(self._sharing.prefixes)
+            self._work.shares = True
+        if self._sharing is not None:
+            self._sharing.add([*(one.trace for one in self._submitted.intakes), intake.trace])
 
     def _submit_turns(self, intake: Intake) -> None:
         trace, n = intake.trace, len(intake.trace)
@@ -172,11 +194,14 @@ class Session:
             "output": trace.output_tokens,
             "predicted": intake.predicted,
             "limit": intake.limit,
+            "priority": np.zeros(n, np.int64) if trace.priority is None else trace.priority,
             "timeout": np.full(n, np.inf) if trace.timeout is None else trace.timeout,
         }
         delay = np.zeros(n) if trace.delay is None else trace.delay
         self._engine.submit_turns(given, trace.previous, delay)
         self._submitted.rows = self._engine.numbered()
+        if self._sharing is not None and self._submitted.rows is not None:
+            self._sharing.prefixes.number(self._submitted.rows)
 
     def _check_order(self, intake: Intake) -> None:
         first, least, why = float(intake.arrival[0]), self._until, "it has been advanced to"
@@ -317,7 +342,7 @@ class Session:
             check_served(who, self._submitted.id_of, self._config, served, ends)
         due = int(computed_input.sum()) + int(emitted.sum())
         due -= int((emitted > 0).sum())  # the last token of each is not computed
-        due += int(outcome["recomputed"].sum())
+        due += int(outcome["recomputed"].sum()) - int(outcome["cached"].sum())
         check_work(who, due, self._work.totals.computed_tokens)
         gaps = self._rows.resume_gap
         streams = None if self._stalls is None else Streams(*self._stalls.outcome(submitted))
@@ -359,18 +384,22 @@ class Session:
         return Trace.joined(traces), rows
 
 
-def _knobs(config: EngineConfig) -> Knobs:
+def _knobs(config: EngineConfig, *, ahead: bool) -> Knobs:
     return Knobs(
-        config.max_num_seqs,
+        config.most_running,
         config.max_num_batched_tokens or UNBOUNDED,
         config.largest_chunk or UNBOUNDED,
-        config.admission == "first_chunk",
-        config.victim == "longest_remaining",
-        config.max_num_partial_prefills,
-        config.max_long_partial_prefills,
-        config.long_prefill_token_threshold or UNBOUNDED,
-        config.max_num_queued_reqs or UNBOUNDED,
-        config.max_num_queued_tokens or UNBOUNDED,
+        first_chunk=config.admission == "first_chunk",
+        longest_remaining=config.victim == "longest_remaining",
+        least_urgent=config.victim == "least_urgent",
+        adaptive=config.long_prefill_token_threshold_adaptive,
+        interval=config.prefill_schedule_interval,
+        ahead=ahead,
+        shares=config.max_num_partial_prefills,
+        long_shares=config.max_long_partial_prefills,
+        long_prompt=config.long_prefill_token_threshold or UNBOUNDED,
+        most_requests=config.max_num_queued_reqs or UNBOUNDED,
+        most_prompt_tokens=config.max_num_queued_tokens or UNBOUNDED,
     )
 
 
@@ -378,7 +407,7 @@ def _cache(config: EngineConfig) -> Cache:
     usable = config.usable_blocks
     if usable is None:
         return Cache()
-    sizes = usable, config.block_size, int(config.watermark * usable)
+    sizes = usable, config.block_size, config.spare_blocks
     if config.reserve == "none":
         return Blocks(*sizes)
     if config.reserve == "max_output":

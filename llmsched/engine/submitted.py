@@ -38,6 +38,16 @@ class Submitted:
         return trace.id[row]
 
 
+class Names:
+    """The ids of requests, read only when somebody asks for them."""
+
+    def __init__(self, submitted: Submitted) -> None:
+        self._submitted = submitted
+
+    def __getitem__(self, request: int) -> object:
+        return self._submitted.id_of(request)
+
+
 class Classes:
     """The classes of requests, read only when somebody asks for them."""
 

@@ -16,7 +16,7 @@ _PLACE = {name: place for place, name in enumerate(STEP_COLUMNS)}
 
 
 class Table:
-    """A block of rows; `columns` has shape (16, rows), in the order of `STEP_COLUMNS`."""
+    """A block of rows; `columns` has shape (17, rows), in the order of `STEP_COLUMNS`."""
 
     def __init__(self, columns: NDArray[np.float64]) -> None:
         self.columns = columns

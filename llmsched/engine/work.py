@@ -222,6 +222,7 @@ class Work:
     config: EngineConfig
     step_time: StepTime
     keep: bool = True
+    shares: bool = False  # whether sequences may hold the same blocks
     rows: int = 0
     totals: Totals = field(default_factory=Totals)
     last_end: float = 0.0
@@ -240,7 +241,9 @@ class Work:
         """
         if not len(table):
             return
-        check_steps(self.who, self.config, self.step_time, table, self.rows, self.last_end)
+        check_steps(
+            self.who, self.config, self.step_time, table, self.rows, self.last_end, self.shares
+        )
         self.totals += totals(table)
         self.gaps.add(table, self.rows, np.array(withdrawn, dtype=np.int64))
         self.last_end = float(table.ends[-1])

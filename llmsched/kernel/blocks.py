@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from llmsched.kernel.prefixes import Prefixes
+
 UNBOUNDED = 1 << 62
 """More tokens or rounds than any replay has; never to be added to."""
 
@@ -19,19 +21,33 @@ class Cache:
 
     `request` is told wherever one takes or gives back: a cache may know whose blocks are whose.
     `tokens` are those that it holds or needs now, `most` all that it may ever come to.
+
+    Attributes
+    ----------
+    free, used, peak : int
+        Blocks that nobody holds, whatever can still be found in them; those that somebody does,
+        each once; and the most there were of the latter.
+    spare : int
+        Blocks that an admission leaves free while anything runs.
+    prefixes : Prefixes or None
+        What blocks hold, where prompts may find it.
     """
 
     def __init__(self) -> None:
         self.free = UNBOUNDED
         self.used = 0
         self.peak = 0
+        self.spare = 0
+        self.prefixes: Prefixes | None = None
 
-    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
-        """Whether a request finds room beside what decode round `clock` takes, and is owed."""
+    def admits(self, tokens: int, most: int, clock: int, owed: int, spare: int) -> bool:
+        """Whether who was looked for last finds room beside what decode round `clock` takes."""
         return True
 
     def admit(self, request: int, tokens: int, most: int) -> None:
-        """Give an admitted request the room for its first `tokens`, or for `most`."""
+        """Give an admitted request what was found for it, and room up to `tokens` or `most`."""
+        if self.prefixes is not None:
+            self.prefixes.hold(request)
 
     def extend(self, request: int, held: int, tokens: int, clock: int) -> bool:
         """Give a begun prompt of `held` tokens room for more, if decode round `clock` leaves it."""
@@ -39,6 +55,11 @@ class Cache:
 
     def leave(self, request: int, held: int, most: int) -> None:
         """Take the room back."""
+        if self.prefixes is not None:
+            self.prefixes.release(request)
+
+    def reserve(self, clock: int) -> None:
+        """Forget what blocks hold that decode round `clock` takes: it comes before admissions."""
 
     def grow(self, tokens: int, clock: int) -> None:
         """Follow a sequence of `tokens` computed tokens that decodes from round `clock` on."""
@@ -84,11 +105,12 @@ class Blocks(Cache):
     block_size : int
         Tokens in a block.
     spare : int
-        Blocks that an admission must leave free.
+        Blocks that an admission must leave free while anything runs.
     """
 
     def __init__(self, usable: int, block_size: int, spare: int = 0) -> None:
         super().__init__()
+        self.reserved = 0  # of the free ones, for the decode round of the step being made
         self.usable = usable
         self.block_size = block_size
         self.spare = spare
@@ -105,17 +127,55 @@ class Blocks(Cache):
         self.free -= count
         self.used = self.usable - self.free
         self.peak = max(self.peak, self.used)
+        if self.prefixes is not None:
+            self.forget()
 
     def give(self, count: int) -> None:
         """Put `count` blocks back."""
         self.free += count
         self.used = self.usable - self.free
 
-    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
-        return self.blocks(tokens) + self.spare <= self.free - self.demand(clock)
+    def forget(self) -> None:
+        """Let free blocks be found no more that are taken, or are about to be."""
+        assert self.prefixes is not None
+        lacking = self.prefixes.idle + self.reserved - self.free
+        if lacking > 0:
+            self.prefixes.evict(lacking)
+
+    def shared(self) -> int:
+        """Blocks that who was looked for last would hold with others: they cost nothing."""
+        if self.prefixes is None:
+            return 0
+        return self.prefixes.hits - self.prefixes.idle_hits
+
+    def enter(self, request: int, blocks: int) -> None:
+        """Give an admitted request what was found for it, and as many more as make `blocks`."""
+        if self.prefixes is None:
+            self.take(blocks)
+            return
+        self.free -= self.prefixes.hold(request)
+        self.take(blocks - self.prefixes.hits)
+
+    def exit(self, request: int, blocks: int) -> None:
+        """Take a request's `blocks` back, of which some stay known, and others have some."""
+        if self.prefixes is None:
+            self.give(blocks)
+            return
+        idle = self.prefixes.idle
+        known = self.prefixes.release(request)
+        self.give(blocks - known + self.prefixes.idle - idle)
+
+    def reserve(self, clock: int) -> None:
+        if self.prefixes is not None:
+            self.reserved = self.demand(clock)
+            self.forget()
+
+    def admits(self, tokens: int, most: int, clock: int, owed: int, spare: int) -> bool:
+        need = self.blocks(tokens) - self.shared() + spare
+        return need <= self.free - self.demand(clock)
 
     def admit(self, request: int, tokens: int, most: int) -> None:
-        self.take(self.blocks(tokens))
+        self.enter(request, self.blocks(tokens))
 
     def extend(self, request: int, held: int, tokens: int, clock: int) -> bool:
         need = self.blocks(held + tokens) - self.blocks(held)
@@ -125,7 +185,7 @@ class Blocks(Cache):
         return True
 
     def leave(self, request: int, held: int, most: int) -> None:
-        self.give(self.blocks(held))
+        self.exit(request, self.blocks(held))
 
     def grow(self, tokens: int, clock: int) -> None:
         # The phase is clock - tokens, which C would leave negative.
@@ -157,6 +217,7 @@ class Blocks(Cache):
         return cycles * self.block_size + rounds
 
     def advance(self, clock: int, rounds: int) -> None:
+        self.reserved = 0
         cycles = rounds // self.block_size
         demand = cycles * self.growing
         for i in range(clock, clock + rounds - cycles * self.block_size):
@@ -171,17 +232,17 @@ class Blocks(Cache):
 class Reserved(Blocks):
     """Blocks set aside at admission for all that a request may become (Orca): none runs out."""
 
-    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
-        return self.blocks(most) + self.spare <= self.free
+    def admits(self, tokens: int, most: int, clock: int, owed: int, spare: int) -> bool:
+        return self.blocks(most) - self.shared() + spare <= self.free
 
     def admit(self, request: int, tokens: int, most: int) -> None:
-        self.take(self.blocks(most))
+        self.enter(request, self.blocks(most))
 
     def extend(self, request: int, held: int, tokens: int, clock: int) -> bool:
         return True
 
     def leave(self, request: int, held: int, most: int) -> None:
-        self.give(self.blocks(most))
+        self.exit(request, self.blocks(most))
 
     def grow(self, tokens: int, clock: int) -> None:
         """Nothing grows."""
@@ -217,7 +278,7 @@ class Rationed(Blocks):
         expected = tokens + int(self.share * (most - tokens))
         return self.blocks(expected) - self.blocks(tokens)
 
-    def admits(self, request: int, tokens: int, most: int, clock: int, owed: int) -> bool:
-        need = self.blocks(tokens) + self.owed(tokens, most) + self.spare
+    def admits(self, tokens: int, most: int, clock: int, owed: int, spare: int) -> bool:
+        need = self.blocks(tokens) - self.shared() + self.owed(tokens, most) + spare
         # A limit may be beyond all that there is: alone, a request is admitted.
         return min(need, self.usable) <= self.free - max(owed, self.demand(clock))

@@ -1,6 +1,7 @@
 cimport cython
 
 from llmsched.kernel.known cimport Known
+from llmsched.kernel.prefixes cimport Prefixes
 from llmsched.kernel.rules cimport Proposal, Rule
 from llmsched.kernel.steps cimport Steps
 
@@ -16,14 +17,20 @@ cdef class Engine(Steps):
     cdef bint pending
 
     cpdef begin(self, object queue, object decide, Known known, bint trusted)
-    @cython.locals(limit=double, preempted="long long")
+    @cython.locals(limit=double, heard=double, preempted="long long")
     cpdef bint advance(self, double until=*) except? -1
-    @cython.locals(rule=Rule, begun=bint, empty=bint, found=Proposal, proposal=Proposal)
+    @cython.locals(rule=Rule, begun=bint, empty=bint, found=Proposal, proposal=Proposal,
+                   insert=Proposal, budget="long long", possible=bint)
     cdef Proposal _ask(self)
     cdef bint _apply(self, Proposal proposal, double until) except? -1
     @cython.locals(k="long long", n="long long", to_finish="long long", preempted="long long",
-                   comes="long long", submitted=bint, duration=double, gap=double)
+                   comes="long long", submitted=bint, until_seen=double, gap=double,
+                   held="long long")
     cdef bint _decode(self, Proposal proposal, double until) except? -1
+    @cython.locals(prefixes=Prefixes, request="long long")
+    cdef bint _may_find_more(self) except? -1
+    cdef double _seen_after(self, long long n, long long k) except? -1
+    cdef long long _rounds_to_see(self, long long n, double gap) except? -1
     cdef _arrive_before(self, double time)
     @cython.locals(time=double, request="long long")
     cdef double _next_deadline(self) except? -1

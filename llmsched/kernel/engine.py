@@ -98,24 +98,28 @@ class Engine(Steps):
             self.turns.horizon = until
             self.place_next()
         while self.rows.count < self.rows.most:
-            limit = self.now + _TOLERANCE_S
+            limit = self.seen + _TOLERANCE_S
             if self.impatient:
-                self._arrive_before(self.now - _TOLERANCE_S)
-                if self._next_deadline() <= self.step_end + _TOLERANCE_S:
+                self._arrive_before(self.seen - _TOLERANCE_S)
+                heard = self.seen if self.knobs.ahead else self.step_end
+                if self._next_deadline() <= heard + _TOLERANCE_S:
                     if limit >= until:
                         return False
-                    self._abort(self.step_end + _TOLERANCE_S)
+                    self._abort(heard + _TOLERANCE_S)
                     continue
             while self.arrived < self.dated and self.arrival[self.arrived] <= limit:
                 self.arrive(self.arrived)
-                limit = self.now + _TOLERANCE_S
+                limit = self.seen + _TOLERANCE_S
             if not self.running and not self.waiting:
                 if self.arrived == self.dated or self.arrival[self.arrived] >= until:
                     return False
-                self.now = self.arrival[self.arrived]
+                self.now = self.seen = self.arrival[self.arrived]
                 continue
             if limit >= until:
                 return False
+            if self.leaving and not self.waiting and self.running == len(self.leaving):
+                self.drain()
+                continue
             if not self.pending:
                 self.proposal = self._ask()
             preempted = self.preempted
@@ -123,7 +127,7 @@ class Engine(Steps):
                 continue
             if self.pending:
                 return False
-            if self.preempted == preempted:
+            if self.preempted == preempted and not (self.knobs.ahead and self.drain()):
                 self.referee.idle(self, self.proposal.step)
         return True
 
@@ -150,7 +154,12 @@ class Engine(Steps):
         rule = self.rule
         if rule is not None:
             begun, empty = len(self.partial) > 0, self.running == 0
-            return self.insert if rule.inserts(self.can_prefill(), begun, empty) else self.otherwise
+            insert = self.insert
+            budget = min(self.knobs.budget, insert.budget)
+            if insert.decode:
+                budget -= self.decoding
+            possible = self.can_prefill(budget, insert.decode)
+            return insert if rule.inserts(possible, begun, empty) else self.otherwise
         step: object = self.decide()
         found = self.proposals.get(id(step))
         if found is not None and found.step is step:  # rules repeat themselves
@@ -176,34 +185,61 @@ class Engine(Steps):
     def _decode(self, proposal: Proposal, until: float) -> bool:
         """Leap over decode rounds to the next event."""
         k, preempted = proposal.rounds, self.preempted
+        held = self.holds_back()
+        if held and (self.partial or self.waiting):
+            k = min(k, held)
+        self.held_back = held > 0
         self.make_room()
-        if self.preempted != preempted:
+        if self.preempted != preempted or self.leaving or self._may_find_more():
             k = 1  # the next step may admit again
         n = self.decoding
         if not n:
             return False
         to_finish = self._next_finish() - self.clock
         k = max(1, min(k, to_finish, self.cache.rounds_left(self.clock)))
-        duration = self.price.rounds(n, self.kv_tokens, k)
+        until_seen = self._seen_after(n, k)
         if self.deadlines:
             gap = self._next_deadline() - _TOLERANCE_S - self.now
-            if gap < duration:
-                k = min(k, self.price.rounds_until(n, self.kv_tokens, gap))
-                duration = self.price.rounds(n, self.kv_tokens, k)
+            if gap < until_seen:
+                k = min(k, self._rounds_to_see(n, gap))
+                until_seen = self._seen_after(n, k)
         self.pending = False
-        comes = self._next_heeded(proposal.heeds, self.now + duration)
+        comes = self._next_heeded(proposal.heeds, self.now + until_seen)
         submitted = comes < self.submitted
         gap = (self.arrival[comes] if submitted else until) - _TOLERANCE_S
         gap -= self.now
-        if gap < duration:
+        if gap < until_seen:
             if not submitted and k > 1:
                 self.pending = True
                 return False
-            k = min(k, self.price.rounds_until(n, self.kv_tokens, gap))
-            duration = self.price.rounds(n, self.kv_tokens, k)
-        self.record(duration, k, 0, 0, n, self.kv_tokens)
+            k = min(k, self._rounds_to_see(n, gap))
+        self.record(self.price.rounds(n, self.kv_tokens, k), k, 0, 0, n, self.kv_tokens)
         self.advance_rounds(n, k)
+        self.step_over(preempted)
         return True
+
+    def _may_find_more(self) -> bool:
+        """Whether the next token of somebody may be what the next request lacks to be admitted."""
+        prefixes = self.prefixes
+        if prefixes is None or not self.waiting or self.running >= self.knobs.slots:
+            return False
+        request = self.next_waiting()
+        if request < 0:
+            return False
+        self.found(request)
+        return prefixes.may_find_more()
+
+    def _seen_after(self, n: int, k: int) -> float:
+        """Seconds from the start of k rounds to when the step after them is scheduled."""
+        if self.knobs.ahead:
+            return self.price.rounds(n, self.kv_tokens, k - 1) if k > 1 else 0.0
+        return self.price.rounds(n, self.kv_tokens, k)
+
+    def _rounds_to_see(self, n: int, gap: float) -> int:
+        """Return the fewest rounds after which what happens in `gap` seconds is seen."""
+        if not self.knobs.ahead:
+            return self.price.rounds_until(n, self.kv_tokens, gap)
+        return 1 + self.price.rounds_until(n, self.kv_tokens, gap) if gap > 0 else 1
 
     def _next_heeded(self, heeds: bool, end: float) -> int:
         """Return the next request whose arrival ends decode rounds that would last until `end`.
@@ -211,6 +247,7 @@ class Engine(Steps):
         One with a deadline always does: its client may leave before the rounds end. Where turns
         follow others it is not known who comes after the next one.
         """
+        heeds = heeds or self.knobs.interval > 1
         if heeds or self.running < self.knobs.slots or (self.impatient and self.turns is not None):
             known = self.turns is None or self.arrived < self.dated
             return self.arrived if known else self.submitted

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llmsched.columns import floats, ints
 
-_KINDS = (np.float64, np.int64, np.int64, np.int64)
+_KINDS = (np.float64, np.int64, np.int64, np.int64, np.int64)
 
 
 class Known:
@@ -23,21 +23,26 @@ class Known:
     classes : sequence of str
         The class of each request, or nothing; only read if somebody asks, and not beyond those that
         have arrived.
+    names : sequence of str
+        The id of each request, likewise.
     """
 
-    def __init__(self, classes: Any = ()) -> None:
+    def __init__(self, classes: Any = (), names: Any = ()) -> None:
         self.count = 0
-        self.classes = classes
+        self.classes, self.names = classes, names
         self._keep([np.zeros(0, kind) for kind in _KINDS])
 
     def extend(self, columns: Sequence[ArrayLike]) -> None:
-        """Add requests: arrivals in seconds; prompts, predicted outputs and limits in tokens."""
+        """Add requests: arrivals in seconds; prompts, predicted outputs and limits in tokens;
+        priorities."""
         used = self.count
         pairs = zip(self._columns, columns, _KINDS, strict=True)
         self._keep([np.concatenate((c[:used], np.asarray(n, kind))) for c, n, kind in pairs])
         self.count = self.room
 
-    def append(self, arrival: float, prompt: int, predicted: int, limit: int) -> None:
+    def append(
+        self, arrival: float, prompt: int, predicted: int, limit: int, priority: int = 0
+    ) -> None:
         """Add a request that has arrived."""
         at = self.count
         if at == self.room:
@@ -46,6 +51,7 @@ class Known:
         self.prompts[at] = prompt
         self.predicted[at] = predicted
         self.limits[at] = limit
+        self.priorities[at] = priority
         self.count = at + 1
 
     def has_classes(self) -> bool:
@@ -58,11 +64,18 @@ class Known:
             raise IndexError(f"expected a request that has arrived, got {request}")
         return str(self.classes[request])
 
+    def name_of(self, request: int) -> str:
+        """Return the id of a request that has arrived; its number where it has none."""
+        if not 0 <= request < self.count:
+            raise IndexError(f"expected a request that has arrived, got {request}")
+        return str(self.names[request]) if self.names else str(request)
+
     def _keep(self, columns: list[NDArray[Any]]) -> None:
         self.room = len(columns[0])
         self._columns = columns
         self.arrivals = floats(columns[0])
-        self.prompts, self.predicted, self.limits = (ints(c) for c in columns[1:])
+        self.prompts, self.predicted = ints(columns[1]), ints(columns[2])
+        self.limits, self.priorities = ints(columns[3]), ints(columns[4])
         self._shown = [np.asarray(_Behind(c)) for c in columns]
 
     def column(self, number: int) -> NDArray[Any]:
@@ -144,6 +157,15 @@ class Seen:
     def max_output_tokens(self) -> NDArray[np.int64]:
         """Most output a request can get: its declared limit, or what the engine sets for it."""
         return self._known.column(3)
+
+    @property
+    def priority(self) -> NDArray[np.int64]:
+        """How urgent a request is: lower is sooner; 0 where nothing is said."""
+        return self._known.column(4)
+
+    def id_of(self, request: int) -> str:
+        """Return the id of a request that has arrived."""
+        return self._known.name_of(request)
 
 
 def ledger(seen: Seen) -> Known:

@@ -7,6 +7,7 @@ cdef long long _SLOT
 
 cdef class Preemption(State):
     cdef readonly long long preempted
+    cdef long long spent
     cdef long long preempted_at_clock, preempted_at
     cdef dict reached
     cdef list begun_by_length, decoding_by_length
@@ -20,8 +21,15 @@ cdef class Preemption(State):
     @cython.locals(slot="long long", prompt="long long", held="long long", emitted="long long",
                    once="long long")
     cdef abort(self, long long request)
+    @cython.locals(request="long long", tokens="long long", at="long long")
+    cdef pause(self, long long slot)
+    @cython.locals(request="long long")
+    cdef _note_last_token(self, long long slot)
     @cython.locals(number="long long")
     cdef long long victim(self) except? -1
+    @cython.locals(best="long long", number="long long", slot="long long", one="long long",
+                   other="long long")
+    cdef long long _least_urgent(self) except? -2
     @cython.locals(number="long long", slot="long long")
     cdef _longest(self, list heap, bint decoding)
     cdef rank_victim(self, long long slot)

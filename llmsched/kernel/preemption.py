@@ -28,6 +28,7 @@ class Preemption(State):
     ) -> None:
         super().__init__(knobs, price, cache, rows, referee)
         self.preempted = 0  # preemptions so far
+        self.spent = 0  # tokens of the chunks in the step being made
         self.preempted_at_clock = self.preempted_at = -1  # what tokens and arrivals had come to
         self.reached: dict[int, int] = {}  # most tokens computed of a prompt before a preemption
         self.begun_by_length: list[tuple[int, int]] = []  # heaps of victims, some outdated
@@ -44,6 +45,8 @@ class Preemption(State):
             self.preempt(victim)
             if victim == slot:
                 return False
+        if self.prefixes is not None:
+            self.prefixes.register(request, held + tokens)
         return True
 
     def make_room(self) -> None:
@@ -74,28 +77,32 @@ class Preemption(State):
     def preempt(self, slot: int) -> None:
         """Take a running sequence's slot and room; it waits again and recomputes what it had."""
         request = self.request[slot]
+        self.preemptions[request] += 1
+        self.preempted += 1
+        if self.leaving and slot in self.leaving:
+            self.leaving.remove(slot)
+            self.depart(slot, False)
+            self.ghosts += 1
+            return
         held = tokens = self.held_tokens(slot)
         if self.until[slot] < 0:
             tokens = self.computed[slot]
             self.prompt_tokens -= tokens
-            if tokens:
-                self.partial.remove(slot)
+            if self.listed[slot]:
+                self.unlist(slot)
             if self.deadlines and tokens > self.reached.get(request, 0):
                 self.reached[request] = tokens
         else:
-            if self.since[slot] < self.clock:
-                self.last_token[request] = self.last_round_end
-            else:  # it never decoded: its last token is the one its prefill emitted
-                self.last_token[request] = self.ready_end[slot]
-                self.rows.withdrawn.append(self.ready_row[slot])
+            self._note_last_token(slot)
             self.stop_decoding(slot, tokens)
             self.resuming[request] = tokens + 1  # its newest token has no KV yet
+        self.spent -= self.chunk[slot]
         self.chunk[slot] = 0
-        self.preemptions[request] += 1
         self.recomputed[request] += tokens
+        if self.prefixes is not None:
+            self.lost[request] = tokens
         self.leave(slot, held)
         self.enqueue(request)
-        self.preempted += 1
         # Most preemptions are followed by a token, and need no description.
         at = self.prompts_done + self.arrived
         if self.clock == self.preempted_at_clock and at == self.preempted_at:
@@ -118,8 +125,8 @@ class Preemption(State):
             emitted, held = self.generated(slot), self.held_tokens(slot)
             if self.until[slot] < 0:
                 self.prompt_tokens -= held
-                if held:
-                    self.partial.remove(slot)
+                if self.listed[slot]:
+                    self.unlist(slot)
             else:
                 if self.since[slot] == self.clock:
                     self.rows.withdrawn.append(self.ready_row[slot])
@@ -137,13 +144,43 @@ class Preemption(State):
         self.resuming.pop(request, None)
         self.last_token.pop(request, None)
         self.reached.pop(request, None)
+        self.lost.pop(request, None)
         self.let_follow(request)
+
+    def pause(self, slot: int) -> None:
+        """Let a decoding sequence wait for a step that has a token left for it.
+
+        Its newest token is then a prompt's last, alone: computing it yields the next one.
+        """
+        request, tokens = self.request[slot], self.decoded_tokens(slot)
+        self._note_last_token(slot)
+        self.stop_decoding(slot, tokens)
+        self.resuming[request] = self.target[slot] = tokens + 1
+        self.computed[slot] = tokens
+        self.prompt_tokens += tokens
+        self.listed[slot] = 1
+        at = 0
+        while at < len(self.partial) and self.admission[self.partial[at]] < self.admission[slot]:
+            at += 1
+        self.partial.insert(at, slot)
+
+    def _note_last_token(self, slot: int) -> None:
+        """Remember when the last token of a sequence came that stops to decode."""
+        request = self.request[slot]
+        if self.since[slot] < self.clock:
+            self.last_token[request] = self.last_round_end
+        else:  # it never decoded: its last token is the one its prefill emitted
+            self.last_token[request] = self.ready_end[slot]
+            self.rows.withdrawn.append(self.ready_row[slot])
 
     def victim(self) -> int:
         """Return the slot that is preempted next: who came last, or has most predicted to go.
 
-        Of two with as many tokens to go it is the one that came later.
+        Of two with as many tokens to go it is the one that came later; of the least urgent ones it
+        is the first of those that arrived last.
         """
+        if self.knobs.least_urgent:
+            return self._least_urgent()
         if not self.knobs.longest_remaining:
             while True:
                 number = self.admissions[len(self.admissions) - 1]  # C counts from the front
@@ -159,6 +196,21 @@ class Preemption(State):
             best = begun
         assert best is not None
         return -best[1] & _SLOT
+
+    def _least_urgent(self) -> int:
+        best = -1
+        for number in self.in_slots():
+            slot = number & _SLOT
+            if best < 0:
+                best = slot
+                continue
+            one, other = self.request[best], self.request[slot]
+            if self.priority[other] > self.priority[one] or (
+                self.priority[other] == self.priority[one]
+                and self.arrival[other] > self.arrival[one]
+            ):
+                best = slot
+        return best
 
     def _longest(self, heap: list[tuple[int, int]], decoding: bool) -> tuple[int, int] | None:
         """Return the top of a heap of victims, once those are gone that are none any more."""

@@ -24,6 +24,8 @@ class Prompts(Preemption):
     ) -> None:
         super().__init__(knobs, price, cache, rows, referee)
         self.chunks = 0  # slots in `chunk_of`, with prompt tokens in the step being made
+        self.longest = UNBOUNDED  # tokens of a prompt in it
+        self.held_back = False  # whether it may compute no prompt beside decodes
 
     def choose(self, proposal: Proposal, before: int) -> None:
         """Give the step's tokens to prompts: what begun ones and newcomers get is in `chunk`.
@@ -31,27 +33,33 @@ class Prompts(Preemption):
         Where there were `before` preemptions before this step and are more now, nobody is admitted.
         """
         whole = min(self.knobs.budget, proposal.budget)
+        self.chunks = self.spent = 0
+        self.look(proposal.decode)
+        if proposal.decode:
+            self.cache.reserve(self.clock)
+        if proposal.decode and self.partial and self.longest < UNBOUNDED:
+            self._starve(whole)
         budget = whole - (self.decoding if proposal.decode else 0)
-        self.chunks = 0
         if proposal.chunks is not None:
             self._compute_named(proposal, budget)
         elif proposal.shortest:
             self._shortest_first(proposal, budget)
         elif self.sharing and proposal.split:
             share = self._share(whole)
-            budget = self._go_on(budget, share)
+            self._go_on(proposal, whole, share)
             if self.preempted == before:
-                self._admit_sharing(proposal, budget, share)
+                self._admit_sharing(proposal, budget - self.spent, share)
         else:
-            budget = self._go_on(budget, self.knobs.threshold)
+            self._go_on(proposal, whole, self.longest)
             if self.preempted == before:
-                self._admit_next(proposal, budget, whole)
+                self._admit_next(proposal, budget - self.spent, whole)
         if self.preempted != before:
             self._drop_preempted()
 
     def _schedule(self, slot: int, tokens: int) -> None:
         """Compute that many prompt tokens of a sequence in the step being made."""
         self.chunk[slot] = tokens
+        self.spent += tokens
         self.chunk_of[self.chunks] = slot
         self.chunks += 1
 
@@ -64,22 +72,41 @@ class Prompts(Preemption):
                 left += 1
         self.chunks = left
 
-    def _go_on(self, budget: int, most: int) -> int:
-        """Give tokens to the prompts that have been begun, to none more than `most`.
+    def _starve(self, whole: int) -> None:
+        """Let decodes wait for whom prompts before them in the order of admission leave no token.
 
-        Returns what is left of the budget.
+        So it is in vLLM where the share of prompts that were begun grows with those who leave.
         """
-        if not self.partial:
-            return budget
+        wanted = self.decoding
+        for slot in self.partial:
+            wanted += min(self._left(slot), self.longest)
+        if wanted <= whole or self.held_back:
+            return
+        for number in self.in_slots():
+            slot = number & _SLOT
+            if self.listed[slot]:
+                whole -= min(self._left(slot), self.longest, whole)
+            elif self.until[slot] >= 0:
+                if whole:
+                    whole -= 1
+                else:
+                    self.pause(slot)
+
+    def _go_on(self, proposal: Proposal, whole: int, most: int) -> None:
+        """Give tokens to the prompts that have been begun, to none more than `most`."""
+        if not self.partial or (self.held_back and proposal.decode):
+            return
         for slot in list(self.partial):
             if not self.admission[slot]:
                 continue  # preempted for one before it
-            tokens = min(self.target[slot] - self.computed[slot], most, budget)
-            if tokens <= 0 or not self.extend(slot, tokens):
-                break
-            self._schedule(slot, tokens)
-            budget -= tokens
-        return budget
+            budget = whole - self.spent - (self.decoding if proposal.decode else 0)
+            tokens = min(self._left(slot), most, budget)
+            if tokens <= 0:
+                return
+            if self.extend(slot, tokens):
+                self._schedule(slot, tokens)
+            elif not self.knobs.least_urgent:
+                return
 
     def _admit_next(self, proposal: Proposal, budget: int, whole: int) -> None:
         """Admit waiting requests in queue order, each with its first chunk."""
@@ -92,11 +119,14 @@ class Prompts(Preemption):
                 request = self.next_waiting()
             if request < 0:
                 return
-            need = min(self.need(request), self.knobs.threshold)
+            due = self.due(request)
+            if due > 1 and self.held_back and proposal.decode:
+                return
+            need = min(due, self.longest)
             tokens = min(need, budget)
             if tokens < need and not proposal.split and (self.chunks or need <= whole):
                 return
-            if not self.fits(request):
+            if not self.fits(request, tokens):
                 return
             self._begin(request, tokens, len(proposal.skip) > 0)
             budget -= tokens
@@ -135,11 +165,12 @@ class Prompts(Preemption):
                 if not named:
                     named, candidates = True, self._not_skipped(proposal)
                 continue
-            tokens = min(need, share, budget)
-            if (tokens < need and cut >= knobs.shares) or not self.fits(request):
+            due = self.due(request)
+            tokens = min(due, share, budget)
+            if (tokens < due and cut >= knobs.shares) or not self.fits(request, tokens):
                 return
             self._begin(request, tokens, named)
-            cut += tokens < need
+            cut += tokens < due
             longs += need > knobs.long_prompt
             budget -= tokens
             slots -= 1
@@ -177,8 +208,8 @@ class Prompts(Preemption):
         for request, most in proposal.chunks:
             self.referee.named(self, request, "chunks")
             slot = self.slot(request)
-            left = self.need(request) if slot < 0 else self.target[slot] - self.computed[slot]
-            tokens = min(left, most, self.knobs.threshold, budget)
+            left = self.due(request) if slot < 0 else self._left(slot)
+            tokens = min(left, most, self.longest, budget)
             if tokens <= 0:
                 continue
             if slot >= 0:
@@ -188,7 +219,7 @@ class Prompts(Preemption):
             elif (
                 self.preempted == preempted  # else a slot of this step would be used twice
                 and self.running < self.knobs.slots
-                and self.fits(request)
+                and self.fits(request, tokens)
             ):
                 self._begin(request, tokens, True)
             else:
@@ -211,12 +242,12 @@ class Prompts(Preemption):
             left = self._left(slot) if slot >= 0 else UNBOUNDED
             request = -1
             if self.running < full and self.preempted == preempted:
-                request = self._shorter(left)
+                request = self._shorter(left, budget)
             if request >= 0:
-                left = self.need(request)
+                left = self.due(request)
             elif slot < 0:
                 return
-            tokens = min(left, self.knobs.threshold, budget)
+            tokens = min(left, self.longest, budget)
             if not self._pays(whole - budget, tokens, n, prompts):
                 return
             if request >= 0:
@@ -228,10 +259,13 @@ class Prompts(Preemption):
                 return
             budget -= tokens
 
-    def _shorter(self, left: int) -> int:
+    def _shorter(self, left: int, budget: int) -> int:
         """Return the next waiting request if it finds room and needs fewer tokens; else -1."""
         request = self.next_waiting() if self.waiting else -1
-        return request if request >= 0 and self.need(request) < left and self.fits(request) else -1
+        if request < 0:
+            return -1
+        due = self.due(request)
+        return request if due < left and self.fits(request, min(due, self.longest, budget)) else -1
 
     def _left(self, slot: int) -> int:
         """Tokens to compute of a begun prompt."""

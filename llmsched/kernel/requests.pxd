@@ -4,7 +4,7 @@ cdef class Requests:
     cdef dict _columns
     cdef const double[::1] arrival
     cdef double[::1] dating
-    cdef const long long[::1] prompt, output, predicted, limit
+    cdef const long long[::1] prompt, output, predicted, limit, priority
     cdef const double[::1] timeout
     cdef double[::1] admitted, first_token, finish
     cdef long long[::1] preemptions, recomputed, cached, status, emitted, computed_input

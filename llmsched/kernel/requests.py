@@ -54,6 +54,8 @@ class Requests:
     arrival : float, seconds; infinite where nothing but a finish makes the request arrive
     prompt, output, predicted, limit : int, tokens
     admitted, first_token, finish : float, seconds; NaN until it happens
+    priority : int
+        Lower is more urgent.
     timeout : float, seconds
         How long its client waits for the last token; infinite where it does not give up.
     preemptions, recomputed, cached : int
@@ -81,6 +83,7 @@ class Requests:
         predicted: NDArray[np.int64],
         limit: NDArray[np.int64],
         timeout: NDArray[np.float64] | None = None,
+        priority: NDArray[np.int64] | None = None,
     ) -> None:
         """Add requests, none of which arrives before one that was submitted earlier.
 
@@ -95,6 +98,7 @@ class Requests:
             self._columns["timeout"] = np.full(self.submitted, np.inf)
         if self.impatient:
             self._append("timeout", np.full(n, np.inf) if timeout is None else timeout)
+        self._append("priority", np.zeros(n, np.int64) if priority is None else priority)
         for name, kind in _OUTCOME.items():
             self._append(name, np.full(n, np.nan) if kind is np.float64 else np.zeros(n, kind))
         self.submitted += n
@@ -108,6 +112,7 @@ class Requests:
         self.output = ints(columns["output"])
         self.predicted = ints(columns["predicted"])
         self.limit = ints(columns["limit"])
+        self.priority = ints(columns["priority"])
         self.admitted = floats(columns["admitted"])
         self.first_token = floats(columns["first_token"])
         self.finish = floats(columns["finish"])

@@ -26,6 +26,7 @@ STEP_COLUMNS = (
     "kv_blocks",
     "held_tokens",
     "kv_blocks_end",
+    "cached_tokens",
 )
 """Columns of the step table. Counts are those at a row's first round: `kv_tokens` is the context
 the decodes read, `running` and `waiting` the queues after scheduling, `first_tokens` the sequences
@@ -33,7 +34,8 @@ whose prompt the row finishes and that have more tokens to come, `resumed` the d
 last token of a recomputation, the two sums what `StepTime.step` prices, `kv_blocks` and
 `kv_blocks_end` the blocks in use in the row's first and last round (0 if they are not limited), and
 `held_tokens` the tokens in the KV cache at the row's start, of all sequences: those that decode,
-and prompts begun."""
+prompts begun, and those about to leave. `cached_tokens` are those that the requests admitted in the
+row find in the cache."""
 
 ROWS = 1 << 13
 """Rows of a block: a full one is folded before the next decision."""
@@ -44,7 +46,7 @@ class Rows:
 
     Attributes
     ----------
-    table : float64, shape (16, most)
+    table : float64, shape (17, most)
         The columns in the order of `STEP_COLUMNS`; `count` of each are written.
     gone : int
         Rows of the blocks before this one.
@@ -67,7 +69,7 @@ class Rows:
         self.kv_tokens, self.running, self.waiting = columns[6:9]
         # These four are only written where a prompt is computed.
         self.first_tokens, self.resumed, self.squares, self.crossed = columns[9:13]
-        self.blocks, self.held_tokens, self.blocks_end = columns[13:16]
+        self.blocks, self.held_tokens, self.blocks_end, self.cached = columns[13:17]
 
     def written(self) -> NDArray[np.float64]:
         """Return the rows, shape (16, count): a view, good until the next block is begun."""

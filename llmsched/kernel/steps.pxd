@@ -9,7 +9,7 @@ cdef int _SLOT_BITS
 cdef long long _SLOT, _ROUNDS
 
 cdef class Steps(Prompts):
-    cdef list finishing, ended
+    cdef list finishing, ended, parting
 
     @cython.locals(rows=Rows, row="long long", growth=double, first_s=double, first_end=double,
                    first="long long")
@@ -23,7 +23,7 @@ cdef class Steps(Prompts):
     cdef bint prefill(self, Proposal proposal) except? -1
     @cython.locals(tokens="long long", seqs="long long", first_tokens="long long",
                    resumed="long long", slot="long long", rows=Rows, row="long long", chunk="long long",
-                   before="long long", target="long long", i="long long", stalls=Stalls)
+                   before="long long", target="long long", i="long long", stalls=Stalls, prefill=bint)
     cdef _compute(self, long long n, bint mixed)
     @cython.locals(request="long long", tokens="long long", left="long long", until="long long",
                    gap=double)
@@ -31,3 +31,5 @@ cdef class Steps(Prompts):
     @cython.locals(rows=Rows, row="long long", used="long long")
     cdef record(self, double duration, long long rounds, long long prefill_tokens,
                  long long prefill_seqs, long long decode_seqs, long long kv_tokens)
+    @cython.locals(slot="long long")
+    cdef step_over(self, long long preempted)

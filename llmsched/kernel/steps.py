@@ -28,10 +28,13 @@ class Steps(Prompts):
         super().__init__(knobs, price, cache, rows, referee)
         self.finishing: list[int] = []  # heap of decode clocks and slots, some outdated
         self.ended: list[int] = []  # requests and slots that a step ends
+        self.parting: list[int] = []  # slots that are freed when it has been made
 
     def prefill(self, proposal: Proposal) -> bool:
         """Compute prompt tokens, beside one decode round if the step says so."""
         before = self.preempted
+        self.longest = self.most_of_a_prompt()
+        self.held_back = proposal.decode and self.holds_back() > 0
         if proposal.decode:
             self.make_room()
         self.choose(proposal, before)
@@ -39,6 +42,7 @@ class Steps(Prompts):
         if not self.chunks and not n:
             return False
         self._compute(n, proposal.decode)
+        self.step_over(before)
         return True
 
     def _compute(self, n: int, mixed: bool) -> None:
@@ -48,6 +52,7 @@ class Steps(Prompts):
         decode like any other: it reads the context and yields the next token.
         """
         tokens = seqs = first_tokens = resumed = 0
+        prefill = False
         squares = crossed = 0.0
         kv_tokens = self.kv_tokens if n else 0
         stalls = self.stalls if self.decoding else None
@@ -56,12 +61,14 @@ class Steps(Prompts):
             chunk, before, target = self.chunk[slot], self.computed[slot], self.target[slot]
             self.chunk[slot] = 0
             self.computed[slot] = before + chunk
+            prefill = prefill or target - before > 1 or self.listed[slot] > 0
             if before + chunk < target:
-                if not before:
+                if not self.listed[slot]:
+                    self.listed[slot] = 1
                     self.partial.append(slot)
             else:
-                if before:
-                    self.partial.remove(slot)
+                if self.listed[slot]:
+                    self.unlist(slot)
                 first_tokens += target < self.last[slot]
                 if mixed and chunk == 1 and target > self.prompt[self.request[slot]]:
                     resumed += 1
@@ -75,6 +82,8 @@ class Steps(Prompts):
             crossed += float(chunk) * before
         duration = self.price.step(tokens, squares, crossed, n + resumed, kv_tokens)
         self.record(duration, 1, tokens, seqs, n + resumed, kv_tokens)
+        if prefill:
+            self.last_prefill = self.executed
         rows, row = self.rows, self.rows.count - 1
         rows.first_tokens[row], rows.resumed[row] = first_tokens, resumed
         rows.squares[row], rows.crossed[row] = squares, crossed
@@ -118,6 +127,8 @@ class Steps(Prompts):
         self.decoding += 1
         self.kv_tokens += tokens
         self.cache.grow(tokens, self.clock)
+        if self.prefixes is not None:
+            self.prefixes.begin(request, tokens, self.clock)
         if self.stalls is not None:
             self.stalls.begin(request, self.now)
         if self.knobs.longest_remaining:
@@ -145,13 +156,35 @@ class Steps(Prompts):
         rows.decode_seqs[row] = decode_seqs
         rows.kv_tokens[row] = kv_tokens
         rows.running[row] = self.running
-        rows.waiting[row] = self.waiting
+        rows.waiting[row] = self.waiting + self.ghosts
         rows.blocks[row] = used
         rows.held_tokens[row] = self.kv_tokens + self.prompt_tokens
+        rows.cached[row] = self.found_tokens
         rows.count = row + 1
+        self.found_tokens = self.ghosts = 0
+        self.executed += rounds
+        if self.knobs.ahead:
+            self.seen = self.now
+            if rounds > 1:
+                self.seen += self.price.rounds(decode_seqs, kv_tokens, rounds - 1)
+            self.parting, self.leaving = self.leaving, []
         self.now += duration
         self.step_end = self.now
-        self.just_left = self.just_begun = 0
+        if not self.knobs.ahead:
+            self.seen = self.now
+        self.just_left, self.just_begun, self.unheard = 0, self.unheard, 0
+
+    def step_over(self, preempted: int) -> None:
+        """Let those leave who held a slot while the step was scheduled that has been made.
+
+        `preempted` are the preemptions before it.
+        """
+        if self.preempted == preempted and not self.held_back:
+            self.crowded = self.waiting > 0
+        if self.parting:
+            for slot in self.parting:
+                self.depart(slot, True)
+            self.parting = []
 
     # Rounds.
 
@@ -204,6 +237,13 @@ class Steps(Prompts):
     def _complete(self, slot: int) -> None:
         request = self.request[slot]
         self.finish[request] = self.now
-        self.leave(slot, self.last[slot])
-        self.just_left += 1
+        if self.knobs.ahead:
+            self.computed[slot] = self.last[slot]
+            self.prompt_tokens += self.last[slot]
+            self.leaving.append(slot)
+            if self.watched:
+                del self.slot_of[request]
+        else:
+            self.leave(slot, self.last[slot])
+            self.just_left += 1
         self.let_follow(request)

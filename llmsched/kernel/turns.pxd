@@ -6,9 +6,9 @@ cdef class Turns:
     cdef list later
     cdef dict _rows
     cdef double[::1] arrival, earliest, delay, timeout
-    cdef long long[::1] prompt, output, predicted, limit, following, first
+    cdef long long[::1] prompt, output, predicted, limit, priority, following, first
     cdef double[::1] to_arrival, to_timeout
-    cdef long long[::1] to_prompt, to_output, to_predicted, to_limit, row_of
+    cdef long long[::1] to_prompt, to_output, to_predicted, to_limit, to_priority, row_of
     cdef bint timed
 
     cpdef add(self, dict given, previous, delay)

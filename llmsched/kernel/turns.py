@@ -18,7 +18,7 @@ from llmsched.columns import floats, ints
 from llmsched.kernel.requests import appended
 
 _SECONDS = ("arrival", "earliest", "delay", "timeout")
-_WHOLE = ("prompt", "output", "predicted", "limit", "following", "first")
+_WHOLE = ("prompt", "output", "predicted", "limit", "priority", "following", "first")
 
 
 class Turns:
@@ -52,8 +52,8 @@ class Turns:
         ----------
         given : dict
             Columns "arrival" (of a first turn infinite where it waits for a free user), "earliest"
-            (seconds, by which ties are broken), "prompt", "output", "predicted", "limit" and
-            "timeout", shape (n,).
+            (seconds, by which ties are broken), "prompt", "output", "predicted", "limit",
+            "priority" and "timeout", shape (n,).
         previous : int64, shape (n,)
             Place among these of the turn before; -1 for none.
         delay : float64, shape (n,)
@@ -79,6 +79,7 @@ class Turns:
         self.timeout, self.earliest = floats(rows["timeout"]), floats(rows["earliest"])
         self.prompt, self.output = ints(rows["prompt"]), ints(rows["output"])
         self.predicted, self.limit = ints(rows["predicted"]), ints(rows["limit"])
+        self.priority = ints(rows["priority"])
         self.following, self.first = ints(rows["following"]), ints(rows["first"])
 
     def into(self, columns: dict[str, NDArray[Any]], row_of: NDArray[np.int64]) -> None:
@@ -86,6 +87,7 @@ class Turns:
         self.to_arrival = floats(columns["arrival"])
         self.to_prompt, self.to_output = ints(columns["prompt"]), ints(columns["output"])
         self.to_predicted, self.to_limit = ints(columns["predicted"]), ints(columns["limit"])
+        self.to_priority = ints(columns["priority"])
         self.timed = "timeout" in columns
         self.to_timeout = floats(columns["timeout"] if self.timed else np.zeros(0))
         self.row_of = ints(row_of)
@@ -125,6 +127,7 @@ class Turns:
         self.to_output[number] = self.output[row]
         self.to_predicted[number] = self.predicted[row]
         self.to_limit[number] = self.limit[row]
+        self.to_priority[number] = self.priority[row]
         if self.timed:
             self.to_timeout[number] = self.timeout[row]
         return True

@@ -9,8 +9,8 @@ cdef double _TOLERANCE_S
 
 cdef class Knobs:
     cdef readonly long long slots, budget, threshold, shares, long_shares, long_prompt
-    cdef readonly long long most_requests, most_prompt_tokens
-    cdef readonly bint first_chunk, longest_remaining, capped
+    cdef readonly long long most_requests, most_prompt_tokens, interval
+    cdef readonly bint first_chunk, longest_remaining, least_urgent, adaptive, ahead, capped
 
 cdef class Waiting(Requests):
     cdef readonly Knobs knobs
@@ -21,9 +21,9 @@ cdef class Waiting(Requests):
     cdef bint sharing
     cdef dict slot_of, resuming
     cdef readonly list deadlines
-    cdef readonly double now
+    cdef readonly double now, seen
     cdef readonly long long arrived, waiting, running, waiting_long
-    cdef readonly long long queued_tokens, just_left, just_begun, withdrawn
+    cdef readonly long long queued_tokens, just_left, just_begun, withdrawn, unheard
 
     cdef arrive(self, long long request)
     @cython.locals(requests="long long", tokens="long long")

@@ -17,9 +17,10 @@ from llmsched.kernel.requests import REFUSED, Requests
 from llmsched.kernel.rules import Proposal
 from llmsched.kernel.turns import Turns
 
-TOLERANCE_S = 1e-9
+TOLERANCE_S = 0.5e-9
 """An arrival this close after a step's start counts as arrived: the same instant reached by sums of
-durations in different order differs in its last digits, and that must not decide a schedule."""
+durations in different order differs in its last digits, and that must not decide a schedule. Traces
+count whole nanoseconds, so that no two of their instants are that close."""
 
 _TOLERANCE_S = TOLERANCE_S  # the same with a C type, as in each module that uses it
 
@@ -30,11 +31,19 @@ class Knobs:
     Attributes
     ----------
     slots, budget, threshold : int
-        Sequences at once, tokens of a step, prompt tokens of one sequence in a step.
+        Sequences at once, tokens of a step, prompt tokens of one sequence in a step where another
+        runs or waits.
+    adaptive : bool
+        Whether the threshold is at least an even share of the budget for all of these.
+    interval : int
+        Steps from one with a prefill to the next, while anything decodes.
     first_chunk : bool
         Whether an admission needs room for its first chunk only.
-    longest_remaining : bool
-        Whether the victim is who has most predicted tokens to go, not who came last.
+    longest_remaining, least_urgent : bool
+        Whether the victim is who has most predicted tokens to go, or the greatest priority, not who
+        came last.
+    ahead : bool
+        Whether a step is scheduled when the one before it starts, not when that ends.
     shares, long_shares, long_prompt : int
         Prompts that share the budget of a step which may cut them, how many of them may be long,
         and the tokens beyond which one is; 1 share: none of this.
@@ -50,6 +59,10 @@ class Knobs:
         threshold: int = UNBOUNDED,
         first_chunk: bool = False,
         longest_remaining: bool = False,
+        least_urgent: bool = False,
+        adaptive: bool = False,
+        interval: int = 1,
+        ahead: bool = False,
         shares: int = 1,
         long_shares: int = 1,
         long_prompt: int = UNBOUNDED,
@@ -61,6 +74,10 @@ class Knobs:
         self.threshold = threshold
         self.first_chunk = first_chunk
         self.longest_remaining = longest_remaining
+        self.least_urgent = least_urgent
+        self.adaptive = adaptive
+        self.interval = interval
+        self.ahead = ahead
         self.shares = shares
         self.long_shares = long_shares
         self.long_prompt = long_prompt
@@ -99,8 +116,9 @@ class Waiting(Requests):
 
     Attributes
     ----------
-    now : float
-        Seconds: when the next step starts.
+    now, seen : float
+        Seconds: when the next step starts, and when it is scheduled: what comes later it cannot
+        know. The same, unless a step is scheduled while the one before it is computed.
     arrived, waiting, running : int
         Requests that have arrived, those of them without a slot that have not left, and those with.
     waiting_long : int
@@ -110,8 +128,11 @@ class Waiting(Requests):
     queued_tokens : int
         Prompt tokens of the requests that have arrived and not got a first token.
     just_left, just_begun : int
-        Requests that left at the end of the last step, and the prompt tokens of which the first
-        token came, or the client left, there. Whoever came during that step still met them.
+        Requests whose slots were freed at the end of the last step, and the prompt tokens of which
+        the first token came, or the client left, there. Whoever came during that step still met
+        them.
+    unheard : int
+        Prompt tokens of which the first token comes in a step that has not ended yet.
     withdrawn : int
         Requests that the queue still holds and that will not be served.
     """
@@ -127,11 +148,12 @@ class Waiting(Requests):
         self.slot_of: dict[int, int] = {}  # slots by running request, where anybody looks
         self.resuming: dict[int, int] = {}  # tokens to compute of preempted requests
         self.deadlines: list[tuple[float, int]] = []
-        self.now = 0.0
+        self.now = self.seen = 0.0
         self.arrived = self.running = 0
         self.waiting = 0  # counted here: what a queue says of itself decides nothing
         self.waiting_long = 0
         self.queued_tokens = self.just_left = self.just_begun = self.withdrawn = 0
+        self.unheard = 0
 
     def submit_turns(
         self,
@@ -155,6 +177,7 @@ class Waiting(Requests):
             np.full(n, np.inf),
             *(nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy()),
             None if patient else np.full(n, np.inf),
+            nothing.copy(),
         )
         turns.into(self._columns, self._columns["row"])
         self.place_next()
@@ -164,7 +187,7 @@ class Waiting(Requests):
         n = self.submitted
         self.turns = Turns()
         if n:
-            names = ("arrival", "prompt", "output", "predicted", "limit")
+            names = ("arrival", "prompt", "output", "predicted", "limit", "priority")
             given = {name: self._columns[name][:n] for name in names}
             given["earliest"] = given["arrival"]
             given["timeout"] = (
@@ -186,6 +209,7 @@ class Waiting(Requests):
     def arrive(self, request: int) -> None:
         """Let a request wait that arrives now."""
         self.now = max(self.now, self.arrival[request])
+        self.seen = max(self.seen, self.arrival[request])
         self.arrived += 1
         if self.turns is not None:
             self.turns.take()
@@ -210,8 +234,8 @@ class Waiting(Requests):
 
         Who arrives during a step meets all whom it serves.
         """
-        requests, tokens = self.waiting + self.running, self.queued_tokens
-        if arrival < self.now - _TOLERANCE_S:
+        requests, tokens = self.waiting + self.running, self.queued_tokens + self.unheard
+        if arrival < self.seen - _TOLERANCE_S:
             requests += self.just_left
             tokens += self.just_begun
         return requests >= self.knobs.most_requests or tokens >= self.knobs.most_prompt_tokens
@@ -231,7 +255,10 @@ class Waiting(Requests):
     def has_begun(self, request: int) -> None:
         """Count a prompt no longer among those without a first token."""
         self.queued_tokens -= self.prompt[request]
-        self.just_begun += self.prompt[request]
+        if self.knobs.ahead:
+            self.unheard += self.prompt[request]
+        else:
+            self.just_begun += self.prompt[request]
 
     def tell(self, known: Known) -> None:
         """Let policies know of what has arrived, and of what arrives from here on."""
@@ -243,6 +270,7 @@ class Waiting(Requests):
                 self.prompt[request],
                 self.predicted[request],
                 self.limit[request],
+                self.priority[request],
             )
 
     def enqueue(self, request: int) -> None:

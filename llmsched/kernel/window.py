@@ -88,7 +88,7 @@ class Window:
     def can_prefill(self) -> bool:
         """Whether a prompt can be computed now: one has been begun, or the next waiting request
         finds a slot and KV blocks beside what the next decode round takes."""
-        return self._state.can_prefill()
+        return self._state.can_prefill(self._state.knobs.budget, False)
 
     @property
     def kv_tokens(self) -> int:
@@ -149,7 +149,7 @@ class Window:
         prompt's."""
         if not self._waits(request):
             return 0
-        return self._state.need(request)
+        return self._state.due(request)
 
     def predicted_left(self, request: int) -> int:
         """Return the output tokens that a waiting request is predicted to get yet: after a
@@ -163,7 +163,9 @@ class Window:
         """Whether a waiting request finds KV blocks beside what the next decode round takes."""
         if not self._waits(request):
             return False
-        return self._state.fits(request)
+        state = self._state
+        chunk = min(state.due(request), state.most_of_a_prompt(), state.knobs.budget)
+        return state.fits(request, chunk)
 
     def patience(self, extra: int) -> int | None:
         """Return the decode rounds for which idle slots can wait for their next prefill at no cost.

@@ -24,6 +24,7 @@ from llmsched.errors import InputError
 from llmsched.files import shipped
 from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
+from llmsched.kernel.waiting import TOLERANCE_S
 from llmsched.reading import read_whole
 from llmsched.replay import simulate
 from llmsched.trace import Trace
@@ -31,10 +32,18 @@ from llmsched.trace import Trace
 TOLERANCE = 1e-6
 """Relative difference in a time that counts as equal."""
 
-COLUMNS = ("prefill_tokens", "decode_seqs", "decode_kv_tokens", "running_after", "waiting_after")
+COLUMNS = (
+    "prefill_tokens",
+    "decode_seqs",
+    "decode_kv_tokens",
+    "running_after",
+    "waiting_after",
+    "cached_tokens_admitted",
+)
 _PRICES = ("base_ms", "per_prefill_token_ms", "per_decode_seq_ms", "per_kv_token_ms")
-_LABELS = frozenset({"policy", "usable_blocks"})
-_SAME_INSTANT_S = 1e-9
+_LABELS = frozenset({"policy", "usable_blocks", "scheduler_reserve_full_isl"})
+_POLICIES = {"fcfs": "vllm", "priority": "priority"}
+_SAME_INSTANT_S = TOLERANCE_S
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +60,11 @@ class Golden:
         Seconds, in the order of `trace`.
     preemptions : int64, shape (n,)
         In the order of `trace`.
-    steps : int64, shape (steps, 5)
-        What each step computed and left behind; see :data:`COLUMNS`.
+    steps : int64, shape (steps, 6)
+        What each step computed and left behind; see :data:`COLUMNS`. Where no prefixes are cached
+        the recording has no last column, and it is 0.
+    policy : str
+        The policy that follows the recorded scheduler's.
     """
 
     trace: Trace
@@ -62,6 +74,7 @@ class Golden:
     finish: NDArray[np.float64]
     preemptions: NDArray[np.int64]
     steps: NDArray[np.int64]
+    policy: str = "vllm"
 
 
 @dataclass(frozen=True)
@@ -106,9 +119,9 @@ def check(path: str | Path) -> Verdict:
 
 
 def replay(golden: Golden) -> SimulationResult:
-    """Run policy ``vllm`` over the requests of a recorded schedule."""
+    """Run the recorded policy over the requests of a recorded schedule."""
     hardware = HardwareProfile("recorded", golden.step_time)
-    return simulate(golden.trace, hardware, find("vllm"), golden.config)
+    return simulate(golden.trace, hardware, find(golden.policy), golden.config)
 
 
 def compare(golden: Golden, result: SimulationResult) -> str:
@@ -160,9 +173,13 @@ def written_out(result: SimulationResult) -> NDArray[np.int64]:
     read = ahead * kv + seqs * (ahead * (ahead - 1) // 2)
     start = result.column("start_s")
     now = start[row] + ahead * round_base[seqs] + price.per_kv_token_decode * read
+    if result.config.async_scheduling:  # a step is scheduled when the one before it starts
+        now = np.concatenate((now[:1], now[:-1]))
     arrived = np.searchsorted(np.sort(result.arrival), now + _SAME_INSTANT_S, side="right")
     waiting = of("waiting") + arrived - arrived[first][row]
-    return np.column_stack([of("prefill_tokens"), seqs, kv + seqs * ahead, of("running"), waiting])
+    found = np.where(ahead == 0, of("cached_tokens"), 0)
+    columns = [of("prefill_tokens"), seqs, kv + seqs * ahead, of("running"), waiting, found]
+    return np.column_stack(columns)
 
 
 def read(path: str | Path) -> Golden:
@@ -177,10 +194,12 @@ def read(path: str | Path) -> Golden:
     requests = document.table("requests", 3)
     n = len(requests)
     config = _config(document.inner("config"))
+    policy = document.inner("config").values.get("policy", "fcfs")
     prices = document.inner("step_time")
     base, prefill, decode, kv = (prices.number(name) / 1e3 for name in _PRICES)
-    if document.get("steps_columns") != list(COLUMNS):
-        raise document.expected("steps_columns", ", ".join(COLUMNS))
+    width = len(COLUMNS) if config.enable_prefix_caching else len(COLUMNS) - 1
+    if document.get("steps_columns") != list(COLUMNS[:width]):
+        raise document.expected("steps_columns", ", ".join(COLUMNS[:width]))
     if (requests[:, 1:] != np.floor(requests[:, 1:])).any():
         raise document.expected("requests", "whole numbers of tokens")
     try:
@@ -188,11 +207,15 @@ def read(path: str | Path) -> Golden:
             requests[:, 0],
             requests[:, 1].astype(np.int64),
             requests[:, 2].astype(np.int64),
+            priority=document.column("priorities", n) if policy == "priority" else None,
+            hash_ids=_block_ids(document, n) if config.enable_prefix_caching else None,
+            hash_block_size=config.block_size,
             name=str(path),
         )
     except InputError as error:
         raise InputError(str(error).replace(f"{path}: ", f"{path}: requests: ", 1)) from error
     order = np.array([int(name) for name in trace.id])
+    steps = document.table("steps", width)
     return Golden(
         trace,
         config,
@@ -206,8 +229,19 @@ def read(path: str | Path) -> Golden:
         document.column("first_token_s", n)[order],
         document.column("finish_s", n)[order],
         document.column("preemptions", n)[order].astype(np.int64),
-        document.table("steps", len(COLUMNS)).astype(np.int64),
+        np.pad(steps, ((0, 0), (0, len(COLUMNS) - width))).astype(np.int64),
+        _POLICIES[policy],
     )
+
+
+def _block_ids(document: _Fields, n: int) -> tuple[tuple[int, ...], ...]:
+    """Return the ids of each request's full blocks, and one of its own for what is after them."""
+    ids = document.get("block_ids")
+    whole = isinstance(ids, list) and len(ids) == n and all(isinstance(row, list) for row in ids)
+    if not whole or not all(type(each) is int for row in ids for each in row):
+        raise document.expected("block_ids", f"{n} lists of integers")
+    own = max((each for row in ids for each in row), default=0) + 1
+    return tuple((*row, own + number) for number, row in enumerate(ids))
 
 
 def _config(section: _Fields) -> EngineConfig:
@@ -216,9 +250,11 @@ def _config(section: _Fields) -> EngineConfig:
     for name in section.values:
         if name not in known:
             raise InputError(f"{section.where(name)}: expected one of {', '.join(sorted(known))}")
-    if section.values.get("policy", "fcfs") != "fcfs":
-        raise section.expected("policy", '"fcfs"')
+    if section.values.get("policy", "fcfs") not in _POLICIES:
+        raise section.expected("policy", " or ".join(_POLICIES))
     knobs = {name: value for name, value in section.values.items() if name not in _LABELS}
+    if not section.values.get("scheduler_reserve_full_isl", True):
+        knobs["admission"] = "first_chunk"
     for name in ("max_num_seqs", "max_num_batched_tokens", "num_gpu_blocks", "block_size"):
         section.get(name)
     try:
