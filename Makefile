@@ -6,7 +6,7 @@ INSTALLED_FROM := $(wildcard pyproject.toml hatch_build.py llmsched/kernel/*.p*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check kernel bench bench-planner bench-traces fuzz sweep mutants results accuracy \
-        reconstruct coverage dist clean
+        reconstruct coverage dist clean verify-vllm
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz: $(VENV)/installed-dev ## 100,000 mutated trace files: a trace or one clear
 
 sweep: $(VENV)/installed-dev ## random replays held against every law; MINUTES=10 SEED=0
 	$(BIN)/python -m benchmarks.sweep --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
+
+verify-vllm: $(VENV)/installed-dev ## compare with a real vLLM's scheduler, installed aside; VLLM=0.34.0 tries another
+	$(BIN)/python -m benchmarks.verify_vllm $(if $(VLLM),--version $(VLLM))
 
 mutants: $(VENV)/installed-mutants ## mutation testing of bounds, metrics, gates, rehearsal, plan, catalog (minutes)
 	LLMSCHED_HYPOTHESIS=mutants $(BIN)/mutmut run

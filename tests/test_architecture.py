@@ -24,7 +24,7 @@ ROOMS = (
     ("contract", "modelname"),
     ("engine",),
     ("bounds", "gap", "latency_bounds", "fairness", "metrics"),
-    ("orders", "batching", "rehearsal", "policies", "catalog"),
+    ("orders", "batching", "rehearsal", "policies", "catalog", "real"),
     ("replay", "records", "plausibility", "regime"),
     ("planning",),
     ("scenario", "comparison", "calibration", "verify"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmsched.errors import InputError
 from llmsched.verify.golden import check
-from tests.verify.plain_vllm import PlainVllm
+from tests.verify.plain_vllm import PlainVllm, replayed
 
 RECORDED = (
     "code_small_budget",
@@ -37,15 +37,7 @@ def test_the_engine_schedules_as_the_real_one_was_recorded_to(recorded: Path, na
 def test_the_plain_rules_reproduce_the_recordings(recorded: Path, name: str) -> None:
     path = recorded / "vllm-golden" / f"{name}.json.gz"
     document = json.loads(gzip.decompress(path.read_bytes()))
-    config = document["config"]
-    plain = PlainVllm(
-        [tuple(request) for request in document["requests"]],
-        config["max_num_seqs"],
-        config["max_num_batched_tokens"],
-        config["num_gpu_blocks"],
-        config["block_size"],
-        document["step_time"],
-    ).record()
+    plain = replayed(document)
     assert plain["steps"] == document["steps"]
     assert plain["preemptions"] == document["preemptions"]
     assert plain["finish_s"] == pytest.approx(document["finish_s"], rel=1e-12)
