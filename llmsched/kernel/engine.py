@@ -127,7 +127,9 @@ class Engine(Steps):
                 continue
             if self.pending:
                 return False
-            if self.preempted == preempted and not (self.knobs.ahead and self.drain()):
+            if self.knobs.ahead and self.drain():
+                continue
+            if self.preempted == preempted:
                 self.referee.idle(self, self.proposal.step)
         return True
 
@@ -215,6 +217,7 @@ class Engine(Steps):
             k = min(k, self._rounds_to_see(n, gap))
         self.record(self.price.rounds(n, self.kv_tokens, k), k, 0, 0, n, self.kv_tokens)
         self.advance_rounds(n, k)
+        self.finish_all()
         self.step_over(preempted)
         return True
 

@@ -8,6 +8,7 @@ cdef long long _SLOT
 cdef class Preemption(State):
     cdef readonly long long preempted
     cdef long long spent
+    cdef bint mixed
     cdef long long preempted_at_clock, preempted_at
     cdef dict reached
     cdef list begun_by_length, decoding_by_length

@@ -28,6 +28,7 @@ class Preemption(State):
     ) -> None:
         super().__init__(knobs, price, cache, rows, referee)
         self.preempted = 0  # preemptions so far
+        self.mixed = False  # whether decodes get a token in the step being made
         self.spent = 0  # tokens of the chunks in the step being made
         self.preempted_at_clock = self.preempted_at = -1  # what tokens and arrivals had come to
         self.reached: dict[int, int] = {}  # most tokens computed of a prompt before a preemption
@@ -43,6 +44,8 @@ class Preemption(State):
         while not self.cache.extend(request, held, tokens, self.clock):
             victim = self.victim()
             self.preempt(victim)
+            if self.mixed:
+                self.cache.reserve(self.clock)  # perhaps for one decode fewer
             if victim == slot:
                 return False
         if self.prefixes is not None:
@@ -67,6 +70,8 @@ class Preemption(State):
             self.takes[slot] = 1
             takers += 1
             while self.takes[slot] and takers > cache.free:
+                if self.prefixes is not None:  # those before have taken whatever was free
+                    self.prefixes.evict(self.prefixes.idle)
                 victim = self.victim()
                 takers -= self.takes[victim]
                 self.takes[victim] = 0

@@ -192,6 +192,8 @@ class State(Waiting):
             return True
         if not self.waiting or self.running >= self.knobs.slots:
             return False
+        if mixed and self.cache.demand(self.clock) > self.cache.free:
+            return False  # somebody is preempted, and nobody admitted
         request = self.next_waiting()
         if request < 0:
             return False

@@ -16,7 +16,7 @@ cdef class Steps(Prompts):
     cdef advance_rounds(self, long long n, long long rounds)
     @cython.locals(finishing=list, ended=list, before="long long", first="long long",
                    slot="long long")
-    cdef _finish_all(self)
+    cdef finish_all(self)
     cdef _finish(self, long long slot)
     cdef _complete(self, long long slot)
     @cython.locals(n="long long", before="long long")

@@ -32,7 +32,7 @@ class Steps(Prompts):
 
     def prefill(self, proposal: Proposal) -> bool:
         """Compute prompt tokens, beside one decode round if the step says so."""
-        before = self.preempted
+        before, self.mixed = self.preempted, proposal.decode
         self.longest = self.most_of_a_prompt()
         self.held_back = proposal.decode and self.holds_back() > 0
         if proposal.decode:
@@ -93,10 +93,14 @@ class Steps(Prompts):
             self.stalls.prompt_s += duration
         if n:
             self.advance_rounds(n, 1)
+            if self.prefixes is None:
+                self.finish_all()
         for i in range(self.chunks):
             slot = self.chunk_of[i]
             if self.computed[slot] == self.target[slot]:
                 self._begin_decoding(slot)
+        if self.prefixes is not None:
+            self.finish_all()
 
     def _begin_decoding(self, slot: int) -> None:
         """Emit the token that a finished prefill yields; decode what is left."""
@@ -114,6 +118,9 @@ class Steps(Prompts):
         tokens = self.target[slot]
         self.prompt_tokens -= tokens
         left = self.last[slot] - tokens
+        if not left and self.prefixes is not None:
+            self.ended.append(self.admission[slot])
+            return
         if not left:
             self._complete(slot)
             return
@@ -189,7 +196,7 @@ class Steps(Prompts):
     # Rounds.
 
     def advance_rounds(self, n: int, rounds: int) -> None:
-        """Give each of the `n` decoding sequences `rounds` tokens; the last may end some."""
+        """Give each of the `n` decoding sequences `rounds` tokens: their last ones perhaps."""
         self.cache.advance(self.clock, rounds)
         rows = self.rows
         row = rows.count - 1
@@ -204,12 +211,12 @@ class Steps(Prompts):
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
-        first = self.finishing[0]
-        if first >> _SLOT_BITS <= self.clock:
-            self._finish_all()
 
-    def _finish_all(self) -> None:
-        """Let the sequences leave that have got their last token, in the order of the trace."""
+    def finish_all(self) -> None:
+        """Let the sequences leave that have got their last token, in the order of the trace.
+
+        Where blocks stay known, it is the order of admission: who is freed last is forgotten last.
+        """
         finishing, ended, before = self.finishing, self.ended, -1
         while finishing:
             first = finishing[0]
@@ -220,7 +227,9 @@ class Steps(Prompts):
             # An outdated entry may be the same as that of the slot's next sequence.
             if self.until[slot] == first >> _SLOT_BITS and first != before:
                 before = first
-                if self.watched:
+                if self.prefixes is not None:
+                    ended.append(self.admission[slot])
+                elif self.watched:
                     ended.append((self.request[slot] << _SLOT_BITS) + slot)
                 else:  # nobody is told, so that their order does not matter
                     self._finish(slot)
@@ -231,7 +240,8 @@ class Steps(Prompts):
             ended.clear()
 
     def _finish(self, slot: int) -> None:
-        self.stop_decoding(slot, self.last[slot])
+        if self.until[slot] >= 0:
+            self.stop_decoding(slot, self.last[slot])
         self._complete(slot)
 
     def _complete(self, slot: int) -> None:
