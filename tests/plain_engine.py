@@ -8,7 +8,6 @@ blocks and every round touches every sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -21,9 +20,10 @@ from llmsched.errors import PolicyError
 from llmsched.hardware import HardwareProfile, StepTime
 from llmsched.kernel.known import ledger
 from llmsched.kernel.queues import Queue, RankQueue
+from llmsched.kernel.rules import Rule
 from llmsched.trace import Trace
 
-SAME_INSTANT_S = 1e-9
+SAME_INSTANT_S = 0.5e-9
 NO_LIMIT = 10**15
 
 
@@ -35,6 +35,7 @@ class Request:
     output: int
     predicted: int
     limit: int
+    priority: int = 0
     index: int = -1  # number, once it has arrived
     delay: float = 0.0  # seconds from the end of its session's turn before
     follows: Request | None = None  # that one
@@ -116,7 +117,7 @@ class PlainView:
             return True
         if not self.waiting or not self.idle_slots or self._engine.queue.peek() < 0:
             return False
-        return self._engine.fits(self._engine.head())
+        return self._engine.fits(self._engine.head(), self._engine.next_chunk())
 
     @property
     def kv_tokens(self) -> int:
@@ -146,6 +147,16 @@ class PlainView:
     @property
     def step_time(self) -> StepTime:
         return self._engine.price
+
+
+class Numbered:
+    """The ids of requests by their numbers."""
+
+    def __init__(self, engine: PlainEngine) -> None:
+        self._engine = engine
+
+    def __getitem__(self, request: int) -> str:
+        return str(self._engine.ids[self._engine.numbered[request].row])
 
 
 class PlainEngine:
@@ -180,13 +191,18 @@ class PlainEngine:
             if before >= 0 and trace.delay is not None:
                 request.follows, request.arrival = self.requests[before], float("inf")
                 request.delay = float(trace.delay[request.row])
+        if trace.priority is not None:
+            for request, priority in zip(self.requests, trace.priority.tolist(), strict=True):
+                request.priority = priority
+        self.ids = trace.id
         self.numbered: list[Request] = []
         self.coming = sorted(self.requests, key=lambda request: request.comes)
         self.policy, self.config, self.price = policy, config, hardware.step_time
         self.now, self.clock, self.fruitless = 0.0, 0, 0
         self.running: list[Request] = []
         self.free = NO_LIMIT if config.num_gpu_blocks is None else config.num_gpu_blocks - 1
-        self.spare = 0 if config.num_gpu_blocks is None else int(config.watermark * self.free)
+        self.spare = int(config.watermark * (config.num_gpu_blocks or 0))
+        self.insert: Step | None = None  # what a rule of the kernel's own inserts
         self.usable, self.peak = self.free, 0
         self.share = NO_LIMIT  # tokens of a prompt in the step being made
         self.steps: list[list[int]] = []
@@ -209,6 +225,8 @@ class PlainEngine:
             self.config,
             hardware,
             [request.limit for request in known],
+            priority=[request.priority for request in known],
+            names=Numbered(self),
         )
 
     def _more_keys(self, order: Order, first: int) -> list[float]:
@@ -218,6 +236,7 @@ class PlainEngine:
 
     def run(self) -> PlainEngine:
         decide = self.rule.start(self.view)
+        self.insert = decide.insert if isinstance(decide, Rule) else None
         step, rounds = Step(), 0  # rounds: how many more of `step` the rule has allowed
         while self.coming or self.waiting() or self.running:
             if not self.running and not self.waiting():
@@ -252,16 +271,28 @@ class PlainEngine:
         """Blocks that the next decode round takes."""
         return sum(self._missing(request, 1) for request in self.decoding())
 
-    def fits(self, request: Request) -> bool:
+    def next_chunk(self) -> int:
+        """Tokens of the next waiting prompt that a step would compute, if it is admitted."""
+        budget = self.config.max_num_batched_tokens or NO_LIMIT
+        if self.insert is not None:
+            budget = min(budget, self.insert.max_tokens or NO_LIMIT)
+            budget -= len(self.decoding()) if self.insert.decode else 0
+        return min([self.head().known, budget, *self._threshold()])
+
+    def fits(self, request: Request, chunk: int) -> bool:
         """Whether a request may be admitted; the next decode round's blocks are not for it."""
         tokens = request.known
         if self.config.admission == "first_chunk":
-            tokens = min([tokens, *self._limits()])
+            tokens = chunk
         if self.config.reserve == "max_output":
             tokens = request.most
         if self.config.reserve.startswith("ratio"):
             return self._fits_beside_shares(request, tokens)
-        return self._blocks(tokens) + self.spare <= self.free - self.demand()
+        return self._blocks(tokens) + self.kept() <= self.free - self.demand()
+
+    def kept(self) -> int:
+        """Blocks that an admission leaves free, while anything runs."""
+        return self.spare if self.running else 0
 
     def _fits_beside_shares(self, request: Request, tokens: int) -> bool:
         """Whether it fits if each takes its share of what its limit leaves it, or a round's."""
@@ -272,16 +303,11 @@ class PlainEngine:
             owed += self._blocks(self._expected(one, has)) - self._blocks(has)
             if not one.begun:
                 due += self._blocks(has + 1) - self._blocks(has)
-        need = self._blocks(self._expected(request, tokens)) + self.spare
+        need = self._blocks(self._expected(request, tokens)) + self.kept()
         return min(need, self.usable) <= self.usable - held - max(owed, due)
 
     def _expected(self, request: Request, tokens: int) -> int:
         return tokens + int(self.config.reserved_share * (request.most - tokens))
-
-    def _limits(self) -> Iterator[int]:
-        yield from self._threshold()
-        if self.config.max_num_batched_tokens is not None:
-            yield self.config.max_num_batched_tokens
 
     def _arrive(self) -> bool:
         came = False
@@ -294,7 +320,11 @@ class PlainEngine:
             self.numbered.append(request)
             if request.index == len(self.jobs):  # else it was known at the start
                 ledger(self.jobs).append(
-                    request.arrival, request.prompt, request.predicted, request.limit
+                    request.arrival,
+                    request.prompt,
+                    request.predicted,
+                    request.limit,
+                    request.priority,
                 )
             self.queue.push(request.index)
             came = True
@@ -351,7 +381,9 @@ class PlainEngine:
 
     def _threshold(self) -> list[int]:
         threshold = self.config.long_prefill_token_threshold
-        return [threshold] if threshold and self.config.max_num_partial_prefills == 1 else []
+        alone = self.waiting() + len(self.running) <= 1
+        shared = self.config.max_num_partial_prefills > 1
+        return [] if alone or shared or not threshold else [threshold]
 
     def _sharing(self, step: Step) -> bool:
         """Whether prompts share the step's budget."""
@@ -396,7 +428,7 @@ class PlainEngine:
             tokens = min(request.known, self.share, budget)
             if tokens < request.known and len(unfinished) >= self.config.max_num_partial_prefills:
                 return
-            if not self.fits(request):
+            if not self.fits(request, tokens):
                 return
             self._take_slot(request, tokens)
             chunks.append((request, tokens))
@@ -420,7 +452,7 @@ class PlainEngine:
             tokens = min(wanted, budget)
             if tokens < wanted and not step.split and (chunks or wanted <= whole):
                 return
-            if not self.fits(request):
+            if not self.fits(request, tokens):
                 return
             self._take_slot(request, tokens)
             chunks.append((request, tokens))
@@ -465,7 +497,7 @@ class PlainEngine:
                 and self.waiting()
                 and self.queue.peek() >= 0
                 and self.head().known < left
-                and self.fits(self.head())
+                and self.fits(self.head(), min([self.head().known, budget, *self._threshold()]))
             ):
                 following, left = self.head(), self.head().known
             if following is None:
@@ -548,6 +580,8 @@ class PlainEngine:
     def _victim(self) -> Request:
         if self.config.victim == "last_arrived":
             return self.running[-1]
+        if self.config.victim == "least_urgent":
+            return max(self.running, key=lambda request: (request.priority, request.arrival))
         longest = self.running[-1]
         for request in reversed(self.running):
             if request.predicted - request.generated > longest.predicted - longest.generated:
@@ -607,7 +641,6 @@ def plain_limit(trace: Trace, config: EngineConfig, row: int) -> int:
     if left is not None:
         limit = min(limit, left)
     if config.num_gpu_blocks is not None:
-        usable = config.num_gpu_blocks - 1
-        room = (usable - int(config.watermark * usable)) * config.block_size
+        room = (config.num_gpu_blocks - 1) * config.block_size
         limit = min(limit, room - prompt + 1)
     return max(limit, 1)

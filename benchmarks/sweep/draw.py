@@ -210,6 +210,10 @@ def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfi
         admission=_one_of(rng, "full_prompt", "full_prompt", "first_chunk"),
         reserve=_one_of(rng, "none", "none", "none", "max_output"),
         victim=_one_of(rng, "last_arrived", "longest_remaining"),
+        enable_prefix_caching=rng.random() < 0.5,
+        async_scheduling=rng.random() < 0.5,
+        long_prefill_token_threshold_adaptive=rng.random() < 0.3,
+        prefill_schedule_interval=int(rng.choice([1, 1, 1, 2, 5])),
         **_limits(rng, trace),
     )
     limited = rng.random()
@@ -230,7 +234,7 @@ def _one_of(rng: Generator, *choices: str) -> Any:
     return str(rng.choice(choices))
 
 
-def _limits(rng: Generator, trace: Trace) -> dict[str, int]:
+def _limits(rng: Generator, trace: Trace) -> dict[str, Any]:
     """Draw limits that every request keeps to."""
     knobs = {}
     if rng.random() < 0.15:

@@ -10,7 +10,6 @@ import pytest
 from llmsched.catalog import find
 from llmsched.config import EngineConfig
 from llmsched.engine.limits import (
-    admissible_blocks,
     as_predicted,
     check_limits,
     describe_output_limits,
@@ -40,13 +39,13 @@ def check(
 
 @pytest.mark.parametrize(
     ("num_gpu_blocks", "watermark", "blocks"),
-    [(None, 0.5, None), (11, 0.0, 10), (11, 0.01, 10), (11, 0.1, 9), (11, 0.99, 1)],
+    [(None, 0.5, 0), (11, 0.0, 0), (11, 0.01, 0), (11, 0.1, 1), (20, 0.1, 2), (11, 0.99, 10)],
 )
-def test_one_request_may_have_what_the_watermark_leaves(
-    num_gpu_blocks: int | None, watermark: float, blocks: int | None
+def test_the_watermark_is_a_share_of_all_blocks(
+    num_gpu_blocks: int | None, watermark: float, blocks: int
 ) -> None:
     config = EngineConfig(num_gpu_blocks=num_gpu_blocks, watermark=watermark)
-    assert admissible_blocks(config) == blocks
+    assert config.spare_blocks == blocks
 
 
 def test_what_only_just_fits_is_accepted() -> None:
@@ -72,10 +71,6 @@ def test_what_only_just_fits_is_accepted() -> None:
         ),
         (
             {"policy": "fcfs", "block_size": 2, "num_gpu_blocks": 3},
-            NEVER_FITS,
-        ),
-        (
-            {"policy": "fcfs", "block_size": 2, "num_gpu_blocks": 4, "watermark": 0.4},
             NEVER_FITS,
         ),
     ],

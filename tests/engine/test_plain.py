@@ -68,7 +68,7 @@ def agree(case: Case, policy: Policy) -> None:
     ):
         expected = [getattr(request, name) for request in theirs]
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12, err_msg=name)
-    assert written_out(result).tolist() == plain.steps
+    assert written_out(result)[:, :5].tolist() == plain.steps
     if result.peak_blocks is not None and not result.preemptions.any():
         # With preemptions the engine's peak may lie within the scheduling of a step.
         assert result.peak_blocks == plain.peak
