@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +205,7 @@ class _Objective:
 
     def step_time(self, at: Floats) -> Affine:
         """Return the prices at a point."""
-        prices = {name: exp(x) for name, x in zip(PRICES, at[:-1], strict=True)}
+        prices: dict[str, Any] = {name: exp(x) for name, x in zip(PRICES, at[:-1], strict=True)}
         return Affine(mixed=True, **prices)
 
     def __call__(self, at: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -207,7 +208,7 @@ def _prices(columns: dict[str, Floats], steps: MeasuredSteps) -> dict[str, float
     return dict(zip(names, map(float, fit_relative(matrix, steps.seconds)), strict=True))
 
 
-def _with_mixed(prices: dict[str, float]) -> dict[str, float]:
+def _with_mixed(prices: dict[str, float]) -> dict[str, Any]:
     return {"per_kv_token_mixed": prices["per_kv_token_decode"], **prices}
 
 

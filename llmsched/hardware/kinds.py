@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -32,6 +32,10 @@ class Prices(Section, tag_field="kind", frozen=True, kw_only=True):
     """What all kinds share."""
 
     unit: Literal["ms"] = "ms"
+    cuda_graph_padding: Annotated[
+        bool,
+        Meta(description="Whether decodes alone cost what the next batch with a CUDA graph does."),
+    ] = False
 
 
 class _Attention(Prices, frozen=True, kw_only=True):
@@ -192,12 +196,14 @@ def step_time_of(
             times: StepTime = _stages(prices)
         case AffinePrices():
             names = ("per_prefill_token", "per_decode_seq")
-            own = {name: _seconds(getattr(prices, name)) for name in names}
+            own: dict[str, Any] = {name: _seconds(getattr(prices, name)) for name in names}
             times = Affine(mixed=prices.mixed, **own, **_steps(prices), **_attention(prices))
         case PiecewisePrices():
             times = _piecewise(prices)
         case RooflinePrices():
             times = _roofline(prices, model, gpu, engine)
+    if prices.cuda_graph_padding:
+        times = replace(times, cuda_graph_padding=True)
     if times.base(0, 1) + times.per_kv_token_decode < 1e-9:
         raise InputError("step_time.kind: expected a decode round that takes some time, got 0 ms")
     return times
@@ -224,7 +230,7 @@ def _seconds(price: float) -> float:
     return price / 1000.0
 
 
-def _attention(prices: _Attention) -> dict[str, float]:
+def _attention(prices: _Attention) -> dict[str, Any]:
     names = (name for name in _Attention.__struct_fields__ if name.startswith("per_"))
     return {name: _seconds(getattr(prices, name)) for name in names}
 

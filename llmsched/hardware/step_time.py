@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from llmsched.errors import InputError
-from llmsched.kernel.prices import Apart, Asked, Price
+from llmsched.kernel.prices import Apart, Asked, Padded, Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class StepTime:
         Seconds per sum of (chunk length x tokens already computed before the chunk).
     mixed : bool
         Whether a step that holds both prefill and decode has a price.
+    cuda_graph_padding : bool
+        Whether decodes alone cost what the next batch with a CUDA graph does (vLLM's sizes).
     """
 
     kind: ClassVar[str]
@@ -56,6 +58,7 @@ class StepTime:
     per_prefill_token_sq: float = 0.0
     per_prefill_token_x_context: float = 0.0
     mixed: bool = True
+    cuda_graph_padding: bool = False
     _closed: Price = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +66,8 @@ class StepTime:
         closed = self._price() if own else Asked(self._shared, self)
         if own and self._prefill_extra:
             closed = Apart(self._shared, closed, self._prefill_extra)
+        if own and self.cuda_graph_padding:
+            closed = Padded(self._shared, closed)
         object.__setattr__(self, "_closed", closed)
 
     def __reduce__(self) -> str | tuple[Any, ...]:

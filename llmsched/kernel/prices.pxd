@@ -36,3 +36,7 @@ cdef class Apart(Price):
 
 cdef class Asked(Price):
     cdef readonly object asked
+cdef class Padded(Price):
+    cdef readonly Price price
+
+cpdef long long padded(long long seqs) noexcept

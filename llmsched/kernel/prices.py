@@ -224,6 +224,32 @@ class Apart(Price):
         return seconds + self.prefill_extra if prefill_tokens else seconds
 
 
+class Padded(Price):
+    """Another price, where decodes alone are padded to the next batch with a CUDA graph."""
+
+    def __init__(self, shared: tuple[float, float, float, float], price: Price) -> None:
+        super().__init__(*shared)
+        self.price = price
+
+    def base(self, prefill_tokens: int, decode_seqs: int) -> float:
+        if prefill_tokens:
+            return self.price.base(prefill_tokens, decode_seqs)
+        return self.price.base(0, padded(decode_seqs))
+
+
+def padded(seqs: int) -> int:
+    """Return the sequences that a decode batch is padded to: 1, 2, 4, by 8 to 256, by 16 to 512.
+
+    These are vLLM's default `cudagraph_capture_sizes`; larger batches run without a graph.
+    """
+    if seqs <= 2 or seqs > 512:
+        return seqs
+    if seqs <= 4:
+        return 4
+    each = 8 if seqs <= 256 else 16
+    return (seqs + each - 1) // each * each
+
+
 class Asked(Price):
     """What an object of somebody else's says."""
 
