@@ -30,7 +30,7 @@ _LIMIT = "max_output_tokens"
 _BLOCK = "hash_block_size"
 MOONCAKE_BLOCK = 512
 """Tokens of a block that an id names in Mooncake's format, which has no place to say another."""
-_TIMEOUT = "timeout_ms"
+_TIMEOUT, _PRIORITY = "timeout_ms", "priority"
 _SESSION, _TURN, _DELAY = "session", "turn", "delay_ms"
 
 
@@ -77,6 +77,7 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _PREDICTED: trace.predicted_output_tokens is not None,
         _LIMIT: trace.max_output_tokens is not None,
         _TIMEOUT: trace.timeout is not None,
+        _PRIORITY: trace.priority is not None,
         _SESSION: trace.session is not None,
         _DELAY: trace.delay is not None,
         _HASHES: trace.hash_ids is not None,
@@ -118,8 +119,9 @@ def _azure(trace: Trace) -> Iterator[str]:
         yield f"{date}.{f'{fraction:09d}'[:digits]},{prompt},{output}"
 
 
+_KEPT = (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _PRIORITY, _SESSION, _DELAY, _HASHES)
 _WRITERS: dict[str, tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]] = {
-    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _SESSION, _DELAY, _HASHES)),
+    "native": (_native, _KEPT),
     "mooncake": (_mooncake, (_HASHES,)),
     "vidur": (_vidur, ()),
     "azure": (_azure, ()),
@@ -153,11 +155,13 @@ def _rows(trace: Trace, dated: NDArray[np.bool_] | None = None) -> Iterator[str]
 def _extras(trace: Trace) -> Iterator[str]:
     """Yield the optional fields of each row as JSON text that begins with a comma, or ""."""
     predicted, limit = trace.predicted_output_tokens, trace.max_output_tokens
+    urgency = trace.priority
     columns = {
         _CLASS: trace.job_class,
         _PREDICTED: None if predicted is None else predicted.tolist(),
         _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
         _TIMEOUT: _milliseconds(trace.timeout),
+        _PRIORITY: None if urgency is None else [value or None for value in urgency.tolist()],
         **_turns(trace),
         _HASHES: trace.hash_ids,
         _BLOCK: _sizes(trace),

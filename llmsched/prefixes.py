@@ -10,16 +10,34 @@ request does, for nobody else is known to have what it generates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from llmsched.trace import Trace
-
 OPEN = 1 << 40
 """Blocks of a path's last segment: as many as the request comes to."""
+
+
+class Requests(Protocol):
+    """What is asked of a trace; see :class:`~llmsched.trace.Trace`."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def input_tokens(self) -> NDArray[np.int64]: ...
+    @property
+    def output_tokens(self) -> NDArray[np.int64]: ...
+    @property
+    def session(self) -> NDArray[np.object_] | None: ...
+    @property
+    def previous(self) -> NDArray[np.int64]: ...
+    @property
+    def hash_ids(self) -> tuple[tuple[int, ...], ...] | None: ...
+    @property
+    def hash_block_size(self) -> int: ...
+    @property
+    def tree(self) -> Tree | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +93,7 @@ class Reuse(NamedTuple):
     later: NDArray[np.int64]
 
 
-def reuse(trace: Trace, block_size: int) -> Reuse | None:
+def reuse(trace: Requests, block_size: int) -> Reuse | None:
     """Return what a cache of blocks may save at most; None where the trace does not say."""
     tree = trace.tree
     if tree is None:
@@ -153,7 +171,7 @@ class Builder:
         self._child: dict[tuple[int, int, int], int] = {}
         self._known: dict[tuple[int, int, int], int] = {}
 
-    def add(self, trace: Trace) -> Tree:
+    def add(self, trace: Requests) -> Tree:
         """Return the paths of a trace's requests, whose segments may be those of others before."""
         self._start, self._segment, self._ends = [0], [], []
         if trace.hash_ids is not None and trace.hash_block_size:
@@ -165,7 +183,7 @@ class Builder:
         )
         return Tree(start, segment, ends, len(self._content))
 
-    def _by_ids(self, trace: Trace) -> None:
+    def _by_ids(self, trace: Requests) -> None:
         """Follow block ids; one of a block that is not full is another for each length."""
         size, known = trace.hash_block_size, self._known
         for own, tokens, is_cut in _with_answers(trace):
@@ -174,7 +192,7 @@ class Builder:
                 labels[-1] = known.setdefault((size, tokens % size, own[-1]), len(known))
             self._follow(labels, size, tokens)
 
-    def _by_sessions(self, trace: Trace) -> None:
+    def _by_sessions(self, trace: Requests) -> None:
         """Give each session a segment, and another one where its context gets shorter."""
         segment: list[int] = []
         total = (trace.input_tokens + trace.output_tokens).tolist()
@@ -225,7 +243,7 @@ def _common(labels: list[int], at: int, content: list[int]) -> int:
     return low
 
 
-def _with_answers(trace: Trace) -> list[tuple[tuple[int, ...], int, bool]]:
+def _with_answers(trace: Requests) -> list[tuple[tuple[int, ...], int, bool]]:
     """Return each request's ids, the tokens that they name, and whether the last block is cut.
 
     Where the next turn's prompt goes on from this one's answer, its ids name that as well.

@@ -127,6 +127,14 @@ def test_a_timeout_is_written_as_it_was_read_and_lost_elsewhere() -> None:
     assert exporters.lost(trace, "vidur") == ("timeout_ms",)
 
 
+def test_a_priority_is_written_only_where_it_is_one_and_lost_elsewhere() -> None:
+    trace = Trace.from_columns([0, 0], [1, 1], [2, 2], priority=[0, -4])
+    bare, urgent = exporters.text(trace, "native").splitlines()
+    assert bare.endswith('"output_length":2}')
+    assert urgent.endswith('"output_length":2,"priority":-4}')
+    assert exporters.lost(trace, "azure") == ("priority",)
+
+
 def test_a_limit_is_written_only_where_one_is_declared() -> None:
     trace = Trace.from_columns([0, 0], [1, 1], [2, 2], max_output_tokens=[0, 4])
     bare, limited = exporters.text(trace, "native").splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from llmsched.trace import MAX_TOKENS, Trace, seconds
+from llmsched.trace import MAX_TOKENS, MOST_PRIORITY, Trace, seconds
 
 _TOKENS = st.one_of(st.integers(1, 5000), st.integers(1, MAX_TOKENS))
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -27,6 +27,7 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
     output = column(_TOKENS)
     limits = [draw(st.one_of(st.just(0), st.integers(tokens, MAX_TOKENS))) for tokens in output]
     patience = st.one_of(st.just(np.inf), st.integers(1, 10**9).map(lambda ms: ms / 1e3))
+    urgency = st.one_of(st.just(0), st.integers(-MOST_PRIORITY, MOST_PRIORITY))
     timeout = draw(st.lists(patience, min_size=n, max_size=n)) if draw(maybe) else None
     block = draw(st.sampled_from([0, 16, 512])) if extras else 0
     prompt = column(st.integers(1, 5000) if block else _TOKENS)
@@ -41,6 +42,7 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
         predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
         max_output_tokens=limits if draw(maybe) else None,
         timeout=timeout,
+        priority=column(urgency) if draw(maybe) else None,
         hash_ids=None if blocks is None else tuple(blocks),
         hash_block_size=block,
     )
