@@ -83,7 +83,7 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _HASHES: trace.hash_ids is not None,
     }
     kept = set(_writer(to)[1])
-    if to == "mooncake" and trace.hash_block_size != MOONCAKE_BLOCK:
+    if to == "mooncake" and not _are_mooncakes(trace):
         kept.discard(_HASHES)
     return tuple(name for name, is_there in there.items() if is_there and name not in kept)
 
@@ -96,7 +96,7 @@ def _native(trace: Trace) -> Iterator[str]:
 
 
 def _mooncake(trace: Trace) -> Iterator[str]:
-    if trace.hash_ids is None or trace.hash_block_size != MOONCAKE_BLOCK:
+    if trace.hash_ids is None or not _are_mooncakes(trace):
         yield from (f"{{{row}}}" for row in _rows(trace))
         return
     for row, hashes in zip(_rows(trace), trace.hash_ids, strict=True):
@@ -176,9 +176,17 @@ def _extras(trace: Trace) -> Iterator[str]:
 
 def _sizes(trace: Trace) -> list[int] | None:
     """Return what each row says of its blocks, unless they are those that it has by itself."""
-    if trace.hash_ids is None or trace.hash_block_size in (0, MOONCAKE_BLOCK):
+    if trace.hash_ids is None or trace.hash_block_size == 0 or _are_mooncakes(trace):
         return None
     return [trace.hash_block_size] * len(trace)
+
+
+def _are_mooncakes(trace: Trace) -> bool:
+    """Whether ids name the blocks of prompts alone, of Mooncake's size, as readers take them."""
+    if trace.hash_ids is None or trace.hash_block_size != MOONCAKE_BLOCK:
+        return False
+    ids = np.fromiter(map(len, trace.hash_ids), np.int64, len(trace))
+    return bool((ids == -(-trace.input_tokens // MOONCAKE_BLOCK)).all())
 
 
 def _turns(trace: Trace) -> dict[str, Sequence[object]]:

@@ -104,7 +104,8 @@ def reuse(trace: Requests, block_size: int) -> Reuse | None:
     begins = np.concatenate(([0], begins[:-1]))
     begins -= begins[tree.start[:-1]][of]  # blocks before each entry
     whole = (trace.input_tokens + trace.output_tokens - 1)[of] // block_size - begins
-    prompt = np.minimum(np.maximum(trace.input_tokens[of] // block_size - begins, 0), blocks)
+    prompt = (trace.input_tokens - 1)[of] // block_size - begins  # the last token is computed
+    prompt = np.minimum(np.maximum(prompt, 0), blocks)
     whole = np.minimum(np.maximum(whole, 0), blocks)
     longest, second = _two_longest(tree, whole)
     alone = whole == longest[tree.segment]
@@ -115,10 +116,9 @@ def reuse(trace: Requests, block_size: int) -> Reuse | None:
     above = _longest_before(tree.segment, whole)
     spared = np.minimum(prompt, above)
     spared += np.maximum(prompt - np.maximum(above, generated[tree.segment]), 0)
-    least = (trace.input_tokens - 1) // block_size
     return Reuse(
-        np.minimum(_leading(shared, prompt, tree.start), least) * block_size,
-        np.minimum(np.add.reduceat(spared, tree.start[:-1]), least) * block_size,
+        _leading(shared, prompt, tree.start) * block_size,
+        np.add.reduceat(spared, tree.start[:-1]) * block_size,
     )
 
 
@@ -246,7 +246,9 @@ def _common(labels: list[int], at: int, content: list[int]) -> int:
 def _with_answers(trace: Requests) -> list[tuple[tuple[int, ...], int, bool]]:
     """Return each request's ids, the tokens that they name, and whether the last block is cut.
 
-    Where the next turn's prompt goes on from this one's answer, its ids name that as well.
+    As many ids as the prompt has blocks name the prompt; more of them name the answer as well, from
+    its first token on. Where the next turn's prompt goes on from this one's answer, its ids name
+    that too, a last block that is not full only where the next turn fills it.
     """
     assert trace.hash_ids is not None
     size = trace.hash_block_size
@@ -262,6 +264,7 @@ def _with_answers(trace: Requests) -> list[tuple[tuple[int, ...], int, bool]]:
             continue
         own, later = trace.hash_ids[before], trace.hash_ids[row]
         full, most = prompt[before] // size, -(-total[before] // size)
-        if own[:full] == later[:full] and most * size <= prompt[row]:
+        most = most if most * size <= prompt[row] else total[before] // size
+        if own[:full] == later[:full] and most > full:
             found[before] = later[:most], total[before], False
     return found
