@@ -111,11 +111,11 @@ def reuse(trace: Requests, block_size: int) -> Reuse | None:
     alone = whole == longest[tree.segment]
     others = np.where(alone, second[tree.segment], longest[tree.segment])
     shared = np.minimum(prompt, others)
-    generated = np.full(tree.segments, OPEN)
-    np.minimum.at(generated, tree.segment, np.where(whole > prompt, prompt, OPEN))
-    above = _longest_before(tree.segment, whole)
-    spared = np.minimum(prompt, above)
-    spared += np.maximum(prompt - np.maximum(above, generated[tree.segment]), 0)
+    above = np.minimum(prompt, _longest_before(tree.segment, whole))
+    step = int(whole.max(initial=0)) + 1
+    places = tree.segment * step
+    generated = _Stretches(places + prompt, places + whole)
+    spared = above + generated.until(places + prompt) - generated.until(places + above)
     return Reuse(
         _leading(shared, prompt, tree.start) * block_size,
         np.add.reduceat(spared, tree.start[:-1]) * block_size,
@@ -149,6 +149,23 @@ def _longest_before(segment: NDArray[np.int64], whole: NDArray[np.int64]) -> NDA
     result = np.empty_like(found)
     result[order] = found
     return result
+
+
+class _Stretches:
+    """What stretches from `first` to before `last` cover together."""
+
+    def __init__(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+        order = np.argsort(first)
+        last = np.maximum.accumulate(last[order])
+        self._first = np.maximum(first[order], np.concatenate(([0], last[:-1])))
+        self._long = np.maximum(last - self._first, 0)
+        self._before = np.concatenate(([0], np.cumsum(self._long)))
+
+    def until(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how much of it is before each place."""
+        at = np.searchsorted(self._first, place, side="right") - 1
+        inside = np.minimum(place - self._first[at], self._long[at])
+        return np.where(at < 0, 0, self._before[at] + inside)
 
 
 def _leading(

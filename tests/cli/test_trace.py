@@ -152,6 +152,15 @@ def test_generate_makes_sessions_whose_prompts_grow(llmsched: Run) -> None:
     assert [row.get("delay_ms") for row in rows] == [None, None, 9]
 
 
+def test_generate_makes_prompts_that_begin_alike(llmsched: Run) -> None:
+    options = ("--prefixes", 1, "--prefix-length", "fixed:5", "--hash-block-size", 4)
+    outcome = llmsched("trace", "generate", "-", *CHATS, *options)
+    assert outcome.code == 0
+    rows = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [(row["input_length"], row["hash_block_size"]) for row in rows] == [(12, 4)] * 3
+    assert [row["hash_ids"] for row in rows] == [[0, 1, 2], [0, 3, 4], [0, 5, 6]]
+
+
 def test_a_format_without_sessions_says_so(llmsched: Run, tmp_path: Path) -> None:
     target = tmp_path / "t.csv"
     outcome = llmsched("trace", "generate", target, *CHATS, "--turns", "fixed:2", "--to", "vidur")
@@ -164,6 +173,16 @@ def test_a_format_without_sessions_says_so(llmsched: Run, tmp_path: Path) -> Non
     [
         (("--turns", "x"), "--turns: expected fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP]"),
         (("--delay-ms", "fixed:9"), "--delay-ms: expected beside turns, between which"),
+        (("--prefixes", "2"), "--prefix-length: expected a distribution, beside prefixes"),
+        (("--prefix-length", "fixed:9"), "--prefix-length: expected beside prefixes, of which"),
+        (
+            ("--prefixes", "a", "--prefix-length", "fixed:9"),
+            "--prefixes: expected N or N:EXPONENT, got 'a'",
+        ),
+        (
+            ("--prefixes", "2", "--prefix-length", "fixed:9", "--hash-block-size", 0),
+            "--hash-block-size: expected an integer in 1..65536, got 0",
+        ),
     ],
 )
 def test_bad_sessions_are_refused_in_one_line(
