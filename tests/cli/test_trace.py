@@ -242,3 +242,29 @@ def test_a_format_and_columns_exclude_each_other(llmsched: Run, tmp_path: Path) 
     assert outcome == Outcome(
         2, "", "llmsched: --columns: expected without a format, which names them itself\n"
     )
+
+
+def test_info_says_what_prefix_caching_may_find_and_how_urgent_requests_are(
+    llmsched: Run, tmp_path: Path
+) -> None:
+    def rows(*arguments: object) -> dict[str, str]:
+        lines = llmsched("trace", "info", *arguments).out.splitlines()
+        assert max(map(len, lines)) <= 80
+        return {
+            head: rest for head, _, rest in (" ".join(one.split()).partition(" ") for one in lines)
+        }
+
+    nothing = "no block ids or sessions: prefix caching finds nothing"
+    assert rows()["prefixes"] == nothing
+    path = tmp_path / "t.jsonl"
+    row = '{"timestamp": 0, "input_length": 40, "output_length": 5, "hash_ids": %s, %s}\n'
+    size = '"hash_block_size": 16'
+    path.write_text(row % ([1, 2, 3], size) + row % ([1, 2, 4], size + ', "priority": 2'))
+    page = rows(path)
+    shares = "saves at most 40.0 % of prompt tokens (blocks of 16, room for all)"
+    assert page["prefixes"] == "4 ids name blocks of 16 tokens"
+    assert page["cache"] == shares
+    assert page["priorities"] == "2 levels, 0 to 2: lower is sooner"
+    chats = tmp_path / "chats.jsonl"
+    llmsched("trace", "generate", chats, *CHATS, "--turns", "fixed:3", "--seed", 1)
+    assert rows(chats)["prefixes"] == "sessions: a prompt begins with what was said before it"
