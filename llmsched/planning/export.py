@@ -7,6 +7,7 @@ the body of each has one more key, and the values of all others are as they were
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shlex
 from collections import Counter
@@ -17,6 +18,7 @@ import msgspec
 import orjson
 
 from llmsched.config import EngineConfig
+from llmsched.documents.batch.body import as_json
 from llmsched.errors import InputError
 from llmsched.files import write_whole
 from llmsched.planning.batch import Batch
@@ -155,8 +157,16 @@ def _write(
 
 def _placed(place: int, line: bytes) -> bytes:
     """Return a line whose body has its place as `priority`; the text of other values stays."""
-    found = msgspec.json.decode(line, type=_Texts)
-    body = msgspec.json.decode(found["body"], type=_Texts)
+    try:
+        found = msgspec.json.decode(line, type=_Texts)
+        body = msgspec.json.decode(found["body"], type=_Texts)
+    except msgspec.DecodeError:  # of NaN and Infinity, which the reader takes as Python does
+        whole = json.loads(line)
+        whole["body"]["priority"] = place
+        return as_json(whole, "row").encode() + b"\n"
+    except RecursionError as error:
+        deep = "expected fewer lists in each other, to say a priority beside them"
+        raise InputError(f"line {place + 1} of the plan: body: {deep}") from error
     body["priority"] = msgspec.Raw(str(place).encode())
     found["body"] = msgspec.Raw(msgspec.json.encode(body))
     return msgspec.json.encode(found) + b"\n"

@@ -178,8 +178,16 @@ def test_whatever_a_body_holds_is_kept_beside_its_priority(
     one["body"]['"\u2028'] = 1
     try:
         read = batch.read_batch(write(folder / "b.jsonl", one), CHARS)
-    except InputError:  # as of an infinite number
+    except InputError:  # as of half a surrogate pair
         return
     export.export(read, [[0]], folder / "out", {}, ENGINE, priority=True)
     one["body"]["priority"] = 0
     assert json.loads((folder / "out" / "replica-0.jsonl").read_text()) == one
+
+
+def test_a_body_too_deep_for_a_priority_is_one_line(tmp_path: Path) -> None:
+    line = json.dumps(request("a", extra="DEEP")).replace('"DEEP"', "[" * 1010 + "]" * 1010)
+    (tmp_path / "b.jsonl").write_text(line)
+    read = batch.read_batch(tmp_path / "b.jsonl", CHARS)
+    with pytest.raises(InputError, match="line 1 of the plan: body: expected fewer lists in each"):
+        export.export(read, [[0]], tmp_path / "out", {}, ENGINE, priority=True)
