@@ -9,6 +9,7 @@ import pytest
 from llmsched import exporters
 from llmsched.errors import InputError
 from llmsched.importers import TraceOptions, load, read
+from llmsched.prefixes import reuse
 from llmsched.trace import Trace
 
 
@@ -146,3 +147,12 @@ def test_ids_of_answers_are_written_with_their_size_and_read_again(
     assert (again.hash_ids, again.hash_block_size) == (ids, size)
     assert again.sha256 == trace.sha256
     assert exporters.lost(trace, "mooncake") == ("hash_ids",)
+
+
+@pytest.mark.parametrize(("name", "size"), [("bailian", 16), ("mooncake", 512)])
+def test_prompts_of_traces_with_ids_share_what_these_say(name: str, size: int) -> None:
+    trace = load(Path(__file__).parents[1] / "fixtures" / f"{name}.jsonl")
+    assert trace.hash_block_size == size
+    told = reuse(trace, 16)
+    assert told is not None
+    assert told.later[0] == 0 < told.later[1]
