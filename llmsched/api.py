@@ -73,7 +73,8 @@ def simulate(
     trace : Trace, DataFrame, or the name or path that every command takes
         A frame has a row a request: `arrival` in seconds (or `timestamp` in milliseconds; all at
         once without either), `input_tokens`, `output_tokens`; perhaps `id`, `class`,
-        `predicted_output_tokens`, `max_output_tokens`, `timeout_ms`.
+        `predicted_output_tokens`, `max_output_tokens`, `timeout_ms`,
+        `priority`.
     hardware : HardwareProfile, or its name or path
     policy : Policy or str
         ``"vllm"``, ``"sjf+chunked"``: see ``llmsched policies``.

@@ -38,6 +38,7 @@ _COLUMNS = {
     "predicted_output_tokens": ("predicted_output_tokens", "predicted_output_length"),
     "max_output_tokens": ("max_output_tokens",),
     "timeout": ("timeout", "timeout_ms"),
+    "priority": ("priority",),
     "session": ("session",),
     "turn": ("turn",),
     "delay": ("delay", "delay_ms"),
@@ -105,6 +106,9 @@ def _of_frame(frame: pd.DataFrame) -> Trace:
             columns[name] = _numbers(name, columns[name]) / (1e3 if in_ms else 1.0)
     if "timeout" in columns:  # as in a file, rows may lack it
         columns["timeout"] = np.where(np.isnan(columns["timeout"]), np.inf, columns["timeout"])
+    if "priority" in columns:
+        urgency = _numbers("priority", columns["priority"])
+        columns["priority"] = np.where(np.isnan(urgency), 0.0, urgency)
     if "delay" in columns:
         columns["delay"] = np.where(np.isnan(columns["delay"]), 0.0, columns["delay"])
     if "session" in columns:

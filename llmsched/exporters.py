@@ -30,7 +30,7 @@ _LIMIT = "max_output_tokens"
 _BLOCK = "hash_block_size"
 MOONCAKE_BLOCK = 512
 """Tokens of a block that an id names in Mooncake's format, which has no place to say another."""
-_TIMEOUT = "timeout_ms"
+_TIMEOUT, _PRIORITY = "timeout_ms", "priority"
 _SESSION, _TURN, _DELAY = "session", "turn", "delay_ms"
 
 
@@ -77,12 +77,13 @@ def lost(trace: Trace, to: str) -> tuple[str, ...]:
         _PREDICTED: trace.predicted_output_tokens is not None,
         _LIMIT: trace.max_output_tokens is not None,
         _TIMEOUT: trace.timeout is not None,
+        _PRIORITY: trace.priority is not None,
         _SESSION: trace.session is not None,
         _DELAY: trace.delay is not None,
         _HASHES: trace.hash_ids is not None,
     }
     kept = set(_writer(to)[1])
-    if to == "mooncake" and trace.hash_block_size != MOONCAKE_BLOCK:
+    if to == "mooncake" and not _are_mooncakes(trace):
         kept.discard(_HASHES)
     return tuple(name for name, is_there in there.items() if is_there and name not in kept)
 
@@ -95,7 +96,7 @@ def _native(trace: Trace) -> Iterator[str]:
 
 
 def _mooncake(trace: Trace) -> Iterator[str]:
-    if trace.hash_ids is None or trace.hash_block_size != MOONCAKE_BLOCK:
+    if trace.hash_ids is None or not _are_mooncakes(trace):
         yield from (f"{{{row}}}" for row in _rows(trace))
         return
     for row, hashes in zip(_rows(trace), trace.hash_ids, strict=True):
@@ -118,8 +119,9 @@ def _azure(trace: Trace) -> Iterator[str]:
         yield f"{date}.{f'{fraction:09d}'[:digits]},{prompt},{output}"
 
 
+_KEPT = (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _PRIORITY, _SESSION, _DELAY, _HASHES)
 _WRITERS: dict[str, tuple[Callable[[Trace], Iterator[str]], tuple[str, ...]]] = {
-    "native": (_native, (_ID, _CLASS, _PREDICTED, _LIMIT, _TIMEOUT, _SESSION, _DELAY, _HASHES)),
+    "native": (_native, _KEPT),
     "mooncake": (_mooncake, (_HASHES,)),
     "vidur": (_vidur, ()),
     "azure": (_azure, ()),
@@ -153,11 +155,13 @@ def _rows(trace: Trace, dated: NDArray[np.bool_] | None = None) -> Iterator[str]
 def _extras(trace: Trace) -> Iterator[str]:
     """Yield the optional fields of each row as JSON text that begins with a comma, or ""."""
     predicted, limit = trace.predicted_output_tokens, trace.max_output_tokens
+    urgency = trace.priority
     columns = {
         _CLASS: trace.job_class,
         _PREDICTED: None if predicted is None else predicted.tolist(),
         _LIMIT: None if limit is None else [value or None for value in limit.tolist()],
         _TIMEOUT: _milliseconds(trace.timeout),
+        _PRIORITY: None if urgency is None else [value or None for value in urgency.tolist()],
         **_turns(trace),
         _HASHES: trace.hash_ids,
         _BLOCK: _sizes(trace),
@@ -172,9 +176,17 @@ def _extras(trace: Trace) -> Iterator[str]:
 
 def _sizes(trace: Trace) -> list[int] | None:
     """Return what each row says of its blocks, unless they are those that it has by itself."""
-    if trace.hash_ids is None or trace.hash_block_size in (0, MOONCAKE_BLOCK):
+    if trace.hash_ids is None or trace.hash_block_size == 0 or _are_mooncakes(trace):
         return None
     return [trace.hash_block_size] * len(trace)
+
+
+def _are_mooncakes(trace: Trace) -> bool:
+    """Whether ids name the blocks of prompts alone, of Mooncake's size, as readers take them."""
+    if trace.hash_ids is None or trace.hash_block_size != MOONCAKE_BLOCK:
+        return False
+    ids = np.fromiter(map(len, trace.hash_ids), np.int64, len(trace))
+    return bool((ids == -(-trace.input_tokens // MOONCAKE_BLOCK)).all())
 
 
 def _turns(trace: Trace) -> dict[str, Sequence[object]]:

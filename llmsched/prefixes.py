@@ -10,16 +10,34 @@ request does, for nobody else is known to have what it generates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from llmsched.trace import Trace
-
 OPEN = 1 << 40
 """Blocks of a path's last segment: as many as the request comes to."""
+
+
+class Requests(Protocol):
+    """What is asked of a trace; see :class:`~llmsched.trace.Trace`."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def input_tokens(self) -> NDArray[np.int64]: ...
+    @property
+    def output_tokens(self) -> NDArray[np.int64]: ...
+    @property
+    def session(self) -> NDArray[np.object_] | None: ...
+    @property
+    def previous(self) -> NDArray[np.int64]: ...
+    @property
+    def hash_ids(self) -> tuple[tuple[int, ...], ...] | None: ...
+    @property
+    def hash_block_size(self) -> int: ...
+    @property
+    def tree(self) -> Tree | None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +93,7 @@ class Reuse(NamedTuple):
     later: NDArray[np.int64]
 
 
-def reuse(trace: Trace, block_size: int) -> Reuse | None:
+def reuse(trace: Requests, block_size: int) -> Reuse | None:
     """Return what a cache of blocks may save at most; None where the trace does not say."""
     tree = trace.tree
     if tree is None:
@@ -86,21 +104,21 @@ def reuse(trace: Trace, block_size: int) -> Reuse | None:
     begins = np.concatenate(([0], begins[:-1]))
     begins -= begins[tree.start[:-1]][of]  # blocks before each entry
     whole = (trace.input_tokens + trace.output_tokens - 1)[of] // block_size - begins
-    prompt = np.minimum(np.maximum(trace.input_tokens[of] // block_size - begins, 0), blocks)
+    prompt = (trace.input_tokens - 1)[of] // block_size - begins  # the last token is computed
+    prompt = np.minimum(np.maximum(prompt, 0), blocks)
     whole = np.minimum(np.maximum(whole, 0), blocks)
     longest, second = _two_longest(tree, whole)
     alone = whole == longest[tree.segment]
     others = np.where(alone, second[tree.segment], longest[tree.segment])
     shared = np.minimum(prompt, others)
-    generated = np.full(tree.segments, OPEN)
-    np.minimum.at(generated, tree.segment, np.where(whole > prompt, prompt, OPEN))
-    above = _longest_before(tree.segment, whole)
-    spared = np.minimum(prompt, above)
-    spared += np.maximum(prompt - np.maximum(above, generated[tree.segment]), 0)
-    least = (trace.input_tokens - 1) // block_size
+    above = np.minimum(prompt, _longest_before(tree.segment, whole))
+    step = int(whole.max(initial=0)) + 1
+    places = tree.segment * step
+    generated = _Stretches(places + prompt, places + whole)
+    spared = above + generated.until(places + prompt) - generated.until(places + above)
     return Reuse(
-        np.minimum(_leading(shared, prompt, tree.start), least) * block_size,
-        np.minimum(np.add.reduceat(spared, tree.start[:-1]), least) * block_size,
+        _leading(shared, prompt, tree.start) * block_size,
+        np.add.reduceat(spared, tree.start[:-1]) * block_size,
     )
 
 
@@ -133,6 +151,23 @@ def _longest_before(segment: NDArray[np.int64], whole: NDArray[np.int64]) -> NDA
     return result
 
 
+class _Stretches:
+    """What stretches from `first` to before `last` cover together."""
+
+    def __init__(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+        order = np.argsort(first)
+        last = np.maximum.accumulate(last[order])
+        self._first = np.maximum(first[order], np.concatenate(([0], last[:-1])))
+        self._long = np.maximum(last - self._first, 0)
+        self._before = np.concatenate(([0], np.cumsum(self._long)))
+
+    def until(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how much of it is before each place."""
+        at = np.searchsorted(self._first, place, side="right") - 1
+        inside = np.minimum(place - self._first[at], self._long[at])
+        return np.where(at < 0, 0, self._before[at] + inside)
+
+
 def _leading(
     shared: NDArray[np.int64], whole: NDArray[np.int64], start: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -153,7 +188,7 @@ class Builder:
         self._child: dict[tuple[int, int, int], int] = {}
         self._known: dict[tuple[int, int, int], int] = {}
 
-    def add(self, trace: Trace) -> Tree:
+    def add(self, trace: Requests) -> Tree:
         """Return the paths of a trace's requests, whose segments may be those of others before."""
         self._start, self._segment, self._ends = [0], [], []
         if trace.hash_ids is not None and trace.hash_block_size:
@@ -165,7 +200,7 @@ class Builder:
         )
         return Tree(start, segment, ends, len(self._content))
 
-    def _by_ids(self, trace: Trace) -> None:
+    def _by_ids(self, trace: Requests) -> None:
         """Follow block ids; one of a block that is not full is another for each length."""
         size, known = trace.hash_block_size, self._known
         for own, tokens, is_cut in _with_answers(trace):
@@ -174,7 +209,7 @@ class Builder:
                 labels[-1] = known.setdefault((size, tokens % size, own[-1]), len(known))
             self._follow(labels, size, tokens)
 
-    def _by_sessions(self, trace: Trace) -> None:
+    def _by_sessions(self, trace: Requests) -> None:
         """Give each session a segment, and another one where its context gets shorter."""
         segment: list[int] = []
         total = (trace.input_tokens + trace.output_tokens).tolist()
@@ -225,10 +260,12 @@ def _common(labels: list[int], at: int, content: list[int]) -> int:
     return low
 
 
-def _with_answers(trace: Trace) -> list[tuple[tuple[int, ...], int, bool]]:
+def _with_answers(trace: Requests) -> list[tuple[tuple[int, ...], int, bool]]:
     """Return each request's ids, the tokens that they name, and whether the last block is cut.
 
-    Where the next turn's prompt goes on from this one's answer, its ids name that as well.
+    As many ids as the prompt has blocks name the prompt; more of them name the answer as well, from
+    its first token on. Where the next turn's prompt goes on from this one's answer, its ids name
+    that too, a last block that is not full only where the next turn fills it.
     """
     assert trace.hash_ids is not None
     size = trace.hash_block_size
@@ -244,6 +281,7 @@ def _with_answers(trace: Trace) -> list[tuple[tuple[int, ...], int, bool]]:
             continue
         own, later = trace.hash_ids[before], trace.hash_ids[row]
         full, most = prompt[before] // size, -(-total[before] // size)
-        if own[:full] == later[:full] and most * size <= prompt[row]:
+        most = most if most * size <= prompt[row] else total[before] // size
+        if own[:full] == later[:full] and most > full:
             found[before] = later[:most], total[before], False
     return found

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, to_builtins
 from msgspec.structs import replace
 
-from llmsched.config import EngineConfig
+from llmsched.config import MOST_IN_A_BLOCK, EngineConfig
 from llmsched.counted import Counted, Warmup
 from llmsched.documents.result import By, Cases, Objective, Published, Window
 from llmsched.documents.yaml import read_mapping
@@ -54,11 +54,14 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
     output_length: Named | None = None
     turns: Annotated[str, Meta(description="Requests of a session.")] | None = None
     delay_ms: Annotated[str, Meta(description="From one turn to the next.")] | None = None
+    prefixes: Annotated[str, Meta(description="Shared prefixes: N or N:EXPONENT.")] | None = None
+    prefix_length: Annotated[str, Meta(description="Tokens of each.")] | None = None
+    hash_block_size: Annotated[int, Meta(ge=1, le=MOST_IN_A_BLOCK)] | None = None
     like: Annotated[str, Meta(description="A trace whose marginals are drawn from.")] | None = None
     seed: Annotated[int, Meta(ge=0)] | None = None
 
     def __post_init__(self) -> None:
-        from llmsched.synthesize import Arrivals, parse_lengths
+        from llmsched.synthesize import Arrivals, parse_lengths, prefixes_of
 
         for name in ("requests", "input_length", "output_length"):
             if self.like is None and getattr(self, name) is None:
@@ -68,12 +71,13 @@ class Generate(Struct, frozen=True, forbid_unknown_fields=True):
             Arrivals.parse(self.arrivals)
         if self.delay_ms is not None and self.turns is None:
             raise InputError("delay_ms: expected beside turns, between which it is")
-        for name in ("input_length", "output_length", "turns", "delay_ms"):
+        for name in ("input_length", "output_length", "turns", "delay_ms", "prefix_length"):
             if getattr(self, name) is not None:
                 try:
                     parse_lengths(name, getattr(self, name))
                 except InputError as error:  # some begin with what a distribution is called
                     raise InputError(f"{name}: {str(error).partition(': ')[2]}") from error
+        prefixes_of(self.prefixes, self.prefix_length, self.hash_block_size)
 
 
 class TraceSource(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -64,7 +64,7 @@ class Trace:
         Seconds after the end of the previous turn of its session at which each request arrives:
         time for tools, or to think. 0 where there is no previous turn; None without sessions.
     priority : int64, shape (n,), or None
-        How urgent each request is: lower is sooner, as in vLLM. None where all are alike.
+        How urgent each request is: lower is sooner, as in vLLM. None where all are 0.
     hash_ids : tuple of tuples of int, or None
         Names of the blocks of each prompt, or of prompt and output (Mooncake's): equal names mean
         equal tokens, in the block and before it.
@@ -215,6 +215,8 @@ class Trace:
         changes: dict[str, Any] = {
             label: frozen(column[pick]) for label, column in self._columns().items()
         }
+        if self.priority is not None and not self.priority[pick].any():
+            changes["priority"] = None
         if self.session is not None and self.delay is not None:
             names, delay = sessions.passed_on(self.session, self.delay, pick)
             changes["session"] = None if names is None else frozen(names)
@@ -305,7 +307,8 @@ class Trace:
     def joined(cls, parts: Sequence[Trace]) -> Trace:
         """Return the requests of several traces, none of which begins before another ends.
 
-        Ids that are used twice give way to the numbers of the requests.
+        Ids that are used twice give way to the numbers of the requests. Equal ids of blocks name
+        equal tokens across all; of blocks of several sizes they are left out.
         """
         ids = Ids.joined([part.id for part in parts])
 
@@ -319,6 +322,7 @@ class Trace:
             ]
             return np.concatenate(filled)
 
+        sizes = {part.hash_block_size for part in parts if part.hash_ids is not None}
         return cls.from_columns(
             np.concatenate([part.arrival for part in parts]),
             np.concatenate([part.input_tokens for part in parts]),
@@ -330,6 +334,8 @@ class Trace:
             priority=of("priority", 0),
             session=sessions.apart([part.session for part in parts], list(map(len, parts))),
             delay=of("delay", 0.0),
+            hash_ids=_ids_of(parts) if len(sizes) == 1 else None,
+            hash_block_size=sizes.pop() if len(sizes) == 1 else 0,
             name=parts[0].name,
             note=parts[0].note,
         )
@@ -412,6 +418,15 @@ _ARRAYS = (
     "timeout",
     "priority",
 )
+
+
+def _ids_of(parts: Sequence[Trace]) -> tuple[tuple[int, ...], ...]:
+    """Return the block ids of all requests, none of those of a trace that has no ids."""
+    return tuple(
+        own
+        for part in parts
+        for own in (((),) * len(part) if part.hash_ids is None else part.hash_ids)
+    )
 
 
 def _times(name: str, values: ArrayLike, may_lack: bool = False) -> NDArray[np.float64]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.config import EngineConfig
 from llmsched.importers import Imported
+from llmsched.prefixes import reuse
 from llmsched.sessions import NO_SESSION
 from llmsched.trace import Trace
+
+CACHE_BLOCK = EngineConfig.block_size
+"""Tokens of a block of the cache of which `describe` tells; vLLM's default."""
 
 STATISTICS = ("mean", "std", "min", "p25", "p50", "p75", "p90", "p99", "max")
 
@@ -50,6 +56,8 @@ def describe(imported: Imported) -> dict[str, Any]:
         "limits_declared": 0 if declared is None else int(np.count_nonzero(declared)),
         "classes": dict(sorted(classes.items())),
         "sessions": _sessions(trace),
+        "priorities": _priorities(trace),
+        "prefixes": _prefixes(trace),
     }
 
 
@@ -63,6 +71,34 @@ def _sessions(trace: Trace) -> dict[str, Any] | None:
         "requests": turns.total(),
         "turns": _statistics(np.array(list(turns.values()))),
         "delay_ms": _statistics(1e3 * trace.delay[trace.previous >= 0]),
+    }
+
+
+def _priorities(trace: Trace) -> dict[str, int] | None:
+    """Return how many levels of urgency there are, and the most and the least urgent one."""
+    if trace.priority is None:
+        return None
+    levels = np.unique(trace.priority)
+    return {"levels": len(levels), "min": int(levels[0]), "max": int(levels[-1])}
+
+
+def _prefixes(trace: Trace) -> dict[str, Any] | None:
+    """Return who says what prompts share, and the most that a cache may save of them.
+
+    None where nobody says anything, so that a cache finds nothing.
+    """
+    found = reuse(trace, CACHE_BLOCK)
+    if found is None:
+        return None
+    named = trace.hash_ids is not None and trace.hash_block_size > 0
+    saved = int(found.later.sum())
+    return {
+        "said_by": "block ids" if named else "sessions",
+        "hash_block_size": trace.hash_block_size if named else None,
+        "ids": len(set(chain.from_iterable(trace.hash_ids or ()))) if named else None,
+        "block_size": CACHE_BLOCK,
+        "most_cached_tokens": saved,
+        "most_cached_share": saved / int(trace.input_tokens.sum()),
     }
 
 

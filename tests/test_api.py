@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from llmsched import Trace, compare, load_profile, simulate
+from llmsched.arguments import trace_of
 from llmsched.catalog import find
 from llmsched.cli import main
 from llmsched.errors import InputError
@@ -119,6 +120,16 @@ def test_what_is_no_argument_is_an_input_error(arguments: dict[str, Any], messag
     with pytest.raises(InputError) as error:
         compare(**{**usual, **arguments})
     assert str(error.value) == message
+
+
+def test_rows_of_a_frame_may_lack_a_priority() -> None:
+    frame = FRAME.assign(priority=np.where(np.arange(40) % 2, np.nan, -3))
+    assert trace_of(frame).priority.tolist() == [-3, 0] * 20  # type: ignore[union-attr]
+    assert trace_of(FRAME.assign(priority=0)).priority is None
+    with pytest.raises(InputError, match="trace: priority: expected numbers, got object"):
+        trace_of(FRAME.assign(priority="high"))
+    with pytest.raises(InputError, match="frame: priority: expected integers in -2147483647"):
+        trace_of(FRAME.assign(priority=0.5))
 
 
 def test_a_policy_that_is_none_is_an_input_error() -> None:

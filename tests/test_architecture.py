@@ -17,7 +17,7 @@ ROOMS = (
     ("files", "parameters", "metric", "distribution", "selection", "durations"),
     ("reading", "finding", "plugin", "schema"),
     ("config", "counted", "objective"),
-    ("documents", "sessions", "trace"),
+    ("documents", "sessions", "prefixes", "trace"),
     ("lengths", "grouping", "importers", "exporters"),
     ("synthesize", "traceinfo"),
     ("hardware", "packing"),

@@ -57,7 +57,9 @@ def test_a_foreign_format_keeps_every_number(to: str, trace: Trace) -> None:
 @given(traces())
 @settings(max_examples=60)
 def test_mooncake_keeps_ids_of_its_own_blocks_and_never_takes_others_for_them(trace: Trace) -> None:
-    kept = trace.hash_ids if trace.hash_block_size == 512 else None
+    blocks = [-(-tokens // 512) for tokens in trace.input_tokens.tolist()]
+    alone = trace.hash_ids is not None and [*map(len, trace.hash_ids)] == blocks
+    kept = trace.hash_ids if trace.hash_block_size == 512 and alone else None
     assert again(trace, "mooncake").hash_ids == kept
     assert ("hash_ids" in exporters.lost(trace, "mooncake")) is (kept is not trace.hash_ids)
 
@@ -125,6 +127,14 @@ def test_a_timeout_is_written_as_it_was_read_and_lost_elsewhere() -> None:
     assert bare.endswith('"output_length":2}')
     assert impatient.endswith('"output_length":2,"timeout_ms":1495.0}')
     assert exporters.lost(trace, "vidur") == ("timeout_ms",)
+
+
+def test_a_priority_is_written_only_where_it_is_one_and_lost_elsewhere() -> None:
+    trace = Trace.from_columns([0, 0], [1, 1], [2, 2], priority=[0, -4])
+    bare, urgent = exporters.text(trace, "native").splitlines()
+    assert bare.endswith('"output_length":2}')
+    assert urgent.endswith('"output_length":2,"priority":-4}')
+    assert exporters.lost(trace, "azure") == ("priority",)
 
 
 def test_a_limit_is_written_only_where_one_is_declared() -> None:

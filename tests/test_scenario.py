@@ -228,6 +228,16 @@ def test_a_bad_scenario_is_refused_in_one_line_that_names_file_and_key(
         ),
         (
             "trace: t.jsonl",
+            "trace: {generate: {like: t, prefixes: '3'}}",
+            r"trace\.generate\.prefix_length: expected a distribution, beside prefixes",
+        ),
+        (
+            "trace: t.jsonl",
+            "trace: {generate: {like: t, prefixes: 'a', prefix_length: 'fixed:9'}}",
+            r"trace\.generate\.prefixes: expected N or N:EXPONENT, got 'a'",
+        ),
+        (
+            "trace: t.jsonl",
             "trace: [a, {file: b, options: {format: nope}}]",
             r"trace\[1\]\.options\.format: expected one of .*; got 'nope'",
         ),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from llmsched import exporters
 from llmsched.errors import InputError
 from llmsched.importers import load
+from llmsched.prefixes import reuse
 from llmsched.synthesize import Arrivals, Beta, Lengths, Uniform, generate, parse_lengths, sampled
 from llmsched.trace import Trace
 
@@ -266,3 +267,101 @@ def test_each_turn_adds_a_prompt_to_what_the_one_before_it_left(
     assert trace.input_tokens[later].tolist() == grown.tolist()
     assert (trace.input_tokens[trace.previous < 0] == 3).all()
     assert len(trace) == n
+
+
+SHARED = {"prefixes": "3:1.0", "prefix_length": "uniform:20:90"}
+
+
+def blocks_of(trace: Trace) -> list[tuple[int, ...]]:
+    assert trace.hash_ids is not None
+    return list(trace.hash_ids)
+
+
+def test_prompts_begin_with_shared_prefixes_and_grow_by_them() -> None:
+    plain, shared = small(requests=200), small(requests=200, **SHARED)
+    added = shared.input_tokens - plain.input_tokens
+    assert shared.output_tokens.tolist() == plain.output_tokens.tolist()
+    assert len(set(added.tolist())) == 3
+    assert shared.hash_block_size == 16
+    groups: dict[int, list[tuple[int, ...]]] = {}
+    for tokens, ids, prompt in zip(added, blocks_of(shared), shared.input_tokens, strict=True):
+        assert len(ids) == -(-int(prompt) // 16)
+        groups.setdefault(int(tokens), []).append(ids)
+    for tokens, several in groups.items():
+        (begin,) = {ids[: tokens // 16] for ids in several}
+        others = [ids[tokens // 16 :] for ids in several]
+        assert len({each for ids in others for each in ids}) == sum(map(len, others))
+        assert not set(begin) & {each for ids in others for each in ids}
+    assert len({ids[0] for ids in blocks_of(shared)}) == 3
+
+
+def test_what_a_cache_saves_of_prefixes_is_all_but_the_first_of_each() -> None:
+    trace = small(requests=50, prefixes="2", prefix_length="fixed:40", input_length="fixed:30")
+    told = reuse(trace, 16)
+    assert told is not None
+    assert told.later.sum() == (50 - 2) * 32
+
+
+def test_zipf_makes_the_first_prefixes_popular_and_0_makes_all_alike() -> None:
+    def counts(prefixes: str) -> list[int]:
+        trace = small(requests=6000, prefixes=prefixes, prefix_length="fixed:16")
+        _, found = np.unique([ids[0] for ids in blocks_of(trace)], return_counts=True)
+        return sorted(found.tolist(), reverse=True)
+
+    np.testing.assert_allclose(counts("3:1"), [3273, 1636, 1091], rtol=0.1)  # 6 : 3 : 2 of 11
+    np.testing.assert_allclose(counts("3"), [2000] * 3, rtol=0.1)
+    assert counts("1:5") == [6000]
+
+
+def test_a_session_keeps_its_prefix_and_shares_what_was_said() -> None:
+    chats = {"requests": 60, "turns": "uniform:1:5", "delay_ms": "fixed:5"}
+    plain, trace = small(**chats), small(**chats, **SHARED)
+    assert trace.session is not None
+    assert plain.session is not None
+    assert trace.session.tolist() == plain.session.tolist()
+    ids = blocks_of(trace)
+    for row, before in enumerate(trace.previous.tolist()):
+        if before >= 0:
+            full = int(trace.input_tokens[before]) // 16
+            assert ids[row][:full] == ids[before][:full]
+    told, alone = reuse(trace, 16), reuse(plain, 16)
+    assert told is not None
+    assert alone is not None
+    assert told.later.sum() > alone.later.sum() > 0
+    later = trace.previous >= 0
+    computed = (trace.input_tokens + trace.output_tokens - 1)[trace.previous]
+    found = np.minimum(computed, trace.input_tokens - 1) // 16 * 16
+    assert told.later[later].tolist() == found[later].tolist()
+
+
+def test_prefixes_are_kept_by_a_file_and_are_the_same_bytes_again(tmp_path: Path) -> None:
+    trace = small(**SHARED, turns="fixed:2", hash_block_size=512)
+    exporters.write(trace, tmp_path / "t.jsonl")
+    assert load(tmp_path / "t.jsonl").sha256 == trace.sha256
+    again = small(**SHARED, turns="fixed:2", hash_block_size=512)
+    assert exporters.text(again, "native") == exporters.text(trace, "native")
+    assert "prefixes 3:1.0, prefix_length uniform:20:90, hash_block_size 512" in trace.note
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"prefixes": "3"}, "prefix_length: expected a distribution, beside prefixes"),
+        ({"prefix_length": "fixed:9"}, "prefix_length: expected beside prefixes, of which it"),
+        ({"hash_block_size": 16}, "hash_block_size: expected beside prefixes, of which it says"),
+        (SHARED | {"prefixes": "x"}, "prefixes: expected N or N:EXPONENT, got 'x'"),
+        (SHARED | {"prefixes": "3:1:2"}, "prefixes: expected N or N:EXPONENT, got '3:1:2'"),
+        (SHARED | {"prefixes": "3:x"}, "prefixes: expected finite numbers after the first colon"),
+        (SHARED | {"prefixes": "3:-1"}, r"prefixes: expected an exponent in 0\.\.100, got -1\.0"),
+        (SHARED | {"prefixes": "0"}, r"prefixes: expected a number in 1\.\.1000000, got 0"),
+        (SHARED | {"prefixes": 3}, "prefixes: expected text, got 3"),
+        (SHARED | {"hash_block_size": 0}, r"hash_block_size: expected an integer in 1\.\.65536"),
+        (
+            SHARED | {"prefix_length": "fixed:100000000", "hash_block_size": 1},
+            "prefixes: expected at most 50,000,000 blocks, got ",
+        ),
+    ],
+)
+def test_bad_prefixes_are_refused(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        small(**changes)

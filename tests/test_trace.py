@@ -14,6 +14,10 @@ from llmsched.errors import InputError
 from llmsched.trace import MAX_TOKENS, Trace, nanoseconds, seconds
 
 
+def urgencies(trace: Trace) -> list[int] | None:
+    return None if trace.priority is None else trace.priority.tolist()
+
+
 def test_rows_are_sorted_stably_by_arrival() -> None:
     trace = Trace.from_columns(
         [2, 0, 2, 0], [1, 2, 3, 4], [5, 6, 7, 8], job_class=["a", "b", "c", "d"]
@@ -135,3 +139,30 @@ def test_the_documents_say_how_many_tokens_a_request_may_have() -> None:
     text = (Path(__file__).parents[1] / "docs" / "traces.md").read_text(encoding="utf-8")
     assert f"integers in 1..2^{MAX_TOKENS.bit_length() - 1} (" in text
     assert MAX_TOKENS.bit_count() == 1
+
+
+def test_priorities_go_with_their_requests_through_every_cut_and_clock() -> None:
+    trace = Trace.from_columns([3, 1, 2], [1, 1, 1], [1, 1, 1], priority=[5, 0, -7])
+    assert urgencies(trace) == [0, -7, 5]
+    assert urgencies(trace.retimed(speed=2, offline=True)) == [0, -7, 5]
+    assert urgencies(trace.take([2, 1])) == [-7, 5]
+    assert trace.take([0]).priority is None
+    plain = Trace.from_columns([9], [1], [1])
+    assert urgencies(Trace.joined([trace, plain])) == [0, -7, 5, 0]
+    assert Trace.joined([plain, plain]).priority is None
+
+
+def test_traces_that_are_joined_keep_their_ids_where_all_name_blocks_of_one_size() -> None:
+    named = Trace.from_columns([0], [20], [1], hash_ids=((1, 2),), hash_block_size=16)
+    other = Trace.from_columns([0], [20], [1], hash_ids=((1,),), hash_block_size=64)
+    plain = Trace.from_columns([1], [1], [1])
+    assert Trace.joined([named, plain]).hash_ids == ((1, 2), ())
+    assert Trace.joined([named, plain]).hash_block_size == 16
+    assert Trace.joined([named, other]).hash_ids is None
+    assert Trace.joined([plain, plain]).hash_ids is None
+
+
+@pytest.mark.parametrize("bad", [[0.5], [2.0**31], ["a"], [float("nan")]])
+def test_priorities_that_are_none_are_refused(bad: list[Any]) -> None:
+    with pytest.raises(InputError, match=r"priority: expected integers in -2147483647\.\."):
+        Trace.from_columns([0], [1], [1], priority=bad)

@@ -61,3 +61,28 @@ def test_sessions_their_turns_and_delays_are_counted() -> None:
     assert (facts["delay_ms"]["mean"], facts["delay_ms"]["min"]) == (2000.0, 1000.0)
     json.dumps(facts, allow_nan=False)
     assert describe(imported(trace.take([0, 2])))["sessions"] is None
+
+
+def test_priorities_are_counted() -> None:
+    trace = Trace.from_columns([0] * 4, [1] * 4, [1] * 4, priority=[3, 0, -2, 3])
+    assert describe(imported(trace))["priorities"] == {"levels": 3, "min": -2, "max": 3}
+    plain = Trace.from_columns([0], [1], [1])
+    assert describe(imported(plain))["priorities"] is None
+
+
+def test_what_a_cache_may_save_is_told_with_who_says_it() -> None:
+    ids = ((1, 2, 3), (1, 2, 4), (1, 5))
+    trace = Trace.from_columns([0] * 3, [40, 40, 20], [5] * 3, hash_ids=ids, hash_block_size=16)
+    assert describe(imported(trace))["prefixes"] == {
+        "said_by": "block ids",
+        "hash_block_size": 16,
+        "ids": 5,
+        "block_size": 16,
+        "most_cached_tokens": 48,  # 32 of the second, 16 of the third
+        "most_cached_share": 0.48,
+    }
+    nan = float("nan")
+    chat = Trace.from_columns([0, nan], [20, 60], [20, 1], session=["a", "a"], delay=[0, 0])
+    told = describe(imported(chat))["prefixes"]
+    assert (told["said_by"], told["ids"], told["most_cached_tokens"]) == ("sessions", None, 32)
+    assert describe(imported(Trace.from_columns([0], [1], [1])))["prefixes"] is None

@@ -100,6 +100,15 @@ Export = Annotated[
     Path | None,
     typer.Option(metavar="DIR", rich_help_panel=BATCH, help="Write a batch file a replica here."),
 ]
+Priority = Annotated[
+    bool,
+    typer.Option(
+        "--priority",
+        rich_help_panel=BATCH,
+        help="Write each request's place in the plan as its priority, for vLLM's "
+        "--scheduling-policy priority.",
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", rich_help_panel=BATCH, help="Replace an earlier export.")
 ]
@@ -190,6 +199,7 @@ class BatchFile(options.Group):
 
     input: Input = None
     export: Export = None
+    priority: Priority = False
     force: Force = False
     chars_per_token: CharsPerToken = None
     tokenizer: Tokenizer = None
@@ -204,8 +214,10 @@ class BatchFile(options.Group):
             There is one.
         """
         if self.input is None:
-            others = ("export", "force", "chars_per_token", "tokenizer", "predict")
+            others = ("export", "priority", "force", "chars_per_token", "tokenizer", "predict")
             self.refuse(others, "together with --input FILE")
+        if self.export is None:
+            self.refuse(("priority",), "together with --export DIR")
 
     @property
     def lengths(self) -> str:
@@ -306,7 +318,8 @@ def plan(
         record = {"plan": promised(made)}
         rows = problem.served.rows
         queues = [rows[queue].tolist() for queue in made.queues]
-        export(batch, queues, file.export, record, config, force=file.force)
+        how = {"priority": file.priority, "force": file.force}
+        export(batch, queues, file.export, record, config, **how)
     if trace is not None:
         tell_of_truth(requests, mode, "the plan knows")
     if output is not None:

@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_NEEDED = ("requests", "input_length", "output_length", "seed")
+_NEEDED = ("requests", "input_length", "output_length", "prefix_length", "seed")
 
 Target = Annotated[
     str, typer.Argument(metavar="OUT", help="File to write (.gz, .zst: compressed); - is stdout.")
@@ -162,6 +162,26 @@ def generate(
             help="From the end of a turn to the next one, in ms: tools, or time to think.",
         ),
     ] = None,
+    prefixes: Annotated[
+        str | None,
+        typer.Option(
+            "--prefixes",
+            metavar="N[:EXPONENT]",
+            help="Prompts begin with one of N shared prefixes (system prompts), drawn evenly or by "
+            "Zipf's law, and --input-length is what follows; a session keeps its own. Writes "
+            "hash_ids.",
+        ),
+    ] = None,
+    prefix_length: Annotated[
+        str | None,
+        typer.Option("--prefix-length", metavar="SPEC", help="Tokens of each, in the same forms."),
+    ] = None,
+    hash_block_size: Annotated[
+        int | None,
+        typer.Option(
+            "--hash-block-size", metavar="N", help="Tokens of a block in hash_ids. Default: 16."
+        ),
+    ] = None,
     like: Annotated[
         str | None,
         typer.Option("--like", metavar="FILE", help="Follow this trace in all that is not given."),
@@ -181,6 +201,9 @@ def generate(
         output_length=output_length,
         turns=turns,
         delay_ms=delay_ms,
+        prefixes=prefixes,
+        prefix_length=prefix_length,
+        hash_block_size=hash_block_size,
         like=None if like is None else find_trace(like),
     )
     with flagged({name: flag_of(name) for name in {*settings, *_NEEDED}}, "generate: "):

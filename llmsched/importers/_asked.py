@@ -24,6 +24,7 @@ _NAMES = {
     "class": "job_class",
     "predicted": "predicted",
     "timeout": "timeout",
+    "priority": "priority",
     "model": "model",
     "session": "session",
     "turn": "turn",

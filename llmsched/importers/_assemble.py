@@ -161,6 +161,7 @@ def _picked(
         predicted_output_tokens=frozen(_taken(predicted, rows)) if len(predicted) else None,
         max_output_tokens=frozen(limit) if limit.any() else None,
         timeout=_timeout(table, rows),
+        priority=_priority(table, rows),
         hash_ids=_hashes(table, rows, blocks),
         hash_block_size=0 if blocks is None else blocks.size,
         name=name,
@@ -184,6 +185,14 @@ def _timeout(table: Table, rows: _Rows) -> NDArray[np.float64] | None:
         return None
     timeout = _taken(np.array(table.timeout.whole(), dtype=np.float64), rows)
     return frozen(timeout / 1e3) if np.isfinite(timeout).any() else None
+
+
+def _priority(table: Table, rows: _Rows) -> NDArray[np.int64] | None:
+    """Return the priorities of rows; None where there are none."""
+    if not table.priority.whole():
+        return None
+    priority = _taken(np.array(table.priority.whole(), dtype=np.int64), rows)
+    return frozen(priority) if priority.any() else None
 
 
 def _nanoseconds(

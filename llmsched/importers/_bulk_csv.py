@@ -14,8 +14,9 @@ from llmsched.importers._doubt import doubt, in_range, in_time, moments
 from llmsched.importers._format import Format, never
 from llmsched.importers._table import Table
 from llmsched.importers._values import label_of
+from llmsched.trace import MOST_PRIORITY
 
-_NEWLINE, _SPACE, _POINT, _ZERO = b"\n .0"
+_NEWLINE, _SPACE, _MINUS, _POINT, _ZERO = b"\n -.0"
 _DIGITS = 18
 """Digits that no 64-bit integer overflows."""
 _EXACT = 15
@@ -70,6 +71,10 @@ class CsvBlocks:
         table.skip_rare(len(cells))
         table.limit.skip(len(cells))
         table.timeout.skip(len(cells))
+        if form.priority in self._place:
+            table.priority.extend(cells.integers(self._place[form.priority]).tolist())
+        else:
+            table.priority.skip(len(cells))
 
     def _add_times(self, cells: _Cells, column: int) -> None:
         date = self._unit == "date"
@@ -114,6 +119,15 @@ class _Cells:
         start, end = self._starts[column], self._ends[column]
         doubt((end == start).any())
         return self._digits(start, end)
+
+    def integers(self, column: int) -> NDArray[np.int64]:
+        """Return cells that are priorities as numbers, 0 where they are empty."""
+        start, end = self._starts[column], self._ends[column]
+        is_less = (self._text[start] == _MINUS) & (end > start)
+        doubt((is_less & (end == start + 1)).any())
+        value = self._digits(start + is_less, end)
+        doubt(bool(value.max(initial=0) > MOST_PRIORITY))
+        return np.where(is_less, -value, value)
 
     def decimals(self, column: int) -> NDArray[np.int64] | NDArray[np.float64]:
         """Return cells of digits, with a point or without, as numbers."""

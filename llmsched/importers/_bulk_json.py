@@ -17,7 +17,8 @@ from llmsched.importers import _source
 from llmsched.importers._doubt import Doubtful, dates, doubt, in_range, times
 from llmsched.importers._format import Format, Record, never
 from llmsched.importers._table import Adder, Table
-from llmsched.importers._values import MISSING, Refusal, getter, label_of, timeout_ms
+from llmsched.importers._values import MISSING, Refusal, getter, label_of, priority, timeout_ms
+from llmsched.trace import MOST_PRIORITY
 
 _Find: TypeAlias = Callable[[str], Callable[[Any], object] | None]
 """Returns for a key the function that finds its value in a row; None if no row has the key."""
@@ -95,6 +96,11 @@ class JsonBlocks:
             table.timeout.skip(len(rows))
         else:
             table.timeout.extend([timeout_ms(value, str(form.timeout)) for value in timeouts])
+        urgencies = rows.column(form.priority)
+        if urgencies is None:
+            table.priority.skip(len(rows))
+        else:
+            table.priority.extend(_priorities(urgencies, str(form.priority)))
         doubt(any(rows.column(name) is not None for name in form.rare))
         table.skip_rare(len(rows))
         models = rows.column(form.model) or []
@@ -157,7 +163,7 @@ class _Rows:
 def _may_be_alike(form: Format, first: Record) -> bool:
     """Whether a format is read off keys of the row itself, which need no escapes."""
     names = (*form.needed, form.id, form.job_class, form.predicted, form.hash_ids, form.model)
-    names = (*names, form.timeout, *form.limits)
+    names = (*names, form.timeout, form.priority, *form.limits)
     flat = not any("." in name for name in names if name is not None)
     return form.failure is never and flat and b"\\" not in orjson.dumps([*first])
 
@@ -177,6 +183,7 @@ class _Alike:
             form.job_class: _Integer | str | None,
             form.hash_ids: list[_Integer] | None,
             form.timeout: int | float | None,
+            form.priority: _Integer | None,
         }
         self._fields = {key: f"_{i}" for i, key in enumerate(first)}
         row = msgspec.defstruct(
@@ -225,6 +232,14 @@ def _is_there(values: list[object] | None, above: int, kept: int) -> TypeGuard[l
         return False
     doubt(MISSING in values or None in values or kept < above)
     return True
+
+
+def _priorities(values: list[object], label: str) -> list[int]:
+    if not {int}.issuperset(map(type, values)):  # some rows may lack it
+        return [priority(value, label) for value in values]
+    whole = cast("list[int]", values)
+    doubt(bool(whole) and max(max(whole), -min(whole)) > MOST_PRIORITY)
+    return whole
 
 
 def _counts(values: list[object]) -> NDArray[np.int64]:

@@ -100,7 +100,7 @@ class Format:
         What the arrival time counts, or that it is a date.
     time_may_be_missing : bool
         Whether some versions of the format leave the arrival time out (of every row).
-    id, job_class, predicted, hash_ids, block_size, timeout : str or None
+    id, job_class, predicted, hash_ids, block_size, timeout, priority : str or None
         Names of optional columns.
     hash_block : int
         Tokens of a block that `hash_ids` name, where the rows do not say it; 0 where nobody does.
@@ -150,6 +150,7 @@ class Format:
     block_size: Named | None = None
     hash_block: Annotated[int, Meta(ge=0)] = 0
     timeout: Named | None = None
+    priority: Named | None = None
     limits: tuple[Named, ...] = ("max_output_tokens", "max_completion_tokens", "max_tokens")
     model: Named | None = None
     session: Named | None = None
@@ -188,7 +189,14 @@ class Format:
         """Every name that it may read."""
         yield from (name for signature in self.signatures for name in signature)
         columns = (self.id, self.job_class, self.predicted, self.hash_ids, self.block_size)
-        others = (self.timeout, self.model, self.session, self.turn, self.measured_from)
+        others = (
+            self.timeout,
+            self.priority,
+            self.model,
+            self.session,
+            self.turn,
+            self.measured_from,
+        )
         moments = (getattr(self, name) for name in _MOMENTS)
         yield from filter(None, (*self.needed, *columns, *others, *self.limits))
         yield from (moment.name for moment in moments if moment is not None)

@@ -29,6 +29,7 @@ from llmsched.importers._values import (
     is_absent,
     label_of,
     output,
+    priority,
     seconds_in,
     time_in,
     timeout_ms,
@@ -43,11 +44,11 @@ class Table:
     """Checked columns of the rows kept, in the order of the file.
 
     ``time`` holds numbers in the unit of the format (nanoseconds for dates). An optional column is
-    empty, or as long as the others; ``limit`` and ``block_size`` are 0 where a request declares
-    none, ``timeout`` (in ms) and ``delay`` (in s) infinite, ``turn`` -1; ``untimed`` says which
-    turns of sessions have no time of their own, ``where`` the place of each turn in the file.
-    ``first_token`` and ``last_token``, of measured runs, are seconds since the arrival, NaN where
-    nobody knows.
+    empty, or as long as the others; ``limit``, ``priority`` and ``block_size`` are 0 where a
+    request declares none, ``timeout`` (in ms) and ``delay`` (in s) infinite, ``turn`` -1;
+    ``untimed`` says which turns of sessions have no time of their own, ``where`` the place of each
+    turn in the file. ``first_token`` and ``last_token``, of measured runs, are seconds since the
+    arrival, NaN where nobody knows.
     """
 
     time: Times = field(default_factory=Times)
@@ -58,6 +59,7 @@ class Table:
     predicted: Counts = field(default_factory=Counts)
     limit: Rare[int] = field(default_factory=lambda: Rare(0))
     timeout: Rare[float] = field(default_factory=lambda: Rare(math.inf))
+    priority: Rare[int] = field(default_factory=lambda: Rare(0))
     hash_ids: list[tuple[int, ...]] = field(default_factory=list)
     block_size: Rare[int] = field(default_factory=lambda: Rare(0))
     session: Rare[str] = field(default_factory=lambda: Rare(""))
@@ -195,6 +197,7 @@ class Adder:
             (time, time_in(unit), table.time, form.time_may_be_missing),
             (form.job_class, label_of, table.job_class, False),
             (form.timeout, timeout_ms, table.timeout, False),
+            (form.priority, priority, table.priority, False),
             (form.predicted, count, table.predicted, True),
             (form.hash_ids, hashes, table.hash_ids, True),
             (form.block_size, _block_size, table.block_size, False),

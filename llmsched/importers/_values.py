@@ -14,7 +14,7 @@ from typing import cast
 import orjson
 
 from llmsched.clock import LONGEST_S
-from llmsched.trace import LEAST_TIMEOUT_S, MAX_TOKENS
+from llmsched.trace import LEAST_TIMEOUT_S, MAX_TOKENS, MOST_PRIORITY
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in each unit of time."""
@@ -139,6 +139,23 @@ def timeout_ms(value: object, label: str) -> float:
     if _is_number(number) and 1e3 * LEAST_TIMEOUT_S <= cast(float, number) < math.inf:
         return float(cast(float, number))
     raise Refusal(label, f"a number >= {1e3 * LEAST_TIMEOUT_S:g}", as_json(value))
+
+
+def priority(value: object, label: str) -> int:
+    """Return how urgent a request is, lower being sooner; 0 where the row says nothing.
+
+    Raises
+    ------
+    Refusal
+    """
+    if is_absent(value):
+        return 0
+    number = as_number(value)
+    if type(number) is float and number.is_integer():
+        number = int(number)
+    if type(number) is not int or abs(number) > MOST_PRIORITY:
+        raise Refusal(label, f"an integer in -{MOST_PRIORITY}..{MOST_PRIORITY}", as_json(value))
+    return number
 
 
 def time_in(unit: str) -> Check:

@@ -16,4 +16,5 @@ FORMAT = Format(
     job_class="class",
     predicted="predicted_output_tokens",
     timeout="timeout_ms",
+    priority="priority",
 )

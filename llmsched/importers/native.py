@@ -25,6 +25,7 @@ FORMAT = Format(
     block_size="hash_block_size",
     hash_block=512,
     timeout="timeout_ms",
+    priority="priority",
     session="session",
     turn="turn",
     delay=Moment("delay_ms", "ms"),

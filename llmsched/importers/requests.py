@@ -14,6 +14,7 @@ FORMAT = Format(
     output_tokens="output_tokens",
     id="id",
     job_class="class",
+    priority="priority",
     first_token=Moment("first_token_s", "s", "zero"),
     last_token=Moment("finish_s", "s", "zero"),
 )

@@ -50,5 +50,5 @@ FORMAT = Format(
     model="model",
     failure=reason_at("problem"),
     expand=_calls,
-    note="hash_ids are left out: they name blocks within one session only",
+    note="hash_ids are left out: they name blocks within one session, whose turns share anyway",
 )

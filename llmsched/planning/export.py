@@ -1,17 +1,24 @@
-"""One batch file a replica: the lines of a batch, byte for byte, in planned order."""
+"""One batch file a replica: the lines of a batch in planned order.
+
+They are as they were byte for byte, unless their places are to be written into them as well: then
+the body of each has one more key, and the values of all others are as they were.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import orjson
 
 from llmsched.config import EngineConfig
+from llmsched.documents.batch.body import as_json
 from llmsched.errors import InputError
 from llmsched.files import write_whole
 from llmsched.planning.batch import Batch
@@ -23,6 +30,7 @@ from llmsched.planning.batch import Batch
 _RUN_WHOLE = ("/v1/chat/completions", "/v1/embeddings")
 _RUN_ENDS = ("/score", "/rerank")
 
+_Texts = dict[str, msgspec.Raw]
 _EXPORTED = re.compile(r"manifest\.json|replica-\d+\.jsonl")
 
 
@@ -71,6 +79,7 @@ def export(
     record: Mapping[str, object],
     engine: EngineConfig,
     *,
+    priority: bool = False,
     force: bool = False,
 ) -> None:
     """Write ``replica-K.jsonl`` for each queue, in its order, and then ``manifest.json``.
@@ -84,6 +93,9 @@ def export(
         What else the manifest says: the plan.
     engine : EngineConfig
         That of each replica, for its command.
+    priority : bool
+        Whether each body says its place in the file as its ``priority``, counted from 0: vLLM's
+        scheduling policy of that name then serves in this order, however the requests come in.
     force : bool
         Replace the files of an earlier export, and remove those that this one does not have.
 
@@ -97,7 +109,11 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {error.strerror}") from error
-    replicas = [_write(batch, queue, folder, k, engine) for k, queue in enumerate(queues)]
+    knobs = _knobs(engine, priority=priority)
+    replicas = [
+        _write(batch, queue, folder / f"replica-{k}.jsonl", knobs, priority=priority)
+        for k, queue in enumerate(queues)
+    ]
     manifest = {
         "schema_version": 1,
         "input": {
@@ -120,23 +136,40 @@ def export(
 
 
 def _write(
-    batch: Batch, queue: Sequence[int], folder: Path, replica: int, engine: EngineConfig
+    batch: Batch, queue: Sequence[int], path: Path, knobs: str, *, priority: bool
 ) -> dict[str, object]:
     """Write one replica's file and return its entry in the manifest."""
-    name = f"replica-{replica}.jsonl"
     rows = list(queue)
     lines = list(dict.fromkeys(batch.line_of[rows].tolist()))
-    content = _joined([batch.lines[i] for i in lines])
-    write_whole(folder / name, content)
+    texts = [batch.lines[i] for i in lines]
+    content = _joined([_placed(*each) for each in enumerate(texts)] if priority else texts)
+    write_whole(path, content)
     return {
-        "file": name,
+        "file": path.name,
         "requests": len(lines),
         "sequences": len(rows),
         "sha256": hashlib.sha256(content).hexdigest(),
         "input_tokens": int(batch.trace.input_tokens[rows].sum()),
         "output_tokens": int(batch.trace.output_tokens[rows].sum()),
-        **_how(name, [batch.urls[i] for i in lines], batch.model, engine),
+        **_how(path.name, [batch.urls[i] for i in lines], batch.model, knobs),
     }
+
+
+def _placed(place: int, line: bytes) -> bytes:
+    """Return a line whose body has its place as `priority`; the text of other values stays."""
+    try:
+        found = msgspec.json.decode(line, type=_Texts)
+        body = msgspec.json.decode(found["body"], type=_Texts)
+    except msgspec.DecodeError:  # of NaN and Infinity, which the reader takes as Python does
+        whole = json.loads(line)
+        whole["body"]["priority"] = place
+        return as_json(whole, "row").encode() + b"\n"
+    except RecursionError as error:
+        deep = "expected fewer lists in each other, to say a priority beside them"
+        raise InputError(f"line {place + 1} of the plan: body: {deep}") from error
+    body["priority"] = msgspec.Raw(str(place).encode())
+    found["body"] = msgspec.Raw(msgspec.json.encode(body))
+    return msgspec.json.encode(found) + b"\n"
 
 
 def _joined(lines: list[bytes]) -> bytes:
@@ -145,11 +178,17 @@ def _joined(lines: list[bytes]) -> bytes:
     return b"".join([*ended, *lines[-1:]])
 
 
-def _how(name: str, urls: Sequence[str], model: str, engine: EngineConfig) -> dict[str, str | None]:
-    """Return the command that runs a file; where there is none, what to do instead."""
-    model, knobs = shlex.quote(model), f"--max-num-seqs {engine.max_num_seqs}"
+def _knobs(engine: EngineConfig, *, priority: bool) -> str:
+    """Return the options of vLLM for an engine."""
+    knobs = f"--max-num-seqs {engine.max_num_seqs}"
     if engine.max_num_batched_tokens is not None:
         knobs += f" --max-num-batched-tokens {engine.max_num_batched_tokens}"
+    return f"{knobs} --scheduling-policy priority" if priority else knobs
+
+
+def _how(name: str, urls: Sequence[str], model: str, knobs: str) -> dict[str, str | None]:
+    """Return the command that runs a file; where there is none, what to do instead."""
+    model = shlex.quote(model)
     if left := not_run(urls):
         serve = f"vllm serve {model} {knobs}"
         instead = "send the body of each line, in this order, to its url on a server with a client"

@@ -70,11 +70,30 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"{delay['mean']:,.1f} ms in the mean, {delay['min']:,.1f} to {delay['max']:,.1f} ms"
         )
         yield "delays", f"{between} from the end of a turn to the next one"
+    yield from _shared(facts["prefixes"])
+    if (levels := facts["priorities"]) is not None:
+        between = f"{levels['min']:,} to {levels['max']:,}"
+        yield "priorities", f"{levels['levels']:,} levels, {between}: lower is sooner"
     if facts["classes"]:
         yield (
             "classes",
             ", ".join(f"{name or '(none)'} {n:,}" for name, n in facts["classes"].items()),
         )
+
+
+def _shared(prefixes: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Yield who says what prompts share, and what a cache that forgets nothing makes of it."""
+    if prefixes is None:
+        yield "prefixes", "no block ids or sessions: prefix caching finds nothing"
+        return
+    if prefixes["ids"] is None:
+        yield "prefixes", "sessions: a prompt begins with what was said before it"
+    else:
+        size = f"{prefixes['hash_block_size']:,}"
+        yield "prefixes", f"{prefixes['ids']:,} ids name blocks of {size} tokens"
+    share = f"{100 * prefixes['most_cached_share']:.1f} % of prompt tokens"
+    room = f"blocks of {prefixes['block_size']}, room for all"
+    yield "cache", f"saves at most {share} ({room})"
 
 
 def _histogram(title: str, column: NDArray[np.int64], width: int) -> Iterator[Part]:

@@ -90,6 +90,20 @@ def test_a_batch_file_makes_the_round_trip(llmsched: Run, batch: Path, tmp_path:
     assert llmsched(*command, "--force").code == 0
 
 
+def test_an_export_says_priorities_where_that_is_asked_for(
+    llmsched: Run, batch: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ("plan", "--input", batch, "--max-num-seqs", 4, "--priority")
+    refused = llmsched(*command)
+    assert refused == Outcome(2, "", "llmsched: --priority: expected together with --export DIR\n")
+    assert llmsched(*command, "--export", out).code == 0
+    lines = [json.loads(line) for line in (out / "replica-0.jsonl").open()]
+    assert [line["body"]["priority"] for line in lines] == list(range(len(lines)))
+    (entry,) = json.loads((out / "manifest.json").read_text())["replicas"]
+    assert entry["command"].endswith(" --scheduling-policy priority")
+
+
 def test_the_same_command_prints_the_same_bytes(llmsched: Run, trace: Path) -> None:
     command = ("plan", trace, "--max-num-seqs", 3, "--replicas", 2, "--format", "json")
     assert llmsched(*command).out == llmsched(*command).out
@@ -129,6 +143,7 @@ def test_an_interrupt_still_prints_the_best_plan(
         (["--objective", "expected"], "--objective: 'expected' needs --lengths noisy:CV"),
         (["--lengths", "noisy:0.1", "--samples", "0"], "--samples: expected an integer >= 1"),
         (["--export", "out"], "--export: expected together with --input FILE"),
+        (["--priority"], "--priority: expected together with --input FILE"),
         (["--input", "none.jsonl"], "--input: expected without a trace"),
         (["--output", "/nonexistent/plan.json"], "/nonexistent/plan.json: cannot write"),
     ],

@@ -152,6 +152,15 @@ def test_generate_makes_sessions_whose_prompts_grow(llmsched: Run) -> None:
     assert [row.get("delay_ms") for row in rows] == [None, None, 9]
 
 
+def test_generate_makes_prompts_that_begin_alike(llmsched: Run) -> None:
+    options = ("--prefixes", 1, "--prefix-length", "fixed:5", "--hash-block-size", 4)
+    outcome = llmsched("trace", "generate", "-", *CHATS, *options)
+    assert outcome.code == 0
+    rows = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [(row["input_length"], row["hash_block_size"]) for row in rows] == [(12, 4)] * 3
+    assert [row["hash_ids"] for row in rows] == [[0, 1, 2], [0, 3, 4], [0, 5, 6]]
+
+
 def test_a_format_without_sessions_says_so(llmsched: Run, tmp_path: Path) -> None:
     target = tmp_path / "t.csv"
     outcome = llmsched("trace", "generate", target, *CHATS, "--turns", "fixed:2", "--to", "vidur")
@@ -164,6 +173,16 @@ def test_a_format_without_sessions_says_so(llmsched: Run, tmp_path: Path) -> Non
     [
         (("--turns", "x"), "--turns: expected fixed:N, uniform:LOW:HIGH, lognormal:MEAN:STD[:CAP]"),
         (("--delay-ms", "fixed:9"), "--delay-ms: expected beside turns, between which"),
+        (("--prefixes", "2"), "--prefix-length: expected a distribution, beside prefixes"),
+        (("--prefix-length", "fixed:9"), "--prefix-length: expected beside prefixes, of which"),
+        (
+            ("--prefixes", "a", "--prefix-length", "fixed:9"),
+            "--prefixes: expected N or N:EXPONENT, got 'a'",
+        ),
+        (
+            ("--prefixes", "2", "--prefix-length", "fixed:9", "--hash-block-size", 0),
+            "--hash-block-size: expected an integer in 1..65536, got 0",
+        ),
     ],
 )
 def test_bad_sessions_are_refused_in_one_line(
@@ -223,3 +242,29 @@ def test_a_format_and_columns_exclude_each_other(llmsched: Run, tmp_path: Path) 
     assert outcome == Outcome(
         2, "", "llmsched: --columns: expected without a format, which names them itself\n"
     )
+
+
+def test_info_says_what_prefix_caching_may_find_and_how_urgent_requests_are(
+    llmsched: Run, tmp_path: Path
+) -> None:
+    def rows(*arguments: object) -> dict[str, str]:
+        lines = llmsched("trace", "info", *arguments).out.splitlines()
+        assert max(map(len, lines)) <= 80
+        return {
+            head: rest for head, _, rest in (" ".join(one.split()).partition(" ") for one in lines)
+        }
+
+    nothing = "no block ids or sessions: prefix caching finds nothing"
+    assert rows()["prefixes"] == nothing
+    path = tmp_path / "t.jsonl"
+    row = '{"timestamp": 0, "input_length": 40, "output_length": 5, "hash_ids": %s, %s}\n'
+    size = '"hash_block_size": 16'
+    path.write_text(row % ([1, 2, 3], size) + row % ([1, 2, 4], size + ', "priority": 2'))
+    page = rows(path)
+    shares = "saves at most 40.0 % of prompt tokens (blocks of 16, room for all)"
+    assert page["prefixes"] == "4 ids name blocks of 16 tokens"
+    assert page["cache"] == shares
+    assert page["priorities"] == "2 levels, 0 to 2: lower is sooner"
+    chats = tmp_path / "chats.jsonl"
+    llmsched("trace", "generate", chats, *CHATS, "--turns", "fixed:3", "--seed", 1)
+    assert rows(chats)["prefixes"] == "sessions: a prompt begins with what was said before it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from llmsched.trace import MAX_TOKENS, Trace, seconds
+from llmsched.trace import MAX_TOKENS, MOST_PRIORITY, Trace, seconds
 
 _TOKENS = st.one_of(st.integers(1, 5000), st.integers(1, MAX_TOKENS))
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -24,14 +24,17 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
     maybe = st.booleans() if extras else st.just(False)
     ids = draw(st.lists(_TEXT, min_size=n, max_size=n, unique=True)) if draw(maybe) else None
     job_class = draw(st.lists(_TEXT, min_size=n, max_size=n)) if draw(maybe) else None
-    output = column(_TOKENS)
+    block = draw(st.sampled_from([0, 16, 512])) if extras else 0
+    short = st.integers(1, 5000)
+    output = column(short if block else _TOKENS)
     limits = [draw(st.one_of(st.just(0), st.integers(tokens, MAX_TOKENS))) for tokens in output]
     patience = st.one_of(st.just(np.inf), st.integers(1, 10**9).map(lambda ms: ms / 1e3))
+    urgency = st.one_of(st.just(0), st.integers(-MOST_PRIORITY, MOST_PRIORITY))
     timeout = draw(st.lists(patience, min_size=n, max_size=n)) if draw(maybe) else None
-    block = draw(st.sampled_from([0, 16, 512])) if extras else 0
-    prompt = column(st.integers(1, 5000) if block else _TOKENS)
+    prompt = column(short if block else _TOKENS)
     hashes = st.integers(0, 2**63 - 1).map(lambda first: range(first, first + 10**4))
-    blocks = [tuple(draw(hashes)[: -(-tokens // block)]) for tokens in prompt] if block else None
+    named = [p + draw(st.sampled_from([0, 0, o])) for p, o in zip(prompt, output, strict=True)]
+    blocks = [tuple(draw(hashes)[: -(-t // block)]) for t in named] if block else None
     return Trace.from_columns(
         seconds(np.cumsum([0, *gaps], dtype=np.int64)),
         prompt,
@@ -41,6 +44,7 @@ def traces(draw: st.DrawFn, extras: bool = True) -> Trace:
         predicted_output_tokens=column(_TOKENS) if draw(maybe) else None,
         max_output_tokens=limits if draw(maybe) else None,
         timeout=timeout,
+        priority=column(urgency) if draw(maybe) else None,
         hash_ids=None if blocks is None else tuple(blocks),
         hash_block_size=block,
     )

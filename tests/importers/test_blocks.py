@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from llmsched import exporters
 from llmsched.errors import InputError
 from llmsched.importers import TraceOptions, load, read
+from llmsched.prefixes import reuse
+from llmsched.trace import Trace
 
 
 def rows(path: Path, *lengths: int, size: int, more: str = "", start: float = 0) -> Path:
@@ -84,10 +87,72 @@ def test_one_row_in_hundreds_loses_its_own_ids_alone(tmp_path: Path) -> None:
 
 
 def test_ids_of_other_blocks_are_never_written_as_mooncakes(tmp_path: Path) -> None:
-    from llmsched import exporters
-
     trace = load(rows(tmp_path / "t.jsonl", 700, 90, size=16), TraceOptions(time_unit="ms"))
     assert exporters.lost(trace, "mooncake") == ("hash_ids",)
     assert "hash_ids" not in exporters.text(trace, "mooncake")
     exporters.write(trace, tmp_path / "again.jsonl")
     assert load(tmp_path / "again.jsonl").hash_block_size == 16
+
+
+ROW = '{"timestamp": 0, "input_length": %d, "output_length": %d, "hash_ids": %s%s}\n'
+SAID = ', "hash_block_size": 16'
+
+
+def test_rows_that_say_their_size_may_name_answers_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [(20, 30, [1, 2, 3, 4]), (20, 30, [1, 2, 5]), (20, 30, [1, 2]), (20, 30, [])]
+    path.write_text("".join(ROW % (*row, SAID) for row in rows))
+    imported = read(path)
+    assert imported.trace.hash_ids == tuple(tuple(ids) for *_, ids in rows)
+    (fact,) = (fact for fact in imported.facts if fact.what == "blocks")
+    assert (fact.value, fact.sure) == ("16 tokens each", "said by the rows, in all 4 rows")
+
+
+@pytest.mark.parametrize("ids", [[1], [1, 2, 3, 4, 5]])
+def test_fewer_ids_than_the_prompt_has_blocks_or_more_than_all_are_left_out_with_a_word(
+    ids: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(ROW % (20, 30, ids, SAID))
+    imported = read(path)
+    assert imported.trace.hash_ids is None
+    (note,) = imported.notes
+    assert f"request '0' has {len(ids)} ids for 20 tokens" in note
+
+
+def test_a_format_that_says_its_size_may_name_answers_where_no_size_fits_prompts_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(ROW % (600, 500, [1, 2, 3], "") + ROW % (600, 9, [1, 2], ""))
+    imported = read(path)
+    assert imported.trace.hash_ids == ((1, 2, 3), (1, 2))
+    (fact,) = (fact for fact in imported.facts if fact.what == "blocks")
+    rule = "the rule of the format native, of answers as well, in all 2 rows"
+    assert (fact.value, fact.sure) == ("512 tokens each", rule)
+    table = TraceOptions(columns="input=input_length,output=output_length,hash_ids=hash_ids")
+    assert read(path, table).trace.hash_ids is None  # whose blocks nobody says
+
+
+@pytest.mark.parametrize("size", [16, 512])
+def test_ids_of_answers_are_written_with_their_size_and_read_again(
+    size: int, tmp_path: Path
+) -> None:
+    ids = ((1, 2, 3), (1, 2), ())
+    trace = Trace.from_columns(
+        [0, 0, 0], [size + 1] * 3, [size + 9] * 3, hash_ids=ids, hash_block_size=size
+    )
+    exporters.write(trace, tmp_path / "t.jsonl")
+    again = load(tmp_path / "t.jsonl")
+    assert (again.hash_ids, again.hash_block_size) == (ids, size)
+    assert again.sha256 == trace.sha256
+    assert exporters.lost(trace, "mooncake") == ("hash_ids",)
+
+
+@pytest.mark.parametrize(("name", "size"), [("bailian", 16), ("mooncake", 512)])
+def test_prompts_of_traces_with_ids_share_what_these_say(name: str, size: int) -> None:
+    trace = load(Path(__file__).parents[1] / "fixtures" / f"{name}.jsonl")
+    assert trace.hash_block_size == size
+    told = reuse(trace, 16)
+    assert told is not None
+    assert told.later[0] == 0 < told.later[1]

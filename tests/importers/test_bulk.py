@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,28 @@ def test_an_unusual_line_of_json_is_left_to_those_who_read_rows(line: str, tmp_p
     assert assert_same(path)
 
 
+@pytest.mark.parametrize("values", [[2, 0, -1], [7, None, 7], [0, 0, 0], [1, None, -(2**31) + 1]])
+def test_priorities_are_read_in_blocks(values: list[int | None], tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = '{"timestamp": 0, "input_length": 2, "output_length": 3'
+    path.write_text("".join(f'{row}, "priority": {json.dumps(value)}}}\n' for value in values))
+    assert assert_same(path)
+    path.write_text(f"{row}}}\n" + path.read_text())  # a row that lacks the key
+    assert assert_same(path)
+    cells = ["" if value is None else str(value) for value in values]
+    rows = "".join(f"0,2,3,{cell}\n" for cell in cells)
+    path.write_text("timestamp,input_length,output_length,priority\n" + rows)
+    assert assert_same(path)
+
+
+@pytest.mark.parametrize("value", ["0.5", '"1"', "true", "2147483648", "1e99", "[1]"])
+def test_a_doubtful_priority_is_left_to_those_who_read_rows(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = '{"timestamp": 0, "input_length": 2, "output_length": 3, "priority": %s}\n'
+    path.write_text(row % "1" + row % value)
+    assert_same(path)
+
+
 def test_blocks_end_where_lines_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_bulk, "_BLOCK", 64)
     path = tmp_path / "azure.csv"
@@ -189,6 +212,7 @@ LABELS = [
     "#",
     "a.b",
 ]
+URGENCIES = ["1", "", "-1", "-", "+1", "1.0", "-0", "--1", "007", "2147483648", "x", " 1"]
 SECONDS = [
     "0",
     "1.5",
@@ -242,6 +266,15 @@ def rows_of(*columns: list[str]) -> st.SearchStrategy[list[list[str]]]:
                 "arrival_timestamp": SECONDS,
                 "prompt_size": WHOLE,
                 "token_size": WHOLE,
+            },
+        ),
+        (
+            "native",
+            {
+                "timestamp": SECONDS,
+                "input_length": WHOLE,
+                "output_length": WHOLE,
+                "priority": URGENCIES,
             },
         ),
         ("vidur", {"arrived_at": SECONDS, "num_prefill_tokens": WHOLE, "num_decode_tokens": WHOLE}),

@@ -10,9 +10,13 @@ import pytest
 
 from llmsched.errors import InputError
 from llmsched.importers import TraceOptions, load, read
-from llmsched.trace import MAX_TOKENS
+from llmsched.trace import MAX_TOKENS, Trace
 
 GOOD = '{"timestamp": 0, "input_length": 5, "output_length": 6}'
+
+
+def urgencies(trace: Trace) -> list[int] | None:
+    return None if trace.priority is None else trace.priority.tolist()
 
 
 def row(timestamp: str = "0", input_length: str = "5", output_length: str = "6") -> str:
@@ -30,6 +34,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 INTEGER = "expected an integer >= 1, got"
 NUMBER = "expected a finite number >= 0, got"
+PRIORITY = "expected an integer in -2147483647..2147483647, got"
 
 BAD_ROWS = [
     (row(output_length='"abc"'), f'output_length: {INTEGER} "abc"'),
@@ -79,6 +84,10 @@ BAD_ROWS = [
     (GOOD[:-1] + ', "max_output_tokens": "7k"}', f'max_output_tokens: {INTEGER} "7k"'),
     (GOOD[:-1] + ', "timeout_ms": 0}', "timeout_ms: expected a number >= 0.001, got 0"),
     (GOOD[:-1] + ', "timeout_ms": "9s"}', 'timeout_ms: expected a number >= 0.001, got "9s"'),
+    (GOOD[:-1] + ', "priority": 0.5}', f"priority: {PRIORITY} 0.5"),
+    (GOOD[:-1] + ', "priority": "high"}', f'priority: {PRIORITY} "high"'),
+    (GOOD[:-1] + ', "priority": true}', f"priority: {PRIORITY} true"),
+    (GOOD[:-1] + ', "priority": -2147483648}', f"priority: {PRIORITY} -2147483648"),
     (
         GOOD[:-1] + ', "max_output_tokens": 7, "max_tokens": 8}',
         "max_tokens: expected max_output_tokens once more, got 8 and 7",
@@ -274,3 +283,44 @@ def test_a_table_may_have_a_column_of_limits(tmp_path: Path) -> None:
     limits = load(path).max_output_tokens
     assert limits is not None
     assert limits.tolist() == [128, 0]
+
+
+def test_priorities_are_read_and_rows_may_lack_them(file: Path) -> None:
+    bare = GOOD[:-1]
+    file.write_text(
+        f'{bare}, "priority": 2}}\n{GOOD}\n{bare}, "priority": "-1"}}\n{bare}, "priority": 3.0}}\n'
+    )
+    assert urgencies(load(file)) == [2, 0, -1, 3]
+    assert urgencies(load(file, TraceOptions(limit=1))) == [2]
+
+
+def test_a_trace_in_which_nobody_is_more_urgent_has_no_priorities(file: Path) -> None:
+    file.write_text(f'{GOOD[:-1]}, "priority": 0}}\n{GOOD}\n')
+    assert load(file).priority is None
+    file.write_text(f'{GOOD}\n{GOOD[:-1]}, "priority": 1}}\n')
+    assert load(file, TraceOptions(limit=1)).priority is None
+
+
+def test_a_table_has_priorities_under_the_same_name_or_under_ones_own(file: Path) -> None:
+    file.write_text("timestamp,input_length,output_length,Priority\n0,5,6,-3\n1,5,6,\n")
+    assert urgencies(load(file)) == [-3, 0]
+    file.write_text("in,out,urgency\n5,6,9\n5,6,1\n")
+    columns = TraceOptions(columns="input=in,output=out,priority=urgency")
+    assert urgencies(load(file, columns)) == [9, 1]
+
+
+def test_a_parquet_table_has_priorities_and_ids_with_their_blocks(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="needs the extra parquet")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = {
+        "timestamp": [0.0, 1.0],
+        "input_length": [20, 33],
+        "output_length": [5, 6],
+        "priority": [1, None],
+        "hash_ids": [[1, 2], [1, 2, 3]],
+        "hash_block_size": [16, 16],
+    }
+    parquet.write_table(arrow.table(table), tmp_path / "t.parquet")
+    trace = load(tmp_path / "t.parquet")
+    assert urgencies(trace) == [1, 0]
+    assert (trace.hash_ids, trace.hash_block_size) == (((1, 2), (1, 2, 3)), 16)

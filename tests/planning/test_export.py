@@ -129,3 +129,65 @@ def test_a_file_that_run_batch_does_not_run_has_no_command(tmp_path: Path) -> No
         " (vllm serve m --max-num-seqs 16 --max-num-batched-tokens 2048)"
     )
     assert "collect" not in manifest
+
+
+def test_places_are_written_as_priorities_and_all_other_values_stay(tmp_path: Path) -> None:
+    odd = '{"custom_id": "b", "url": "/v1/chat/completions", "x": 1.50, "body": {"model": "m", '
+    odd += '"seed": 123456789012345678901234567890, "top_p": 1.00, "messages": [{}], '
+    odd += '"max_tokens": 3, "priority": 9}}'
+    source = tmp_path / "b.jsonl"
+    source.write_text(json.dumps(request("a")) + "\r\n" + odd)
+    read = batch.read_batch(source, CHARS)
+    engine = EngineConfig(16, 2048)
+    export.export(read, [[1, 0], []], tmp_path / "out", {}, engine, priority=True)
+    first, second = (tmp_path / "out" / "replica-0.jsonl").read_text().splitlines()
+    assert first == (
+        '{"custom_id":"b","url":"/v1/chat/completions","x":1.50,"body":{"model":"m","seed":'
+        '123456789012345678901234567890,"top_p":1.00,"messages":[{}],"max_tokens":3,"priority":0}}'
+    )
+    wanted = request("a")
+    wanted["body"]["priority"] = 1
+    assert json.loads(second) == wanted
+    again = batch.read_batch(tmp_path / "out" / "replica-0.jsonl", CHARS)
+    assert again.trace.input_tokens.tolist() == read.trace.input_tokens[[1, 0]].tolist()
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["replicas"][0]
+    content = (tmp_path / "out" / "replica-0.jsonl").read_bytes()
+    assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+    assert entry["command"].endswith(" --max-num-batched-tokens 2048 --scheduling-policy priority")
+
+
+def test_a_line_of_several_sequences_has_one_priority(tmp_path: Path) -> None:
+    source = write(tmp_path / "b.jsonl", request("a", n=3), request("b"))
+    read = batch.read_batch(source, CHARS)
+    export.export(read, [[3, 1, 0, 2]], tmp_path / "out", {}, ENGINE, priority=True)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "replica-0.jsonl").open()]
+    assert [(one["custom_id"], one["body"]["priority"]) for one in lines] == [("b", 0), ("a", 1)]
+
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.floats(allow_nan=False) | st.integers() | st.text(), st.lists
+)
+
+
+@given(value=VALUES)
+def test_whatever_a_body_holds_is_kept_beside_its_priority(
+    value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("batch")
+    one = request("\u00e9", extra=value)
+    one["body"]['"\u2028'] = 1
+    try:
+        read = batch.read_batch(write(folder / "b.jsonl", one), CHARS)
+    except InputError:  # as of half a surrogate pair
+        return
+    export.export(read, [[0]], folder / "out", {}, ENGINE, priority=True)
+    one["body"]["priority"] = 0
+    assert json.loads((folder / "out" / "replica-0.jsonl").read_text()) == one
+
+
+def test_a_body_too_deep_for_a_priority_is_one_line(tmp_path: Path) -> None:
+    line = json.dumps(request("a", extra="DEEP")).replace('"DEEP"', "[" * 1010 + "]" * 1010)
+    (tmp_path / "b.jsonl").write_text(line)
+    read = batch.read_batch(tmp_path / "b.jsonl", CHARS)
+    with pytest.raises(InputError, match="line 1 of the plan: body: expected fewer lists in each"):
+        export.export(read, [[0]], tmp_path / "out", {}, ENGINE, priority=True)

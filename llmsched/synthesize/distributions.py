@@ -1,4 +1,4 @@
-"""Synthetic traces: seeded arrivals and lengths, drawn from a family or like another trace's."""
+"""When requests arrive and how long they are: distributions, read from text and drawn from."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from llmsched.clock import LONGEST_S, seconds
 from llmsched.errors import InputError
-from llmsched.importers import load
 from llmsched.schema import shown
 from llmsched.trace import MAX_TOKENS, Trace
-
-MAX_REQUESTS = 10**7
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Arrivals:
             It has another form, or a number is out of range.
         """
         kind, *numbers = text.split(":")
-        match kind, _floats("arrivals", text, numbers):
+        match kind, numbers_in("arrivals", text, numbers):
             case "offline", []:
                 return cls()
             case "poisson", [rate]:
@@ -211,7 +207,7 @@ def parse_lengths(field: str, text: str) -> LengthDistribution:
         It has another form, or a number is out of range.
     """
     kind, *numbers = text.split(":")
-    match kind, _floats(field, text, numbers):
+    match kind, numbers_in(field, text, numbers):
         case "fixed", [mean] if mean.is_integer():
             return Lengths(kind, mean)
         case "uniform", [low, high] if low.is_integer() and high.is_integer():
@@ -225,167 +221,14 @@ def parse_lengths(field: str, text: str) -> LengthDistribution:
     raise InputError(f"{field}: expected {LENGTH_FORMS}; got {shown(text)}")
 
 
-def generate(
-    *,
-    requests: int | None = None,
-    arrivals: str | None = None,
-    input_length: str | None = None,
-    output_length: str | None = None,
-    turns: str | None = None,
-    delay_ms: str | None = None,
-    like: str | None = None,
-    seed: int = 0,
-    **unknown: object,
-) -> Trace:
-    """Return a synthetic trace; the same arguments give the same trace.
-
-    Parameters
-    ----------
-    requests : int, optional
-        How many; as many as `like` has if not given.
-    arrivals : str, optional
-        ``offline`` (the default), ``poisson:RATE`` or ``gamma:RATE:CV``, in requests per second.
-    input_length, output_length : str, optional
-        ``fixed:N``, ``uniform:LOW:HIGH`` (both included), ``lognormal:MEAN:STD[:CAP]``,
-        ``gamma:MEAN:STD[:CAP]`` or ``beta:MEAN:STD:MOST``, in tokens.
-    turns : str, optional
-        How many requests a session has, in the same forms. Arrivals are those of sessions then, and
-        inputs what a turn adds to the prompt and the answer before it. The last session may be cut.
-    delay_ms : str, optional
-        Milliseconds from the end of a turn to the next one, in the same forms; none if not given.
-    like : str, optional
-        A trace file: what is not given above follows its marginals (the distribution of each
-        length, the rate and the burstiness of arrivals), each on its own.
-    seed : int
+def numbers_in(field: str, text: str, numbers: list[str]) -> list[float]:
+    """Return what stands between colons as numbers.
 
     Raises
     ------
     InputError
-        A parameter is unknown, missing, malformed or out of range.
+        One is none.
     """
-    if unknown:
-        known = "requests, arrivals, input_length, output_length, turns, delay_ms, like, seed"
-        raise InputError(f"generate: expected only {known}; got {next(iter(unknown))!r}")
-    sample = None if like is None else load(_text("like", like))
-    if sample is not None and requests is None:
-        requests = len(sample)
-    if arrivals is None:
-        when = Arrivals() if sample is None else Arrivals.like(sample)
-    else:
-        when = Arrivals.parse(_text("arrivals", arrivals))
-    given = {"input_length": input_length, "output_length": output_length}
-    lengths: list[LengthDistribution] = []
-    for field, text in given.items():
-        if text is not None:
-            lengths.append(parse_lengths(field, _text(field, text)))
-        elif sample is not None:
-            tokens = sample.input_tokens if field == "input_length" else sample.output_tokens
-            lengths.append(LengthsLike(tokens))
-        else:
-            raise InputError(f"generate: {field}: expected a distribution, or a trace to be like")
-    if turns is None and delay_ms is not None:
-        raise InputError("generate: delay_ms: expected beside turns, between which it is")
-    spoken = {"turns": turns, "delay_ms": delay_ms}
-    sessions = [
-        None if text is None else parse_lengths(field, _text(field, text))
-        for field, text in spoken.items()
-    ]
-    settings = {"requests": requests, "arrivals": arrivals, **given, **spoken}
-    settings |= {"like": like, "seed": seed}
-    said = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
-    return draw(requests, when, *lengths, *sessions, seed=seed, note=f"synthetic: {said}")
-
-
-def draw(
-    requests: object,
-    arrivals: Arrivals,
-    input_lengths: LengthDistribution,
-    output_lengths: LengthDistribution,
-    turns: LengthDistribution | None = None,
-    delays_ms: LengthDistribution | None = None,
-    *,
-    seed: object,
-    note: str = "synthetic",
-) -> Trace:
-    """Return a synthetic trace of `requests` requests.
-
-    Arrivals, inputs and outputs are drawn independently, each from a stream of its own, so that
-    changing one of them leaves the others as they were.
-
-    Raises
-    ------
-    InputError
-        `requests` or `seed` is out of range, or the trace would last longer than 272 years.
-    """
-    n = _integer("requests", requests, 1, MAX_REQUESTS)
-    root = np.random.SeedSequence(_integer("seed", seed, 0, 2**63))
-    streams = [np.random.default_rng(child) for child in root.spawn(5)]
-    session = None if turns is None else _sessions(turns, n, streams[3])
-    when = arrivals.draw(n if session is None else int(session[-1]) + 1, streams[0])
-    if not when[-1] < LONGEST_S:
-        raise InputError(f"arrivals: {n} requests at {arrivals.rate} a second take over 272 years")
-    come = seconds(np.rint(when * 1e9).astype(np.int64))
-    prompt, output = input_lengths.draw(n, streams[1]), output_lengths.draw(n, streams[2])
-    if session is None:
-        return Trace.from_columns(come, prompt, output, name="synthetic", note=note)
-    later = np.concatenate(([False], session[1:] == session[:-1]))
-    delay = np.zeros(n) if delays_ms is None else delays_ms.draw(n, streams[4]) / 1e3
-    return Trace.from_columns(
-        np.where(later, np.nan, come[session]),
-        _grown(prompt, output, later),
-        output,
-        session=[str(number) for number in session.tolist()],
-        delay=np.where(later, delay, 0.0),
-        name="synthetic",
-        note=note,
-    )
-
-
-def _sessions(turns: LengthDistribution, n: int, rng: Generator) -> NDArray[np.int64]:
-    """Return the session of each of `n` requests, rising from 0."""
-    lengths = np.zeros(0, np.int64)
-    while lengths.sum() < n:
-        lengths = np.concatenate((lengths, turns.draw(1 + (n - int(lengths.sum())) // 2, rng)))
-    ends = np.cumsum(lengths)
-    return np.searchsorted(ends, np.arange(n), side="right")
-
-
-def _grown(
-    prompt: NDArray[np.int64], output: NDArray[np.int64], later: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Return prompts that hold those of the turns before, and their answers."""
-    answered = np.cumsum(prompt + output) - output  # after each prompt, over all sessions
-    head = np.maximum.accumulate(np.where(later, 0, np.arange(len(later))))
-    grown: NDArray[np.int64] = answered - (answered - prompt)[head]
-    return grown
-
-
-def sampled(trace: Trace, requests: int, seed: int) -> Trace:
-    """Return `requests` different requests of `trace`, drawn evenly, at their own times.
-
-    Raises
-    ------
-    InputError
-        `requests` is not in 1..len(trace), or `seed` is negative.
-    """
-    size = _integer("requests", requests, 1, len(trace))
-    rng = np.random.default_rng(_integer("seed", seed, 0, 2**63))
-    return trace.take(rng.choice(len(trace), size, replace=False))
-
-
-def _integer(field: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{field}: expected an integer in {least}..{most}, got {shown(value)}")
-    return value
-
-
-def _text(field: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{field}: expected text, got {shown(value)}")
-    return value
-
-
-def _floats(field: str, text: str, numbers: list[str]) -> list[float]:
     try:
         values = [float(number) for number in numbers]
     except ValueError:
