@@ -222,8 +222,8 @@ class _Demand:
         price = request_prices(p, r, step_time, minorant)
         prefill = price.prefill
         if size:
-            prefill = computed(spared.most, p - spared.most, step_time, minorant)
-            owned = computed(spared.first, spared.own, step_time, minorant)
+            prefill = computed(p, spared.most, p - spared.most, step_time, minorant)
+            owned = computed(p, spared.first, spared.own, step_time, minorant)
             price = Price(owned, self._decodes(p, r, price, minorant))
         own = own_rounds(p, r, step_time, minorant, config, cached=size > 0)
         single = charge.kept if step_time.mixed else own

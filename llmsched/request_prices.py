@@ -41,11 +41,18 @@ def request_prices(
     )
 
 
-def computed(first: Counts, tokens: Counts, step_time: StepTime, minorant: Minorant) -> Floats:
-    """Price so many tokens from `first` on, those before them being found; shape (n,)."""
+def computed(
+    prompt: Counts, first: Counts, tokens: Counts, step_time: StepTime, minorant: Minorant
+) -> Floats:
+    """Price so many tokens of a prompt from `first` on, if others may be found; shape (n,).
+
+    Where a table falls, each token may make a step shorter: then all may be computed.
+    """
     last = (first + tokens).astype(np.float64)
     attention = _attention(last, step_time) - _attention(first.astype(np.float64), step_time)
-    price: Floats = minorant.per_prefill_token * tokens.astype(np.float64) + attention
+    per_token = minorant.per_prefill_token
+    counted = tokens if per_token >= 0 else prompt
+    price: Floats = per_token * counted.astype(np.float64) + attention
     return price
 
 
@@ -67,9 +74,9 @@ def decodes_or_resumptions(
         return priced
     context = np.arange(longest, dtype=np.int64)
     beyond = context % block_size + 1
-    again = computed(context + 1 - beyond, beyond, step_time, minorant)
+    again = computed(context + 1, context + 1 - beyond, beyond, step_time, minorant)
     token = minorant.per_decode_seq + _per_kv_token(step_time) * context.astype(np.float64)
-    total = np.append(0.0, np.cumsum(np.maximum(np.minimum(token, again), 0.0)))
+    total = np.append(0.0, np.cumsum(np.minimum(token, again)))
     spent: Floats = total[prompt + rounds] - total[prompt]
     return spent
 

@@ -169,7 +169,7 @@ def steps_of(step_time: StepTime, config: EngineConfig, longest: int) -> Steps:
     """Return the steps of an engine whose contexts are `longest` tokens at most."""
     slots = config.max_num_seqs
     budget = config.max_num_batched_tokens or longest * slots
-    chunk = min(budget, config.largest_chunk or budget, longest)
+    chunk = min(budget, longest)  # alone, a prompt heeds no threshold
     kept = min(budget, max(chunk + slots, _last_knot(step_time) + 2, _LOOKED_AT))
     base = step_time.base
     prefill = np.array([base(tokens, 0) for tokens in range(1, kept + 1)])
