@@ -68,9 +68,9 @@ class Reuse(NamedTuple):
         Tokens of its prompt that a request may find at most: those that any other has as well, and
         never the last one.
     later : int64
-        Tokens of its prompt that a request before it in the trace has, or anybody generates: the
-        others have to be computed by somebody who is not before it, and no two requests have the
-        same of them.
+        Tokens of its prompt that a request before it in the trace has, or one after it generates:
+        the others have to be computed by somebody who is not before it, and no two requests have
+        the same of them.
     first : int64
         Tokens of its prompt before the first one that is none of those.
     common : int64
@@ -109,10 +109,12 @@ def reuse_of(
     longest, second = _two_longest(tree, whole)
     alone = whole == longest[tree.segment]
     others = np.where(alone, second[tree.segment], longest[tree.segment])
-    generated = np.full(tree.segments, OPEN)
-    np.minimum.at(generated, tree.segment, np.where(whole > prompt, prompt, OPEN))
     above = np.minimum(prompt, _longest_before(tree.segment, whole))
-    spared = above + np.maximum(prompt - np.maximum(above, generated[tree.segment]), 0)
+    # Who comes later may generate what is in this prompt, from the end of its own one on.
+    beyond = int(prompt.max(initial=0)) + 1
+    answered = np.where(whole > prompt, beyond - prompt, 0)
+    generated = beyond - _longest_before(tree.segment[::-1], answered[::-1])[::-1]
+    spared = above + np.maximum(prompt - np.maximum(above, generated), 0)
     before = np.where(spared == prompt, prompt, above)
     found = _leading(np.minimum(prompt, others), prompt, tree.start)
     # A prompt that ends with a block computes that one itself, whoever has it: at least its last

@@ -82,7 +82,9 @@ def spared_in(trace: Trace, config: EngineConfig, order: Counts) -> Spared:
 def _cached(trace: Trace, tree: Tree, rows: Counts, block_size: int) -> Spared:
     prompt, output = trace.input_tokens[rows], trace.output_tokens[rows]
     found = reuse_of(tree, prompt, output, block_size)
-    # Turns of one session never run at once: what only they share, nobody holds beside another.
-    by_ids = trace.hash_ids is not None and trace.hash_block_size > 0
-    common = found.common if by_ids else np.zeros_like(found.common)
-    return Spared(found.most, found.first, prompt - found.later, common, block_size)
+    most, common = found.most, found.common
+    if trace.hash_ids is None or not trace.hash_block_size:
+        # Turns of one session come one after another: what only they share, a turn finds of those
+        # before it alone, and nobody holds it beside another.
+        most, common = np.minimum(most, found.first), np.zeros_like(common)
+    return Spared(most, found.first, prompt - found.later, common, block_size)
