@@ -29,6 +29,16 @@ from llmsched.hardware import HardwareProfile
 from llmsched.hardware.step_time import Minorant, StepTime
 from llmsched.ids import Ids
 from llmsched.packing.packing import simple_bound
+from llmsched.request_prices import (
+    Price,
+    computed,
+    decodes_or_resumptions,
+    not_undercut,
+    own_rounds,
+    preempts,
+    request_prices,
+)
+from llmsched.spared import Spared, spared_in, spared_of
 from llmsched.trace import Trace
 
 _AT_ONCE = 2**14
@@ -99,15 +109,21 @@ def bounds(
     config: EngineConfig | None = None,
     concurrency: int | None = None,
     total_speed: float = 1,
+    spared: Spared | None = None,
 ) -> Bounds:
-    """Return `lower_bound` and `least_work`, which share nearly all of their arithmetic."""
+    """Return `lower_bound` and `least_work`, which share nearly all of their arithmetic.
+
+    `spared` is what a prefix cache spares these requests, where there were others beside them.
+    """
     config = hardware.engine if config is None else config
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
-    demand = _Demand(trace, hardware.step_time, config, slots, total_speed, concurrency is None)
+    accounts = spared_of(trace, config) if spared is None else spared
+    timed = concurrency is None
+    demand = _Demand(trace, hardware.step_time, config, slots, accounts, total_speed, timed)
     found = demand.best(hardware)
     if trace.delay is None:
         return found
-    come, ends = turns(trace, hardware, config, concurrency)
+    come, ends = turns(trace, hardware, config, concurrency, accounts)
     if concurrency is not None:  # a user goes through one session after another
         last = ends[trace.is_last]
         longest = max(float(last.max()), float(last.sum()) / concurrency)
@@ -115,7 +131,8 @@ def bounds(
     order = np.argsort(come, kind="stable")
     prompt, output = trace.input_tokens[order], trace.output_tokens[order]
     released = Trace(come[order], prompt, output, Ids(range(len(trace))))
-    chained = replace(demand, trace=released).best(hardware)
+    accounts = spared_in(trace, config, order) if spared is None else spared.take(order)
+    chained = replace(demand, trace=released, spared=accounts).best(hardware)
     return found._replace(lower=max(found.lower, chained.lower))
 
 
@@ -124,6 +141,7 @@ def turns(
     hardware: HardwareProfile,
     config: EngineConfig,
     concurrency: int | None = None,
+    spared: Spared | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return when each request of a trace comes and ends at the earliest; shape (n,), seconds.
 
@@ -131,7 +149,8 @@ def turns(
     loop a session begins at 0.
     """
     slots = config.max_num_seqs if concurrency is None else min(concurrency, config.max_num_seqs)
-    demand = _Demand(trace, hardware.step_time, config, slots)
+    accounts = spared_of(trace, config) if spared is None else spared
+    demand = _Demand(trace, hardware.step_time, config, slots, accounts)
     alone = np.max([demand.alone(each) for each in hardware.step_time.minorants()], axis=0)
     come = (trace.arrival if concurrency is None else np.zeros(len(trace))).tolist()
     delay = np.zeros(len(trace)) if trace.delay is None else trace.delay
@@ -142,14 +161,6 @@ def turns(
 
 
 _Number = TypeVar("_Number", np.int64, np.float64)
-
-
-@dataclass(frozen=True)
-class Price:
-    """Seconds a request costs beyond the steps themselves; shape (n,) each."""
-
-    prefill: NDArray[np.float64]
-    decode: NDArray[np.float64]
 
 
 class _Charge(NamedTuple):
@@ -167,6 +178,8 @@ class _Demand:
 
     Attributes
     ----------
+    spared : Spared
+        What a prefix cache spares each.
     timed : bool
         Whether arrivals bind.
     """
@@ -175,6 +188,7 @@ class _Demand:
     step_time: StepTime
     config: EngineConfig
     slots: int
+    spared: Spared
     total_speed: float = 1
     timed: bool = True
 
@@ -195,20 +209,36 @@ class _Demand:
         step_time, prompt = self.step_time, self.trace.input_tokens
         step = minorant.per_step_prefill
         round_ = min(step, minorant.per_round) if step_time.mixed else minorant.per_round
-        kept = _not_undercut(prompt, step_time, minorant, self.config, self.slots)
+        longest = int((prompt + self._rounds).max()) if self.spared.block_size else 0
+        kept = not_undercut(prompt, step_time, minorant, self.config, self.slots, longest)
         return _Charge(minorant, step, round_, kept)
 
     def _own(self, part: slice, charge: _Charge) -> tuple[NDArray[np.float64], Price]:
-        """Return what some requests take at least, one by one, and their prices."""
+        """Return what some requests take at least, one by one, and the prices on their accounts."""
         step_time, config, minorant = self.step_time, self.config, charge.minorant
         budget = config.max_num_batched_tokens or int(self.trace.input_tokens.max())
-        p, r = self.trace.input_tokens[part], self._rounds[part]
+        p, r, spared = self.trace.input_tokens[part], self._rounds[part], self.spared.take(part)
+        size = spared.block_size
         price = request_prices(p, r, step_time, minorant)
-        own = _own_rounds(p, r, step_time, minorant, config)
+        prefill = price.prefill
+        if size:
+            prefill = computed(p, spared.most, p - spared.most, step_time, minorant)
+            owned = computed(p, spared.first, spared.own, step_time, minorant)
+            price = Price(owned, self._decodes(p, r, price, minorant))
+        own = own_rounds(p, r, step_time, minorant, config, cached=size > 0)
         single = charge.kept if step_time.mixed else own
-        chunks = -(-p // budget)
-        alone = chunks * charge.step + price.prefill + own * r * charge.round_
+        chunks = -(-(p - spared.most) // budget)
+        alone = chunks * charge.step + prefill + own * r * charge.round_
         return alone + single * price.decode, price
+
+    def _decodes(
+        self, prompt: NDArray[np.int64], rounds: NDArray[np.int64], price: Price, minorant: Minorant
+    ) -> NDArray[np.float64]:
+        """Return the price of decodes where a cache may make resumptions cheaper than them."""
+        step_time, size = self.step_time, self.spared.block_size
+        if not step_time.mixed or not preempts(self.config):
+            return price.decode
+        return decodes_or_resumptions(prompt, rounds, step_time, minorant, size)
 
     def bounds(self, minorant: Minorant) -> Bounds:
         """Return the bounds at these prices."""
@@ -247,8 +277,8 @@ class _Demand:
     @cached_property
     def _mixed(self) -> NDArray[np.int64]:
         """Fewest steps of each suffix, where prefill and decode share them."""
-        prompt, rounds = self.trace.input_tokens, self._rounds
-        steps = _steps(prompt, rounds, rounds + 1, self.config, self.slots)
+        rounds = self._rounds
+        steps = _steps(self.spared, self.trace, rounds, rounds + 1, self.config, self.slots)
         return np.maximum(steps, _suffix_max(rounds + 1))
 
     @cached_property
@@ -257,38 +287,19 @@ class _Demand:
         prompt = self.trace.input_tokens
         return np.maximum(
             _shared(np.ones_like(prompt), self.slots),
-            _shared(prompt, self.config.max_num_batched_tokens),
+            _shared(self.spared.own, self.config.max_num_batched_tokens),
         )
 
     @cached_property
     def _exclusive(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Fewest prefill stages and decode rounds of each suffix, where they do not."""
-        prompt, rounds, config = self.trace.input_tokens, self._rounds, self.config
+        rounds, config = self._rounds, self.config
         stages = self._stages
-        decode = _steps(prompt, rounds, rounds, config, self.slots)
-        if _preempts(config):
+        decode = _steps(self.spared, self.trace, rounds, rounds, config, self.slots)
+        if preempts(config):
             # Prices of resumptions make up for the fraction.
             return stages, np.maximum(0, decode - 1)
         return stages, np.maximum(decode, _suffix_max(rounds))
-
-
-def request_prices(
-    prompt: NDArray[np.int64], rounds: NDArray[np.int64], step_time: StepTime, minorant: Minorant
-) -> Price:
-    """Price tokens and attention: the part of a request's cost that no batching can share."""
-    p, r = prompt.astype(np.float64), rounds.astype(np.float64)
-    square, cross = step_time.per_prefill_token_sq, step_time.per_prefill_token_x_context
-    # Chunks c of a prompt satisfy sum(c^2) + 2 sum(c * context) = p^2, and p <= sum(c^2) <= p^2.
-    squares = p if square >= cross / 2 else p * p
-    attention = cross / 2 * p * p + (square - cross / 2) * squares
-    read = r * p + r * (r - 1) / 2
-    kv = min(step_time.per_kv_token_decode, step_time.per_kv_token_mixed)
-    if not step_time.mixed:
-        kv = step_time.per_kv_token_decode
-    return Price(
-        prefill=minorant.per_prefill_token * p + attention,
-        decode=minorant.per_decode_seq * r + kv * read,
-    )
 
 
 def _parts(n: int) -> Iterator[slice]:
@@ -296,60 +307,9 @@ def _parts(n: int) -> Iterator[slice]:
     return (slice(max(0, end - _AT_ONCE), end) for end in range(n, 0, -_AT_ONCE))
 
 
-def _preempts(config: EngineConfig) -> bool:
-    return config.usable_blocks is not None and config.reserve != "max_output"
-
-
-def _not_undercut(
-    prompt: NDArray[np.int64],
-    step_time: StepTime,
-    minorant: Minorant,
-    config: EngineConfig,
-    slots: int,
-) -> float:
-    """Return the share of the decodes' price that preemptions cannot save; 1 if there are none.
-
-    A resumed request gets a token from recomputing its c >= prompt tokens instead of from a decode.
-    That costs at least c tokens of prefill. It saves the price of one sequence, and where steps are
-    exclusive its share of a round. The ratio grows with c, so the shortest prompt decides.
-    """
-    if not _preempts(config) or config.kv_room is None:
-        return 1.0
-    least = int(prompt.min())
-    saved = minorant.per_decode_seq + step_time.per_kv_token_decode * (least + 1)
-    if not step_time.mixed:
-        budget = config.max_num_batched_tokens or slots
-        room = (least + 1) / config.kv_room
-        saved += minorant.per_round * max(1 / slots, 1 / budget, room)
-    return min(1.0, minorant.per_prefill_token * least / saved) if saved else 1.0
-
-
-def _own_rounds(
-    prompt: NDArray[np.int64],
-    rounds: NDArray[np.int64],
-    step_time: StepTime,
-    minorant: Minorant,
-    config: EngineConfig,
-) -> NDArray[np.float64]:
-    """Return the share of its own decode rounds that each request must wait for, shape (n,).
-
-    Only where steps are exclusive can a preempted request exchange a round for a cheaper stage. The
-    ratio of their prices is monotone in the context, so its ends decide.
-    """
-    if step_time.mixed or not _preempts(config):
-        return np.broadcast_to(1.0, len(prompt))
-    share = np.ones(len(prompt))
-    for context in (prompt, prompt + np.maximum(rounds - 1, 0)):
-        stage = minorant.per_step_prefill + minorant.per_prefill_token * context
-        read = minorant.per_decode_seq + step_time.per_kv_token_decode * context
-        round_ = minorant.per_round + read
-        ratio = np.divide(stage, round_, out=np.ones_like(share), where=round_ > 0)
-        share = np.minimum(share, ratio)
-    return share
-
-
 def _steps(
-    prompt: NDArray[np.int64],
+    spared: Spared,
+    trace: Trace,
     rounds: NDArray[np.int64],
     occupied: NDArray[np.int64],
     config: EngineConfig,
@@ -361,16 +321,18 @@ def _steps(
     """
     best = _shared(occupied, slots)
     if config.max_num_batched_tokens is not None:
-        tokens = rounds if occupied is rounds else prompt + rounds
+        tokens = rounds if occupied is rounds else spared.own + rounds
         np.maximum(best, _shared(tokens, config.max_num_batched_tokens), out=best)
         del tokens
     if config.kv_room is not None:
-        # After its j-th round a sequence holds prompt + j tokens.
+        # After its j-th round a sequence holds prompt + j tokens, but for those that others share.
         # (Floats: whole numbers up to 2**53, and no overflow beyond.)
         held = occupied.astype(np.float64)
         for part in _parts(len(held)):
-            held[part] *= prompt[part]
-            held[part] += rounds[part] * (rounds[part] + 1) / 2
+            alone = trace.input_tokens[part] - spared.common[part]
+            grown = np.maximum(0, rounds[part] + np.minimum(alone, 0))
+            held[part] *= np.maximum(alone, 0)
+            held[part] += grown * (grown + 1) / 2
         held = _suffix_sum(held)
         held /= config.kv_room
         np.ceil(held, out=held)

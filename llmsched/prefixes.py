@@ -78,19 +78,27 @@ class Tree:
 
 
 class Reuse(NamedTuple):
-    """What a cache may save of prompts, in tokens, shape (n,) each.
+    """What a cache may save, in tokens, shape (n,) each.
 
     Attributes
     ----------
     most : int64
-        Tokens that a request may find at most: those that any other has as well.
+        Tokens of its prompt that a request may find at most: those that any other has as well, and
+        never the last one.
     later : int64
-        Those of them that a request before it in the trace has, or anybody generates: no two
-        requests can both be spared the same ones.
+        Tokens of its prompt that a request before it in the trace has, or one after it generates:
+        the others have to be computed by somebody who is not before it, and no two requests have
+        the same of them.
+    first : int64
+        Tokens of its prompt before the first one that is none of those.
+    common : int64
+        Tokens of its prompt and output, from the first one on, that any other has as well.
     """
 
     most: NDArray[np.int64]
     later: NDArray[np.int64]
+    first: NDArray[np.int64]
+    common: NDArray[np.int64]
 
 
 def reuse(trace: Requests, block_size: int) -> Reuse | None:
@@ -98,27 +106,42 @@ def reuse(trace: Requests, block_size: int) -> Reuse | None:
     tree = trace.tree
     if tree is None:
         return None
+    return reuse_of(tree, trace.input_tokens, trace.output_tokens, block_size)
+
+
+def reuse_of(
+    tree: Tree,
+    input_tokens: NDArray[np.int64],
+    output_tokens: NDArray[np.int64],
+    block_size: int,
+) -> Reuse:
+    """Return what a cache of blocks may save at most of requests with these paths."""
     blocks = tree.blocks(block_size)
-    of = np.repeat(np.arange(len(trace)), np.diff(tree.start))
+    of = np.repeat(np.arange(len(input_tokens)), np.diff(tree.start))
     begins = np.cumsum(np.where(blocks == OPEN, 0, blocks))
     begins = np.concatenate(([0], begins[:-1]))
     begins -= begins[tree.start[:-1]][of]  # blocks before each entry
-    whole = (trace.input_tokens + trace.output_tokens - 1)[of] // block_size - begins
-    prompt = (trace.input_tokens - 1)[of] // block_size - begins  # the last token is computed
-    prompt = np.minimum(np.maximum(prompt, 0), blocks)
+    whole = (input_tokens + output_tokens - 1)[of] // block_size - begins
+    prompt = np.minimum(np.maximum(input_tokens[of] // block_size - begins, 0), blocks)
     whole = np.minimum(np.maximum(whole, 0), blocks)
     longest, second = _two_longest(tree, whole)
     alone = whole == longest[tree.segment]
     others = np.where(alone, second[tree.segment], longest[tree.segment])
-    shared = np.minimum(prompt, others)
     above = np.minimum(prompt, _longest_before(tree.segment, whole))
-    step = int(whole.max(initial=0)) + 1
-    places = tree.segment * step
-    generated = _Stretches(places + prompt, places + whole)
-    spared = above + generated.until(places + prompt) - generated.until(places + above)
+    # Who comes later may generate what is in this prompt, from the end of its own one on.
+    beyond = int(prompt.max(initial=0)) + 1
+    answered = np.where(whole > prompt, beyond - prompt, 0)
+    generated = beyond - _longest_before(tree.segment[::-1], answered[::-1])[::-1]
+    spared = above + np.maximum(prompt - np.maximum(above, generated), 0)
+    before = np.where(spared == prompt, prompt, above)
+    found = _leading(np.minimum(prompt, others), prompt, tree.start)
+    # A prompt that ends with a block computes that one itself, whoever has it: at least its last
+    # token is. On its account that block is not, for whoever is first may find it then.
     return Reuse(
-        _leading(shared, prompt, tree.start) * block_size,
+        np.minimum(found, (input_tokens - 1) // block_size) * block_size,
         np.add.reduceat(spared, tree.start[:-1]) * block_size,
+        _leading(before, prompt, tree.start) * block_size,
+        _leading(np.minimum(whole, others), whole, tree.start) * block_size,
     )
 
 
@@ -149,23 +172,6 @@ def _longest_before(segment: NDArray[np.int64], whole: NDArray[np.int64]) -> NDA
     result = np.empty_like(found)
     result[order] = found
     return result
-
-
-class _Stretches:
-    """What stretches from `first` to before `last` cover together."""
-
-    def __init__(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
-        order = np.argsort(first)
-        last = np.maximum.accumulate(last[order])
-        self._first = np.maximum(first[order], np.concatenate(([0], last[:-1])))
-        self._long = np.maximum(last - self._first, 0)
-        self._before = np.concatenate(([0], np.cumsum(self._long)))
-
-    def until(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how much of it is before each place."""
-        at = np.searchsorted(self._first, place, side="right") - 1
-        inside = np.minimum(place - self._first[at], self._long[at])
-        return np.where(at < 0, 0, self._before[at] + inside)
 
 
 def _leading(

@@ -31,6 +31,7 @@ from llmsched.latency_bounds import LatencyBounds, latency_bounds
 from llmsched.metrics import Summary, summarize, summarize_groups
 from llmsched.objective import alike, check_classes, has_classes
 from llmsched.regime import Load, load_of
+from llmsched.spared import Spared, spared_of
 from llmsched.trace import Trace
 
 
@@ -250,9 +251,11 @@ class Case:
     def _bounds(self) -> Bounds:
         return self._bounds_for(self.served.trace)
 
-    def _bounds_for(self, part: Trace) -> Bounds:
+    def _bounds_for(self, part: Trace, spared: Spared | None = None) -> Bounds:
         """Return the bounds of some requests; a total time counts from anybody's arrival."""
-        found = bounds(part, self.hardware, self.config, self.concurrency, self.replicas)
+        found = bounds(
+            part, self.hardware, self.config, self.concurrency, self.replicas, spared=spared
+        )
         if self.concurrency is not None or not len(part):
             return found
         late = float(part.arrival.min() - self.trace.arrival.min())
@@ -274,13 +277,19 @@ class Case:
     def bounds_of(self, result: SimulationResult) -> Bounds:
         """Return what is proven of a replay: for what it completed, whoever else was there.
 
-        Whoever was refused or left took nothing off the work of the others, so that a bound for
-        these alone holds.
+        Whoever was refused or left took nothing off the work of the others but what a prefix cache
+        kept of it, so that a bound for these alone holds, on accounts of their own.
         """
         if not (result.status == COMPLETED).any():
             return Bounds(np.nan, np.nan)
         completed = result.trace if result.all_served else result.served()
-        return self._bounds if _alike(completed, self.served.trace) else self._bounds_for(completed)
+        if _alike(completed, self.served.trace):
+            return self._bounds
+        rows = np.flatnonzero(result.status == COMPLETED)
+        prompt = result.trace.input_tokens
+        # The others may have computed what these find in a prefix cache.
+        found = spared_of(result.trace, self.config).apart(prompt).take(rows)
+        return self._bounds_for(completed, found)
 
     @cached_property
     def latency_bounds(self) -> LatencyBounds:

@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 
 from llmsched.bounds import (
     _Demand,
-    _not_undercut,
-    _own_rounds,
     bounds,
     least_work,
     lower_bound,
-    request_prices,
     turns,
 )
 from llmsched.catalog import find
@@ -40,6 +37,8 @@ from llmsched.metrics import utilization
 from llmsched.orders.ljf import Ljf
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
+from llmsched.request_prices import not_undercut, own_rounds, request_prices
+from llmsched.spared import spared_of
 from llmsched.trace import Trace
 from tests.cases import AnyStep, Case, cases
 from tests.hand import MIXED, STAGES, Row, outputs, replay, trace_of
@@ -162,7 +161,8 @@ def test_where_a_step_with_prefill_is_the_cheaper_one_mixed_rounds_are_charged_a
     # No kind of profile says so, but a minorant may: 0.5 s a step with prefill, 1 s without.
     minorant = Minorant(0.5, 0.25, 1.0, 0.125)
     trace, config = trace_of(outputs(3)), EngineConfig(1)
-    least = _Demand(trace, MIXED.step_time, config, 1, 1).bounds(minorant).lower
+    demand = _Demand(trace, MIXED.step_time, config, 1, spared_of(trace, config))
+    least = demand.bounds(minorant).lower
     assert least == 3 * 0.5 + 0.25 + 2 * 0.125
 
 
@@ -225,7 +225,7 @@ def test_a_recomputation_undercuts_a_decode_by_what_its_tokens_cost_less(
     step_time: Affine, config: EngineConfig, slots: int, share: float
 ) -> None:
     (minorant,) = step_time.minorants()
-    assert _not_undercut(np.array([4, 2]), step_time, minorant, config, slots) == share
+    assert not_undercut(np.array([4, 2]), step_time, minorant, config, slots) == share
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_request_waits_for_its_rounds_or_for_stages_that_are_cheaper(
 ) -> None:
     (minorant,) = step_time.minorants()
     prompt, rounds = np.array([1, 4, 4]), np.array([3, 1, 0])
-    assert _own_rounds(prompt, rounds, step_time, minorant, config).tolist() == shares
+    assert own_rounds(prompt, rounds, step_time, minorant, config).tolist() == shares
 
 
 def test_gap_and_efficiency_are_the_same_however_short_the_times_are() -> None:

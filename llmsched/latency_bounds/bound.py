@@ -23,6 +23,7 @@ from llmsched.latency_bounds.queue import completions
 from llmsched.latency_bounds.shares import Shares, shares_of
 from llmsched.latency_bounds.slots import credit, first_tokens_in_slots
 from llmsched.latency_bounds.steps import Steps, steps_of, why_not
+from llmsched.spared import Spared, spared_of
 from llmsched.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -133,7 +134,8 @@ class LatencyBounds:
         credits: list[float] = []
         if preemptions is not None:
             decode = (each.decode for each in priced)
-            credits = [credit(self.trace, self.config, each, preemptions) for each in decode]
+            given = self.trace, self.config, self.spared
+            credits = [credit(*given, each, preemptions) for each in decode]
         limits = {name.removesuffix("_ms"): limit / 1e3 for name, limit in slo.items()}
         keep = Attainment(self.trace, self.alone, free, priced)
         return keep.most(Limits(**limits), credits=credits) / len(self.trace)
@@ -143,16 +145,22 @@ class LatencyBounds:
         return int((self.trace.input_tokens + self.trace.output_tokens).max())
 
     @cached_property
+    def spared(self) -> Spared:
+        """What a prefix cache spares each request."""
+        return spared_of(self.trace, self.config)
+
+    @cached_property
     def _steps(self) -> Steps:
-        return steps_of(self.hardware.step_time, self.config, self._longest)
+        steps = steps_of(self.hardware.step_time, self.config, self._longest)
+        return steps.with_hits() if self.spared.block_size else steps
 
     @cached_property
     def alone(self) -> Isolated:
-        return isolated(self.trace, self._steps, self._longest)
+        return isolated(self.trace, self._steps, self._longest, self.spared)
 
     @cached_property
     def _shares(self) -> tuple[list[Shares], list[Shares]]:
-        return shares_of(self.trace, self._steps, self._longest)
+        return shares_of(self.trace, self._steps, self._longest, self.spared)
 
     @cached_property
     def _busiest(self) -> Shares:
@@ -178,8 +186,8 @@ class LatencyBounds:
 
     def first_tokens_at_most(self, preemptions: int) -> Floats:
         """Return when 1, 2, … requests have their first token, if few lose their slots."""
-        config = self.config
-        found = first_tokens_in_slots(self.trace, config, self._shares[1], preemptions, _LOOKS)
+        config, shares = self.config, self._shares[1]
+        found = first_tokens_in_slots(self.trace, config, self.spared, shares, preemptions, _LOOKS)
         best = np.maximum(self.first_tokens, found)
         # All but so many of those with a first token have their last one too.
         held = config.max_num_seqs + preemptions
@@ -197,7 +205,8 @@ class LatencyBounds:
 
     @cached_property
     def _crowd(self) -> float:
-        return crowd(self.trace, self._steps, self.alone, self._busiest, self._longest)
+        given = self.trace, self._steps, self.alone, self._busiest
+        return crowd(*given, self._longest, self.spared)
 
     def _tpot(self) -> dict[str, float]:
         """Return bounds on the time per output token: nothing is known of its queue."""

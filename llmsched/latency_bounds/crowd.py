@@ -23,6 +23,7 @@ from llmsched.latency_bounds.isolated import Isolated, over_decodes
 from llmsched.latency_bounds.queue import completions
 from llmsched.latency_bounds.shares import Shares
 from llmsched.latency_bounds.steps import Steps
+from llmsched.spared import Spared
 from llmsched.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,9 @@ _FINER = 4
 """Times that a search is narrowed to the neighbours of the best."""
 
 
-def crowd(trace: Trace, steps: Steps, alone: Isolated, shares: Shares, longest: int) -> float:
+def crowd(
+    trace: Trace, steps: Steps, alone: Isolated, shares: Shares, longest: int, spared: Spared
+) -> float:
     """Return the least sum of all end-to-end latencies that the argument above yields."""
     if steps.shortest <= 0:
         return 0.0
@@ -55,7 +58,7 @@ def crowd(trace: Trace, steps: Steps, alone: Isolated, shares: Shares, longest: 
         until = first + min(1.0, share) * (last - first)
         until += max(0.0, share - 1.0) * max(0.0, float(ends[-1]) - last)
         rates = actions.rates(price)
-        worth = _worth(trace, steps, actions.per_token, price, longest)
+        worth = _worth(trace, steps, actions.per_token, price, longest, spared)
         return max(each.value(trace.arrival, worth, rates, until) for each in presences)
 
     return _climb(value, np.linspace(0, 1, 7), np.linspace(0.25, 2, 8))
@@ -73,7 +76,9 @@ def _climb(value: Callable[[float, float], float], *grid: Floats) -> float:
     return max(0.0, *found.values())
 
 
-def _worth(trace: Trace, steps: Steps, per_token: float, ratio: float, longest: int) -> Floats:
+def _worth(
+    trace: Trace, steps: Steps, per_token: float, ratio: float, longest: int, spared: Spared
+) -> Floats:
     """Return each request's value at theta = 1.
 
     A decode is worth no more than computing its context again, which yields a token too.
@@ -84,8 +89,12 @@ def _worth(trace: Trace, steps: Steps, per_token: float, ratio: float, longest: 
     prefill = per_token * tokens + steps.cross / 2 * tokens**2 + coefficient * squares
     np.maximum(prefill, 0.0, out=prefill)
     token = ratio + steps.kv * tokens
-    np.minimum(token[:-1], prefill[1:], out=token[:-1])
-    return prefill[trace.input_tokens] + over_decodes(trace, token)
+    found = np.zeros(longest, np.int64)
+    if spared.block_size:  # a sum of prices of single tokens, for no chunk has a cheaper square
+        found = np.arange(longest) // spared.block_size * spared.block_size
+    np.minimum(token[:-1], prefill[1:] - prefill[found], out=token[:-1])
+    owned: Floats = prefill[spared.first + spared.own] - prefill[spared.first]
+    return owned + over_decodes(trace, token)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from llmsched.latency_bounds.partition import least_partition
 from llmsched.latency_bounds.steps import Steps
+from llmsched.spared import Spared
 from llmsched.trace import Trace
 
+Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -27,7 +29,7 @@ class Isolated:
         return self.first + self.further
 
 
-def isolated(trace: Trace, steps: Steps, longest: int) -> Isolated:
+def isolated(trace: Trace, steps: Steps, longest: int, spared: Spared) -> Isolated:
     """Return the least latencies of each request, with or without company.
 
     A step that holds a chunk, or a decode, lasts at least as long as the shortest step that does.
@@ -39,8 +41,9 @@ def isolated(trace: Trace, steps: Steps, longest: int) -> Isolated:
         steps.rounds.min() + steps.kv_decode * context,
         steps.beside_decode() + steps.kv_mixed * context if steps.mixed else np.inf,
     )
-    np.minimum(token[:-1], prefill[1:], out=token[:-1])
-    return Isolated(prefill[trace.input_tokens], over_decodes(trace, token))
+    np.minimum(token[:-1], resumption(steps, prefill, spared.block_size), out=token[:-1])
+    first = after(steps, prefill, spared.most, trace.input_tokens - spared.most)
+    return Isolated(first, over_decodes(trace, token))
 
 
 def prompt_cost(steps: Steps, chunk: Floats, longest: int) -> Floats:
@@ -51,6 +54,23 @@ def prompt_cost(steps: Steps, chunk: Floats, longest: int) -> Floats:
     tokens = np.arange(1.0, len(chunk) + 1)
     own = chunk + (steps.square - steps.cross / 2) * tokens**2
     return least_partition(own, longest) + steps.cross / 2 * np.arange(longest + 1.0) ** 2
+
+
+def after(steps: Steps, cost: Floats, found: Counts, tokens: Counts) -> Floats:
+    """Return the cost of computing so many tokens after others that are found, of each request."""
+    return cost[tokens] + steps.cross * found * tokens
+
+
+def resumption(steps: Steps, cost: Floats, block_size: int) -> Floats:
+    """Return the cost of computing a context of 1, 2, … tokens again.
+
+    Where blocks are cached, all full ones before the last token are found.
+    """
+    if not block_size:
+        return cost[1:]
+    before = np.arange(len(cost) - 1)
+    beyond = before % block_size + 1
+    return after(steps, cost, before + 1 - beyond, beyond)
 
 
 def over_decodes(trace: Trace, token: Floats) -> Floats:

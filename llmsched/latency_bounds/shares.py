@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.latency_bounds.isolated import over_decodes, prompt_cost
+from llmsched.latency_bounds.isolated import after, over_decodes, prompt_cost, resumption
 from llmsched.latency_bounds.steps import Steps
+from llmsched.spared import Spared
 from llmsched.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -19,7 +20,7 @@ _KEPT = np.linspace(1.0, 0.5, 101)
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Work of each request on one machine of speed 1; shape (n,), seconds.
+    """Work on each request's account, on one machine of speed 1; shape (n,), seconds.
 
     Attributes
     ----------
@@ -38,7 +39,9 @@ class Shares:
         return self.prompt + self.decode
 
 
-def shares_of(trace: Trace, steps: Steps, longest: int) -> tuple[list[Shares], list[Shares]]:
+def shares_of(
+    trace: Trace, steps: Steps, longest: int, spared: Spared
+) -> tuple[list[Shares], list[Shares]]:
     """Return several divisions, each valid: some where decodes owe nothing, some where they do.
 
     Of a step some may be its own. A decode may take what leaves prompt tokens their dearest price,
@@ -47,20 +50,28 @@ def shares_of(trace: Trace, steps: Steps, longest: int) -> tuple[list[Shares], l
     free, priced = [], []
     for sigma in dict.fromkeys((0.0, steps.shortest / 2)):
         least = float(steps.per_token(sigma, 0.0).min())
-        alone = _divided(trace, steps, longest, sigma, 0.0)
+        alone = _divided(trace, steps, longest, spared, sigma, 0.0)
         free.append(alone)
         deltas = np.array([steps.decode_share(sigma, kept * least) for kept in _KEPT])
         decodes = int((trace.output_tokens - 1).sum())
         most = int((_KEPT * alone.prompt.sum() + deltas * decodes).argmax())
         chosen = deltas[list(dict.fromkeys((0, most // 2, most)))].tolist()
-        priced += [_divided(trace, steps, longest, sigma, delta) for delta in chosen]
+        priced += [_divided(trace, steps, longest, spared, sigma, delta) for delta in chosen]
     return free, priced
 
 
-def _divided(trace: Trace, steps: Steps, longest: int, sigma: float, delta: float) -> Shares:
+def _divided(
+    trace: Trace, steps: Steps, longest: int, spared: Spared, sigma: float, delta: float
+) -> Shares:
+    """Return what the prices of one division come to.
+
+    A chunk may hold tokens of several accounts: cut up, it costs no more, for the price of a token
+    does not fall as chunks grow.
+    """
     per_token = steps.per_token(sigma, delta)
     prompt = prompt_cost(steps, per_token * np.arange(1, steps.chunk + 1), longest)
     np.maximum(prompt, 0.0, out=prompt)
     token = delta + steps.kv * np.arange(longest + 1.0)
-    np.minimum(token[:-1], prompt[1:], out=token[:-1])
-    return Shares(sigma, prompt[trace.input_tokens], over_decodes(trace, token))
+    np.minimum(token[:-1], resumption(steps, prompt, spared.block_size), out=token[:-1])
+    owned = after(steps, prompt, spared.first, spared.own)
+    return Shares(sigma, owned, over_decodes(trace, token))

@@ -9,7 +9,7 @@ other prompt's tokens (P = c). That makes every minimum below one pass over T.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,14 @@ class Steps:
     def shortest(self) -> float:
         """Seconds of the shortest step of all."""
         return float(min(self.with_chunk()[0], self.rounds.min()))
+
+    def with_hits(self) -> Steps:
+        """Return these steps at prices by which no token is dearer for what was found before it.
+
+        A token of a chunk attends to those before it in the chunk as well. Where their square is
+        cheaper than that, what is found costs more than to compute all in one: that is left out.
+        """
+        return replace(self, cross=min(self.cross, 2 * self.square))
 
     def with_chunk(self) -> Floats:
         """Return the least seconds of a step with a chunk of 1, 2, … tokens, whoever else is in it.
@@ -161,7 +169,7 @@ def steps_of(step_time: StepTime, config: EngineConfig, longest: int) -> Steps:
     """Return the steps of an engine whose contexts are `longest` tokens at most."""
     slots = config.max_num_seqs
     budget = config.max_num_batched_tokens or longest * slots
-    chunk = min(budget, config.largest_chunk or budget, longest)
+    chunk = min(budget, longest)  # alone, a prompt heeds no threshold
     kept = min(budget, max(chunk + slots, _last_knot(step_time) + 2, _LOOKED_AT))
     base = step_time.base
     prefill = np.array([base(tokens, 0) for tokens in range(1, kept + 1)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llmsched.bounds import lower_bound, request_prices
+from llmsched.bounds import lower_bound
 from llmsched.config import EngineConfig
 from llmsched.errors import InputError
 from llmsched.gap import gap_percent
@@ -17,6 +17,7 @@ from llmsched.hardware import HardwareProfile
 from llmsched.packing.packing import OnProgress, Progress
 from llmsched.packing.repartition import Repartition
 from llmsched.packing.solve import pack
+from llmsched.request_prices import request_prices
 from llmsched.trace import Trace
 
 TICK_S = 1e-6

@@ -15,6 +15,7 @@ from llmsched.latency_bounds.shares import shares_of
 from llmsched.latency_bounds.steps import steps_of
 from llmsched.policies import NAMED
 from llmsched.replay import simulate
+from llmsched.spared import spared_of
 from llmsched.trace import Trace
 
 STREAM = Trace.from_columns(0.02 * np.arange(200), [400] * 200, [100] * 200)
@@ -23,9 +24,10 @@ STREAM = Trace.from_columns(0.02 * np.arange(200), [400] * 200, [100] * 200)
 def mean_crowd(hardware: HardwareProfile) -> float:
     longest = 500
     steps = steps_of(hardware.step_time, hardware.engine, longest)
-    alone = isolated(STREAM, steps, longest)
-    _, priced = shares_of(STREAM, steps, longest)
-    return crowd(STREAM, steps, alone, priced[0], longest) / len(STREAM)
+    spared = spared_of(STREAM, hardware.engine)
+    alone = isolated(STREAM, steps, longest, spared)
+    _, priced = shares_of(STREAM, steps, longest, spared)
+    return crowd(STREAM, steps, alone, priced[0], longest, spared) / len(STREAM)
 
 
 @pytest.mark.parametrize("name", ["llama3-8b-a100", "llama2-70b-h200x8-analytic"])
@@ -34,7 +36,8 @@ def test_requests_that_cannot_leave_slow_each_other_down(name: str) -> None:
     # last longer than the shortest.
     hardware = load_profile(name)
     steps = steps_of(hardware.step_time, hardware.engine, 500)
-    alone = float(isolated(STREAM, steps, 500).whole.mean())
+    spared = spared_of(STREAM, hardware.engine)
+    alone = float(isolated(STREAM, steps, 500, spared).whole.mean())
     result = simulate(STREAM, hardware, NAMED["vllm"])
     seen = float(np.mean(result.finish - STREAM.arrival))
     assert 1.05 * alone < mean_crowd(hardware) < seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -10,12 +11,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.latency_bounds import check, violations
+from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.errors import PolicyError
 from llmsched.latency_bounds import latency_bounds
 from llmsched.latency_bounds.steps import Steps
 from llmsched.orders.ljf import Ljf
 from llmsched.policies import NAMED
+from llmsched.spared import Spared, spared_of
+from llmsched.trace import Trace
 from tests.cases import AnyStep, Case, cases
 
 
@@ -58,6 +62,21 @@ def test_more_preemptions_prove_less(run: tuple[Case, Policy]) -> None:
 
 def test_random_rules_that_starve_trickle_and_preempt_are_not_below_a_bound() -> None:
     assert check(runs=200, seed=0)["runs"] == 200
+
+
+def test_no_replay_with_a_prefix_cache_is_below_a_bound() -> None:
+    counts = check(runs=300, seed=1, cached=True)
+    assert counts["runs with tokens found"] > 50
+
+
+def test_a_bound_that_grants_less_than_can_be_found_is_caught() -> None:
+    def by_the_trace(trace: Trace, config: EngineConfig) -> Spared:
+        found = spared_of(trace, config)  # as if nobody were ever found before it came
+        return replace(found, most=np.minimum(found.most, found.first))
+
+    where = "llmsched.latency_bounds.bound.spared_of"
+    with patch(where, by_the_trace), pytest.raises(AssertionError, match="is below"):
+        check(runs=20_000, seed=3, cached=True)
 
 
 def test_a_bound_that_forgets_company_is_caught() -> None:
