@@ -66,6 +66,8 @@ class RealScheduler:
         Most tokens of any request, prompt and output.
     scheduler_cls : type, optional
         Another scheduler of vLLM's kind.
+    additional_config : mapping, optional
+        What that one is told.
 
     Raises
     ------
@@ -74,7 +76,11 @@ class RealScheduler:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], longest: int, scheduler_cls: type | None = None
+        self,
+        config: Mapping[str, Any],
+        longest: int,
+        scheduler_cls: type | None = None,
+        additional_config: Mapping[str, Any] | None = None,
     ) -> None:
         caching = bool(config.get("enable_prefix_caching", False))
         knobs = {name: value for name, value in config.items() if name not in _OURS}
@@ -86,6 +92,7 @@ class RealScheduler:
             knobs["max_num_batched_tokens"],
         )
         vllm_config = _configured(knobs, blocks, size, caching, longest)
+        vllm_config.additional_config = dict(additional_config or {})
         self.batches: int = vllm_config.max_concurrent_batches
         self._hasher = _hasher(vllm_config, size) if caching else None
         if scheduler_cls is None:
