@@ -6,8 +6,8 @@
 
 vLLM is installed into a folder of its own (build/vllm-VERSION), never beside this project: what its
 scheduler needs, no GPU library. It records each workload; `llmsched.verify.golden` replays the
-recording and compares step by step, and so does the plain loop of the tests. Exit code 1 when one
-differs.
+recording and compares step by step, and so does the plain loop of the tests. Another recording is
+made with the scheduler of `llmsched.serving`, in a planned order. Exit code 1 when one differs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import vllm_served
 from llmsched.errors import InputError
 from llmsched.real.installed import CHECKED
 from llmsched.verify import golden
@@ -58,9 +60,11 @@ def main() -> int:
         print(f"vLLM {options.version}, workloads drawn by seeds {seeds.start} to {seeds.stop - 1}")
         record(python, seeds, output)
         paths = [output / f"drawn_{seed}.json" for seed in seeds]
+        followed = sorted(output.glob("served_*.json"))
         exact = [
-            report("llmsched", paths, replayed_by_engine),
+            report("engine", paths, replayed_by_engine),
             report("plain loop", paths, replayed_by_plain_loop),
+            report("inside a server", followed, vllm_served.difference),
         ]
     return 0 if all(exact) else 1
 
@@ -70,12 +74,15 @@ def installed(version: str) -> Path:
     folder = ROOT / "build" / f"vllm-{version}"
     python = folder / "bin" / "python"
     ready = folder / "ready.txt"
-    wanted = REQUIREMENTS.read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = "\n".join([REQUIREMENTS.read_text(), *project["dependencies"], ""])
     if not ready.is_file() or ready.read_text() != wanted:
         print(f"installing vLLM {version} into {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=True)
+        listed = folder / "requirements.txt"
+        listed.write_text(wanted)
+        subprocess.run([*pip, "--requirement", str(listed)], check=True)
         subprocess.run([*pip, "--no-deps", f"vllm=={version}"], check=True)
         ready.write_text(wanted)
     return python
@@ -86,7 +93,12 @@ def record(python: Path, seeds: range, output: Path) -> None:
     command = [str(python), "-m", "benchmarks.vllm_record", "--seed", str(seeds.start)]
     command += ["--workloads", str(len(seeds)), "--output", str(output.resolve())]
     quiet = {"VLLM_LOGGING_LEVEL": "CRITICAL", "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | quiet)
+    told = subprocess.run(
+        command, cwd=ROOT, env=os.environ | quiet, stderr=subprocess.PIPE, text=True
+    )
+    if told.returncode:  # else it is what torch and vLLM say about a machine without a GPU
+        print(told.stderr, file=sys.stderr)
+        told.check_returncode()
 
 
 def report(name: str, paths: Iterable[Path], differs: Callable[[Path], str]) -> bool:

@@ -1,4 +1,4 @@
-"""Record drawn workloads; runs in the environment that has vLLM, with no package of this project's.
+"""Record drawn workloads; runs in the environment that has vLLM.
 
 Started by `benchmarks/verify_vllm.py`.
 """
@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks import vllm_served
 from benchmarks.vllm_workloads import drawn
 from llmsched.real.recorder import rerecord
 
@@ -22,6 +23,10 @@ def main() -> None:
     for seed in range(options.seed, options.seed + options.workloads):
         document = rerecord(drawn(seed))
         (options.output / f"{document['name']}.json").write_text(json.dumps(document))
+        for draw in vllm_served.DRAWS[seed % 4 :: 4]:
+            workload = vllm_served.drawn(draw, seed)
+            document = vllm_served.recorded(workload, options.output)
+            (options.output / f"{document['name']}.json").write_text(json.dumps(document))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from llmsched.contract import Policy
 from llmsched.errors import InputError
 from llmsched.parameters import read_parameters
 from llmsched.plugin import contained, installed, load_class
-from llmsched.policies import NAMED
+from llmsched.policies import ABSENT, NAMED
 from llmsched.reading import read_whole
 from llmsched.schema import shown
 
@@ -64,6 +64,8 @@ def find(spec: str, folder: Path | None = None) -> Policy:
     """
     if spec in NAMED:
         return NAMED[spec]
+    if spec in ABSENT:
+        raise InputError(f"policy {spec!r} {ABSENT[spec]}")
     chosen: dict[str, Any] = {}
     for text in _split(spec):
         kind, part = _part(text.strip(), spec, folder)

@@ -16,6 +16,7 @@ from llmsched.orders.priority import Priority
 from llmsched.orders.random import Random
 from llmsched.orders.sif import Sif
 from llmsched.orders.sjf import Sjf
+from llmsched.real.installed import NEEDS, is_installed
 from llmsched.rehearsal import Candidate, Rehearsal
 
 
@@ -106,3 +107,17 @@ NAMED = {
         Policy("random", Random(), PrefillFirst(), "seeded random order (control)"),
     )
 }
+
+ABSENT = {} if is_installed() else {"vllm-real": NEEDS}
+"""Named policies that need what is not installed, and what that is."""
+
+if is_installed():
+    from llmsched.real.rule import Real
+
+    NAMED["vllm-real"] = Policy(
+        "vllm-real",
+        Fcfs(),
+        Real(),
+        "what the scheduler of the installed vLLM decides, asked at every step",
+        knobs=NAMED["vllm-plain"].knobs,
+    )

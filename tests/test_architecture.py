@@ -26,7 +26,7 @@ ROOMS = (
     ("bounds", "gap", "latency_bounds", "fairness", "metrics"),
     ("orders", "batching", "rehearsal", "policies", "catalog", "real"),
     ("replay", "records", "plausibility", "regime"),
-    ("planning",),
+    ("planning", "serving"),
     ("scenario", "comparison", "calibration", "verify"),
     ("report",),
     ("arguments", "api", "cli"),

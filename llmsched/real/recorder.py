@@ -31,6 +31,7 @@ def record(
     block_ids: Sequence[Sequence[int]] | None = None,
     scheduler_cls: type | None = None,
     names: Sequence[str] | None = None,
+    additional_config: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a recording: a document as in ``tests/recorded/vllm-golden``.
 
@@ -52,15 +53,18 @@ def record(
         Another scheduler than the one that vLLM takes.
     names : sequence of str, optional
         Request ids; left out, each request's place.
+    additional_config : mapping, optional
+        What that scheduler is told: vLLM's ``--additional-config``.
 
     Raises
     ------
     InputError
         vLLM is not installed, or refuses the knobs.
     """
-    return _Recorder(config, step_time, requests, priorities, block_ids, names, scheduler_cls).run(
-        {"name": name, "note": note}
-    )
+    longest = max(int(row[1] + row[2]) for row in requests)
+    engine = RealScheduler(config, longest, scheduler_cls, additional_config)
+    recorder = _Recorder(engine, config, step_time, requests, priorities, block_ids, names)
+    return recorder.run({"name": name, "note": note})
 
 
 def rerecord(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,18 +83,17 @@ def rerecord(document: Mapping[str, Any]) -> dict[str, Any]:
 class _Recorder:
     def __init__(
         self,
+        engine: RealScheduler,
         config: Mapping[str, Any],
         step_time: Mapping[str, float],
         requests: Sequence[Sequence[float]],
         priorities: Sequence[int] | None,
         block_ids: Sequence[Sequence[int]] | None,
         names: Sequence[str] | None,
-        scheduler_cls: type | None,
     ) -> None:
         self.config, self.step_time, self.requests = config, step_time, requests
         self.priorities, self.block_ids, self.names = priorities, block_ids, names
-        longest = max(int(row[1] + row[2]) for row in requests)
-        self.engine = RealScheduler(config, longest, scheduler_cls)
+        self.engine = engine
         self.contents = _Contents(int(config["block_size"]))
         n = len(requests)
         self.first_token, self.finish, self.cached = [0.0] * n, [0.0] * n, [-1] * n

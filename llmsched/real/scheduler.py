@@ -6,7 +6,7 @@ asks a handful of facts. Whoever drives it says when a step has ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,9 @@ from llmsched.real.installed import installed_version, load
 
 _OURS = {"usable_blocks", "num_gpu_blocks", "block_size", "enable_prefix_caching"}
 """What a recording's `config` has that is no field of vLLM's `SchedulerConfig`."""
+
+STOP = 0
+"""The token that ends an answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,8 @@ class RealScheduler:
         Most tokens of any request, prompt and output.
     scheduler_cls : type, optional
         Another scheduler of vLLM's kind.
+    additional_config : mapping, optional
+        What that one is told.
 
     Raises
     ------
@@ -74,7 +79,11 @@ class RealScheduler:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], longest: int, scheduler_cls: type | None = None
+        self,
+        config: Mapping[str, Any],
+        longest: int,
+        scheduler_cls: type | None = None,
+        additional_config: Mapping[str, Any] | None = None,
     ) -> None:
         caching = bool(config.get("enable_prefix_caching", False))
         knobs = {name: value for name, value in config.items() if name not in _OURS}
@@ -86,6 +95,7 @@ class RealScheduler:
             knobs["max_num_batched_tokens"],
         )
         vllm_config = _configured(knobs, blocks, size, caching, longest)
+        vllm_config.additional_config = dict(additional_config or {})
         self.batches: int = vllm_config.max_concurrent_batches
         self._hasher = _hasher(vllm_config, size) if caching else None
         if scheduler_cls is None:
@@ -103,7 +113,14 @@ class RealScheduler:
         self._runner_output: Any = load("v1.outputs").ModelRunnerOutput
 
     def add(
-        self, number: int, arrival: float, tokens: Sequence[int], prompt: int, **fields: Any
+        self,
+        number: int,
+        arrival: float,
+        tokens: Sequence[int],
+        prompt: int,
+        *,
+        most: int | None = None,
+        **fields: Any,
     ) -> None:
         """Let a request arrive.
 
@@ -115,14 +132,18 @@ class RealScheduler:
             Of prompt and output; an output token is given away when a step has computed it.
         prompt : int
             How many of them are the prompt.
+        most : int, optional
+            Output tokens at which it ends if nothing ends it before; those of `tokens`.
         fields
             More of vLLM's `Request`: `priority`, `request_id`.
         """
-        output = len(tokens) - prompt
+        output = len(tokens) - prompt if most is None else most
         fields.setdefault("request_id", str(number))
         request = self._new_request(
             prompt_token_ids=list(tokens[:prompt]),
-            sampling_params=self._sampling(max_tokens=output, min_tokens=0, ignore_eos=True),
+            sampling_params=self._sampling(
+                max_tokens=output, ignore_eos=True, stop_token_ids=[STOP]
+            ),
             pooling_params=None,
             arrival_time=arrival,
             block_hasher=self._hasher,
@@ -146,6 +167,10 @@ class RealScheduler:
     def preemptions(self, number: int) -> int:
         """Return how often a request has lost its place."""
         return int(self._requests[number].num_preemptions)
+
+    def computed(self, number: int) -> int:
+        """Return how many tokens of a request have been computed."""
+        return int(self._requests[number].num_computed_tokens)
 
     def schedule(self) -> Scheduled:
         """Ask for the next step."""
@@ -177,12 +202,21 @@ class RealScheduler:
             output,
         )
 
-    def deliver(self, step: Scheduled) -> tuple[list[int], list[int]]:
-        """Apply the output of a step; return who got a token by it, and who finished."""
+    def deliver(self, step: Scheduled, ended: Collection[int] = ()) -> tuple[list[int], list[int]]:
+        """Apply the output of a step; return who got a token by it, and who finished.
+
+        Parameters
+        ----------
+        ended : collection of int
+            Whose token is the last, before the limit.
+        """
         live = self.scheduler.requests
         names = list(step.output.num_scheduled_tokens)
         sampled = [
-            [self._next_token(number)] if number in step.sampled else [] for number in step.tokens
+            [STOP if number in ended else self._next_token(number)]
+            if number in step.sampled
+            else []
+            for number in step.tokens
         ]
         places = {name: place for place, name in enumerate(names)}
         numbers = {name: live[name].llmsched_number for name in names if name in live}
