@@ -247,7 +247,7 @@ def test_the_last_token_of_a_prompt_is_always_computed() -> None:
     trace = Trace.from_columns([0, 1], [32, 32], [1, 1], hash_ids=((1, 2),) * 2, hash_block_size=16)
     told = reuse(trace, 16)
     assert told is not None
-    assert told.later.tolist() == [0, 16]
+    assert told.most.tolist() == [16, 16]
 
 
 def test_a_trace_without_ids_and_sessions_shares_nothing() -> None:
