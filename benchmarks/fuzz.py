@@ -132,7 +132,8 @@ def _check(imported: Imported, data: bytes) -> None:
     assert (np.diff(trace.arrival) >= 0).all()
     assert len(set(trace.id)) == len(trace)
     text = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    there = {float(number) for number in _NUMBER.findall(text)}
+    plain = text.replace(b"_", b"")  # as YAML reads 1_000
+    there = {float(number) for each in (text, plain) for number in _NUMBER.findall(each)}
     counted = imported.format == "trtllm-dataset"  # which counts the ids of a prompt
     for column in (trace.input_tokens, trace.output_tokens):
         assert ((column >= 1) & (column <= MAX_TOKENS)).all()
