@@ -167,7 +167,7 @@ def with_cache(dice: random.Random, knobs: EngineConfig) -> EngineConfig:
 def step_time(dice: random.Random) -> StepTime:
     """Return random step times of any kind."""
     kv, more = dice.choice([0.0, 1e-5, 1e-3]), dice.choice([0.0, 1e-5, 1e-3])
-    attention = {
+    attention: dict[str, Any] = {
         "per_kv_token_decode": kv,
         "per_kv_token_mixed": dice.choice([kv, more]),
         "per_prefill_token_sq": dice.choice([0.0, 1e-6, 2e-4]),
@@ -182,7 +182,7 @@ def step_time(dice: random.Random) -> StepTime:
     if kind == "affine":
         step = dice.choice([0.0, 0.01]) if each or kv else 0.01  # a round takes some time
         token = dice.choice([1e-4, 1e-3, 1e-2])
-        prices = {"per_step": step, "per_prefill_token": token, "per_decode_seq": each}
+        prices: dict[str, Any] = {"per_step": step, "per_prefill_token": token, "per_decode_seq": each}
         return Affine(mixed=mixed, **prices, **attention)
     if kind == "roofline":
         return Roofline(

@@ -176,6 +176,10 @@ class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     trace: Several[TraceSource | Named]
     hardware: Several[HardwareSource | Named]
     engine: Annotated[dict[str, Any], keys_of(_Knobs)] = {}
+    engine_like: (
+        Annotated[Named, Meta(description="A server whose defaults to take by the GPU's memory.")]
+        | None
+    ) = None
     policies: Several[Named] = []
     lengths: Several[Named] = []
     seed: Seed = 0
@@ -234,6 +238,7 @@ class Scenario(Struct, frozen=True):
     traces: tuple[TraceSource, ...]
     hardware: tuple[HardwareSource, ...]
     engine: Mapping[str, tuple[Knob, ...]] = {}
+    engine_like: str | None = None
     policies: tuple[str, ...] = ()
     lengths: tuple[str, ...] = ()
     seed: int = 0
@@ -310,6 +315,7 @@ def parse_scenario(document: Mapping[str, object], source: str) -> Scenario:
         traces=tuple(_trace(one, beside) for one in traces),
         hardware=tuple(_hardware(one, beside) for one in machines),
         engine={knob: several(values) for knob, values in found.engine.items()},
+        engine_like=found.engine_like,
         policies=several(found.policies),
         lengths=several(found.lengths),
         seed=found.seed,

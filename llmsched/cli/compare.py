@@ -167,7 +167,8 @@ def compare(
     )
     changes |= _counted_otherwise(changes)
     measuring.tell_of_classes(reading.job_class)
-    others = (engine.changes, presented, reading.given, given(hardware=engine.hardware))
+    named = given(hardware=engine.hardware, engine_like=engine.engine_like)
+    others = (engine.changes, presented, reading.given, named)
     scenario = replace(_of_this_workload(scenario, changes, *others), **changes)
     own_traces = not (presented or reading.given)
     scenario = replace(scenario, options=_options(changes, engine, own_traces))
@@ -195,6 +196,7 @@ def _options(
     """Return the option behind each field of a scenario that no file answers for."""
     said = {field: flag for field, flag in _FLAGS.items() if field in changes}
     said |= {} if own_traces else {"trace": ""}
+    said |= {} if engine.engine_like is None else {"engine_like": "--engine-like"}
     return said if engine.hardware is None else {**said, "hardware": "--hardware"}
 
 
@@ -287,7 +289,8 @@ def _scenario(target: str | None, engine: options.Engine, reading: Reading) -> S
         scenario = replace(scenario, hardware=(HardwareSource(hardware),))
     elif target is None:
         scenario = replace(scenario, chosen="default")
-    return replace(scenario, engine={**scenario.engine, **knobs})
+    like = scenario.engine_like if engine.engine_like is None else engine.engine_like
+    return replace(scenario, engine={**scenario.engine, **knobs}, engine_like=like)
 
 
 def _of_this_workload(

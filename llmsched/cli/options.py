@@ -96,15 +96,27 @@ Output = Annotated[
     ),
 ]
 
+EngineLike = Annotated[
+    str | None,
+    typer.Option(
+        "--engine-like",
+        metavar="SERVER",
+        show_default=False,
+        rich_help_panel=ENGINE,
+        help="Slots and token budget as a server sets them by the GPU's memory: vllm-0.33.",
+    ),
+]
 EngineKnob = Annotated[
     list[str] | None,
     typer.Option(
         "--engine",
         metavar="KNOB=VALUE",
         rich_help_panel=ENGINE,
-        help="Any other knob (watermark, admission, reserve, victim, max_output_tokens, "
-        "max_model_len, long_prefill_token_threshold, max_num_partial_prefills, "
-        "max_long_partial_prefills, max_num_queued_reqs, max_num_queued_tokens); may be repeated.",
+        help="Any other knob (enable_prefix_caching, async_scheduling, watermark, admission, "
+        "reserve, victim, max_output_tokens, max_model_len, max_num_active_seqs, "
+        "long_prefill_token_threshold, long_prefill_token_threshold_adaptive, "
+        "prefill_schedule_interval, max_num_partial_prefills, max_long_partial_prefills, "
+        "max_num_queued_reqs, max_num_queued_tokens); may be repeated.",
     ),
 ]
 Concurrency = Annotated[
@@ -211,6 +223,7 @@ class Knobs(Group):
 class Engine(Knobs, Machine):
     """Hardware and every knob of its engine."""
 
+    engine_like: EngineLike = None
     engine: EngineKnob = None
 
     @property
@@ -244,10 +257,12 @@ class Engine(Knobs, Machine):
             An unknown profile or knob, or a value that the knob does not take.
         """
         from llmsched.hardware import load_profile
+        from llmsched.hardware.presets import preset
 
         name, chosen = choose_hardware(self.hardware, trace)
         profile = replace(load_profile(name), chosen=chosen)
-        return profile, replace(profile.engine, **self.changes)
+        like = preset(self.engine_like, profile.gpu)
+        return profile, replace(profile.engine, **{**like, **self.changes})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from llmsched.engine.limits import OnError, Served, on_error_of, serve_some
 from llmsched.engine.replicas import count_replicas
 from llmsched.errors import InputError
 from llmsched.grouping import grouped
+from llmsched.hardware.presets import preset
 from llmsched.hardware.profile import HardwareProfile
 from llmsched.lengths import check_mode, chosen_mode
 from llmsched.objective import check_classes, has_classes
@@ -238,7 +239,7 @@ def prepare(
                 label={axis: point[axis] for axis, values in axes.items() if len(values) > 1},
                 trace=trace,
                 hardware=hardware,
-                engine=replace(hardware.engine, **knobs),
+                engine=_engine(scenario, hardware, knobs),
                 lengths=lengths,
                 source=sources[point["trace"]],
                 assignment=assignment,
@@ -262,6 +263,15 @@ def prepare(
         _by(scenario, cells, policies),
         stalls,
     )
+
+
+def _engine(
+    scenario: Scenario, hardware: HardwareProfile, knobs: Mapping[str, Any]
+) -> EngineConfig:
+    """Return a profile's engine with what a server would set, and then with the knobs given."""
+    with scenario.blamed("engine_like"):
+        like = preset(scenario.engine_like, hardware.gpu)
+    return replace(hardware.engine, **{**like, **knobs})
 
 
 def _check_sessions(scenario: Scenario, cells: Sequence[Cell]) -> None:
@@ -331,7 +341,7 @@ def _family(scenario: Scenario, cells: Sequence[Cell], pattern: str) -> list[Cel
                 cells[0],
                 trace=trace,
                 hardware=hardware,
-                engine=replace(hardware.engine, **knobs),
+                engine=_engine(scenario, hardware, knobs),
                 lengths=chosen_mode(trace, next(iter(scenario.lengths), None)),
                 source=source,
                 member=member.name,

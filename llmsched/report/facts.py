@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmsched.comparison.document import Document
+from llmsched.hardware.kinds import prices_mixed
 from llmsched.hardware.profile import ASSUMED
 from llmsched.lengths import in_words
 
+HIT_RATE = "prefix_cache_hit_percent"
 _CAPS = {"max_num_queued_reqs": "requests", "max_num_queued_tokens": "tokens"}
 
 
@@ -20,6 +22,7 @@ def facts_of(document: Document, cell: Mapping[str, Any]) -> dict[str, str]:
         "hardware": _hardware(cell),
         "slots": _slots(cell),
         "caps": _caps(cell["engine"]),
+        "features": _features(cell),
         "lengths": in_words(cell["lengths"]),
         "limits": trace.get("output_limits", ""),
         "timeout": _timeout(trace.get("options", {})),
@@ -41,6 +44,17 @@ def _slots(cell: Mapping[str, Any]) -> str:
     if "replicas" in trace:
         return f"{trace['replicas']} replicas of {slots}"
     return f"{slots}, {trace['concurrency']} users" if "concurrency" in trace else slots
+
+
+def _features(cell: Mapping[str, Any]) -> str:
+    """Return which of vLLM's features were on, for every row whose rule has them."""
+    engine, step_time = cell["engine"], cell["hardware"].get("step_time")
+    mixed = isinstance(step_time, Mapping) and prices_mixed(step_time)
+    on = {
+        "prefix caching": any(row.get(HIT_RATE) is not None for row in cell["results"]),
+        "async scheduling": mixed and engine.get("async_scheduling", False),
+    }
+    return " and ".join(name for name, is_on in on.items() if is_on)
 
 
 def _caps(engine: Mapping[str, Any]) -> str:

@@ -94,7 +94,8 @@ class Verdict:
 
 def recordings() -> list[Path]:
     """Return the schedules recorded from vLLM's own scheduler that are shipped."""
-    return sorted(shipped("tests/recorded", "vllm-golden").glob("*.json.gz"))
+    folders = (shipped("tests/recorded", name) for name in ("vllm-golden", "vllm-features"))
+    return sorted(path for folder in folders for path in folder.glob("*.json.gz"))
 
 
 def check(path: str | Path) -> Verdict:
