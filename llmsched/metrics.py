@@ -233,6 +233,13 @@ class _Measured:
     def recomputed_tokens(self) -> int:
         return int(self._counted.recomputed_tokens.sum())
 
+    def cached_tokens(self) -> float:
+        """Return tokens found in the prefix cache by the completed; NaN where there is none."""
+        if not self._result.shares:
+            return float("nan")
+        completed = self._counted.status == COMPLETED
+        return int(self._counted.cached_tokens.sum(where=completed))
+
     def steps(self) -> int:
         return self._result.totals.rounds
 

@@ -141,7 +141,39 @@ def test_what_has_no_sample_is_nan_and_never_zero() -> None:
     none |= {"request_goodput", "slo_attainment", "lower_bound_s", "gap_percent"}
     none |= {"kv_peak", "kv_mean", "efficiency", "first_wave", "jain_index", "service_ratio"}
     none |= {"mean_session_ms", "p99_session_ms"}
+    none |= {"cached_tokens", "prefix_cache_hit_rate"}
     assert {name for name, value in row.items() if isnan(value)} == none
+
+
+def with_a_cache(*, aborts: bool = False) -> SimulationResult:
+    """Two prompts of six tokens, the first four alike; the second one comes when they are known."""
+    trace = Trace.from_columns(
+        [0.0, 10.0],
+        [6, 6],
+        [2, 9],
+        hash_ids=((1, 2, 3), (1, 2, 4)),
+        hash_block_size=2,
+        timeout=[np.inf, 1.5 if aborts else np.inf],
+    )
+    config = EngineConfig(2, block_size=2, enable_prefix_caching=True)
+    return simulate(trace, STAGES, find("fcfs"), config)
+
+
+def test_what_prompts_find_in_the_cache_is_counted_as_hits_of_all_that_is_looked_for() -> None:
+    row = summarize(with_a_cache())
+    assert (row["cached_tokens"], row["prefix_cache_hit_rate"]) == (4, 4 / 12)
+    assert row["total_input_tokens"] == 12
+
+
+def test_what_an_aborted_request_found_is_no_hit() -> None:
+    row = summarize(with_a_cache(aborts=True))
+    assert (row["completed"], row["aborted"]) == (1, 1)
+    assert (row["cached_tokens"], row["prefix_cache_hit_rate"]) == (0, 0.0)
+
+
+def test_a_group_has_hits_of_its_own() -> None:
+    result = with_a_cache()
+    assert summarize(result, rows=np.array([1]))["prefix_cache_hit_rate"] == 4 / 6
 
 
 def test_rates_are_nan_where_no_time_passes() -> None:

@@ -215,6 +215,11 @@ class SimulationResult:
         return step_rows(self.works)
 
     @property
+    def shares(self) -> bool:
+        """Whether prompts could find in the prefix cache what others, or they, had computed."""
+        return any(work.shares for work in self.works)
+
+    @property
     def totals(self) -> Totals:
         """What the steps of all engines amount to."""
         return sum((work.totals for work in self.works), Totals())
@@ -261,6 +266,7 @@ class SimulationResult:
             "preemptions": self.preemptions,
             "status": np.array(STATUS_WORDS, dtype=object)[self.status],
             "emitted_tokens": self.emitted,
+            **({"cached_tokens": self.cached_tokens} if self.shares else {}),
             **streams,
             **({} if self.trace.job_class is None else {"class": self.trace.job_class}),
             **self._turns(),

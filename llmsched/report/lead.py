@@ -17,8 +17,9 @@ _LATENCY = (
     "mean_e2el_ms",
     "p99_e2el_ms",
 )
-_RARE = ("refused", "aborted")
-"""Shown where they count anything."""
+_FAILED = ("refused", "aborted")
+_RARE = (*_FAILED, "prefix_cache_hit_rate")
+"""Shown where they come to anything."""
 
 _ACRONYMS = ("ttft", "tpot", "itl", "e2el")
 
@@ -44,7 +45,7 @@ def leading(
     if first == "makespan_s":
         shown = (first, *(["slo_attainment"] if document["slo"] else []), *titled)
     elif first == "completed":
-        shown = (first, *_RARE, *_LATENCY, *titled)
+        shown = (first, *_FAILED, *_LATENCY, *titled)
     else:
         service = ["slo_attainment", "max_itl_ms"] if document["slo"] else []
         shown = (first, *service[:1], *_LATENCY, *service[1:], *titled)

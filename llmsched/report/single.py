@@ -102,8 +102,17 @@ def _facts(row: Summary) -> list[Fact]:
             f"{row['prefill_steps']:,} with prefill, mean batch {row['mean_batch']:.1f}",
         ),
         ("preemptions", f"{row['preemptions']:,}", f"{row['recomputed_tokens']:,} tokens again"),
+        *_found(row),
         ("KV cache at peak", f"{row['kv_peak_tokens']:,} tok", _kv(row)),
     ]
+
+
+def _found(row: Summary) -> list[Fact]:
+    """Return what prompts found in the prefix cache; nothing where there is none."""
+    if math.isnan(row["cached_tokens"]):
+        return []
+    rate = 100 * row["prefix_cache_hit_rate"]
+    return [("prefix cache hits", f"{rate:.1f} %", f"{row['cached_tokens']:,} tokens of prompts")]
 
 
 def _served(row: Summary, result: SimulationResult) -> list[Fact]:

@@ -58,6 +58,21 @@ def test_objectives_blocks_and_a_closed_loop_are_shown_when_they_were_given() ->
     assert "blocks: 50.0 % at peak" in page
 
 
+def test_hits_of_the_prefix_cache_are_shown_where_there_is_one() -> None:
+    config = EngineConfig(2, block_size=1, enable_prefix_caching=True)
+    trace = Trace.from_columns(
+        [0.0, 9.0], [2, 3], [1, 1], hash_ids=((1, 2), (1, 2, 3)), hash_block_size=1
+    )
+    result = simulate(trace, STAGES, find("fcfs"), config)
+    page = render_single(result, summarize(result), HOW)
+    assert re.search(r"^prefix cache hits +40\.0 %  2 tokens of prompts$", page, re.MULTILINE)
+    header, first, second = requests_csv(result).splitlines()
+    column = header.split(",").index("cached_tokens")
+    assert header.split(",")[column - 1] == "emitted_tokens"
+    assert [line.split(",")[column] for line in (first, second)] == ["0", "2"]
+    assert "cached_tokens" not in requests_csv(HAND)
+
+
 def test_the_page_of_a_busy_fleet_still_fits_80_columns() -> None:
     result = replay("fcfs", outputs(4, 2, 3), 2, num_gpu_blocks=5)
     row = summarize(result, lower_bound_s=3.8)
