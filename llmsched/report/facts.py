@@ -10,7 +10,7 @@ from llmsched.hardware.kinds import prices_mixed
 from llmsched.hardware.profile import ASSUMED
 from llmsched.lengths import in_words
 
-HIT_RATE = "prefix_cache_hit_percent"
+HIT_RATE = "prefix_cache_hit_rate"
 _CAPS = {"max_num_queued_reqs": "requests", "max_num_queued_tokens": "tokens"}
 
 
