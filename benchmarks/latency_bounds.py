@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -182,7 +183,11 @@ def step_time(dice: random.Random) -> StepTime:
     if kind == "affine":
         step = dice.choice([0.0, 0.01]) if each or kv else 0.01  # a round takes some time
         token = dice.choice([1e-4, 1e-3, 1e-2])
-        prices: dict[str, Any] = {"per_step": step, "per_prefill_token": token, "per_decode_seq": each}
+        prices: dict[str, Any] = {
+            "per_step": step,
+            "per_prefill_token": token,
+            "per_decode_seq": each,
+        }
         return Affine(mixed=mixed, **prices, **attention)
     if kind == "roofline":
         return Roofline(
