@@ -37,8 +37,11 @@ class Listed:
 
 
 def drawn(draw: str, seed: int) -> dict[str, Any]:
-    """Return a workload without features, and what a server is to follow."""
-    workload = drawn_workload(16 * seed)  # seeds without features
+    """Return a workload, and what a server is to follow.
+
+    Caching and asynchronous scheduling are on or off by the seed, priorities and other knobs off.
+    """
+    workload = drawn_workload(16 * seed + seed // 4 % 4)
     count = len(workload["requests"])
     workload["name"] = f"served_{draw}_{seed}"
     workload["follows"] = draw
@@ -64,6 +67,7 @@ def recorded(workload: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         workload["step_time"],
         workload["requests"],
         name=workload["name"],
+        block_ids=workload.get("block_ids"),
         scheduler_cls=vllm.PlannedScheduler,
         names=[f"cmpl-job-{n}-0-{n:08x}" for n in range(len(workload["requests"]))],
         additional_config=more,
