@@ -7,7 +7,7 @@ cdef long long _SLOT
 
 cdef class Preemption(State):
     cdef readonly long long preempted
-    cdef long long spent
+    cdef long long spent, asking
     cdef bint mixed
     cdef long long preempted_at_clock, preempted_at
     cdef dict reached

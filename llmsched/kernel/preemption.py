@@ -28,6 +28,7 @@ class Preemption(State):
     ) -> None:
         super().__init__(knobs, price, cache, rows, referee)
         self.preempted = 0  # preemptions so far
+        self.asking = 0  # admission of who is given room in the step being made
         self.mixed = False  # whether decodes get a token in the step being made
         self.spent = 0  # tokens of the chunks in the step being made
         self.preempted_at_clock = self.preempted_at = -1  # what tokens and arrivals had come to
@@ -41,13 +42,16 @@ class Preemption(State):
         Returns False if it had to be preempted itself.
         """
         request, held = self.request[slot], self.computed[slot]
+        self.asking = self.admission[slot] if self.mixed else 0
         while not self.cache.extend(request, held, tokens, self.clock):
             victim = self.victim()
             self.preempt(victim)
             if self.mixed:
                 self.cache.reserve(self.clock)  # perhaps for one decode fewer
             if victim == slot:
+                self.asking = 0
                 return False
+        self.asking = 0
         if self.prefixes is not None:
             self.prefixes.register(request, held + tokens)
         return True
@@ -69,6 +73,7 @@ class Preemption(State):
                 continue
             self.takes[slot] = 1
             takers += 1
+            self.asking = number
             while self.takes[slot] and takers > cache.free:
                 if self.prefixes is not None:  # those before have taken whatever was free
                     self.prefixes.evict(self.prefixes.idle)
@@ -76,6 +81,7 @@ class Preemption(State):
                 takers -= self.takes[victim]
                 self.takes[victim] = 0
                 self.preempt(victim)
+        self.asking = 0
         for number in numbers:
             self.takes[number & _SLOT] = 0
 
@@ -99,6 +105,9 @@ class Preemption(State):
                 self.reached[request] = tokens
         else:
             self._note_last_token(slot)
+            if self.prefixes is not None and self.admission[slot] < self.asking:
+                # It had its turn in this step: what that fills is known, though never computed.
+                self.prefixes.register(request, self.known_tokens(slot) + 1)
             self.stop_decoding(slot, tokens)
             self.resuming[request] = tokens + 1  # its newest token has no KV yet
         self.spent -= self.chunk[slot]

@@ -16,7 +16,7 @@ cdef class Prefixes:
     cdef list found, places, ends
     cdef long long found_for, found_most, found_clock, ended_on, changes, found_at, requests, entries
     cdef long long[::1] start, segment, length, shared, row_of
-    cdef bint renumbered
+    cdef bint renumbered, doubled
 
     cdef long long first_entry(self, long long request) noexcept
     @cython.locals(entry="long long", base="long long", most_here="long long")

@@ -83,6 +83,7 @@ class Prefixes:
         self.ends: list[int] = []
         self.found_for = self.found_most = self.found_clock = self.ended_on = -1
         self.changes, self.found_at = 0, -1
+        self.doubled = False
         self.requests = self.entries = 0
         self._columns: dict[str, NDArray[Any]] = {
             name: np.zeros(0, np.int64) for name in ("start", "segment", "length", "shared")
@@ -134,7 +135,7 @@ class Prefixes:
         ):
             return self.hits
         self.found_for, self.found_most, self.found_clock = request, most, self.clock
-        self.ended_on = -1
+        self.ended_on, self.doubled = -1, False
         self.hits = self.idle_hits = 0
         self.found.clear()
         self.places.clear()
@@ -177,12 +178,16 @@ class Prefixes:
             self.hits += end - place
             if not best.users:
                 self.idle_hits += end - place
+                self.doubled = self.doubled or len(copies) > 1
             place = end
         return place
 
     def may_find_more(self) -> bool:
-        """Whether who was looked for last may find more with the next token of somebody."""
-        return self.ended_on in self.decoding
+        """Whether who was looked for last may find more with the next token of somebody.
+
+        Or as much for fewer blocks, once what nobody holds is forgotten and somebody has a copy.
+        """
+        return self.doubled or self.ended_on in self.decoding
 
     def hold(self, request: int) -> int:
         """Let a request that is admitted hold what was found for it; return blocks no more idle."""

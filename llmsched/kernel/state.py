@@ -194,6 +194,8 @@ class State(Waiting):
             return False
         if mixed and self.cache.demand(self.clock) > self.cache.free:
             return False  # somebody is preempted, and nobody admitted
+        if mixed:
+            self.cache.reserve(self.clock)
         request = self.next_waiting()
         if request < 0:
             return False
