@@ -20,8 +20,12 @@ def requests_csv(result: SimulationResult) -> str:
 
 
 def steps_csv(result: SimulationResult) -> str:
-    """Return one line a step; a run of equal decode rounds is one line with ``rounds`` > 1."""
-    return _csv(result.steps[list(PUBLIC_STEP_COLUMNS)])
+    """Return one line a step; a run of equal decode rounds is one line with ``rounds`` > 1.
+
+    Where prompts may find tokens in the prefix cache, the last column says how many they did.
+    """
+    found = ["cached_tokens"] if result.shares else []
+    return _csv(result.steps[[*PUBLIC_STEP_COLUMNS, *found]])
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -21,7 +21,8 @@ def kv_capacity(replay: Replay) -> Iterator[str]:
     size = replay.config.block_size
     tokens = s.kv_tokens + s.decode_seqs * s.rounds + s.prefill_tokens
     room = blocks * size
-    yield from wrong(tokens > room, row_name, lambda i: f"{tokens[i]} tokens held in {room}")
+    crowded = (tokens > room) & (replay.reuse is None)  # else sequences share blocks
+    yield from wrong(crowded, row_name, lambda i: f"{tokens[i]} tokens held in {room}")
     held = _blocks_held(replay, size)
     yield from wrong(held > blocks, row_name, lambda i: f"{held[i]} blocks held of {blocks}")
 
@@ -32,24 +33,30 @@ def reserved_blocks(replay: Replay) -> Iterator[str]:
     if blocks is None or replay.config.reserve != "max_output":
         return
     yield from wrong(r.preemptions > 0, named(r), "preempted, but its blocks are reserved")
-    each = reserved(replay.trace, replay.config)[np.isfinite(replay.requests.admitted_s)]
+    every = np.maximum(0, reserved(replay.trace, replay.config) - replay.shared_blocks)
+    each = every[np.isfinite(replay.requests.admitted_s)]
     held = summed(r.admitted_s, each, s.start_s) - summed(r.finish_s, each, s.start_s)
     yield from wrong(held > blocks, row_name, lambda i: f"{held[i]} blocks reserved of {blocks}")
 
 
 def _blocks_held(replay: Replay, size: int) -> NDArray[np.int64]:
-    """Blocks at each row's end of the sequences with a first token that were never preempted."""
+    """Blocks at each row's end of the sequences with a first token that were never preempted.
+
+    What others may share is left out.
+    """
     s, r = replay.steps, replay.begun
     ours = np.flatnonzero(r.preemptions == 0)
     ours = ours[np.argsort(r.first_token_s[ours], kind="stable")]
     begun = counted(r.first_token_s[ours], s.end_s)
     base = r.input_tokens - replay.rounds_first
     gone = r.finish_s + slack(r.finish_s)
+    shared = replay.shared_blocks[np.isfinite(replay.requests.first_token_s)]
     held = np.zeros(len(s.end_s), dtype=np.int64)
     active, taken = np.empty(0, dtype=np.int64), 0
     for row, (end, until) in enumerate(zip(s.end_s.tolist(), begun.tolist(), strict=True)):
         active = active[gone[active] >= end]
         if until > taken:
             active, taken = np.concatenate((active, ours[taken:until])), until
-        held[row] = (-(-(base[active] + replay.rounds_before[row + 1]) // size)).sum()
+        each = -(-(base[active] + replay.rounds_before[row + 1]) // size) - shared[active]
+        held[row] = np.maximum(0, each).sum()
     return held

@@ -79,6 +79,4 @@ def _blocks(trace: Trace, output: NDArray[np.int64], config: EngineConfig) -> ND
 
 def _room(config: EngineConfig) -> float:
     """Blocks that one request may have to itself."""
-    if config.usable_blocks is None:
-        return np.inf
-    return config.usable_blocks - int(config.watermark * config.usable_blocks)
+    return np.inf if config.usable_blocks is None else config.usable_blocks

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
 from llmsched.hardware import StepTime
+from llmsched.prefixes import Reuse, reuse
 from llmsched.trace import Trace
 from llmsched.verify.tables import REFUSED, Requests, Steps
 
@@ -24,7 +25,8 @@ class Replay:
     Attributes
     ----------
     config : EngineConfig
-        The limits that held; of the variants only `reserve` matters here.
+        The limits that held; of the variants `reserve`, prefix caching and scheduling ahead matter
+        here.
     step_time : StepTime or None
         Prices; None leaves durations unchecked.
     concurrency : int or None
@@ -45,6 +47,35 @@ class Replay:
     def preempted(self) -> bool:
         """Whether anything was."""
         return bool(self.requests.preemptions.any())
+
+    @property
+    def ahead(self) -> bool:
+        """Whether steps may have been scheduled while the ones before them were computed."""
+        mixed = self.step_time is None or self.step_time.mixed
+        return self.config.async_scheduling and mixed
+
+    @cached_property
+    def reuse(self) -> Reuse | None:
+        """What prompts may have found in the prefix cache; None where there is none."""
+        on = self.config.enable_prefix_caching
+        return reuse(self.trace, self.config.block_size) if on else None
+
+    @cached_property
+    def shared_blocks(self) -> NDArray[np.int64]:
+        """Blocks of each request that another one may hold as well, shape (n,)."""
+        if self.reuse is None:
+            return np.zeros(len(self.trace), np.int64)
+        return self.reuse.common // self.config.block_size
+
+    @cached_property
+    def scheduled_s(self) -> NDArray[np.float64]:
+        """When each row was scheduled at the earliest: as it starts, or, ahead, the one before."""
+        start, end = self.steps.start_s, self.steps.end_s
+        if not self.ahead:
+            return start
+        follows = np.append(False, start[1:] <= end[:-1] + slack(end[:-1]))
+        before = np.append(start[:1], start[:-1])
+        return np.where(follows, before, start)
 
     @cached_property
     def accepted(self) -> Requests:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.verify.blocks import kv_capacity, reserved_blocks
+from llmsched.verify.prefixes import prefix_cache
 from llmsched.verify.replay import Law, Replay, counted, named, row_name, slack, summed, wrong
 from llmsched.verify.served import (
     caps,
@@ -211,32 +212,41 @@ def _on_marks(
 def queue_lengths(replay: Replay) -> Iterator[str]:
     """Who has been accepted and not left is running or waiting.
 
+    Where steps are scheduled ahead, whoever ends in the one before holds its slot for one more.
     Whether a request that arrives within the slack of a step's start was seen by it is open.
     """
     s, r, held_slot = replay.steps, replay.accepted, replay.admitted
-    arrival = np.sort(r.arrival_s)
+    seen, arrival, finish = replay.scheduled_s, np.sort(r.arrival_s), np.sort(r.finish_s)
     arrived = counted(arrival, s.start_s)
-    unseen = arrived - np.searchsorted(arrival, s.start_s - slack(s.start_s), side="right")
+    unseen = arrived - np.searchsorted(arrival, seen - slack(seen), side="right")
     admitted = counted(np.sort(held_slot.admitted_s), s.start_s)
-    finished = counted(np.sort(r.finish_s), s.start_s)
-    there, held = s.running + s.waiting, arrived - finished
+    there, held = s.running + s.waiting, arrived - counted(finish, seen)
+    gone = counted(finish, s.start_s) - counted(finish, seen)
     yield from wrong(
-        (there > held) | (there < held - unseen),
+        (there > held) | (there < held - unseen - gone),
         row_name,
         lambda i: f"{s.running[i]} running + {s.waiting[i]} waiting, {held[i]} in the system",
     )
-    slot = admitted - counted(np.sort(held_slot.finish_s), s.start_s)
-    bad = s.running > slot if replay.preempted else s.running != slot
+    finish = np.sort(held_slot.finish_s)
+    slot = admitted - counted(finish, seen)
+    least = 0 if replay.preempted else admitted - counted(finish, s.start_s)
+    bad = (s.running > slot) | (s.running < least)
     yield from wrong(bad, row_name, lambda i: f"{s.running[i]} running, {slot[i]} hold a slot")
 
 
 def prompts_conserved(replay: Replay) -> Iterator[str]:
-    """Prompts are computed after their admission, by their first token, and only once."""
+    """Prompts are computed after their admission, by their first token, and only once.
+
+    What is found in the prefix cache is not computed.
+    """
     s, r = replay.steps, replay.admitted
     done = np.cumsum(s.prefill_tokens)
-    owed = summed(replay.begun.first_token_s, replay.begun.input_tokens, s.end_s)
+    b = replay.begun
+    due = np.maximum(0, b.input_tokens - b.cached_tokens)
+    owed = summed(b.first_token_s, due, s.end_s)
     again = int((r.preemptions * (r.input_tokens + r.emitted_tokens)).sum())
-    allowed = summed(r.admitted_s, r.input_tokens, s.start_s) + again
+    found = np.where(r.preemptions > 0, 0, r.cached_tokens)  # some perhaps after a preemption
+    allowed = summed(r.admitted_s, r.input_tokens - found, s.start_s) + again
     yield from wrong(
         done < owed, row_name, lambda i: f"{done[i]} prompt tokens computed, {owed[i]} were needed"
     )
@@ -259,7 +269,10 @@ def tokens_conserved(replay: Replay) -> Iterator[str]:
         yield f"all steps decode {total} tokens, the requests need {due}"
     again = total + int(replay.steps.prefill_tokens.sum()) - due - int(r.input_tokens.sum())
     a = replay.admitted
-    lost = int(a.preemptions[a.status == COMPLETED].sum())  # each loses a token at least
+    again += int(a.cached_tokens.sum())
+    # Each loses a token at least, unless it is found again, or has its last one under way.
+    sure = replay.reuse is None and not replay.ahead
+    lost = int(a.preemptions[a.status == COMPLETED].sum()) if sure else 0
     unknown = a.preemptions.any() or len(a.id) > len(r.id)  # or some of a prompt was computed
     if again < lost or (again and not unknown):
         yield f"{again} tokens computed again, for {lost} preemptions"
@@ -272,6 +285,8 @@ def decode_batches(replay: Replay) -> Iterator[str]:
     ended = counted(np.sort(r.finish_s), s.start_s)
     due, rows = begun - ended, s.decode_seqs > 0
     exact = np.maximum.accumulate(_put_back(replay)) == 0  # nothing was preempted so far
+    if replay.ahead:  # slots of those who have ended hide it
+        exact &= not replay.preempted
     bad = rows & np.where(exact, s.decode_seqs != due, s.decode_seqs > due)
     yield from wrong(bad, row_name, lambda i: f"{s.decode_seqs[i]} decode, {due[i]} could")
     base = r.input_tokens - replay.rounds_first
@@ -294,12 +309,14 @@ def preemptions_accounted_for(replay: Replay) -> Iterator[str]:
     s, r = replay.steps, replay.admitted
     steps = np.concatenate(([0], np.cumsum(s.rounds)))
     held = steps[counted(s.end_s, r.finish_s)] - steps[counted(s.end_s, r.admitted_s)]
-    most = held - r.emitted_tokens
+    most = held - r.emitted_tokens + replay.ahead  # who has ended may still hold a slot
     yield from wrong(
         r.preemptions > most,
         named(r),
         lambda i: f"{r.preemptions[i]} preemptions, {most[i]} steps without a token",
     )
+    if replay.ahead:
+        return  # slots of those who have ended hide who gave up its own
     seen, total = int(np.maximum(np.diff(_put_back(replay), prepend=0), 0).sum()), r.preemptions
     if seen > total.sum():
         yield f"{total.sum()} preemptions, {seen} requests gave up their slot"
@@ -377,6 +394,7 @@ _LAWS: tuple[tuple[Law, ...], ...] = (
         tokens_conserved,
         decode_batches,
         preemptions_accounted_for,
+        prefix_cache,
         kv_capacity,
         reserved_blocks,
         prices,

@@ -24,7 +24,8 @@ COMPLETED, REFUSED, ABORTED = range(3)
 class Requests:
     """One entry a request, in the order of the file; times in seconds, shape (n,) each.
 
-    What did not come is NaN. `status` is an index of `STATUS_WORDS`.
+    What did not come is NaN. `status` is an index of `STATUS_WORDS`. Without a prefix cache nothing
+    is found in it.
     """
 
     id: tuple[str, ...]
@@ -37,6 +38,7 @@ class Requests:
     preemptions: NDArray[np.int64]
     status: NDArray[np.int64]
     emitted_tokens: NDArray[np.int64]
+    cached_tokens: NDArray[np.int64]
 
     def take(self, rows: NDArray[np.bool_]) -> Requests:
         """Return some of the requests."""
@@ -59,6 +61,7 @@ class Steps:
     kv_tokens: NDArray[np.int64]
     running: NDArray[np.int64]
     waiting: NDArray[np.int64]
+    cached_tokens: NDArray[np.int64]
 
     @property
     def end_s(self) -> NDArray[np.float64]:
@@ -89,6 +92,7 @@ def read_requests(path: str | Path) -> Requests:
         preemptions=table.counts("preemptions"),
         status=status,
         emitted_tokens=table.counts(emitted),
+        cached_tokens=table.counts_or_none("cached_tokens"),
     )
 
 
@@ -105,6 +109,7 @@ def read_steps(path: str | Path) -> Steps:
         kv_tokens=table.counts("kv_tokens"),
         running=table.counts("running"),
         waiting=table.counts("waiting"),
+        cached_tokens=table.counts_or_none("cached_tokens"),
     )
 
 
@@ -160,6 +165,12 @@ class _Table:
     def counts(self, name: str) -> NDArray[np.int64]:
         """Return a column of integers >= 0."""
         return np.array([self._count(i, name, x) for i, x in enumerate(self.cells(name), 2)])
+
+    def counts_or_none(self, name: str) -> NDArray[np.int64]:
+        """Return a column of integers >= 0, of zeros where there is no such column."""
+        if self.has(name):
+            return self.counts(name)
+        return np.zeros(len(self._columns[0]), np.int64)
 
     def _time(self, line: int, name: str, cell: str) -> float:
         try:

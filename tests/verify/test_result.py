@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from benchmarks.latency_bounds import shared, with_cache
 from llmsched.config import EngineConfig
 from llmsched.contract import Policy
 from llmsched.engine import SimulationResult
@@ -81,6 +83,34 @@ def test_every_replay_that_refuses_and_cuts_passes(
         case = dataclasses.replace(
             case, trace=dataclasses.replace(case.trace, max_output_tokens=limits)
         )
+    try:
+        result = simulate(
+            *(case.trace, case.hardware, policy, config),
+            concurrency=case.concurrency,
+            on_error="skip",
+        )
+    except (PolicyError, InputError):
+        return
+    assume((result.column("duration_s") > 0).all())
+    assert faults(evidence(case, result, tmp_path_factory.getbasetemp())) == []
+
+
+@given(data=st.data())
+def test_every_replay_with_a_prefix_cache_and_steps_scheduled_ahead_passes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    any_rule = Policy("any", NAMED["sjf"].order, AnyStep(data.draw(st.integers(0, 99))))
+    policy = data.draw(st.sampled_from([*NAMED.values(), any_rule]))
+    case = data.draw(cases(mixed=True if policy.rule.mixed else None))
+    dice = random.Random(data.draw(st.integers(0, 2**20)))
+    trace = case.trace if case.trace.delay is not None else shared(dice, case.trace)
+    config = dataclasses.replace(
+        with_cache(dice, case.config),
+        enable_prefix_caching=data.draw(st.integers(0, 3)) > 0,
+        max_num_queued_reqs=data.draw(st.sampled_from([None, None, 3])),
+        max_model_len=None,
+    )
+    case = dataclasses.replace(case, trace=trace, config=config)
     try:
         result = simulate(
             *(case.trace, case.hardware, policy, config),
@@ -282,6 +312,83 @@ def test_faults_are_found_among_preemptions(
     assert law in {fault.law for fault in found}, [str(fault) for fault in found]
 
 
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """Sixteen prompts of two kinds, alike but for their last block: two, and then the others."""
+    return _conversations(tmp_path_factory.mktemp("cached"), EngineConfig(4, 32, block_size=4))
+
+
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """The same with steps scheduled ahead."""
+    config = EngineConfig(4, 32, block_size=4, async_scheduling=True)
+    return _conversations(tmp_path_factory.mktemp("ahead"), config)
+
+
+def _conversations(folder: Path, config: EngineConfig) -> Replay:
+    i = np.arange(16)
+    ids = tuple((k % 2, k % 2 + 2, k % 2 + 4, k + 6) for k in i.tolist())
+    arrival = np.where(i < 2, 0.0, 1.0)
+    trace = Trace.from_columns(arrival, [16] * 16, 2 + i % 5, hash_ids=ids, hash_block_size=4)
+    config = dataclasses.replace(config, enable_prefix_caching=True, num_gpu_blocks=60)
+    replay = _skipping(folder, trace, config)
+    assert replay.requests.cached_tokens.tolist() == [0, 0] + [12] * 14
+    return replay
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (_change("requests", "cached_tokens", 4, 4), "prefix cache"),  # more than anybody has
+        (_change("requests", "cached_tokens", 4, -1), "prefix cache"),  # no whole block
+        (_change("requests", "cached_tokens", 4, -4), "tokens conserved"),
+        (_change("requests", "cached_tokens", 4, -4), "prefix cache"),  # the steps say more
+        (_change("steps", "cached_tokens", 0, 4), "prefix cache"),
+        (_change("steps", "prefill_tokens", 0, -1), "prompts conserved"),
+        (_knob(enable_prefix_caching=False), "prefix cache"),
+        (_knob(num_gpu_blocks=7), "kv capacity"),
+        (_knob(block_size=8), "prefix cache"),
+    ],
+)
+def test_faults_are_found_among_what_prompts_found(
+    cached: Replay, plant: Callable[[Replay], Replay], law: str
+) -> None:
+    found = faults(plant(cached))
+    assert law in {fault.law for fault in found}, [str(fault) for fault in found]
+
+
+def test_tokens_found_that_nobody_computed_are_a_fault(cached: Replay) -> None:
+    # Each may have found them, but somebody was the first; the steps are told to agree.
+    first = 2 * [12] + 14 * [12]
+    requests = dataclasses.replace(cached.requests, cached_tokens=np.array(first))
+    steps = cached.steps
+    prefill, found = steps.prefill_tokens.copy(), steps.cached_tokens.copy()
+    found[0], prefill[0] = found[0] + 24, prefill[0] - 24
+    steps = dataclasses.replace(steps, prefill_tokens=prefill, cached_tokens=found)
+    told = dataclasses.replace(cached, requests=requests, steps=steps, step_time=None)
+    assert [str(fault) for fault in faults(told)] == [
+        f"prefix cache: {16 * 4} prompt tokens computed, "
+        f"{16 * 4 + 24} are in nobody else's prompt before"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plant", "law"),
+    [
+        (_change("steps", "waiting", 4, 3), "queue lengths"),
+        (_change("steps", "running", 6, -3), "rows that make sense"),
+        (_change("steps", "decode_seqs", 8, -1), "decode batches"),
+        (_change("requests", "preemptions", 5, 30), "preemptions accounted for"),
+        (_knob(async_scheduling=False), "queue lengths"),
+    ],
+)
+def test_faults_are_found_among_steps_scheduled_ahead(
+    ahead: Replay, plant: Callable[[Replay], Replay], law: str
+) -> None:
+    found = faults(plant(ahead))
+    assert law in {fault.law for fault in found}, [str(fault) for fault in found]
+
+
 LONG, GREEDY, CUT_BY_OWN, CUT_BY_KNOB, CUT_BY_MODEL, CAPPED, LAST = range(7)
 """Requests of `limited`."""
 
@@ -432,7 +539,6 @@ def test_faults_are_found_among_refusals_and_cuts(limited: Replay, name: str) ->
         (_declared(1, 11), "caps"),  # the limit would
         (_declared(2, 12), _BEYOND),
         (_knob(reserve="none"), "caps"),
-        (_knob(watermark=0.1), _BEYOND),
     ],
 )
 def test_faults_are_found_among_those_that_never_fit(
@@ -502,7 +608,7 @@ def test_short_prompts_that_pass_a_long_one_are_no_fault_where_prefills_are_shar
 
 
 def test_each_law_is_broken_by_some_planted_fault() -> None:
-    elsewhere = {"exclusive steps", "first come first served", _BEYOND}
+    elsewhere = {"exclusive steps", "first come first served", "prefix cache", _BEYOND}
     assert {law for _, law in PLANTED.values()} | elsewhere == set(LAWS)
 
 
