@@ -210,10 +210,6 @@ def _knobs(rng: Generator, trace: Trace, policy: Policy, hardware: HardwareProfi
         admission=_one_of(rng, "full_prompt", "full_prompt", "first_chunk"),
         reserve=_one_of(rng, "none", "none", "none", "max_output"),
         victim=_one_of(rng, "last_arrived", "longest_remaining"),
-        enable_prefix_caching=rng.random() < 0.5,
-        async_scheduling=rng.random() < 0.5,
-        long_prefill_token_threshold_adaptive=rng.random() < 0.3,
-        prefill_schedule_interval=int(rng.choice([1, 1, 1, 2, 5])),
         **_limits(rng, trace),
     )
     limited = rng.random()

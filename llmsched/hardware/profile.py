@@ -93,7 +93,7 @@ def parse_profile(document: Mapping[str, object], source: str) -> HardwareProfil
     try:
         step_time = step_time_of(found.step_time, model, gpu, engine)
         if step_time.mixed:  # as vLLM does by default
-            engine = {"enable_prefix_caching": True, "async_scheduling": True, **engine}
+            engine = {"enable_prefix_caching": True, **engine}
         config = _config(engine, model, gpu)
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
