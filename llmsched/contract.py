@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from llmsched.config import EngineConfig
 from llmsched.hardware import HardwareProfile, StepTime
-from llmsched.kernel.known import Known, Seen
+from llmsched.kernel.known import Known, Seen, ledger
 from llmsched.kernel.state import State
 from llmsched.kernel.window import Sequence, Window
 from llmsched.trace import MAX_TOKENS
@@ -95,6 +95,19 @@ DECODE = Step(decode=True)
 MIXED = Step(prefill=True, decode=True, split=True)
 
 
+class _From:
+    """Names from a number on, counted from 0 again."""
+
+    def __init__(self, names: Any, first: int) -> None:
+        self._names, self._first = names, first
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def __getitem__(self, request: int) -> object:
+        return self._names[self._first + request]
+
+
 class Jobs(Seen):
     """The requests that have arrived, as a scheduler may know them; columns grow as others do.
 
@@ -151,7 +164,7 @@ class Jobs(Seen):
             self.max_output_tokens[first:],
             self.job_class[first:],
             self.priority[first:],
-            self._known.names[first:],
+            _From(ledger(self).names, first),
         )
 
     @property

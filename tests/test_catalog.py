@@ -35,7 +35,7 @@ from llmsched.policies import NAMED
 from tests.hand import outputs, replay
 
 KNOWN = (
-    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, random, sif, "
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, priority, random, sif, "
     "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
     "whole_stage."
 )
@@ -383,7 +383,16 @@ def test_an_entry_point_that_is_no_part_is_left_out_with_a_warning(
 
 
 def test_parts_are_found_by_looking() -> None:
-    assert list(parts("orders")) == ["fcfs", "ljf", "lwf", "plan", "random", "sif", "sjf"]
+    assert list(parts("orders")) == [
+        "fcfs",
+        "ljf",
+        "lwf",
+        "plan",
+        "priority",
+        "random",
+        "sif",
+        "sjf",
+    ]
     assert list(parts("batching")) == [
         "chunked",
         "interleave",

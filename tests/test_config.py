@@ -83,7 +83,7 @@ def test_a_reserve_is_a_share_of_what_the_limit_leaves(reserve: str, share: floa
         ({"max_model_len": 1}, "max_model_len: expected an integer >= 2, got 1"),
         (
             {"victim": "first"},
-            "victim: expected one of last_arrived, longest_remaining; got 'first'",
+            "victim: expected one of last_arrived, least_urgent, longest_remaining; got 'first'",
         ),
     ],
 )

@@ -39,7 +39,12 @@ class Served:
 
 
 def check_served(
-    who: str, id_of: Names, config: EngineConfig, served: Served, ends: NDArray[np.float64]
+    who: str,
+    id_of: Names,
+    config: EngineConfig,
+    served: Served,
+    ends: NDArray[np.float64],
+    ahead: bool = False,
 ) -> None:
     """Return if each request met the fate that caps and timeouts have for it.
 
@@ -47,13 +52,15 @@ def check_served(
     ----------
     ends : float64, shape (rows,)
         When steps end, rising.
+    ahead : bool
+        Whether a step is scheduled while the one before it is computed: who leaves is in one more.
 
     Raises
     ------
     Defect
         A law is broken; the message names the first request.
     """
-    laws = chain(_tokens(served), _caps(config, served), _deadlines(served, ends))
+    laws = chain(_tokens(served), _caps(config, served), _deadlines(served, ends, ahead))
     for bad, what in laws:
         if bad.any():
             raise Defect(f"{who}: request {id_of(int(bad.argmax()))!r} {what}")
@@ -97,7 +104,7 @@ def _there(
 
 
 def _deadlines(
-    served: Served, ends: NDArray[np.float64]
+    served: Served, ends: NDArray[np.float64], ahead: bool
 ) -> Iterator[tuple[NDArray[np.bool_], str]]:
     aborted = served.status == ABORTED
     if served.timeout is None:
@@ -106,6 +113,6 @@ def _deadlines(
     deadline = served.arrival + served.timeout
     yield aborted & (served.left < deadline - _SLACK_S), "was aborted before its deadline"
     first = np.searchsorted(ends, deadline + _SLACK_S)  # the step in flight
-    in_flight = np.concatenate((ends, [np.inf]))[first]
+    in_flight = np.concatenate((ends, [np.inf, np.inf]))[first + ahead]
     late = (served.status != REFUSED) & (served.left > in_flight)
     yield late, "stayed longer than the step in which its client left"

@@ -121,9 +121,10 @@ class Session:
         self._policy, self._config, self._hardware = policy, config, hardware
         self._submitted = Submitted()
         self._rows = Rows(block)
+        self._ahead = config.async_scheduling and policy.rule.mixed
         self._sharing: Sharing | None = None
         self._engine = Engine(
-            _knobs(config, ahead=config.async_scheduling and policy.rule.mixed),
+            _knobs(config, ahead=self._ahead),
             price_of(hardware.step_time),
             _cache(config),
             self._rows,
@@ -339,7 +340,7 @@ class Session:
                 status,
                 emitted,
             )
-            check_served(who, self._submitted.id_of, self._config, served, ends)
+            check_served(who, self._submitted.id_of, self._config, served, ends, self._ahead)
         due = int(computed_input.sum()) + int(emitted.sum())
         due -= int((emitted > 0).sum())  # the last token of each is not computed
         due += int(outcome["recomputed"].sum()) - int(outcome["cached"].sum())

@@ -4,7 +4,8 @@ cdef class Known:
     cdef double[::1] arrivals
     cdef long long[::1] prompts, predicted, limits, priorities
     cdef list _columns, _shown
-    cdef object classes, names
+    cdef object classes
+    cdef readonly object names
     cpdef extend(self, columns)
     cpdef append(self, double arrival, long long prompt, long long predicted, long long limit,
                  long long priority=*)

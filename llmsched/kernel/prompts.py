@@ -37,7 +37,7 @@ class Prompts(Preemption):
         self.look(proposal.decode)
         if proposal.decode:
             self.cache.reserve(self.clock)
-        if proposal.decode and self.partial and self.longest < UNBOUNDED:
+        if proposal.decode and self.partial and self.knobs.adaptive:
             self._starve(whole)
         budget = whole - (self.decoding if proposal.decode else 0)
         if proposal.chunks is not None:

@@ -145,7 +145,7 @@ def test_a_trace_runs_every_policy_that_the_hardware_can_price(llmsched: Run, tr
     assert all(row["completed"] == 40 for row in document["results"])
     every = [row["policy"] for row in _result(llmsched, trace)["results"]]
     assert [policy for policy in every if policy in policies] == policies
-    assert {*every} - {*policies} == {"vllm", "sarathi", "orca", "srpt"}
+    assert {*every} - {*policies} == {"vllm", "vllm-plain", "priority", "sarathi", "orca", "srpt"}
 
 
 def test_options_change_the_scenario(llmsched: Run, scenario: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_request_that_never_fits_the_assumed_profile_says_so(llmsched: Run) ->
 def test_named_policies_that_cannot_run_are_listed_once_with_a_way_out(llmsched: Run) -> None:
     outcome = llmsched("compare", "batch.jsonl", "--hardware", "llama65b-8gpu-paper")
     assert outcome.err == (
-        "left out on llama65b-8gpu-paper, which prices no mixed steps: vllm, sarathi, orca, srpt; "
+        "left out on llama65b-8gpu-paper, which prices no mixed steps: vllm, vllm-plain, priority, sarathi, orca, srpt; "
         "see `llmsched hardware list` for profiles that do\n"
     )
     chosen = ("--hardware", "llama65b-8gpu-paper", "--policies", "fcfs")
@@ -222,8 +222,11 @@ def test_a_scenario_says_itself_what_policies_know(llmsched: Run) -> None:
     )
     outcome = llmsched("compare", "s.yaml")
     assert (outcome.code, outcome.err) == (0, "")
-    title = "s: llama3-8b-a100, 256 slots, oracle lengths or the trace's predicted lengths"
-    assert outcome.out.splitlines()[0] == title
+    title = (
+        "s: llama3-8b-a100, 256 slots, async scheduling, oracle lengths or the trace's predicted "
+        "lengths"
+    )
+    assert " ".join(outcome.out.split("\n\n")[0].split()) == title
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -85,6 +85,11 @@ def test_the_engine_follows_the_command_line(llmsched: Run, trace: Path, tmp_pat
         "max_num_partial_prefills": 1,
         "max_long_partial_prefills": 1,
         "admission": "full_prompt",
+        "enable_prefix_caching": True,
+        "async_scheduling": False,
+        "long_prefill_token_threshold_adaptive": False,
+        "prefill_schedule_interval": 1,
+        "max_num_active_seqs": None,
         "reserve": "none",
         "victim": "last_arrived",
         "max_output_tokens": None,
@@ -161,7 +166,7 @@ def test_a_policy_comes_from_a_file(llmsched: Run, trace: Path, tmp_path: Path) 
 
 
 UNKNOWN = (
-    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, random, sif, "
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, priority, random, sif, "
     "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
     "whole_stage."
 )
@@ -186,8 +191,10 @@ UNKNOWN = (
         (
             "--engine speed=3",
             "--engine: expected KNOB=VALUE with one of max_num_seqs, max_num_batched_tokens, "
-            "block_size, num_gpu_blocks, watermark, long_prefill_token_threshold, "
-            "max_num_partial_prefills, max_long_partial_prefills, admission, reserve, victim, "
+            "block_size, num_gpu_blocks, watermark, enable_prefix_caching, async_scheduling, "
+            "long_prefill_token_threshold, long_prefill_token_threshold_adaptive, "
+            "prefill_schedule_interval, max_num_active_seqs, max_num_partial_prefills, "
+            "max_long_partial_prefills, admission, reserve, victim, "
             "max_output_tokens, max_model_len, max_num_queued_reqs, max_num_queued_tokens; got "
             "'speed=3'",
         ),

@@ -37,12 +37,14 @@ def test_golden_without_files_checks_the_shipped_recordings(llmsched: Run) -> No
     assert outcome.code == 0
     rows = [line.split()[:2] for line in outcome.out.splitlines()[1:-2]]
     assert rows == [
-        ["✓", "code_small_budget.json.gz"],
-        ["✓", "conv_kv_pressure.json.gz"],
-        ["✓", "conv_online.json.gz"],
-        ["✓", "gsm8k_offline.json.gz"],
-        ["✓", "mooncake_long.json.gz"],
-        ["✓", "sharegpt_kv_bound.json.gz"],
+        ["✓", f"{name}.json.gz"]
+        for name in (
+            *("as_chat_kv_pressure", "as_code_burst", "knob_active", "knob_first_chunk"),
+            *("knob_interval", "knob_prio", "knob_threshold", "knob_threshold_adaptive"),
+            *("knob_watermark", "pc_eviction", "pc_mooncake", "pc_multi_turn", "pc_shared_system"),
+            *("pr_many_levels", "pr_three_classes", "code_small_budget", "conv_kv_pressure"),
+            *("conv_online", "gsm8k_offline", "mooncake_long", "sharegpt_kv_bound"),
+        )
     ]
 
 

@@ -111,8 +111,14 @@ def test_a_threshold_cuts_every_prompt_and_lets_several_go_side_by_side() -> Non
 
 
 def test_a_threshold_cuts_prompts_of_exclusive_stages_too() -> None:
-    result = replay("fcfs", [(0.0, 5, 2)], 2, STAGES, long_prefill_token_threshold=3)
-    assert steps(result) == [(0.0, 1, 3, 1, 0), (1.25, 1, 2, 1, 0), (2.25, 1, 0, 0, 1)]
+    result = replay("fcfs", [(0.0, 5, 1)] * 2, 2, STAGES, long_prefill_token_threshold=3)
+    assert [row[2] for row in steps(result)] == [6, 4]
+
+
+def test_a_threshold_does_not_cut_the_prompt_of_who_is_alone() -> None:
+    """As in vLLM: nobody else runs or waits who would have to wait for it."""
+    alone = replay("vllm", [(0.0, 5, 2)], 2, MIXED, long_prefill_token_threshold=3)
+    assert [row[2] for row in steps(alone)] == [5, 0]
 
 
 def test_orca_reserves_the_maximum_and_does_not_cut_prompts() -> None:

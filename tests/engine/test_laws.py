@@ -112,7 +112,7 @@ def test_a_broken_law_is_named_and_never_becomes_a_number(
 
 
 def test_the_token_budget_is_a_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unlimited(config: EngineConfig) -> Knobs:
+    def unlimited(config: EngineConfig, *, ahead: bool) -> Knobs:
         return Knobs(config.max_num_seqs)
 
     monkeypatch.setattr(session, "_knobs", unlimited)

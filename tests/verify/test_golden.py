@@ -180,7 +180,7 @@ def _set(*keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
             _set("config", "block_size", to="16"),
             "config.block_size: expected an integer in 1..65536",
         ),
-        (_set("config", "policy", to="priority"), 'config.policy: expected "fcfs"'),
+        (_set("config", "policy", to="sjf"), "config.policy: expected fcfs or priority, got 'sjf'"),
         (_set("config", "usable_blocks", to=3), "config.usable_blocks: expected 11"),
         (_set("config", "speculative", to=3), "config.speculative: expected one of"),
         (_set("requests", 3, 1, to=90), "request '3' can never fit"),
