@@ -35,8 +35,8 @@ from llmsched.policies import NAMED
 from tests.hand import outputs, replay
 
 KNOWN = (
-    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, priority, random, sif, "
-    "sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
+    f"Policies: {', '.join(NAMED)}. Or ORDER+RULE: orders fcfs, ljf, lwf, plan, priority, random, "
+    "sif, sjf; rules chunked, interleave, lagrangian, prefill_first, shortest_remaining, static, "
     "whole_stage."
 )
 

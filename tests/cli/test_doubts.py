@@ -175,8 +175,8 @@ def test_a_request_that_never_fits_the_assumed_profile_says_so(llmsched: Run) ->
 def test_named_policies_that_cannot_run_are_listed_once_with_a_way_out(llmsched: Run) -> None:
     outcome = llmsched("compare", "batch.jsonl", "--hardware", "llama65b-8gpu-paper")
     assert outcome.err == (
-        "left out on llama65b-8gpu-paper, which prices no mixed steps: vllm, vllm-plain, priority, sarathi, orca, srpt; "
-        "see `llmsched hardware list` for profiles that do\n"
+        "left out on llama65b-8gpu-paper, which prices no mixed steps: vllm, vllm-plain, "
+        "priority, sarathi, orca, srpt; see `llmsched hardware list` for profiles that do\n"
     )
     chosen = ("--hardware", "llama65b-8gpu-paper", "--policies", "fcfs")
     assert llmsched("compare", "batch.jsonl", *chosen).err == ""

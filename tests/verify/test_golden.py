@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.vllm_workloads import drawn
 from llmsched.errors import InputError
 from llmsched.verify.golden import check
 from tests.verify.plain_vllm import PlainVllm, replayed
@@ -41,6 +42,31 @@ def test_the_plain_rules_reproduce_the_recordings(recorded: Path, name: str) -> 
     assert plain["steps"] == document["steps"]
     assert plain["preemptions"] == document["preemptions"]
     assert plain["finish_s"] == pytest.approx(document["finish_s"], rel=1e-12)
+
+
+FEATURES = (
+    *("as_chat_kv_pressure", "as_code_burst", "pc_eviction", "pc_mooncake", "pc_multi_turn"),
+    *("pc_shared_system", "pr_many_levels", "pr_three_classes", "knob_active", "knob_first_chunk"),
+    *("knob_interval", "knob_prio", "knob_threshold", "knob_threshold_adaptive", "knob_watermark"),
+)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_the_engine_schedules_as_the_real_one_with_its_features_on(
+    recorded: Path, name: str
+) -> None:
+    verdict = check(recorded / "vllm-features" / f"{name}.json.gz")
+    assert verdict.same, verdict.difference
+
+
+@pytest.mark.parametrize("first", range(0, 320, 32))
+def test_the_engine_follows_the_plain_rules_with_every_set_of_features(
+    tmp_path: Path, first: int
+) -> None:
+    """Caching, steps ahead, priority and knobs, on or off by the bits of the seed."""
+    for seed in range(first, first + 32):
+        verdict = check(written(tmp_path / "drawn.json", replayed(drawn(seed))))
+        assert verdict.same, f"seed {seed}: {verdict.difference}"
 
 
 @st.composite
