@@ -23,7 +23,7 @@ ROOMS = (
     ("hardware", "packing"),
     ("contract", "modelname"),
     ("engine",),
-    ("bounds", "gap", "latency_bounds", "fairness", "metrics"),
+    ("spared", "request_prices", "bounds", "gap", "latency_bounds", "fairness", "metrics"),
     ("orders", "batching", "rehearsal", "policies", "catalog", "real"),
     ("replay", "records", "plausibility", "regime"),
     ("planning", "serving"),

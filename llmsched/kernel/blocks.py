@@ -140,7 +140,7 @@ class Blocks(Cache):
         assert self.prefixes is not None
         lacking = self.prefixes.idle + self.reserved - self.free
         if lacking > 0:
-            self.prefixes.evict(lacking)
+            self.prefixes.evict(min(lacking, self.prefixes.idle))
 
     def shared(self) -> int:
         """Blocks that who was looked for last would hold with others: they cost nothing."""

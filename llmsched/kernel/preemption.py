@@ -114,7 +114,7 @@ class Preemption(State):
         self.chunk[slot] = 0
         self.recomputed[request] += tokens
         if self.prefixes is not None:
-            self.lost[request] = tokens
+            self.lost[request] = max(tokens, self.lost.get(request, 0))
         self.leave(slot, held)
         self.enqueue(request)
         # Most preemptions are followed by a token, and need no description.

@@ -299,10 +299,11 @@ class Prefixes:
         for request in self.decoding[segment]:
             held = self.held[request]
             tokens = held.tokens + self.clock - held.since
-            upto = tokens // self.block_size
-            if request != but and held.blocks < upto:
+            upto = min(tokens // self.block_size, held.base + self.length[held.entry])
+            if request != but and held.blocks < upto and self.segment[held.entry] == segment:
                 self._append(held, segment, held.blocks - held.base, upto - held.base)
                 held.blocks = upto
+                self._move_on(held)
 
     # Giving back.
 

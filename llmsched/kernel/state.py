@@ -70,7 +70,7 @@ class State(Waiting):
         self.last_prefill = -knobs.interval  # the last one that computed a prompt
         self.crowded = False  # whether the last step that might admit left requests waiting
         self.last_token: dict[int, float] = {}  # when that of preempted requests had come
-        self.lost: dict[int, int] = {}  # tokens of preempted requests that may be found again
+        self.lost: dict[int, int] = {}  # most tokens that preempted requests had computed
         self.admissions: list[int] = []  # numbers that rise, and slots; some outdated
         self.admission_number = 0
         self.slots = 0
@@ -254,7 +254,7 @@ class State(Waiting):
         self.found_tokens += tokens
         again = 0
         if self.lost and request in self.lost:
-            again = min(tokens, self.lost.pop(request))
+            again = min(tokens, self.lost[request], self.recomputed[request])
             self.recomputed[request] -= again
         self.cached[request] += tokens - again
 

@@ -74,13 +74,13 @@ def test_the_demand_of_a_round_is_that_of_the_sequences_which_grow(
 
 
 def test_an_admission_leaves_what_decodes_take_and_what_is_spared() -> None:
-    cache = Blocks(10, 4, spare=2)
+    cache = Blocks(10, 4)
     cache.admit(0, 8, 99)  # 2 blocks, full: its next round takes a third
     cache.grow(8, 5)
     assert cache.free == 8
-    assert cache.admits(1, 20, 99, 5, 0)  # 5 + 2 of 8 less 1
-    assert not cache.admits(1, 21, 99, 5, 0)
-    assert cache.admits(1, 21, 99, 6, 0)  # the round after it takes none
+    assert cache.admits(20, 99, 5, 0, 2)  # 5 + 2 of 8 less 1
+    assert not cache.admits(21, 99, 5, 0, 2)
+    assert cache.admits(21, 99, 6, 0, 2)  # the round after it takes none
 
 
 def test_a_begun_prompt_goes_on_in_what_its_last_block_has_left() -> None:
@@ -110,14 +110,14 @@ def test_what_is_reserved_is_all_that_a_request_may_become_and_nothing_grows(
     blocks = [-(-m // size) for m in most]
     cache = Reserved(sum(blocks), size)
     for request, (t, m) in enumerate(zip(tokens, most, strict=True)):
-        assert cache.admits(request, t, m, clock, 0)
+        assert cache.admits(t, m, clock, 0, 0)
         cache.admit(request, t, m)
         assert cache.extend(request, t, more, clock)
         cache.grow(t, clock)
         assert not cache.grows(t)
         assert cache.held(t, m) == blocks[request]
     assert (cache.free, cache.demand(clock)) == (0, 0)
-    assert not cache.admits(99, 1, 1, clock, 0)
+    assert not cache.admits(1, 1, clock, 0, 0)
     assert cache.rounds_left(clock) == UNBOUNDED
     cache.advance(clock, 1000)
     for request, (t, m) in enumerate(zip(tokens, most, strict=True)):
@@ -127,9 +127,9 @@ def test_what_is_reserved_is_all_that_a_request_may_become_and_nothing_grows(
 
 
 def test_what_is_spared_is_not_reserved() -> None:
-    cache = Reserved(10, 4, spare=2)
-    assert cache.admits(0, 1, 32, 0, 0)
-    assert not cache.admits(0, 1, 33, 0, 0)
+    cache = Reserved(10, 4)
+    assert cache.admits(1, 32, 0, 0, 2)
+    assert not cache.admits(1, 33, 0, 0, 2)
 
 
 def rationed(held: list[tuple[int, int]], share: float, usable: int, size: int) -> Rationed:
@@ -148,18 +148,18 @@ def test_an_admission_leaves_each_its_share_of_what_it_may_yet_take() -> None:
     held = [(4, 16), (3, 11)]  # at a half 10 and 7 tokens are expected: 3 + 2 blocks, 2 held
     cache = rationed(held, 0.5, 10, 4)
     assert owed(cache, held) == 3
-    assert cache.admits(9, 4, 12, 0, 3)  # 8 tokens expected: 2 blocks, 1 spared, of 8 less 3
-    assert cache.admits(9, 4, 20, 0, 3)
-    assert cache.admits(9, 8, 24, 0, 3)
-    assert not cache.admits(9, 8, 26, 0, 3)
-    assert not cache.admits(9, 8, 24, 0, 4)
+    assert cache.admits(4, 12, 0, 3, 1)  # 8 tokens expected: 2 blocks, 1 spared, of 8 less 3
+    assert cache.admits(4, 20, 0, 3, 1)
+    assert cache.admits(8, 24, 0, 3, 1)
+    assert not cache.admits(8, 26, 0, 3, 1)
+    assert not cache.admits(8, 24, 0, 4, 1)
 
 
 def test_alone_a_request_is_admitted_whatever_its_limit() -> None:
     cache = Rationed(4, 4, 1, 1.0)
-    assert cache.admits(0, 4, 999, 0, 0)
+    assert cache.admits(4, 999, 0, 0, 1)
     cache.admit(0, 4, 999)
-    assert not cache.admits(1, 1, 1, 0, cache.owed(4, 999))
+    assert not cache.admits(1, 1, 0, cache.owed(4, 999), 1)
 
 
 @given(
@@ -181,14 +181,14 @@ def test_shares_of_none_and_all_admit_as_those_that_reserve_none_and_all(
         for request, (now, later) in enumerate(pairs):
             plain.admit(request, now, later)
         cache = rationed(pairs, share, usable, size)
-        wanted = plain.admits(9, tokens, most, 0, 0)
-        assert cache.admits(9, tokens, most, 0, owed(cache, pairs)) == wanted
+        wanted = plain.admits(tokens, most, 0, 0, plain.spare)
+        assert cache.admits(tokens, most, 0, owed(cache, pairs), 1) == wanted
 
 
 @given(st.integers(1, 2**40), st.integers(0, 2**20))
 def test_a_cache_without_a_limit_counts_nothing(tokens: int, clock: int) -> None:
     cache = Cache()
-    assert cache.admits(0, tokens, tokens, clock, 0)
+    assert cache.admits(tokens, tokens, clock, 0, 0)
     cache.admit(0, tokens, tokens)
     cache.grow(tokens, clock)
     assert cache.extend(0, tokens, tokens, clock)

@@ -25,7 +25,7 @@ class Copy:
         self.folder = root / "llmsched" / "kernel"
         ignored = shutil.ignore_patterns("__pycache__", f"*{built.SUFFIX}", built.STAMP)
         shutil.copytree(FOLDER, self.folder, ignore=ignored)
-        for name in ("__init__", "version", "notes"):
+        for name in ("__init__", "version", "notes", "columns"):
             shutil.copy(FOLDER.parent / f"{name}.py", root / "llmsched")
 
     def stamp(self, text: str) -> None:

@@ -89,8 +89,8 @@ def test_a_long_prompt_begins_in_the_step_that_ends_the_one_before() -> None:
 
 def test_a_threshold_says_who_is_long_and_limits_nobody() -> None:
     assert prefills(shared([(0.0, 10, 1)], 8, threshold=2)) == [(8, 1), (2, 1)]
-    capped = shared([(0.0, 10, 1)], 8, prompts=1, threshold=2)
-    assert prefills(capped) == [(2, 1)] * 5
+    capped = shared([(0.0, 10, 1), (0.0, 2, 1)], 8, prompts=1, threshold=2)
+    assert prefills(capped) == [(4, 2), (8, 1)]  # then it is alone, and none is there to wait
 
 
 def test_the_order_decides_among_those_who_may_pass() -> None:
