@@ -24,7 +24,7 @@ cdef class Engine(Steps):
     cdef Proposal _ask(self)
     cdef bint _apply(self, Proposal proposal, double until) except? -1
     @cython.locals(k="long long", n="long long", to_finish="long long", preempted="long long",
-                   comes="long long", submitted=bint, until_seen=double, gap=double,
+                   comes="long long", submitted=bint, until_seen=double, gap=double, duration=double,
                    held="long long")
     cdef bint _decode(self, Proposal proposal, double until) except? -1
     @cython.locals(prefixes=Prefixes, request="long long")

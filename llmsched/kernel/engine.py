@@ -215,7 +215,9 @@ class Engine(Steps):
                 self.pending = True
                 return False
             k = min(k, self._rounds_to_see(n, gap))
-        self.record(self.price.rounds(n, self.kv_tokens, k), k, 0, 0, n, self.kv_tokens)
+            until_seen = self._seen_after(n, k)
+        duration = self.price.rounds(n, self.kv_tokens, k) if self.knobs.ahead else until_seen
+        self.record(duration, k, 0, 0, n, self.kv_tokens)
         self.advance_rounds(n, k)
         self.finish_all()
         self.step_over(preempted)

@@ -34,9 +34,10 @@ class Prompts(Preemption):
         """
         whole = min(self.knobs.budget, proposal.budget)
         self.chunks = self.spent = 0
-        self.look(proposal.decode)
-        if proposal.decode:
-            self.cache.reserve(self.clock)
+        if self.prefixes is not None:
+            self.look(proposal.decode)
+            if proposal.decode:
+                self.cache.reserve(self.clock)
         if proposal.decode and self.partial and self.knobs.adaptive:
             self._starve(whole)
         budget = whole - (self.decoding if proposal.decode else 0)

@@ -135,9 +135,9 @@ class State(Waiting):
 
     def look(self, mixed: bool) -> None:
         """Look for prompts as a step would in which decodes get a token as well, or not."""
-        if self.prefixes is not None:
-            ahead = 1 if self.knobs.ahead else 0
-            self.prefixes.clock = self.clock + (1 if mixed else 0) - ahead
+        assert self.prefixes is not None
+        ahead = 1 if self.knobs.ahead else 0
+        self.prefixes.clock = self.clock + (1 if mixed else 0) - ahead
 
     def due(self, request: int) -> int:
         """Tokens to compute of a waiting request before it decodes, if it is admitted now."""
@@ -187,14 +187,15 @@ class State(Waiting):
     def can_prefill(self, budget: int, mixed: bool) -> bool:
         """Whether a step with so many tokens left for prompts would compute any; see `Window`."""
         held = mixed and self.holds_back() > 0
-        self.look(mixed)
+        if self.prefixes is not None:
+            self.look(mixed)
         if self.partial and not held:
             return True
         if not self.waiting or self.running >= self.knobs.slots:
             return False
-        if mixed and self.cache.demand(self.clock) > self.cache.free:
-            return False  # somebody is preempted, and nobody admitted
-        if mixed:
+        if mixed and self.prefixes is not None:
+            if self.cache.demand(self.clock) > self.cache.free:
+                return False  # somebody is preempted, and nobody admitted
             self.cache.reserve(self.clock)
         request = self.next_waiting()
         if request < 0:
