@@ -108,8 +108,12 @@ def main() -> None:
 
 
 def any_length(hardware: HardwareProfile) -> HardwareProfile:
-    """Return the profile of a model without a greatest length: nobody is refused or cut."""
-    return replace(hardware, engine=replace(hardware.engine, max_model_len=None))
+    """Return the profile of a model without a greatest length: nobody is refused or cut.
+
+    Nothing is cached, and no step is scheduled ahead: orders are compared, not engines.
+    """
+    engine = replace(hardware.engine, enable_prefix_caching=False, async_scheduling=False)
+    return replace(hardware, engine=replace(engine, max_model_len=None))
 
 
 def at_load(trace: Trace, hardware: HardwareProfile, load: float) -> Trace:

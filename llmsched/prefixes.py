@@ -15,6 +15,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from llmsched.config import EngineConfig
+
 OPEN = 1 << 40
 """Blocks of a path's last segment: as many as the request comes to."""
 
@@ -99,6 +101,11 @@ class Reuse(NamedTuple):
     later: NDArray[np.int64]
     first: NDArray[np.int64]
     common: NDArray[np.int64]
+
+
+def cached_tree(trace: Requests, config: EngineConfig) -> Tree | None:
+    """Return the paths of a trace's requests if an engine may find anything of them again."""
+    return trace.tree if config.enable_prefix_caching else None
 
 
 def reuse(trace: Requests, block_size: int) -> Reuse | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmsched.config import EngineConfig
-from llmsched.prefixes import Tree, reuse_of
+from llmsched.prefixes import Tree, cached_tree, reuse_of
 from llmsched.trace import Trace
 
 Counts = NDArray[np.int64]
@@ -56,27 +56,21 @@ class Spared:
         return replace(self, first=self.most, own=input_tokens - self.most)
 
 
-def is_cached(trace: Trace, config: EngineConfig) -> bool:
-    """Whether an engine finds anything of a trace again: it may, and the trace says who shares."""
-    return config.enable_prefix_caching and trace.tree is not None
-
-
 def spared_of(trace: Trace, config: EngineConfig) -> Spared:
     """Return what is spared the requests of a trace, in its order."""
-    prompt = trace.input_tokens
-    if not is_cached(trace, config) or not len(trace):
+    prompt, tree = trace.input_tokens, cached_tree(trace, config)
+    if tree is None or not len(trace):
         nothing = np.broadcast_to(np.int64(0), len(trace))
         return Spared(nothing, nothing, prompt, nothing, 0)
-    assert trace.tree is not None
-    return _cached(trace, trace.tree, np.arange(len(trace)), config.block_size)
+    return _cached(trace, tree, np.arange(len(trace)), config.block_size)
 
 
 def spared_in(trace: Trace, config: EngineConfig, order: Counts) -> Spared:
     """Return what is spared the requests of a trace, in another order, by accounts of its own."""
-    if not is_cached(trace, config) or not len(trace):
+    tree = cached_tree(trace, config)
+    if tree is None or not len(trace):
         return spared_of(trace, config).take(order)
-    assert trace.tree is not None
-    return _cached(trace, trace.tree.take(order), order, config.block_size)
+    return _cached(trace, tree.take(order), order, config.block_size)
 
 
 def _cached(trace: Trace, tree: Tree, rows: Counts, block_size: int) -> Spared:

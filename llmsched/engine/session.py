@@ -34,6 +34,7 @@ from llmsched.kernel.queues import RankQueue
 from llmsched.kernel.rows import ROWS, Rows
 from llmsched.kernel.stalls import Stalls
 from llmsched.kernel.waiting import Knobs
+from llmsched.prefixes import cached_tree
 from llmsched.trace import Trace
 
 _STEPS = tuple((step, replace(step)) for step in (PREFILL, DECODE, MIXED))
@@ -158,8 +159,7 @@ class Session:
         trace = intake.trace
         if len(trace):
             self._check_order(intake)
-        if self._config.enable_prefix_caching:
-            self._share(intake)
+        self._share(intake)
         if self._submitted.rows is not None or trace.delay is not None:
             self._submit_turns(intake)
         else:
@@ -179,7 +179,7 @@ class Session:
 
     def _share(self, intake: Intake) -> None:
         """Let requests find each other's tokens, if the first ones say who shares what."""
-        if not self._submitted.intakes and intake.trace.tree is not None:
+        if not self._submitted.intakes and cached_tree(intake.trace, self._config) is not None:
             self._sharing = Sharing(self._config.block_size)
             self._engine.share(self._sharing.prefixes)
             self._work.shares = True

@@ -99,8 +99,7 @@ class Preemption(State):
         if self.until[slot] < 0:
             tokens = self.computed[slot]
             self.prompt_tokens -= tokens
-            if self.listed[slot]:
-                self.unlist(slot)
+            self.unlist(slot)
             if self.deadlines and tokens > self.reached.get(request, 0):
                 self.reached[request] = tokens
         else:
@@ -139,8 +138,7 @@ class Preemption(State):
             emitted, held = self.generated(slot), self.held_tokens(slot)
             if self.until[slot] < 0:
                 self.prompt_tokens -= held
-                if self.listed[slot]:
-                    self.unlist(slot)
+                self.unlist(slot)
             else:
                 if self.since[slot] == self.clock:
                     self.rows.withdrawn.append(self.ready_row[slot])

@@ -39,9 +39,8 @@ cdef class Prefixes:
     cpdef begin(self, long long request, long long tokens, long long clock)
     @cython.locals(held=Held, requests=list)
     cpdef end(self, long long request)
-    cdef _catch_up(self, long long segment)
     @cython.locals(held=Held, tokens="long long", upto="long long", request="long long")
-    cdef _catch_up_others(self, long long segment, long long but)
+    cdef _catch_up(self, long long segment, long long but)
     @cython.locals(held=Held, i="long long", run=Run, end="long long")
     cpdef long long release(self, long long request) except? -1
     @cython.locals(runs=list, run=Run, i="long long")

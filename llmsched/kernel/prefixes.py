@@ -155,7 +155,7 @@ class Prefixes:
     def _find_on(self, segment: int, most: int) -> int:
         """Find a segment's first blocks, each in the copy that was known first."""
         if self.decoding and segment in self.decoding:
-            self._catch_up(segment)
+            self._catch_up(segment, -1)
         copies = self.copies.get(segment)
         if copies is None:
             return 0
@@ -240,7 +240,7 @@ class Prefixes:
             place = held.blocks - held.base
             end = min(self.length[held.entry], upto - held.base)
             if self.decoding and segment in self.decoding:
-                self._catch_up_others(segment, request)
+                self._catch_up(segment, request)
             self._append(held, segment, place, end)
             held.blocks = held.base + end
             self._move_on(held)
@@ -291,11 +291,8 @@ class Prefixes:
             del self.decoding[held.answers]
         held.answers = -1
 
-    def _catch_up(self, segment: int) -> None:
-        """Let the answers on a segment be known as far as they have come."""
-        self._catch_up_others(segment, -1)
-
-    def _catch_up_others(self, segment: int, but: int) -> None:
+    def _catch_up(self, segment: int, but: int) -> None:
+        """Let the answers on a segment be known as far as they have come, but for one request's."""
         for request in self.decoding[segment]:
             held = self.held[request]
             tokens = held.tokens + self.clock - held.since

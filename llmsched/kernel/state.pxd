@@ -8,7 +8,7 @@ from llmsched.kernel.stalls cimport Stalls
 from llmsched.kernel.waiting cimport Knobs, Waiting
 
 cdef int _SLOT_BITS
-cdef long long _SLOT
+cdef long long _SLOT, _UNBOUNDED
 
 cdef class State(Waiting):
     cdef readonly Price price

@@ -23,6 +23,7 @@ SLOT_BITS = 24
 """Bits of a slot's number, in one integer with a number that orders slots."""
 
 _SLOT_BITS = SLOT_BITS  # the same with a C type, as in each module that uses it
+_UNBOUNDED = UNBOUNDED
 _SLOT = (1 << SLOT_BITS) - 1
 
 
@@ -156,11 +157,9 @@ class State(Waiting):
     def most_of_a_prompt(self) -> int:
         """Tokens of one prompt that the step being made may compute, beside its budget."""
         knobs = self.knobs
-        if knobs.threshold == UNBOUNDED:
-            return UNBOUNDED
         prompts = self.running + self.waiting
-        if prompts <= 1:
-            return UNBOUNDED
+        if knobs.threshold == _UNBOUNDED or prompts <= 1:
+            return _UNBOUNDED
         if knobs.adaptive:
             return max(knobs.threshold, knobs.budget // prompts)
         return knobs.threshold
@@ -320,9 +319,10 @@ class State(Waiting):
         self.cache.settle(tokens, self.clock)
 
     def unlist(self, slot: int) -> None:
-        """Take a slot out of those whose prompt is begun."""
-        self.listed[slot] = 0
-        self.partial.remove(slot)
+        """Take a slot out of those whose prompt is begun, if it is among them."""
+        if self.listed[slot]:
+            self.listed[slot] = 0
+            self.partial.remove(slot)
 
     def depart(self, slot: int, known: bool) -> None:
         """Free the slot of who got its last token a step ago, known in full to the cache or not."""

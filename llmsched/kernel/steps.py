@@ -67,8 +67,7 @@ class Steps(Prompts):
                     self.listed[slot] = 1
                     self.partial.append(slot)
             else:
-                if self.listed[slot]:
-                    self.unlist(slot)
+                self.unlist(slot)
                 first_tokens += target < self.last[slot]
                 if mixed and chunk == 1 and target > self.prompt[self.request[slot]]:
                     resumed += 1

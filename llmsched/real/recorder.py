@@ -12,12 +12,19 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llmsched.kernel.waiting import TOLERANCE_S
 from llmsched.real.installed import installed_version
 from llmsched.real.scheduler import RealScheduler, Scheduled
 
-COLUMNS = ("prefill_tokens", "decode_seqs", "decode_kv_tokens", "running_after", "waiting_after")
-SAME_INSTANT_S = 5e-10
-"""Half of what arrivals are at least apart that are not the same."""
+COLUMNS = (
+    "prefill_tokens",
+    "decode_seqs",
+    "decode_kv_tokens",
+    "running_after",
+    "waiting_after",
+    "cached_tokens_admitted",
+)
+"""Columns of a recording's steps; the last one only where prefixes are cached."""
 
 
 def record(
@@ -107,7 +114,7 @@ class _Recorder:
         while coming or engine.has_requests or in_flight:
             if not engine.has_requests and not in_flight:
                 now = max(now, self.requests[coming[0]][0])
-            while coming and self.requests[coming[0]][0] <= now + SAME_INSTANT_S:
+            while coming and self.requests[coming[0]][0] <= now + TOLERANCE_S:
                 self._arrive(coming.popleft())
             if engine.has_requests:
                 step = engine.schedule()
@@ -167,7 +174,7 @@ class _Recorder:
             "first_token_s": self.first_token,
             "finish_s": self.finish,
             "preemptions": [self.engine.preemptions(number) for number in numbers],
-            "steps_columns": [*COLUMNS, "cached_tokens_admitted"] if caching else list(COLUMNS),
+            "steps_columns": list(COLUMNS if caching else COLUMNS[:-1]),
             "steps": self.rows if caching else [row[:-1] for row in self.rows],
             "makespan_s": now,
         }

@@ -26,24 +26,16 @@ from llmsched.hardware import HardwareProfile
 from llmsched.hardware.affine import Affine
 from llmsched.kernel.waiting import TOLERANCE_S
 from llmsched.reading import read_whole
+from llmsched.real.recorder import COLUMNS
 from llmsched.replay import simulate
 from llmsched.trace import Trace
 
 TOLERANCE = 1e-6
 """Relative difference in a time that counts as equal."""
 
-COLUMNS = (
-    "prefill_tokens",
-    "decode_seqs",
-    "decode_kv_tokens",
-    "running_after",
-    "waiting_after",
-    "cached_tokens_admitted",
-)
 _PRICES = ("base_ms", "per_prefill_token_ms", "per_decode_seq_ms", "per_kv_token_ms")
 _LABELS = frozenset({"policy", "usable_blocks", "scheduler_reserve_full_isl"})
 _POLICIES = {"fcfs": "vllm", "priority": "priority"}
-_SAME_INSTANT_S = TOLERANCE_S
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +168,7 @@ def written_out(result: SimulationResult) -> NDArray[np.int64]:
     now = start[row] + ahead * round_base[seqs] + price.per_kv_token_decode * read
     if result.config.async_scheduling:  # a step is scheduled when the one before it starts
         now = np.concatenate((now[:1], now[:-1]))
-    arrived = np.searchsorted(np.sort(result.arrival), now + _SAME_INSTANT_S, side="right")
+    arrived = np.searchsorted(np.sort(result.arrival), now + TOLERANCE_S, side="right")
     waiting = of("waiting") + arrived - arrived[first][row]
     found = np.where(ahead == 0, of("cached_tokens"), 0)
     columns = [of("prefill_tokens"), seqs, kv + seqs * ahead, of("running"), waiting, found]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,7 @@ from benchmarks.vllm_workloads import drawn
 from llmsched.errors import InputError
 from llmsched.real import installed
 from llmsched.real.recorder import record, rerecord
-from tests.verify.plain_vllm import replayed
+from tests.verify.plain_vllm import read, replayed
 
 needs_vllm = pytest.mark.skipif(not installed.is_installed(), reason="vLLM is not installed")
 
@@ -41,8 +39,7 @@ def test_vllm_is_imported_only_when_it_is_asked(tmp_path: Path) -> None:
 @needs_vllm
 @pytest.mark.parametrize("name", ["conv_kv_pressure", "sharegpt_kv_bound"])
 def test_the_real_scheduler_does_again_what_it_was_recorded_to(recorded: Path, name: str) -> None:
-    path = recorded / "vllm-golden" / f"{name}.json.gz"
-    document = json.loads(gzip.decompress(path.read_bytes()))
+    document = read(recorded / "vllm-golden" / f"{name}.json.gz")
     again = rerecord(document)
     assert again["steps"] == document["steps"]
     assert again["preemptions"] == document["preemptions"]

@@ -8,9 +8,12 @@ are in it; left out, they are off.
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from tests.verify.plain_blocks import Block, Blocks
@@ -33,6 +36,12 @@ KNOBS = (
     "prefill_schedule_interval",
 )
 SAME_INSTANT_S = 5e-10  # two recorded arrivals lie a nanosecond apart
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a recorded schedule."""
+    document: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return document
 
 
 def replayed(document: dict[str, Any]) -> dict[str, Any]:

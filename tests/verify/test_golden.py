@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from benchmarks.vllm_workloads import drawn
 from llmsched.errors import InputError
 from llmsched.verify.golden import check
-from tests.verify.plain_vllm import PlainVllm, replayed
+from tests.verify.plain_vllm import PlainVllm, read, replayed
 
 RECORDED = (
     "code_small_budget",
@@ -36,8 +36,7 @@ def test_the_engine_schedules_as_the_real_one_was_recorded_to(recorded: Path, na
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_plain_rules_reproduce_the_recordings(recorded: Path, name: str) -> None:
-    path = recorded / "vllm-golden" / f"{name}.json.gz"
-    document = json.loads(gzip.decompress(path.read_bytes()))
+    document = read(recorded / "vllm-golden" / f"{name}.json.gz")
     plain = replayed(document)
     assert plain["steps"] == document["steps"]
     assert plain["preemptions"] == document["preemptions"]

@@ -25,7 +25,7 @@ from llmsched.replay import simulate
 from llmsched.report.tables import requests_csv, steps_csv
 from llmsched.trace import Trace
 from llmsched.verify.replay import Replay
-from llmsched.verify.result import LAWS, faults
+from llmsched.verify.result import LAWS, Fault, faults
 from llmsched.verify.tables import COMPLETED, REFUSED, read_requests, read_steps
 from tests.cases import AnyStep, Case, cases
 
@@ -44,6 +44,20 @@ def evidence(case: Case, result: SimulationResult, folder: Path) -> Replay:
         case.concurrency,
         "fcfs" if result.policy in ("fcfs", "vllm", "orca") else "any",
     )
+
+
+def faults_of(case: Case, policy: Policy, config: EngineConfig, folder: Path) -> list[Fault]:
+    """Return what is found wrong with a replay; nothing with one that cannot be."""
+    try:
+        result = simulate(
+            *(case.trace, case.hardware, policy, config),
+            concurrency=case.concurrency,
+            on_error="skip",
+        )
+    except (PolicyError, InputError):
+        return []
+    assume((result.column("duration_s") > 0).all())
+    return faults(evidence(case, result, folder))
 
 
 @given(data=st.data())
@@ -83,16 +97,7 @@ def test_every_replay_that_refuses_and_cuts_passes(
         case = dataclasses.replace(
             case, trace=dataclasses.replace(case.trace, max_output_tokens=limits)
         )
-    try:
-        result = simulate(
-            *(case.trace, case.hardware, policy, config),
-            concurrency=case.concurrency,
-            on_error="skip",
-        )
-    except (PolicyError, InputError):
-        return
-    assume((result.column("duration_s") > 0).all())
-    assert faults(evidence(case, result, tmp_path_factory.getbasetemp())) == []
+    assert faults_of(case, policy, config, tmp_path_factory.getbasetemp()) == []
 
 
 @given(data=st.data())
@@ -111,16 +116,7 @@ def test_every_replay_with_a_prefix_cache_and_steps_scheduled_ahead_passes(
         max_model_len=None,
     )
     case = dataclasses.replace(case, trace=trace, config=config)
-    try:
-        result = simulate(
-            *(case.trace, case.hardware, policy, config),
-            concurrency=case.concurrency,
-            on_error="skip",
-        )
-    except (PolicyError, InputError):
-        return
-    assume((result.column("duration_s") > 0).all())
-    assert faults(evidence(case, result, tmp_path_factory.getbasetemp())) == []
+    assert faults_of(case, policy, config, tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture(scope="module")
