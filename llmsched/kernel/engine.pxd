@@ -1,7 +1,6 @@
 cimport cython
 
 from llmsched.kernel.known cimport Known
-from llmsched.kernel.prefixes cimport Prefixes
 from llmsched.kernel.rules cimport Proposal, Rule
 from llmsched.kernel.steps cimport Steps
 
@@ -27,7 +26,7 @@ cdef class Engine(Steps):
                    comes="long long", submitted=bint, until_seen=double, gap=double, duration=double,
                    held="long long")
     cdef bint _decode(self, Proposal proposal, double until) except? -1
-    @cython.locals(prefixes=Prefixes, request="long long")
+    @cython.locals(request="long long")
     cdef bint _may_find_more(self) except? -1
     cdef double _seen_after(self, long long n, long long k) except? -1
     cdef long long _rounds_to_see(self, long long n, double gap) except? -1

@@ -187,12 +187,17 @@ class Engine(Steps):
     def _decode(self, proposal: Proposal, until: float) -> bool:
         """Leap over decode rounds to the next event."""
         k, preempted = proposal.rounds, self.preempted
-        held = self.holds_back()
-        if held and (self.partial or self.waiting):
-            k = min(k, held)
-        self.held_back = held > 0
+        if self.paced:
+            held = self.holds_back()
+            if held and (self.partial or self.waiting):
+                k = min(k, held)
+            self.held_back = held > 0
         self.make_room()
-        if self.preempted != preempted or self.leaving or self._may_find_more():
+        if (
+            self.preempted != preempted
+            or self.leaving
+            or (self.prefixes is not None and self._may_find_more())
+        ):
             k = 1  # the next step may admit again
         n = self.decoding
         if not n:
@@ -219,20 +224,22 @@ class Engine(Steps):
         duration = self.price.rounds(n, self.kv_tokens, k) if self.knobs.ahead else until_seen
         self.record(duration, k, 0, 0, n, self.kv_tokens)
         self.advance_rounds(n, k)
-        self.finish_all()
-        self.step_over(preempted)
+        if self.is_last_of_any():
+            self.finish_all()
+        if self.paced or self.parting:
+            self.step_over(preempted)
         return True
 
     def _may_find_more(self) -> bool:
         """Whether the next token of somebody may be what the next request lacks to be admitted."""
-        prefixes = self.prefixes
-        if prefixes is None or not self.waiting or self.running >= self.knobs.slots:
+        assert self.prefixes is not None
+        if not self.waiting or self.running >= self.knobs.slots:
             return False
         request = self.next_waiting()
         if request < 0:
             return False
         self.found(request)
-        return prefixes.may_find_more()
+        return self.prefixes.may_find_more()
 
     def _seen_after(self, n: int, k: int) -> float:
         """Seconds from the start of k rounds to when the step after them is scheduled."""

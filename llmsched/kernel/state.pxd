@@ -22,7 +22,7 @@ cdef class State(Waiting):
     cdef dict last_token, lost, _slots
     cdef readonly list partial, leaving
     cdef long long ghosts, executed, last_prefill, found_tokens
-    cdef bint crowded
+    cdef bint crowded, paced
     cdef list free_slots, admissions
     cdef long long admission_number, slots
     cdef long long[::1] request, admission, target, last, computed, listed, chunk, chunk_of, takes, since, until

@@ -67,6 +67,7 @@ class State(Waiting):
         self.partial: list[int] = []
         self.leaving: list[int] = []
         self.ghosts = 0
+        self.paced = knobs.interval > 1  # whether prompts may have to wait for their turn
         self.executed = 0  # steps so far
         self.last_prefill = -knobs.interval  # the last one that computed a prompt
         self.crowded = False  # whether the last step that might admit left requests waiting
@@ -170,7 +171,7 @@ class State(Waiting):
         As vLLM's `prefill_schedule_interval`: they need not where nothing decodes, or where the
         last step that might admit left somebody waiting whom it could not.
         """
-        if self.knobs.interval == 1 or self.crowded or not self.decoding + len(self.leaving):
+        if not self.paced or self.crowded or not self.decoding + len(self.leaving):
             return 0
         return max(0, self.last_prefill + self.knobs.interval - self.executed - 1)
 
@@ -185,7 +186,7 @@ class State(Waiting):
 
     def can_prefill(self, budget: int, mixed: bool) -> bool:
         """Whether a step with so many tokens left for prompts would compute any; see `Window`."""
-        held = mixed and self.holds_back() > 0
+        held = self.paced and mixed and self.holds_back() > 0
         if self.prefixes is not None:
             self.look(mixed)
         if self.partial and not held:

@@ -14,6 +14,8 @@ cdef class Steps(Prompts):
     @cython.locals(rows=Rows, row="long long", growth=double, first_s=double, first_end=double,
                    first="long long")
     cdef advance_rounds(self, long long n, long long rounds)
+    @cython.locals(first="long long")
+    cdef bint is_last_of_any(self) except? -1
     @cython.locals(finishing=list, ended=list, before="long long", first="long long",
                    slot="long long")
     cdef finish_all(self)

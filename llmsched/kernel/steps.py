@@ -34,7 +34,7 @@ class Steps(Prompts):
         """Compute prompt tokens, beside one decode round if the step says so."""
         before, self.mixed = self.preempted, proposal.decode
         self.longest = self.most_of_a_prompt()
-        self.held_back = proposal.decode and self.holds_back() > 0
+        self.held_back = self.paced and proposal.decode and self.holds_back() > 0
         if proposal.decode:
             self.make_room()
         self.choose(proposal, before)
@@ -42,7 +42,8 @@ class Steps(Prompts):
         if not self.chunks and not n:
             return False
         self._compute(n, proposal.decode)
-        self.step_over(before)
+        if self.paced or self.parting:
+            self.step_over(before)
         return True
 
     def _compute(self, n: int, mixed: bool) -> None:
@@ -92,7 +93,7 @@ class Steps(Prompts):
             self.stalls.prompt_s += duration
         if n:
             self.advance_rounds(n, 1)
-            if self.prefixes is None:
+            if self.prefixes is None and self.is_last_of_any():
                 self.finish_all()
         for i in range(self.chunks):
             slot = self.chunk_of[i]
@@ -210,6 +211,11 @@ class Steps(Prompts):
         self.clock += rounds
         self.kv_tokens += n * rounds
         self.last_round_end = self.now
+
+    def is_last_of_any(self) -> bool:
+        """Whether the last round may have been somebody's last."""
+        first = self.finishing[0]
+        return first >> _SLOT_BITS <= self.clock
 
     def finish_all(self) -> None:
         """Let the sequences leave that have got their last token, in the order of the trace.
